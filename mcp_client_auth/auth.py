@@ -1,0 +1,261 @@
+"""`MCPAuth`: the authorization of an MCP client as an `Auth` for httpx and httpx2.
+
+It yields the caller's own request and nothing else; all OAuth traffic has a client of its
+own. One plan serves the blocking and the asynchronous flow.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncGenerator, Generator, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from .credential import Credential, key_for
+from .errors import AuthError, UsageError
+from .events import Event, Listener, tell
+from .flight import await_, wait
+from .prompt import BrowserPrompt, Prompt
+from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.flow import Transport
+from .protocol.options import Options
+from .protocol.registration import Identity, PreRegistered
+from .protocol.scopes import Scopes, parse
+from .protocol.urls import canonical, covers, require_secure, shown
+from .session import Session
+from .steps import Edges, Wanted
+from .storage import Storage
+
+if TYPE_CHECKING:
+    import httpx
+    import httpx2
+
+    class _HttpAuth(httpx.Auth, httpx2.Auth):
+        """For the type checker both are always there; their requests are unrelated classes."""
+
+        def auth_flow(self, request: Any) -> Generator[Any, Any, None]: ...
+        def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]: ...
+        def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]: ...
+
+else:
+    _INSTALLED: Final = [n for n in ("httpx", "httpx2") if importlib.util.find_spec(n)]
+    # alias_httpx() of httpx2 makes the two one class, which may stand there only once
+    _BASES: Final = dict.fromkeys(importlib.import_module(n).Auth for n in _INSTALLED)
+    _HttpAuth = type("_HttpAuth", tuple(_BASES), {})
+
+Asking = Prompt | Literal["auto"] | None
+_KNOWN_URLS: Final = 256
+
+
+class MCPAuth(_HttpAuth):
+    """Hand it to `httpx.Client(auth=…)`, `httpx.AsyncClient` or httpx2's, or an MCP client.
+
+    `url`: the MCP server; `account`: a label, one for each person or tenant. `client`: a
+    `PreRegistered` or `ClientMetadataDocument` instead of dynamic registration. `scope`: what
+    to ask for instead of what the server suggests. `storage`: a `Storage`, "keyring", "file"
+    or "memory" (default: the OS keyring, else memory with a warning). `prompt`: "auto" opens a
+    browser where one can be, None never asks. `on_failure`: "raise" an `AuthError`, or hand
+    back the server's "response" and keep the error in `last_error`. `on_event`: called with an
+    `Event` for each step. `transport`: sends the OAuth requests (default: `HttpTransport`).
+
+    A request may raise any `AuthError`. Safe from any thread, task and event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        account: str = "default",
+        client: Identity = None,
+        scope: str | Sequence[str] | None = None,
+        storage: Storage | str | None = None,
+        prompt: Asking = "auto",
+        options: Options | None = None,
+        on_failure: Literal["raise", "response"] = "raise",
+        on_event: Listener | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        if on_failure not in ("raise", "response"):
+            raise UsageError('on_failure is "raise" or "response"')
+        self.session = open_session(
+            url,
+            account=account,
+            client=client,
+            scope=scope,
+            storage=storage,
+            prompt=prompt,
+            options=options,
+            on_event=on_event,
+            transport=transport,
+        )
+        self.last_error: AuthError | None = None
+        self._on_failure = on_failure
+        self._covered: dict[str, bool] = {}
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        request.read()  # before the first yield, so that a streamed body can be sent again
+        plan = self._plan(request)
+        try:
+            wanted = next(plan)
+            while True:
+                if isinstance(wanted, Future):
+                    try:
+                        value: Any = wait(wanted)
+                    except AuthError as error:
+                        wanted = plan.throw(error)
+                        continue
+                else:
+                    value = yield wanted
+                wanted = plan.send(value)
+        except StopIteration:
+            return
+        finally:
+            plan.close()
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        await request.aread()
+        plan = self._plan(request)
+        try:
+            wanted = next(plan)
+            while True:
+                if isinstance(wanted, Future):
+                    try:
+                        value: Any = await await_(wanted)
+                    except AuthError as error:
+                        wanted = plan.throw(error)
+                        continue
+                else:
+                    value = yield wanted
+                wanted = plan.send(value)
+        except StopIteration:
+            return
+        finally:
+            plan.close()
+
+    def _plan(self, request: Any) -> Generator[Any, Any, None]:
+        """Yields a Future to wait for or the request to send; at most one answer to each
+        refusal, so that a server that refuses everything costs two requests."""
+        if not self._covers(str(request.url)):
+            tell(
+                self.session.edges.on_event,
+                Event("notice", shown(str(request.url)), detail="sent without a token"),
+            )
+            yield request
+            return
+        sent = self.session.current()
+        if sent is None and not self.session.settled():
+            sent = yield from self._patient(self.session.ready())
+        response = yield _signed(request, sent)
+        refused = {401, 403}
+        while response.status_code in refused and self._same_place(response):
+            refused.discard(response.status_code)
+            sent = yield from self._patient(self._answer_to(sent, response))
+            if sent is None:
+                return
+            self._narrate("authorized-request", request)
+            response = yield _signed(request, sent)
+            self._narrate("answer", request, response.status_code)
+        if sent is not None and response.status_code != 401:
+            self.session.accepted(sent)
+
+    def _patient(self, future: Future[Any] | None) -> Generator[Any, Any, Credential | None]:
+        """What the future gives; None where a failure is to be handed back as the response."""
+        if future is None:
+            return None
+        try:
+            credential: Credential | None = yield future
+        except AuthError as error:
+            self.last_error = error
+            if self._on_failure == "raise":
+                raise
+            return None
+        self.last_error = None
+        return credential
+
+    def _answer_to(self, sent: Credential | None, response: Any) -> Future[Credential] | None:
+        challenge = _challenge(response)
+        if response.status_code == 401:
+            self._narrate("request", response.request)
+            self._narrate("challenge", response.request, 401)
+            return self.session.after_401(sent, challenge)
+        if sent and challenge and challenge.error == "insufficient_scope":
+            return self.session.after_403(sent, challenge)
+        return None
+
+    def _same_place(self, response: Any) -> bool:
+        """A refusal from where a redirect led to says nothing about our token."""
+        return covers(self.session.wanted.server_url, str(response.url))
+
+    def _covers(self, url: str) -> bool:
+        known = self._covered.get(url)
+        if known is None:
+            if len(self._covered) >= _KNOWN_URLS:
+                self._covered.clear()
+            known = self._covered[url] = covers(self.session.wanted.server_url, url)
+        return known
+
+    def _narrate(self, name: str, request: Any, status: int = 0) -> None:
+        tell(self.session.edges.on_event, Event(name, shown(str(request.url)), status))
+
+    def close(self) -> None:
+        """End a login that is still waiting for its person."""
+        self.session.close()
+
+    def __repr__(self) -> str:
+        key = self.session.key
+        return f"MCPAuth({key.server!r}, account={key.account!r})"
+
+
+def open_session(
+    url: str,
+    *,
+    account: str = "default",
+    client: Identity = None,
+    scope: str | Sequence[str] | None = None,
+    storage: Storage | str | None = None,
+    prompt: Asking = "auto",
+    options: Options | None = None,
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+) -> Session:
+    """A session from what a caller says; nothing is read, asked or sent yet."""
+    from .storage import library_storage
+    from .transport import HttpTransport
+
+    options = options or Options()
+    own = client.client_id if isinstance(client, PreRegistered) else ""
+    key = key_for(url, account, own)
+    require_secure(
+        canonical(url), "the server URL", allow_insecure_http=options.allow_insecure_http
+    )
+    edges = Edges(
+        storage=library_storage(storage, key),
+        transport=transport or HttpTransport(url, options),
+        on_event=on_event,
+    )
+    wanted = Wanted(url.strip().partition("#")[0], key, client, _scopes(scope), options)
+    return Session(wanted, edges, automatic_prompt() if prompt == "auto" else prompt)
+
+
+def automatic_prompt() -> Prompt | None:
+    """A browser where one can be opened, else nobody to ask."""
+    from .prompt.browser import can_open
+
+    return BrowserPrompt() if can_open() else None
+
+
+def _scopes(scope: str | Sequence[str] | None) -> Scopes | None:
+    if scope is None:
+        return None
+    return parse(scope) if isinstance(scope, str) else tuple(scope)
+
+
+def _signed(request: Any, credential: Credential | None) -> Any:
+    if credential is not None:
+        token = credential.tokens.access_token.reveal()
+        request.headers["Authorization"] = f"Bearer {token}"
+    return request
+
+
+def _challenge(response: Any) -> Challenge | None:
+    return relevant(read_challenges(response.headers.get_list("www-authenticate")))

@@ -1,0 +1,191 @@
+"""`Credential`, the one durable record: tokens with everything that is needed to use them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, cast
+
+from .errors import StorageError
+from .protocol.registration import Client, Kind
+from .protocol.tokens import TokenSet
+from .protocol.urls import canonical
+from .secret import Secret
+
+VERSION: Final = 1
+_SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a credential is kept under.
+
+    `server` is canonical; `account` is the person's label; `client` is empty for our own
+    registration or metadata document, so that the command and a bare `MCPAuth` share a login.
+    """
+
+    server: str
+    account: str = "default"
+    grant: str = "authorization_code"
+    client: str = ""
+
+    @property
+    def id(self) -> str:
+        """A file name of 32 hex digits."""
+        text = json.dumps([self.server, self.account, self.grant, self.client])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientKey:
+    """What a registration is kept under: one issuer, one redirect URI.
+
+    A loopback `redirect_uri` stands here without its port, which the client itself holds.
+    """
+
+    issuer: str
+    redirect_uri: str
+
+    @property
+    def id(self) -> str:
+        text = json.dumps(["client", self.issuer, self.redirect_uri])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A login to one MCP server: its tokens and the only places that they may go.
+
+    `requested` are the scopes asked for; those granted are `tokens.scope`. `generation` grows
+    by one with each write, so that a late writer can see that it is late.
+    """
+
+    key: Key
+    issuer: str
+    token_endpoint: str
+    client: Client
+    tokens: TokenSet
+    resource: str | None = None
+    revocation_endpoint: str = ""
+    requested: tuple[str, ...] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    generation: int = 0
+
+    def renewed(self, tokens: TokenSet) -> Credential:
+        return replace(self, tokens=tokens, generation=self.generation + 1)
+
+    def alive(self, now: float) -> bool:
+        """Whether the access token may still be accepted."""
+        expires = self.tokens.expires_at
+        return expires is None or now < expires
+
+    def __repr__(self) -> str:
+        return (
+            f"Credential(server={self.key.server!r}, account={self.key.account!r},"
+            f" scope={self.tokens.scope!r}, expires_at={self.tokens.expires_at!r})"
+        )
+
+
+def key_for(server_url: str, account: str = "default", client: str = "") -> Key:
+    return Key(canonical(server_url), account, client=client)
+
+
+def dumps(credential: Credential) -> str:
+    """Versioned JSON with the secrets in it: for a storage only."""
+    return json.dumps({"version": VERSION, **_plain(credential)}, separators=(",", ":"))
+
+
+def loads(text: str, where: str) -> Credential:
+    """Raises `StorageError` for a record that is damaged or of a newer version."""
+    raw = record(text, where)
+    try:
+        return Credential(
+            key=Key(**raw["key"]),
+            issuer=raw["issuer"],
+            token_endpoint=raw["token_endpoint"],
+            client=_client(raw["client"]),
+            tokens=_tokens(raw["tokens"]),
+            resource=raw["resource"],
+            revocation_endpoint=raw["revocation_endpoint"],
+            requested=_words(raw["requested"]),
+            options=raw["options"],
+            generation=raw["generation"],
+        )
+    except (KeyError, TypeError):
+        raise damaged(where) from None
+
+
+def dumps_client(client: Client) -> str:
+    return json.dumps({"version": VERSION, **_plain(client)}, separators=(",", ":"))
+
+
+def loads_client(text: str, where: str) -> Client:
+    raw = record(text, where)
+    raw.pop("version")
+    try:
+        return _client(raw)
+    except (KeyError, TypeError):
+        raise damaged(where) from None
+
+
+def record(text: str, where: str) -> dict[str, Any]:
+    """A stored JSON object of a version that this program knows."""
+    try:
+        raw = json.loads(text)
+    except ValueError:
+        raise damaged(where) from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+        raise damaged(where)
+    if raw["version"] > VERSION:
+        raise StorageError(
+            f"the record in {where} was written by a newer version of this program"
+            f" (format {raw['version']}, known up to {VERSION})",
+            code="newer_record",
+            hint="It was left alone; upgrade mcp-client-auth to use it",
+        )
+    return raw
+
+
+def damaged(where: str) -> StorageError:
+    return StorageError(
+        f"the record in {where} is damaged",
+        code="damaged_record",
+        hint="Log in again to write a new one",
+    )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Fields as JSON can hold them. `asdict` copies; a Secret copies as itself."""
+    return {name: _revealed(item) for name, item in asdict(value).items()}
+
+
+def _revealed(value: Any) -> Any:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, dict):
+        return {name: _revealed(item) for name, item in value.items()}
+    return value
+
+
+def _client(raw: Mapping[str, Any]) -> Client:
+    fields = {**_with_secrets(raw), "redirect_uris": tuple(raw["redirect_uris"])}
+    fields["scope"] = tuple(raw["scope"])
+    fields["kind"] = cast("Kind", raw["kind"])
+    return Client(**fields)
+
+
+def _tokens(raw: Mapping[str, Any]) -> TokenSet:
+    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"])})
+
+
+def _with_secrets(raw: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: Secret(value) if name in _SECRETS and value is not None else value
+        for name, value in raw.items()
+    }
+
+
+def _words(value: list[str] | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(value)

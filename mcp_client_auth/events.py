@@ -1,0 +1,74 @@
+"""What happened, one value a step: the command's progress, the log and the tests read these.
+
+An event never carries a secret: it is made from URLs without a query, statuses and names.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+logger: Final = logging.getLogger("mcp_client_auth")
+
+STEPS: Final = (
+    "request",
+    "challenge",
+    "resource-metadata-request",
+    "resource-metadata",
+    "server-metadata-request",
+    "server-metadata",
+    "registration-request",
+    "registration",
+    "authorization-request",
+    "sign-in",
+    "authorization-response",
+    "token-request",
+    "token",
+    "authorized-request",
+    "answer",
+)
+BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "notice")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of the fifteen (or one beside them).
+
+    `name` is from `STEPS` or `BESIDE`; `url` has no query; `status` is the HTTP status of
+    the answer (0 for none); `detail` is what came back in a few words; `rule` is the rule
+    or section that applied; `seconds` is how long the answer took.
+    """
+
+    name: str
+    url: str = ""
+    status: int = 0
+    detail: str = ""
+    rule: str = ""
+    seconds: float = 0.0
+
+    @property
+    def number(self) -> int:
+        """1 to 15, or 0 for an event beside the steps."""
+        return STEPS.index(self.name) + 1 if self.name in STEPS else 0
+
+    def __str__(self) -> str:
+        status = str(self.status) if self.status else ""
+        return " ".join(
+            part for part in (self.name, self.url, status, self.detail, self.rule) if part
+        )
+
+
+Listener: TypeAlias = Callable[[Event], None]
+
+
+def tell(listener: Listener | None, event: Event) -> None:
+    """Log the event and hand it to the listener, whose own failure must not cost a token."""
+    logger.debug("%s", event)
+    if listener is None:
+        return
+    try:
+        listener(event)
+    except Exception:
+        logger.warning("the on_event listener failed on %s", event.name, exc_info=True)

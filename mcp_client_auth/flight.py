@@ -1,0 +1,116 @@
+"""One run of an operation at a time, and everybody who asks waits for the same Future.
+
+The work has a thread of its own because it must outlive whoever asked: a refresh that is
+cancelled after it was sent loses the rotated refresh token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from .errors import AuthError
+
+T = TypeVar("T")
+_AT_EXIT: Final = 20.0
+_on_the_wire: set[threading.Thread] = set()
+
+
+class Flights:
+    """The operations under way for one session."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._under_way: dict[str, Future[Any]] = {}
+
+    def start(self, name: str, work: Callable[[], T], *, keep: bool = False) -> Future[T]:
+        """Join the run under way, or start one. `keep`: a normal exit waits for it."""
+        future, ours = self._join(name)
+        if ours:
+            thread = threading.Thread(
+                target=self._fly, args=(name, future, work), name=f"mcp {name}", daemon=True
+            )
+            if keep:
+                _on_the_wire.add(thread)
+            thread.start()
+        return future
+
+    def here(self, name: str, work: Callable[[], T]) -> T:
+        """The same on the caller's own thread, where the terminal and Ctrl-C belong."""
+        future: Future[T]
+        future, ours = self._join(name)
+        if ours:
+            self._fly(name, future, work)
+        return wait(future)
+
+    def _join(self, name: str) -> tuple[Future[Any], bool]:
+        with self._mutex:
+            if name in self._under_way:
+                return self._under_way[name], False
+            future: Future[Any] = Future()
+            future.set_running_or_notify_cancel()  # else one cancelled waiter cancels it for all
+            self._under_way[name] = future
+            return future, True
+
+    def _fly(self, name: str, future: Future[T], work: Callable[[], T]) -> None:
+        try:
+            result = work()
+        except BaseException as error:
+            self._land(name)  # before anyone wakes: whoever comes next starts afresh
+            future.set_exception(error)
+        else:
+            self._land(name)
+            future.set_result(result)
+
+    def _land(self, name: str) -> None:
+        with self._mutex:
+            del self._under_way[name]
+        _on_the_wire.discard(threading.current_thread())
+
+
+def wait(future: Future[T]) -> T:
+    """Block until it is done. An error comes as an instance of the waiter's own."""
+    try:
+        return future.result()
+    except AuthError as error:
+        raise error.fresh() from None
+
+
+async def await_(future: Future[T]) -> T:
+    """The same for a task of asyncio or trio, whose cancellation leaves the work alone."""
+    if not future.done():
+        import anyio
+
+        done = anyio.Event()
+        soon = _call_soon()
+
+        def wake(_: Future[T]) -> None:
+            with suppress(RuntimeError):  # the loop may have ended before the work did
+                soon(done.set)
+
+        future.add_done_callback(wake)
+        await done.wait()
+    return wait(future)
+
+
+def _call_soon() -> Callable[[Callable[[], object]], object]:
+    """How a foreign thread reaches the event loop that we are running on."""
+    try:
+        return asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
+
+
+def _wait_for_the_wire() -> None:
+    for thread in list(_on_the_wire):
+        thread.join(_AT_EXIT)
+
+
+atexit.register(_wait_for_the_wire)

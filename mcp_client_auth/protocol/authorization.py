@@ -1,0 +1,190 @@
+"""The authorization request and its checked response (RFC 6749 §4.1, 7636, 8707, 9207)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from ..errors import (
+    AuthorizationDenied,
+    BadResponse,
+    IssuerMismatch,
+    PkceUnsupported,
+    Unavailable,
+    quoted,
+)
+from ..secret import Secret
+from . import _authlib
+from .discovery import Discovery
+from .metadata import ServerMetadata
+from .options import Options
+from .registration import Client
+from .scopes import OFFLINE, Scopes
+from .urls import shown
+
+_MOST_FIELDS: Final = 50
+_LATER: Final = ("server_error", "temporarily_unavailable")
+
+
+class Unrelated(Exception):
+    """An answer to some other request, or a forged one: it is ignored and the wait goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """One authorization request; `url` is what the browser opens.
+
+    It holds everything that its answer is checked against and exchanged with, so that no
+    answer can be taken to another issuer (RFC 9700 §4.4).
+    """
+
+    url: str = field(repr=False)
+    server: ServerMetadata
+    client: Client
+    redirect_uri: str
+    scope: Scopes | None
+    resource: str | None
+    state: Secret
+    verifier: Secret
+
+    def accept(self, query: str) -> AuthorizationCode:
+        """The only maker of `AuthorizationCode`, from the callback's query string.
+
+        Raises `Unrelated` for another request's answer, `IssuerMismatch` before anything
+        else of an answer is used, `AuthorizationDenied` or `Unavailable` for an error.
+        """
+        fields = _single_valued(query)
+        if Secret(fields.get("state", "")) != self.state:
+            raise Unrelated("the state is not the one that was sent")
+        self._check_issuer(fields.get("iss"))
+        if "error" in fields:
+            raise self._refusal(fields)
+        if not fields.get("code"):
+            raise BadResponse(
+                "the authorization response has neither “code” nor “error” (RFC 6749 §4.1.2)",
+                url=shown(self.server.authorization_endpoint),
+            )
+        return AuthorizationCode(Secret(fields["code"]), self)
+
+    def _check_issuer(self, iss: str | None) -> None:
+        # RFC 9207 §2.4: compared as strings, never normalised; with or without a promise
+        if iss == self.server.issuer or (iss is None and not self.server.iss_promised):
+            return
+        got = "none" if iss is None else quoted(shown(iss), 120)
+        raise IssuerMismatch(
+            f"the authorization response comes from another issuer: expected"
+            f" {self.server.issuer}, got {got} (RFC 9207 §2.4)",
+            url=shown(self.server.authorization_endpoint),
+            hint="The answer was thrown away; its code was not sent anywhere",
+        )
+
+    def _refusal(self, fields: Mapping[str, str]) -> AuthorizationDenied | Unavailable:
+        code, text = fields["error"], fields.get("error_description", "")
+        said = f": {quoted(text)}" if text else ""
+        where = shown(self.server.authorization_endpoint)
+        if code in _LATER:
+            return Unavailable(
+                f"the authorization server could not serve the login, {quoted(code, 60)}{said}",
+                url=where,
+                code=code,
+                hint="Nothing was changed; try again later",
+            )
+        summary = (
+            "the login was denied in the browser"
+            if code == "access_denied"
+            else f"the authorization server refused the login with {quoted(code, 60)}"
+        )
+        return AuthorizationDenied(
+            summary + said,
+            url=where,
+            code=code,
+            hint="Nothing was changed; start the login again to give consent",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    """A code that passed every check of its response, with the request that it answers."""
+
+    code: Secret
+    request: AuthorizationRequest
+
+
+def authorization_request(
+    discovery: Discovery,
+    client: Client,
+    redirect_uri: str,
+    scope: Scopes | None,
+    options: Options,
+    *,
+    state: Secret,
+    verifier: Secret,
+) -> AuthorizationRequest:
+    """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1)."""
+    fields = dict(options.authorize_params)
+    fields["redirect_uri"] = redirect_uri
+    if scope:
+        fields["scope"] = " ".join(scope)
+    if scope and OFFLINE in scope:
+        fields.setdefault("prompt", "consent")  # OIDC Core §11: else offline access is ignored
+    if discovery.resource:
+        fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
+    fields["state"] = state.reveal()
+    fields["code_challenge"] = _authlib.s256(verifier.reveal())
+    fields["code_challenge_method"] = "S256"
+    endpoint = discovery.server.authorization_endpoint
+    return AuthorizationRequest(
+        url=_authlib.authorization_url(endpoint, client.client_id, list(fields.items())),
+        server=discovery.server,
+        client=client,
+        redirect_uri=redirect_uri,
+        scope=scope,
+        resource=discovery.resource,
+        state=state,
+        verifier=verifier,
+    )
+
+
+def require_code_grant(server: ServerMetadata, options: Options) -> None:
+    """Refuse, before anything is sent, a server that cannot serve the code grant with PKCE.
+
+    MCP 2026-07-28 "Authorization Code Protection": no S256 in the metadata, no login.
+    """
+    if not server.authorization_endpoint:
+        raise BadResponse(
+            "the authorization server metadata has no “authorization_endpoint”",
+            url=shown(server.issuer),
+        )
+    if server.source == "defaults" or options.assume_pkce_s256:
+        return
+    methods = server.code_challenge_methods
+    if "S256" in (methods or ()):
+        return
+    listed = "are not listed" if methods is None else f"are {quoted(' '.join(methods), 80)}"
+    raise PkceUnsupported(
+        f"the authorization server does not promise PKCE with S256: its code challenge methods"
+        f" {listed}",
+        url=shown(server.issuer),
+        hint="If its operator confirms S256, pass --assume-pkce-s256"
+        " (Options(assume_pkce_s256=True))",
+    )
+
+
+def query_of(pasted: str) -> str:
+    """The query of a redirect URL that a person pasted, or of a bare query string."""
+    text = "".join(pasted.split()).strip("'\"<>")
+    return urlsplit(text).query if "://" in text else text.lstrip("?")
+
+
+def _single_valued(query: str) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Unrelated("too many parameters") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Unrelated("a parameter stands twice (RFC 6749 §3.1)")
+    return MappingProxyType(fields)

@@ -1,0 +1,117 @@
+"""`WWW-Authenticate` read by its grammar (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1).
+
+One pass from left to right: nothing inside a quoted string is ever looked at again, so no
+value can pose as a parameter, and a hostile header costs linear time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+_GAP: Final = re.compile(r"[\s,]*+")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+_EQUALS: Final = re.compile(r"[ \t]*+=[ \t]*+")
+_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*+)"', re.DOTALL)
+_UNQUOTED: Final = re.compile(r'[^\s,"]++')
+_TOKEN68: Final = re.compile(r"[ \t]++([A-Za-z0-9\-._~+/]++=*+)[ \t]*+(?=,|$)")
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_PLAIN_JUNK: Final = re.compile(r"[^\",]++")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge. `scheme` and the parameters' names are in lower case."""
+
+    scheme: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    token68: str = ""
+
+    def get(self, name: str) -> str:
+        return self.parameters.get(name, "")
+
+    @property
+    def resource_metadata(self) -> str:
+        """RFC 9728 §5.1; empty when the challenge has none."""
+        return self.get("resource_metadata")
+
+    @property
+    def scope(self) -> tuple[str, ...] | None:
+        """RFC 6750 §3; None when the challenge names no scope."""
+        return tuple(self.get("scope").split()) or None
+
+    @property
+    def error(self) -> str:
+        return self.get("error")
+
+
+def read_challenges(headers: Iterable[str]) -> list[Challenge]:
+    """All challenges of all `WWW-Authenticate` headers, in order. Garbage is skipped."""
+    found: list[tuple[str, dict[str, str], str]] = []
+    for header in headers:
+        _scan(header, found)
+    return [Challenge(scheme, parameters, token68) for scheme, parameters, token68 in found]
+
+
+def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
+    """The challenge to act on: the first Bearer one, else the first DPoP one."""
+    ranked = sorted(
+        (c for c in challenges if c.scheme in ("bearer", "dpop")),
+        key=lambda c: (not c.resource_metadata and not c.error, c.scheme != "bearer"),
+    )
+    return ranked[0] if ranked else None
+
+
+def _scan(text: str, found: list[tuple[str, dict[str, str], str]]) -> None:
+    at = 0
+    while (at := _end(_GAP, text, at)) < len(text):
+        name = _TOKEN.match(text, at)
+        if name is None:
+            at = _junk(text, at)
+        elif (equals := _EQUALS.match(text, name.end())) and found:
+            at = _parameter(text, name.group().lower(), equals.end(), found[-1][1])
+        elif name.end() < len(text) and text[name.end()] not in " \t,":
+            at = _junk(text, name.end())
+        else:
+            at = _scheme(text, name, found)
+
+
+def _scheme(text: str, name: re.Match[str], found: list[tuple[str, dict[str, str], str]]) -> int:
+    token68 = _TOKEN68.match(text, name.end())
+    found.append((name.group().lower(), {}, token68.group(1) if token68 else ""))
+    return token68.end() if token68 else name.end()
+
+
+def _parameter(text: str, name: str, at: int, parameters: dict[str, str]) -> int:
+    if text.startswith('"', at):
+        value = _QUOTED.match(text, at)
+        if value is None:  # no closing quote: what follows cannot be told from the value
+            return len(text)
+        parameters.setdefault(name, _ESCAPE.sub(r"\1", value.group(1)))
+        return value.end()
+    plain = _UNQUOTED.match(text, at)
+    if plain is None:
+        return at
+    parameters.setdefault(name, plain.group())
+    return plain.end()
+
+
+def _junk(text: str, at: int) -> int:
+    """Past something that is neither scheme nor parameter, up to the next comma.
+
+    A quoted string in it is stepped over whole: its inside is not ours to read.
+    """
+    while at < len(text) and text[at] != ",":
+        if text[at] == '"':
+            value = _QUOTED.match(text, at)
+            at = value.end() if value else len(text)
+        else:
+            at = _end(_PLAIN_JUNK, text, at)
+    return at
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at

@@ -1,0 +1,101 @@
+"""The seam between the protocol and the network.
+
+A flow is a generator that yields the request it wants sent and is resumed with the
+response. It holds no client, no lock and no store, so any client can drive it and a
+test can drive it with a list of responses. What it has to say on the way it yields as
+an `Event`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
+
+from ..errors import AuthError
+from ..events import Event, Listener, tell
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request of the flow. Headers and body may hold secrets and are never shown."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """The whole answer. `url` is the final one; `seconds` is how long it took."""
+
+    status: int
+    url: str
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+    seconds: float = 0.0
+
+    def header_values(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def header(self, name: str) -> str:
+        return ", ".join(self.header_values(name))
+
+
+Flow: TypeAlias = Generator["HttpRequest | Event", "HttpResponse | None", T]
+Transport: TypeAlias = Callable[[HttpRequest], HttpResponse]
+AsyncTransport: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
+
+
+def send(request: HttpRequest) -> Flow[HttpResponse]:
+    response = yield request
+    if response is None:
+        raise TypeError("a driver resumes a request with its response")
+    return response
+
+
+def run(flow: Flow[T], transport: Transport, on_event: Listener | None = None) -> T:
+    """Drive a flow with a blocking transport."""
+    try:
+        wanted = next(flow)
+        while True:
+            if isinstance(wanted, Event):
+                tell(on_event, wanted)
+                wanted = flow.send(None)
+                continue
+            try:
+                response = transport(wanted)
+            except AuthError as error:
+                wanted = flow.throw(error)
+            else:
+                wanted = flow.send(response)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        flow.close()
+
+
+async def arun(flow: Flow[T], transport: AsyncTransport, on_event: Listener | None = None) -> T:
+    """Drive a flow with your own asynchronous client."""
+    try:
+        wanted = next(flow)
+        while True:
+            if isinstance(wanted, Event):
+                tell(on_event, wanted)
+                wanted = flow.send(None)
+                continue
+            try:
+                response = await transport(wanted)
+            except AuthError as error:
+                wanted = flow.throw(error)
+            else:
+                wanted = flow.send(response)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    finally:
+        flow.close()

@@ -1,0 +1,77 @@
+"""Which redirect URI a login uses (RFC 8252 §7.3, RFC 9700 §2.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from ..errors import UsageError
+from .options import Options
+from .registration import Client, ClientMetadataDocument, Identity, PreRegistered
+from .urls import is_loopback, shown, split
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where the listener shall stand. `port` 0 is any; a `pinned` one may not be replaced."""
+
+    host: str
+    port: int
+    path: str
+    pinned: bool = False
+
+    @property
+    def template(self) -> str:
+        """The redirect URI without its port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}{self.path}"
+
+
+def callback_for(identity: Identity, dynamic: bool, issuer: str, options: Options) -> Callback:
+    """The caller's redirect URI; else one that the client carries; else one of our own.
+
+    A dynamically registered client has a path of its own for each issuer, so that an answer
+    that was meant for another one cannot arrive here (RFC 9700 §4.4).
+    """
+    if options.redirect_uri:
+        return _parsed(options.redirect_uri, pinned=bool(split(options.redirect_uri).port))
+    if dynamic:
+        mark = hashlib.sha256(issuer.encode()).hexdigest()[:12]
+        return Callback("127.0.0.1", 0, f"/callback/{mark}")
+    for uri in _carried(identity):
+        if uri.startswith("http:") and is_loopback(uri):
+            return _parsed(uri, pinned=False)
+    if _carried(identity):
+        raise UsageError(
+            "none of the client's redirect URIs is http on loopback, so no callback can arrive",
+            hint="Register http://127.0.0.1/callback for the client",
+        )
+    return Callback("127.0.0.1", 0, "/callback")
+
+
+def with_port_of(callback: Callback, client: Client | None) -> Callback:
+    """The port that a stored registration has: some servers compare it exactly."""
+    if client is None or callback.port or not client.redirect_uris:
+        return callback
+    port = split(client.redirect_uris[0]).port or 0
+    return Callback(callback.host, port, callback.path)
+
+
+def _carried(identity: Identity) -> tuple[str, ...]:
+    if isinstance(identity, PreRegistered | ClientMetadataDocument):
+        return identity.redirect_uris
+    return ()
+
+
+def _parsed(uri: str, *, pinned: bool) -> Callback:
+    try:
+        parts = split(uri)
+        usable = parts.scheme == "http" and is_loopback(uri) and not parts.query
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query",
+            url=shown(uri),
+        )
+    return Callback(parts.hostname or "", parts.port or 0, parts.path or "/", pinned)

@@ -1,0 +1,43 @@
+"""Which scopes to ask for, first and after a 403 (MCP 2026-07-28 "Scope Selection Strategy")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from .discovery import Discovery
+
+Scopes = tuple[str, ...]
+OFFLINE: Final = "offline_access"
+
+
+def choose(discovery: Discovery, wanted: Scopes | None) -> Scopes | None:
+    """The caller's; else the challenge's; else the resource's; else None (no parameter).
+
+    `offline_access` is added where the authorization server lists it and there is scope
+    information at all: without it most servers give no refresh token (OIDC Core §11).
+    """
+    if wanted is not None:
+        return wanted
+    challenged = discovery.challenge.scope if discovery.challenge else None
+    offered = discovery.metadata.scopes_supported if discovery.metadata else None
+    chosen = challenged if challenged is not None else offered
+    if chosen is None:
+        return None
+    if OFFLINE in (discovery.server.scopes_supported or ()):
+        return union(chosen, (OFFLINE,))
+    return chosen or None
+
+
+def step_up(requested: Iterable[str], granted: Iterable[str], challenged: Iterable[str]) -> Scopes:
+    """Everything that was asked for, given, and is now missing (SEP-2350)."""
+    return union(requested, granted, challenged)
+
+
+def union(*sets: Iterable[str]) -> Scopes:
+    return tuple(dict.fromkeys(scope for scopes in sets for scope in scopes))
+
+
+def parse(scope: str) -> Scopes:
+    """RFC 6749 §3.3; some servers separate by commas."""
+    return tuple(dict.fromkeys(scope.replace(",", " ").split()))

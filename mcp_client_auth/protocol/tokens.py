@@ -1,0 +1,191 @@
+"""The token endpoint: one builder and one reader for each exchange (RFC 6749, 7009, 8707)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl
+
+from ..errors import AuthError, BadResponse, TokenRefused, Unavailable, quoted
+from ..events import Event
+from ..secret import Secret
+from . import _authlib
+from .authorization import AuthorizationCode
+from .client_auth import form_request
+from .discovery import unavailable
+from .document import Document, described, parsed
+from .flow import Flow, HttpRequest, HttpResponse, send
+from .registration import Client
+from .scopes import Scopes, parse
+from .urls import shown
+
+_LATER: Final = ("temporarily_unavailable", "server_error", "slow_down")
+_LONGEST: Final = 10 * 365 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What the token endpoint gave.
+
+    `expires_at` is in seconds since the epoch, None where the server does not say;
+    `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
+    """
+
+    access_token: Secret
+    issued_at: float
+    expires_at: float | None = None
+    refresh_token: Secret | None = None
+    scope: Scopes | None = None
+
+    @property
+    def lifetime(self) -> float | None:
+        """Seconds from issue to expiry."""
+        return None if self.expires_at is None else self.expires_at - self.issued_at
+
+
+class Renewable(Protocol):
+    """What a refresh needs, all of it from the one record that the tokens came in."""
+
+    @property
+    def token_endpoint(self) -> str: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def resource(self) -> str | None: ...
+    @property
+    def tokens(self) -> TokenSet: ...
+
+
+def exchange_request(code: AuthorizationCode) -> HttpRequest:
+    """RFC 6749 §4.1.3 with RFC 7636 §4.5 and RFC 8707 §2.2."""
+    asked = code.request
+    fields = [
+        ("code", code.code.reveal()),
+        ("redirect_uri", asked.redirect_uri),
+        ("code_verifier", asked.verifier.reveal()),
+    ]
+    if asked.resource:
+        fields.append(("resource", asked.resource))
+    body = _authlib.token_body("authorization_code", fields)
+    return form_request(asked.server.token_endpoint, asked.client, body)
+
+
+def exchange(code: AuthorizationCode, now: float) -> Flow[TokenSet]:
+    """A checked code for tokens; it goes only to the issuer that its response came from."""
+    request = exchange_request(code)
+    url = shown(request.url)
+    yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
+    response = yield from send(request)
+    tokens = read_token_response(response, now, asked=code.request.scope)
+    yield Event("token", url, response.status, _summary(tokens), "", response.seconds)
+    return tokens
+
+
+def refresh_request(held: Renewable) -> HttpRequest:
+    """RFC 6749 §6; no `scope`, so that the grant stays as it is."""
+    token = held.tokens.refresh_token
+    if token is None:
+        raise ValueError("this credential has no refresh token")
+    fields = [("refresh_token", token.reveal())]
+    if held.resource:
+        fields.append(("resource", held.resource))
+    body = _authlib.token_body("refresh_token", fields)
+    return form_request(held.token_endpoint, held.client, body)
+
+
+def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
+    """New tokens from the endpoint that is stored with the old; what is absent stays."""
+    response = yield from send(refresh_request(held))
+    tokens = read_token_response(
+        response, now, asked=held.tokens.scope, kept=held.tokens.refresh_token
+    )
+    url = shown(held.token_endpoint)
+    yield Event("refresh", url, response.status, _summary(tokens), "", response.seconds)
+    return tokens
+
+
+def revocation_request(endpoint: str, client: Client, token: Secret, hint: str) -> HttpRequest:
+    """RFC 7009 §2.1."""
+    return form_request(endpoint, client, _authlib.revocation_body(token.reveal(), hint))
+
+
+def read_token_response(
+    response: HttpResponse,
+    now: float,
+    *,
+    asked: Scopes | None = None,
+    kept: Secret | None = None,
+) -> TokenSet:
+    """The only maker of `TokenSet` from an answer, read by its shape (RFC 6749 §5.1, §5.2).
+
+    Raises `TokenRefused` for an OAuth error, `Unavailable` for a passing fault,
+    `BadResponse` for anything that is not a token response.
+    """
+    document = _token_document(response)
+    if document is None or "access_token" not in document.raw:
+        raise _failure(response, document)
+    access = document.need("access_token")
+    if document.text("token_type").lower() == "dpop":
+        document.broken("it binds the token to a DPoP key that was never sent (RFC 9449 §5)")
+    lifetime = document.number("expires_in")
+    refresh_token = document.text("refresh_token")
+    scope = document.raw.get("scope")
+    granted = parse(scope) if isinstance(scope, str) else document.texts("scope")
+    return TokenSet(
+        access_token=Secret(access),
+        issued_at=now,
+        expires_at=None if lifetime is None else now + min(max(lifetime, 0.0), _LONGEST),
+        refresh_token=Secret(refresh_token) if refresh_token else kept,
+        scope=asked if granted is None else granted,
+    )
+
+
+def _token_document(response: HttpResponse) -> Document | None:
+    value = parsed(response)
+    if value is None and b"=" in response.body[:200]:
+        value = _form(response)
+    return Document("token response", response.url, value) if isinstance(value, dict) else None
+
+
+def _form(response: HttpResponse) -> dict[str, Any] | None:
+    """Some servers answer as a form whatever they were asked for."""
+    kind = response.header("content-type").partition(";")[0].strip().lower()
+    if kind not in ("application/x-www-form-urlencoded", "text/plain", ""):
+        return None
+    return dict(parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=100))
+
+
+def _failure(response: HttpResponse, document: Document | None) -> AuthError:
+    code = document.text("error") if document else ""
+    where = shown(response.url)
+    if code and code not in _LATER:
+        text = document.text("error_description") if document else ""
+        said = f": {quoted(text)}" if text else ""
+        return TokenRefused(
+            f"the token endpoint refused with {quoted(code, 60)}{said}",
+            url=where,
+            code=code,
+            status=response.status,
+            hint="Log in again",
+        )
+    if code or response.status == 429 or response.status >= 500:
+        failure = unavailable(response)
+        return Unavailable(
+            failure.summary,
+            url=where,
+            code=code,
+            hint=failure.hint,
+            retry_after=failure.retry_after,
+        )
+    got = described(response) if document is None else "a JSON object without “access_token”"
+    return BadResponse(
+        f"the token endpoint must answer a token response (RFC 6749 §5.1), but HTTP"
+        f" {response.status} came with {got}",
+        url=where,
+    )
+
+
+def _summary(tokens: TokenSet) -> str:
+    life = "no expiry given" if tokens.lifetime is None else f"expires in {tokens.lifetime:.0f} s"
+    renewable = "with" if tokens.refresh_token else "without"
+    return f"{life}, {renewable} refresh token"

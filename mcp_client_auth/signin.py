@@ -1,0 +1,132 @@
+"""`login()` for a script or a notebook: one call, and an object that makes requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from .auth import MCPAuth, automatic_prompt, open_session
+from .credential import Credential
+from .flight import Flights, await_
+from .prompt import BrowserPrompt, Prompt
+
+if TYPE_CHECKING:
+    import httpx
+
+    from .events import Listener
+    from .protocol.flow import Transport
+    from .protocol.options import Options
+    from .protocol.registration import Identity
+    from .storage import Storage
+
+
+class Login:
+    """A login that is there. Its repr names server, account, scopes and expiry, no secret."""
+
+    def __init__(self, auth: MCPAuth, credential: Credential) -> None:
+        self.auth = auth
+        self._credential = credential
+
+    @property
+    def url(self) -> str:
+        return self.auth.session.wanted.server_url
+
+    @property
+    def credential(self) -> Credential:
+        """The credential as it was at the last look."""
+        return self.auth.session.current() or self._credential
+
+    def client(self, **arguments: Any) -> httpx.Client:
+        """An `httpx.Client` that is logged in; `arguments` are httpx's."""
+        import httpx
+
+        return httpx.Client(auth=self.auth, **arguments)
+
+    def async_client(self, **arguments: Any) -> httpx.AsyncClient:
+        import httpx
+
+        return httpx.AsyncClient(auth=self.auth, **arguments)
+
+    def token(self, *, min_valid: float = 30.0) -> str:
+        """An access token that lives at least `min_valid` seconds, refreshed when needed."""
+        return self.auth.session.fresh(min_valid).tokens.access_token.reveal()
+
+    def headers(self) -> dict[str, str]:
+        """The `Authorization` header for any other HTTP client."""
+        return {"Authorization": f"Bearer {self.token()}"}
+
+    def logout(self) -> None:
+        """Revoke at the authorization server and delete what is stored."""
+        self.auth.session.log_out()
+
+    def close(self) -> None:
+        self.auth.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        key, tokens = self._credential.key, self.credential.tokens
+        return (
+            f"Login(server={key.server!r}, account={key.account!r}, scope={tokens.scope!r},"
+            f" expires_at={tokens.expires_at!r})"
+        )
+
+
+def login(
+    url: str,
+    *,
+    account: str = "default",
+    client: Identity = None,
+    scope: str | Sequence[str] | None = None,
+    storage: Storage | str | None = None,
+    prompt: Prompt | Literal["auto"] | None = "auto",
+    options: Options | None = None,
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+    force: bool = False,
+) -> Login:
+    """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
+
+    The arguments are those of `MCPAuth`. The sign-in URL is printed to stderr as well as
+    opened. Blocks until the person has signed in; raises any `AuthError`.
+    """
+    if prompt == "auto":
+        prompt = _talking_prompt()
+    auth = MCPAuth(
+        url,
+        account=account,
+        client=client,
+        scope=scope,
+        storage=storage,
+        prompt=prompt,
+        options=options,
+        on_event=on_event,
+        transport=transport,
+    )
+    return Login(auth, auth.session.log_in(force=force))
+
+
+async def alogin(url: str, **arguments: Any) -> Login:
+    """`login` for a running event loop, which it does not block."""
+    return await await_(Flights().start("login", lambda: login(url, **arguments)))
+
+
+def logout(url: str, *, account: str = "default", storage: Storage | str | None = None) -> bool:
+    """Revoke and delete the login to `url`; False when there was none."""
+    return open_session(url, account=account, storage=storage, prompt=None).log_out()
+
+
+def _talking_prompt() -> Prompt:
+    import sys
+
+    from .prompt.browser import open_url
+
+    def show(url: str) -> None:
+        print(f"To log in, open this address in a browser:\n\n  {url}\n", file=sys.stderr)
+
+    opens = automatic_prompt() is not None
+    return BrowserPrompt(open_url=open_url if opens else lambda url: False, show_url=show)

@@ -1,0 +1,252 @@
+"""The fifteen steps, told once: find the server, get a client, ask the person, keep the tokens."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from .credential import ClientKey, Credential, Key
+from .errors import AuthError, AuthorizationDenied, LoginFailed, TokenRefused
+from .events import Event, Listener, tell
+from .prompt import Prompt, Visit
+from .protocol.authorization import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    authorization_request,
+    require_code_grant,
+)
+from .protocol.challenge import Challenge
+from .protocol.discovery import Discovery, discover
+from .protocol.flow import Flow, T, Transport, run
+from .protocol.metadata import ServerMetadata
+from .protocol.options import Options
+from .protocol.redirects import Callback, callback_for, with_port_of
+from .protocol.registration import (
+    Client,
+    ClientMetadataDocument,
+    Identity,
+    PreRegistered,
+    metadata_document_client,
+    pre_registered,
+    register,
+    way_to_client,
+)
+from .protocol.scopes import Scopes, choose
+from .protocol.tokens import exchange
+from .protocol.urls import shown, split
+from .secret import Secret
+from .storage import Storage
+
+DEAD_CLIENT = ("invalid_client", "unauthorized_client")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a login is for. `server_url` is as it was typed; `key` holds its canonical form."""
+
+    server_url: str
+    key: Key
+    identity: Identity = None
+    scope: Scopes | None = None
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """What touches the world, each replaceable. `random` gives a fresh URL-safe string."""
+
+    storage: Storage
+    transport: Transport
+    on_event: Listener | None = None
+    clock: Callable[[], float] = time.time
+    random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
+
+    def run(self, flow: Flow[T]) -> T:
+        return run(flow, self.transport, self.on_event)
+
+    def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
+        tell(self.on_event, Event(name, url, detail=detail, rule=rule))
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """A login that waits for its authorization response."""
+
+    wanted: Wanted
+    request: AuthorizationRequest
+    reused: bool = False
+
+
+def log_in(
+    wanted: Wanted,
+    edges: Edges,
+    prompt: Prompt,
+    challenge: Challenge | None,
+    *,
+    scope: Scopes | None = None,
+    on_visit: Callable[[Visit], None] = lambda visit: None,
+) -> Credential:
+    """Steps 3 to 13, with a person; nothing stored changes before the tokens are there."""
+    edges.storage.check()
+    discovery = find(wanted, edges, challenge)
+    callback = _callback(wanted, edges, discovery)
+    with prompt.visit(callback, wanted.key.server, wanted.key.account) as visit:
+        on_visit(visit)
+        try:
+            pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=scope)
+            code = _ask(pending, edges, visit)
+            credential = finish(pending, edges, code)
+        except AuthorizationDenied:
+            visit.end("denied")
+            raise
+        except BaseException:
+            visit.end("failed")
+            raise
+        visit.end("signed-in")
+        return credential
+
+
+def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
+    """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
+
+    def usable(server: ServerMetadata) -> None:
+        require_code_grant(server, wanted.options)
+        way_to_client(wanted.identity, server)
+
+    held = edges.storage.load(wanted.key)
+    return edges.run(
+        discover(
+            wanted.server_url,
+            challenge,
+            wanted.options,
+            usable=usable,
+            held=(held.issuer,) if held else (),
+        )
+    )
+
+
+def begin(
+    wanted: Wanted,
+    edges: Edges,
+    discovery: Discovery,
+    redirect_uri: str,
+    *,
+    scope: Scopes | None = None,
+) -> PendingLogin:
+    """Steps 7 to 9: a client and an authorization request. `scope` overrides the choice."""
+    asked = scope if scope is not None else choose(discovery, wanted.scope)
+    client, reused = _client(wanted, edges, discovery, redirect_uri, asked)
+    request = authorization_request(
+        discovery,
+        client,
+        redirect_uri,
+        asked,
+        wanted.options,
+        state=Secret(edges.random()),
+        verifier=Secret(edges.random()),
+    )
+    edges.tell(
+        "authorization-request",
+        url=shown(discovery.server.authorization_endpoint),
+        detail=f"scope {' '.join(asked)}" if asked else "no scope",
+        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)",
+    )
+    return PendingLogin(wanted, request, reused)
+
+
+def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Credential:
+    """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
+    request, wanted = pending.request, pending.wanted
+    try:
+        tokens = edges.run(exchange(code, edges.clock()))
+    except TokenRefused as error:
+        if error.code in DEAD_CLIENT:
+            forget_client(edges, request.client, request.redirect_uri)
+        raise
+    fresh = Credential(
+        key=wanted.key,
+        issuer=request.server.issuer,
+        token_endpoint=request.server.token_endpoint,
+        client=request.client,
+        tokens=tokens,
+        resource=request.resource,
+        revocation_endpoint=request.server.revocation_endpoint,
+        requested=request.scope,
+        options=wanted.options.kept(),
+    )
+    with edges.storage.lock(wanted.key):
+        stored = edges.storage.load(wanted.key)
+        kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
+        edges.storage.save(kept)
+    edges.tell("storage", detail=f"kept in {edges.storage.where}")
+    return kept
+
+
+def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:
+    """Drop a registration that the server no longer knows; only that one."""
+    if client.kind != "dynamic":
+        return
+    key = _client_key(client.issuer, redirect_uri)
+    with edges.storage.lock(key, "client"):
+        stored = edges.storage.load_client(key)
+        if stored and stored.client_id == client.client_id:
+            edges.storage.delete_client(key)
+
+
+def _ask(pending: PendingLogin, edges: Edges, visit: Visit) -> AuthorizationCode:
+    request = pending.request
+    edges.tell("sign-in", detail="waiting for the person in the browser")
+    try:
+        code = visit.ask(request, pending.wanted.options.login_timeout)
+    except LoginFailed as error:
+        if pending.reused and error.code == "timeout":
+            # the server may have forgotten the client and shown its error page only
+            forget_client(edges, request.client, request.redirect_uri)
+        raise
+    rule = "state matches" + (", iss matches (RFC 9207)" if request.server.iss_promised else "")
+    edges.tell("authorization-response", url=shown(request.redirect_uri), detail="code", rule=rule)
+    return code
+
+
+def _callback(wanted: Wanted, edges: Edges, discovery: Discovery) -> Callback:
+    issuer = discovery.server.issuer
+    dynamic = way_to_client(wanted.identity, discovery.server) == "dynamic"
+    callback = callback_for(wanted.identity, dynamic, issuer, wanted.options)
+    if not dynamic:
+        return callback
+    return with_port_of(callback, edges.storage.load_client(ClientKey(issuer, callback.template)))
+
+
+def _client(
+    wanted: Wanted, edges: Edges, discovery: Discovery, redirect_uri: str, scope: Scopes | None
+) -> tuple[Client, bool]:
+    """The client to use, and whether it is a registration that was used before."""
+    server, identity = discovery.server, wanted.identity
+    kind = way_to_client(identity, server)
+    if kind == "pre-registered" and isinstance(identity, PreRegistered):
+        return pre_registered(identity, server, wanted.options), False
+    if kind == "metadata-document" and isinstance(identity, ClientMetadataDocument):
+        return metadata_document_client(identity, server), False
+    key = _client_key(server.issuer, redirect_uri)
+    with edges.storage.lock(key, "client"):
+        stored = edges.storage.load_client(key)
+        if stored and _serves(stored, redirect_uri, scope, edges.clock()):
+            edges.tell("registration", url=shown(server.issuer), rule="a kept registration is used")
+            return stored, True
+        client = edges.run(register(server, redirect_uri, scope, wanted.options))
+        with suppress(AuthError):  # the credential holds its client; the next login can register
+            edges.storage.save_client(key, client)
+        return client, False
+
+
+def _serves(client: Client, redirect_uri: str, scope: Scopes | None, now: float) -> bool:
+    within = set(scope or ()) <= set(client.scope)
+    return redirect_uri in client.redirect_uris and within and not client.expired(now)
+
+
+def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
+    parts = split(redirect_uri)
+    return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)

@@ -1,0 +1,113 @@
+"""Where credentials are kept: what a storage can do, and which one applies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol, cast
+
+from ..credential import ClientKey, Credential, Key
+from ..errors import UsageError, quoted
+from ..protocol.registration import Client
+
+LOCK_WAIT: Final = 30.0
+CHOICES: Final = ("keyring", "file", "memory")
+VARIABLE: Final = "MCP_CLIENT_AUTH_STORAGE"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What may be known of a credential without reading it: nothing here is secret.
+
+    `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
+    there is a refresh token; `storage` names the storage that holds the secret.
+    """
+
+    key: Key
+    issuer: str
+    scope: tuple[str, ...] | None
+    expires_at: float | None
+    renewable: bool
+    storage: str
+
+    @classmethod
+    def of(cls, credential: Credential, storage: str) -> Summary:
+        tokens = credential.tokens
+        return cls(
+            credential.key,
+            credential.issuer,
+            tokens.scope,
+            tokens.expires_at,
+            tokens.refresh_token is not None,
+            storage,
+        )
+
+
+class Storage(Protocol):
+    """Keeps credentials and client registrations. Every method may raise `StorageError`."""
+
+    @property
+    def name(self) -> str:
+        """One word for the index and `--store`."""
+        ...
+
+    @property
+    def where(self) -> str:
+        """Where the secrets lie, for a person: "the OS keyring (Secret Service)"."""
+        ...
+
+    def check(self) -> None:
+        """Prove that it keeps what it is given; called before a browser opens."""
+        ...
+
+    def load(self, key: Key) -> Credential | None: ...
+    def save(self, credential: Credential) -> None: ...
+    def delete(self, key: Key) -> None: ...
+    def list(self) -> Sequence[Summary]: ...
+    def load_client(self, key: ClientKey) -> Client | None: ...
+    def save_client(self, key: ClientKey, client: Client) -> None: ...
+    def delete_client(self, key: ClientKey) -> None: ...
+
+    def lock(
+        self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
+    ) -> AbstractContextManager[object]:
+        """Exclude every other holder of this key and purpose; `Unavailable` after `timeout` s."""
+        ...
+
+
+def choose_storage(wanted: Storage | str | None = None, key: Key | None = None) -> Storage:
+    """The storage named, else the environment's, else the one that holds `key`, else the keyring.
+
+    Raises `UsageError` for an unknown name. Nothing is touched yet: see `Storage.check`.
+    """
+    if wanted is not None and not isinstance(wanted, str):
+        return wanted
+    from .directory import Directory
+
+    directory = Directory()
+    name = wanted or os.environ.get(VARIABLE) or (directory.storage_of(key) if key else None)
+    if name in (None, "", "keyring"):
+        from .keyring import KeyringStorage
+
+        return KeyringStorage(directory)
+    if name == "file":
+        from .file import FileStorage
+
+        return FileStorage(directory)
+    if name == "memory":
+        from .memory import MemoryStorage
+
+        return MemoryStorage()
+    raise UsageError(f"there is no storage {quoted(str(name), 40)}", hint=f"Known: {CHOICES}")
+
+
+def library_storage(wanted: Storage | str | None = None, key: Key | None = None) -> Storage:
+    """The same for a library, which has nobody to ask: without a keyring, memory and a warning."""
+    chosen = choose_storage(wanted, key)
+    if wanted is None and chosen.name == "keyring" and not os.environ.get(VARIABLE):
+        from .fallback import KeyringOrMemory
+
+        return cast("Storage", KeyringOrMemory())
+    return chosen

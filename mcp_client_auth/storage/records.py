@@ -1,0 +1,75 @@
+"""Credentials and registrations as text items: the one mechanism under every storage here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+
+from ..credential import (
+    ClientKey,
+    Credential,
+    Key,
+    dumps,
+    dumps_client,
+    loads,
+    loads_client,
+)
+from ..protocol.registration import Client
+from . import LOCK_WAIT, Summary
+from .directory import Directory
+
+
+class Records(ABC):
+    """A storage that keeps each record as one text under the id of its key.
+
+    The secret is written before the index and removed before it, so that an index entry
+    without a secret is all that a crash can leave.
+    """
+
+    name: str
+
+    def __init__(self, directory: Directory | None = None) -> None:
+        self.directory = directory or Directory()
+
+    @property
+    @abstractmethod
+    def where(self) -> str: ...
+    @abstractmethod
+    def check(self) -> None: ...
+    @abstractmethod
+    def read(self, item: str) -> str | None: ...
+    @abstractmethod
+    def write(self, item: str, text: str) -> None: ...
+    @abstractmethod
+    def remove(self, item: str) -> None: ...
+
+    def load(self, key: Key) -> Credential | None:
+        text = self.read(key.id)
+        return None if text is None else loads(text, self.where)
+
+    def save(self, credential: Credential) -> None:
+        self.write(credential.key.id, dumps(credential))
+        self.directory.index(Summary.of(credential, self.name))
+
+    def delete(self, key: Key) -> None:
+        self.remove(key.id)
+        self.directory.unindex(key)
+
+    def list(self) -> Sequence[Summary]:
+        return self.directory.summaries()
+
+    def load_client(self, key: ClientKey) -> Client | None:
+        text = self.read(key.id)
+        return None if text is None else loads_client(text, self.where)
+
+    def save_client(self, key: ClientKey, client: Client) -> None:
+        self.write(key.id, dumps_client(client))
+
+    def delete_client(self, key: ClientKey) -> None:
+        self.remove(key.id)
+
+    def lock(
+        self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
+    ) -> AbstractContextManager[object]:
+        return self.directory.lock(key, purpose, timeout)

@@ -1,0 +1,41 @@
+"""A real MCP server with its own authorization server on loopback, and a browser by script.
+
+Needs the extra `testing` (starlette, uvicorn, pytest), or `demo` without the fixtures.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .browser import Decision, Page, ScriptedBrowser
+    from .journal import RequestRecord
+    from .server import DemoServer
+    from .settings import RegisteredClient, Settings
+
+__all__ = [
+    "Decision",
+    "DemoServer",
+    "Page",
+    "RegisteredClient",
+    "RequestRecord",
+    "ScriptedBrowser",
+    "Settings",
+]
+
+_HOMES = {
+    "Decision": "browser",
+    "DemoServer": "server",
+    "Page": "browser",
+    "RegisteredClient": "settings",
+    "RequestRecord": "journal",
+    "ScriptedBrowser": "browser",
+    "Settings": "settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,183 @@
+"""The authorization server as an ASGI application: strict where real ones are often lax."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from .client_authentication import authenticated_client
+from .discovery_document import document_route
+from .faults import NO_STORE, Fault, form, unique_parameters
+from .journal import TOKEN_PATH
+from .ledger import AuthorizationRequest, Ledger
+from .pages import consent_page, error_page
+from .redirects import is_allowed, is_document_url, with_parameters
+from .registration import read_registration
+from .settings import AUTH_METHODS, Addresses, RegisteredClient, Settings
+from .token_endpoint import TokenEndpoint
+
+AUTHORIZE_PATH = "/oauth2/authorize"
+REGISTER_PATH = "/oauth2/register"
+REVOKE_PATH = "/oauth2/revoke"
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def authorization_server(settings: Settings, ledger: Ledger, addresses: Addresses) -> Starlette:
+    """The application; its addresses must be final."""
+    endpoints = _Endpoints(settings, ledger, addresses)
+    well_known = f"/.well-known/oauth-authorization-server{settings.issuer_path}"
+    routes = [
+        document_route(well_known, metadata(settings, addresses)),
+        Route(AUTHORIZE_PATH, endpoints.authorize, methods=["GET"]),
+        Route(AUTHORIZE_PATH, endpoints.decide, methods=["POST"]),
+        Route(TOKEN_PATH, endpoints.token, methods=["POST"]),
+        Route(REVOKE_PATH, endpoints.revoke, methods=["POST"]),
+    ]
+    if settings.registration:
+        routes.append(Route(REGISTER_PATH, endpoints.register, methods=["POST"]))
+    app = Starlette(routes=routes, exception_handlers={Fault: _answer_fault})
+    app.router.redirect_slashes = False
+    return app
+
+
+def metadata(settings: Settings, addresses: Addresses) -> dict[str, Any]:
+    """RFC 8414 §2, RFC 9207 §3."""
+    origin = addresses.as_origin
+    document: dict[str, Any] = {
+        "issuer": addresses.issuer,
+        "authorization_endpoint": origin + AUTHORIZE_PATH,
+        "token_endpoint": origin + TOKEN_PATH,
+        "revocation_endpoint": origin + REVOKE_PATH,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "code_challenge_methods_supported": ["S256"],
+        "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
+        "authorization_response_iss_parameter_supported": True,
+        "client_id_metadata_document_supported": settings.client_id_metadata_documents,
+        "scopes_supported": list(settings.known_scopes),
+    }
+    if settings.registration:
+        document["registration_endpoint"] = origin + REGISTER_PATH
+    return document
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Fault)
+    return error.response()
+
+
+class _Endpoints:
+    def __init__(self, settings: Settings, ledger: Ledger, addresses: Addresses) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._addresses = addresses
+        self._tokens = TokenEndpoint(settings, ledger, addresses.resource)
+
+    async def authorize(self, request: Request) -> Response:
+        # RFC 6749 §4.1.2.1: without a known client and redirect URI nothing is redirected
+        try:
+            parameters = unique_parameters(request.url.query)
+        except Fault as fault:
+            return error_page(f"The request is not valid: {fault.description}.")
+        client = self._client(parameters.get("client_id", ""))
+        if client is None:
+            return error_page("This client is not known here.")
+        redirect_uri = parameters.get("redirect_uri", "")
+        if not is_allowed(client, redirect_uri):
+            return error_page("This redirect URI is not registered for the client.")
+        try:
+            asked = self._checked(client, parameters)
+        except Fault as fault:
+            state = parameters.get("state", "")
+            return self._send_back(redirect_uri, state, fault.parameters())
+        return self._ask(client, asked)
+
+    async def decide(self, request: Request) -> Response:
+        try:
+            answers = await form(request)
+        except Fault as fault:
+            return error_page(f"The request is not valid: {fault.description}.")
+        asked = self._ledger.take_request(answers.get("transaction", ""))
+        if asked is None:
+            return error_page("This page was already answered, or it is too old.")
+        if answers.get("decision") != "allow":
+            denied = Fault("access_denied", "the person said no").parameters()
+            return self._send_back(asked.redirect_uri, asked.state, denied)
+        code = {"code": self._ledger.issue_code(asked)}
+        return self._send_back(asked.redirect_uri, asked.state, code)
+
+    async def token(self, request: Request) -> Response:
+        parameters = await form(request)
+        client = self._authenticated(request, parameters)
+        return JSONResponse(self._tokens.answer(client, parameters), headers=NO_STORE)
+
+    async def revoke(self, request: Request) -> Response:
+        parameters = await form(request)
+        client = self._authenticated(request, parameters)
+        if "token" not in parameters:
+            raise Fault("invalid_request", "token is missing")
+        self._ledger.revoke(parameters["token"], client.client_id)
+        return Response(status_code=200, headers=NO_STORE)  # RFC 7009 §2.2: known or not
+
+    async def register(self, request: Request) -> Response:
+        method = self._settings.registration_method
+        client, answer = read_registration(await request.body(), method)
+        self._ledger.register(client)
+        return JSONResponse(answer, 201, headers=NO_STORE)
+
+    def _client(self, client_id: str) -> RegisteredClient | None:
+        known = self._ledger.client(client_id)
+        if known is None and self._settings.client_id_metadata_documents:
+            return RegisteredClient(client_id) if is_document_url(client_id) else None
+        return known
+
+    def _authenticated(self, request: Request, parameters: dict[str, str]) -> RegisteredClient:
+        header = request.headers.get("authorization", "")
+        return authenticated_client(header, parameters, self._client)
+
+    def _checked(self, client: RegisteredClient, asked: dict[str, str]) -> AuthorizationRequest:
+        if "response_type" not in asked:
+            raise Fault("invalid_request", "response_type is missing")
+        if asked["response_type"] != "code":
+            raise Fault("unsupported_response_type")
+        challenge = asked.get("code_challenge", "")
+        if asked.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
+            raise Fault("invalid_request", "PKCE with S256 is required")  # RFC 7636 §4.4.1
+        if asked.get("resource") != self._addresses.resource:  # RFC 8707 §2
+            raise Fault("invalid_target", "resource must be the MCP server's URL")
+        return AuthorizationRequest(
+            client_id=client.client_id,
+            redirect_uri=asked["redirect_uri"],
+            state=asked.get("state", ""),
+            challenge=challenge,
+            resource=asked["resource"],
+            scope=self._scope(asked.get("scope", "")),
+        )
+
+    def _scope(self, asked: str) -> tuple[str, ...]:
+        scope = tuple(dict.fromkeys(asked.split())) or self._settings.scopes
+        if not set(scope) <= set(self._settings.known_scopes):
+            raise Fault("invalid_scope", "a scope is not known here")
+        return scope
+
+    def _ask(self, client: RegisteredClient, asked: AuthorizationRequest) -> Response:
+        return consent_page(
+            action=AUTHORIZE_PATH,
+            transaction=self._ledger.open_request(asked),
+            client_name=client.name or client.client_id,
+            redirect_uri=asked.redirect_uri,
+            scopes=asked.scope,
+            login_name=self._settings.login_name,
+        )
+
+    def _send_back(self, redirect_uri: str, state: str, answer: dict[str, str]) -> Response:
+        known = {"state": state} if state else {}
+        parameters = {**answer, **known, "iss": self._addresses.issuer}  # RFC 9207 §2
+        return RedirectResponse(with_parameters(redirect_uri, parameters), 303, headers=NO_STORE)

@@ -1,0 +1,167 @@
+"""A person at a browser, by script: opens the page, signs in, decides, follows to the end.
+
+Also a command: `python -m mcp_client_auth.testing.browser URL [--decision deny]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeAlias, get_args
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from .html_forms import Control, Document, Form, read_page
+
+Decision: TypeAlias = Literal["allow", "deny", "ignore"]
+
+_NO = re.compile(r"\b(deny|cancel|reject|decline|abort|refuse|disallow)")
+_STEPS = 10
+_TIMEOUT = 20.0
+_TYPED = "ada"
+
+
+class Page(NamedTuple):
+    """What was seen: no query in the URL, for there are codes and states in it."""
+
+    status: int
+    url: str
+    text: str
+
+
+class ScriptedBrowser:
+    """Call it like `webbrowser.open`; it answers at once and plays on a daemon thread.
+
+    `decision`: `ignore` never opens the page. `delay`: seconds before it is opened.
+    """
+
+    def __init__(self, decision: Decision = "allow", delay: float = 0.0) -> None:
+        self.decision: Decision = decision
+        self.delay = delay
+        self.visits = 0
+        self.error: Exception | None = None
+        self._pages: list[Page] = []
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, url: str) -> bool:
+        thread = threading.Thread(target=self.visit, args=(url,), daemon=True, name="browser")
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+        return True
+
+    def visit(self, url: str) -> None:
+        """The same on the caller's thread; what goes wrong is kept in `error`."""
+        with self._lock:
+            self.visits += 1
+        if self.decision == "ignore":
+            return
+        time.sleep(self.delay)
+        try:
+            with httpx.Client(trust_env=False, follow_redirects=True, timeout=_TIMEOUT) as http:
+                self._play(http, url)
+        except Exception as error:
+            self.error = error
+
+    @property
+    def pages(self) -> list[Page]:
+        """Every page seen, in order; redirects are no pages."""
+        with self._lock:
+            return list(self._pages)
+
+    @property
+    def last_page(self) -> Page | None:
+        return self.pages[-1] if self.pages else None
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until every visit has ended; False when one is still going on."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in threads)
+
+    def _play(self, http: httpx.Client, url: str) -> None:
+        callback = parse_qs(urlsplit(url).query).get("redirect_uri", [""])[0]
+        answer = http.get(url)
+        for _ in range(_STEPS):
+            self._keep(answer)
+            if answer.is_error or _bare(str(answer.url)) == _bare(callback):
+                return
+            step = self._next(http, answer)
+            if step is None:
+                return
+            answer = http.send(step, follow_redirects=True)
+        raise RuntimeError(f"still no end after {_STEPS} pages")
+
+    def _next(self, http: httpx.Client, answer: httpx.Response) -> httpx.Request | None:
+        """What the person does on this page; None where there is nothing to do."""
+        page = read_page(answer.text, filler=_TYPED)
+        if not page.forms:
+            return None
+        if self.decision == "deny":
+            return _denial(http, answer.url, page)
+        form = page.forms[0]
+        return _submission(http, answer.url, form, _yes(form))
+
+    def _keep(self, answer: httpx.Response) -> None:
+        page = Page(answer.status_code, _bare(str(answer.url)), answer.text)
+        with self._lock:
+            self._pages.append(page)
+
+
+def _yes(form: Form) -> Control:
+    return next((button for button in form.buttons if not _NO.search(button.words)), Control())
+
+
+def _denial(http: httpx.Client, where: httpx.URL, page: Document) -> httpx.Request:
+    for form in page.forms:
+        for button in form.buttons:
+            if _NO.search(button.words):
+                return _submission(http, where, form, button)
+    for link in page.links:
+        if _NO.search(link.words):
+            return http.build_request("GET", where.join(link.target))
+    raise RuntimeError("the page has no way to say no")
+
+
+def _submission(http: httpx.Client, where: httpx.URL, form: Form, button: Control) -> httpx.Request:
+    pressed = [(button.name, button.value)] if button.name else []
+    fields: dict[str, list[str]] = {}
+    for name, value in [*form.fields, *pressed]:
+        fields.setdefault(name, []).append(value)
+    target = where.join(button.target or form.action)
+    if form.method == "post":
+        return http.build_request("POST", target, data=fields)
+    return http.build_request("GET", target, params=fields)
+
+
+def _bare(url: str) -> str:
+    return urlsplit(url)._replace(query="", fragment="").geturl()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when the visit ended on a 2xx page, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m mcp_client_auth.testing.browser")
+    parser.add_argument("url")
+    parser.add_argument("--decision", choices=get_args(Decision), default="allow")
+    parser.add_argument("--delay", type=float, default=0.0, help="in seconds")
+    options = parser.parse_args(arguments)
+    browser = ScriptedBrowser(options.decision, options.delay)
+    browser.visit(options.url)
+    if browser.error is not None:
+        print(f"{type(browser.error).__name__}: the visit failed", file=sys.stderr)
+    ended = browser.last_page
+    fine = browser.error is None and ended is not None and 200 <= ended.status < 300
+    return 0 if fine or options.decision == "ignore" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""How the token endpoint learns which client is speaking; anything but its own method fails."""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Callable
+from hmac import compare_digest
+from urllib.parse import unquote_plus
+
+from .faults import Fault
+from .settings import RegisteredClient
+
+Lookup = Callable[[str], RegisteredClient | None]
+
+
+def authenticated_client(
+    authorization: str, parameters: dict[str, str], lookup: Lookup
+) -> RegisteredClient:
+    """The client that proved itself, else `invalid_client` (RFC 6749 §2.3, §5.2)."""
+    if authorization:
+        return _by_basic(authorization, parameters, lookup)
+    method = "client_secret_post" if "client_secret" in parameters else "none"
+    client = lookup(parameters.get("client_id", ""))
+    if client is None or client.method != method:
+        raise _refusal()
+    return _proved(client, parameters.get("client_secret"))
+
+
+def _by_basic(authorization: str, parameters: dict[str, str], lookup: Lookup) -> RegisteredClient:
+    client_id, secret = _credentials(authorization)
+    if "client_secret" in parameters:
+        raise Fault("invalid_request", "two ways of client authentication at once")
+    if parameters.get("client_id", client_id) != client_id:
+        raise Fault("invalid_request", "client_id differs from the Authorization header")
+    client = lookup(client_id)
+    if client is None or client.method != "client_secret_basic":
+        raise _refusal()
+    return _proved(client, secret)
+
+
+def _credentials(authorization: str) -> tuple[str, str]:
+    scheme, _, value = authorization.partition(" ")
+    try:
+        decoded = b64decode(value.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise _refusal() from None
+    client_id, colon, secret = decoded.partition(":")
+    if scheme.lower() != "basic" or not colon:
+        raise _refusal()
+    # RFC 6749 §2.3.1: both are form-encoded before they are joined
+    return unquote_plus(client_id), unquote_plus(secret)
+
+
+def _proved(client: RegisteredClient, secret: str | None) -> RegisteredClient:
+    expected = client.client_secret or ""
+    if not compare_digest(expected.encode(), (secret or "").encode()):
+        raise _refusal()
+    return client
+
+
+def _refusal() -> Fault:
+    headers = {"WWW-Authenticate": 'Basic realm="token"'}
+    return Fault("invalid_client", "client authentication failed", status=401, headers=headers)

@@ -1,0 +1,142 @@
+"""Stands before both servers: notes each request, waits where told, fails where told.
+
+A record holds no query, no header and no body, so that it never holds a secret.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Side: TypeAlias = Literal["mcp", "as"]
+Pause: TypeAlias = Callable[[float], Awaitable[None]]
+TOKEN_PATH = "/oauth2/token"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """One request that was answered; `grant_type` is empty but at the token endpoint."""
+
+    side: Side
+    method: str
+    path: str
+    status: int
+    grant_type: str = ""
+
+
+@dataclass(slots=True)
+class _Failure:
+    path_suffix: str
+    status: int
+    times: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
+
+    def response(self) -> Response:
+        return Response(self.body, self.status, headers=dict(self.headers))
+
+
+class Journal:
+    """The requests so far and the failures to come; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: list[RequestRecord] = []
+        self._failures: list[_Failure] = []
+
+    def note(self, record: RequestRecord) -> None:
+        with self._lock:
+            self._records.append(record)
+
+    @property
+    def records(self) -> list[RequestRecord]:
+        with self._lock:
+            return list(self._records)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._records.clear()
+
+    def plan(
+        self,
+        path_suffix: str,
+        status: int,
+        times: int,
+        body: bytes,
+        headers: Iterable[tuple[str, str]],
+    ) -> None:
+        with self._lock:
+            self._failures.append(_Failure(path_suffix, status, times, body, tuple(headers)))
+
+    def planned(self, path: str) -> Response | None:
+        """The failure that the next request on this path gets, used up by asking."""
+        with self._lock:
+            for failure in self._failures:
+                if failure.times > 0 and path.endswith(failure.path_suffix):
+                    failure.times -= 1
+                    return failure.response()
+        return None
+
+
+class Gate:
+    """The ASGI application before a server's own."""
+
+    def __init__(
+        self, app: ASGIApp, *, side: Side, journal: Journal, pause: Pause, latency: float
+    ) -> None:
+        self._app = app
+        self._side: Side = side
+        self._journal = journal
+        self._pause = pause
+        self._latency = latency
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        grant_type = ""
+        if scope["path"].endswith(TOKEN_PATH):
+            body = await Request(scope, receive).body()
+            grant_type, receive = _grant_type(body), _again(body, receive)
+        if self._latency:
+            await self._pause(self._latency)
+        app = self._journal.planned(scope["path"]) or self._app
+        await app(scope, receive, self._noting(scope, grant_type, send))
+
+    def _noting(self, scope: Scope, grant_type: str, send: Send) -> Send:
+        # noted before it is sent: who holds the answer finds the record
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._journal.note(
+                    RequestRecord(
+                        side=self._side,
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=message["status"],
+                        grant_type=grant_type,
+                    )
+                )
+            await send(message)
+
+        return noting
+
+
+def _grant_type(body: bytes) -> str:
+    """A grant type of the two, or `other`: what a client sends may be anything, a secret too."""
+    asked = parse_qs(body.decode("utf-8", "replace")).get("grant_type", [""])[0]
+    return asked if asked in ("", "authorization_code", "refresh_token") else "other"
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    messages: list[dict[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again

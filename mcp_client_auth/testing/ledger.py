@@ -1,0 +1,210 @@
+"""What the authorization server remembers: clients, requests, codes and tokens.
+
+Every method takes the lock, does one thing and returns values, so that a test may turn a
+control on its own thread while requests are served on another.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from .settings import RegisteredClient
+
+CODE_SECONDS = 60.0
+REQUEST_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """A checked authorization request; a code is bound to all of it."""
+
+    client_id: str
+    redirect_uri: str
+    state: str = field(repr=False)
+    challenge: str = field(repr=False)
+    resource: str
+    scope: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Family:
+    """One consent and every token that came of it."""
+
+    client_id: str
+    resource: str
+    scope: tuple[str, ...]
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an access token stands for."""
+
+    family: Family
+    scope: tuple[str, ...]
+    expires_at: float
+
+
+@dataclass(slots=True)
+class Code:
+    request: AuthorizationRequest
+    expires_at: float
+    used: bool = False
+    family: Family | None = None
+
+
+@dataclass(slots=True)
+class _Refresh:
+    family: Family
+    rotated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What one token response gives; `refresh_token` is empty where none is issued."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    scope: tuple[str, ...]
+
+
+class Ledger:
+    """The one mutable thing of the authorization server."""
+
+    def __init__(
+        self,
+        clients: Iterable[RegisteredClient],
+        access_token_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._lifetime = access_token_seconds
+        self._lock = threading.Lock()
+        self._clients = {client.client_id: client for client in clients}
+        self._requests: dict[str, tuple[AuthorizationRequest, float]] = {}
+        self._codes: dict[str, Code] = {}
+        self._access: dict[str, Access] = {}
+        self._refresh: dict[str, _Refresh] = {}
+        self._reuses = 0
+
+    @property
+    def reuses(self) -> int:
+        """How many families were revoked because a code or refresh token came back."""
+        with self._lock:
+            return self._reuses
+
+    def client(self, client_id: str) -> RegisteredClient | None:
+        with self._lock:
+            return self._clients.get(client_id)
+
+    def register(self, client: RegisteredClient) -> None:
+        with self._lock:
+            self._clients[client.client_id] = client
+
+    def open_request(self, request: AuthorizationRequest) -> str:
+        """Keep a request until the person decides; its single-use transaction id."""
+        transaction = secrets.token_urlsafe(24)
+        with self._lock:
+            self._requests[transaction] = (request, self._clock() + REQUEST_SECONDS)
+        return transaction
+
+    def take_request(self, transaction: str) -> AuthorizationRequest | None:
+        with self._lock:
+            request, expires_at = self._requests.pop(transaction, (None, 0.0))
+            return request if self._clock() < expires_at else None
+
+    def issue_code(self, request: AuthorizationRequest) -> str:
+        code = secrets.token_urlsafe(24)
+        with self._lock:
+            self._codes[code] = Code(request, self._clock() + CODE_SECONDS)
+        return code
+
+    def spend_code(self, code: str, client_id: str) -> Code | None:
+        """The code, used up; None when it is unknown, expired, another client's or used."""
+        with self._lock:
+            found = self._codes.get(code)
+            if found is None or found.request.client_id != client_id:
+                return None
+            if found.used:  # RFC 6749 §4.1.2: what it gave is revoked
+                self._revoke_reused(found.family)
+                return None
+            found.used = True
+            return found if self._clock() < found.expires_at else None
+
+    def begin_family(self, code: Code, *, refreshable: bool) -> Tokens:
+        with self._lock:
+            request = code.request
+            code.family = Family(request.client_id, request.resource, request.scope)
+            return self._issue(code.family, request.scope, refreshable=refreshable)
+
+    def find_refresh(self, token: str, client_id: str) -> Family | None:
+        """The family of a live refresh token; a rotated one revokes it (RFC 9700 §4.14.2)."""
+        with self._lock:
+            found = self._refresh.get(token)
+            if found is None or found.family.client_id != client_id:
+                return None
+            if found.rotated:
+                self._revoke_reused(found.family)
+            return None if found.family.revoked else found.family
+
+    def rotate(self, token: str, scope: tuple[str, ...]) -> Tokens:
+        with self._lock:
+            found = self._refresh[token]
+            found.rotated = True
+            return self._issue(found.family, scope, refreshable=True)
+
+    def revoke(self, token: str, client_id: str) -> None:
+        """RFC 7009 §2.1: a refresh token takes its family along, an access token only itself."""
+        with self._lock:
+            refresh = self._refresh.get(token)
+            if refresh is not None and refresh.family.client_id == client_id:
+                refresh.family.revoked = True
+            access = self._access.get(token)
+            if access is not None and access.family.client_id == client_id:
+                del self._access[token]
+
+    def access(self, token: str, resource: str) -> Access | None:
+        """What the token allows at this resource now, if anything."""
+        with self._lock:
+            found = self._access.get(token)
+            if found is None or found.family.revoked or found.family.resource != resource:
+                return None
+            return found if self._clock() < found.expires_at else None
+
+    def mint(self, client_id: str, resource: str, scope: tuple[str, ...]) -> str:
+        """An access token that nobody consented to, of a family of its own."""
+        with self._lock:
+            family = Family(client_id, resource, scope)
+            return self._issue(family, scope, refreshable=False).access_token
+
+    def expire_access_tokens(self) -> None:
+        with self._lock:
+            self._access.clear()
+
+    def revoke_everything(self) -> None:
+        with self._lock:
+            for refresh in self._refresh.values():
+                refresh.family.revoked = True
+            self._access.clear()
+            self._codes.clear()
+
+    def forget_clients(self) -> None:
+        with self._lock:
+            self._clients.clear()
+
+    def _issue(self, family: Family, scope: tuple[str, ...], *, refreshable: bool) -> Tokens:
+        access, refresh = secrets.token_urlsafe(32), ""
+        self._access[access] = Access(family, scope, self._clock() + self._lifetime)
+        if refreshable:
+            refresh = secrets.token_urlsafe(32)
+            self._refresh[refresh] = _Refresh(family)
+        return Tokens(access, refresh, scope)
+
+    def _revoke_reused(self, family: Family | None) -> None:
+        if family is not None and not family.revoked:
+            family.revoked = True
+            self._reuses += 1

@@ -1,0 +1,171 @@
+"""The MCP server as an ASGI application: a token is looked at before anything is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from .discovery_document import document_route
+from .journal import Pause
+from .ledger import Access, Ledger
+from .rpc import (
+    HANDSHAKE_VERSIONS,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    VERSIONS,
+    Call,
+    RpcFault,
+    read_call,
+)
+from .settings import Addresses, Settings
+from .tools import TOOLS, Notebook, seconds
+
+_SERVER = {"name": "mcp-client-auth demo", "version": "1"}
+_CAPABILITIES: dict[str, Any] = {"tools": {}, "logging": {}}
+_EMPTY_METHODS = ("ping", "logging/setLevel")
+
+
+def mcp_server(
+    settings: Settings, ledger: Ledger, addresses: Addresses, notebook: Notebook, pause: Pause
+) -> Starlette:
+    """The application; its addresses must be final."""
+    endpoint = _Endpoint(settings, ledger, addresses, notebook, pause)
+    document = {
+        "resource": addresses.resource,
+        "authorization_servers": [addresses.issuer],
+        "scopes_supported": list(settings.scopes),
+        "bearer_methods_supported": ["header"],
+        "resource_name": "Demo notes",
+    }
+    app = Starlette(
+        routes=[
+            document_route("/.well-known/oauth-protected-resource/mcp", document),
+            Route("/mcp", endpoint.post, methods=["POST"]),
+        ]
+    )
+    app.router.redirect_slashes = False  # another path is another resource
+    return app
+
+
+class _Endpoint:
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        addresses: Addresses,
+        notebook: Notebook,
+        pause: Pause,
+    ) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._addresses = addresses
+        self._notebook = notebook
+        self._pause = pause
+
+    async def post(self, request: Request) -> Response:
+        token = _bearer(request)
+        access = self._ledger.access(token, self._addresses.resource) if token else None
+        if access is None:
+            return self._challenge(401, self._unauthorized(sent=token is not None))
+        try:
+            call = read_call(await request.body(), request.headers)
+            return self._answer(call, access)
+        except RpcFault as fault:
+            return JSONResponse(fault.document, fault.status)
+
+    def _answer(self, call: Call, access: Access) -> Response:
+        if call.id is None:
+            return Response(status_code=202)
+        match call.method:
+            case "tools/list":
+                listing = [tool.listing() for tool in TOOLS.values()]
+                return JSONResponse(call.cacheable({"tools": listing}))
+            case "tools/call":
+                return self._call_tool(call, access)
+            case "server/discover" if call.stateless:
+                return JSONResponse(call.cacheable(_discovery()))
+            case "initialize" if not call.stateless:
+                return JSONResponse(call.result(_welcome(call)))
+            case method if method in _EMPTY_METHODS and not call.stateless:
+                return JSONResponse(call.result({}))
+        raise call.fault(METHOD_NOT_FOUND, "Method not found")
+
+    def _call_tool(self, call: Call, access: Access) -> Response:
+        tool, arguments = call.params.get("name"), call.params.get("arguments") or {}
+        if not isinstance(tool, str) or tool not in TOOLS or not isinstance(arguments, dict):
+            raise call.fault(INVALID_PARAMS, "Unknown tool, or arguments that are no object")
+        needed = self._notebook.needed_scope(tool)
+        if needed and needed not in access.scope:
+            return self._challenge(403, {"error": "insufficient_scope", "scope": needed})
+        result = self._notebook.call(tool, arguments, access)
+        if tool == "slow" and "isError" not in result:
+            return self._stream(call, seconds(arguments), call.result(result))
+        return JSONResponse(call.result(result))
+
+    def _stream(self, call: Call, wait: float, answer: dict[str, Any]) -> Response:
+        async def events() -> AsyncIterator[bytes]:
+            yield _first_event(call)
+            await self._pause(wait)
+            yield _event(answer)
+
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(events(), media_type="text/event-stream", headers=headers)
+
+    def _unauthorized(self, *, sent: bool) -> dict[str, str]:
+        # RFC 6750 §3.1: no error code for a request that came without a token
+        error = {"error": "invalid_token"} if sent else {}
+        scope = {"scope": " ".join(self._settings.scopes)} if self._settings.challenge_scope else {}
+        return {**error, **scope}
+
+    def _challenge(self, status: int, parameters: dict[str, str]) -> Response:
+        if not self._settings.omit_resource_metadata_parameter:
+            parameters = {**parameters, "resource_metadata": self._addresses.resource_metadata}
+        # RFC 6750 §3: the scheme is followed by at least one parameter
+        named = parameters or {"realm": "demo"}
+        challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in named.items())
+        error = {"error": parameters.get("error", "unauthorized")}
+        return JSONResponse(error, status, headers={"WWW-Authenticate": challenge})
+
+
+def _bearer(request: Request) -> str | None:
+    """The token sent, None where none was; it is read from the header only."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def _welcome(call: Call) -> dict[str, Any]:
+    asked = call.params.get("protocolVersion")
+    version = asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
+    return {"protocolVersion": version, "capabilities": _CAPABILITIES, "serverInfo": _SERVER}
+
+
+def _discovery() -> dict[str, Any]:
+    return {
+        "supportedVersions": list(VERSIONS),
+        "capabilities": {"tools": {}},
+        "_meta": {"io.modelcontextprotocol/serverInfo": _SERVER},
+    }
+
+
+def _first_event(call: Call) -> bytes:
+    meta = call.params.get("_meta")
+    token = meta.get("progressToken") if isinstance(meta, dict) else None
+    if token is not None:
+        return _notification("progress", {"progressToken": token, "progress": 0})
+    if call.stateless:  # there a log message comes only to those who asked for it
+        return b": working\n\n"
+    return _notification("message", {"level": "info", "data": "working"})
+
+
+def _notification(name: str, params: dict[str, Any]) -> bytes:
+    return _event({"jsonrpc": "2.0", "method": f"notifications/{name}", "params": params})
+
+
+def _event(message: dict[str, Any]) -> bytes:
+    return f"event: message\ndata: {json.dumps(message)}\n\n".encode()

@@ -1,0 +1,162 @@
+"""A demo MCP server and its authorization server, started and stopped together."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Self
+
+from starlette.types import ASGIApp
+
+from .authorization_server import authorization_server
+from .journal import TOKEN_PATH, Gate, Journal, RequestRecord, Side
+from .ledger import Ledger
+from .mcp_server import mcp_server
+from .serving import Serving, bound_socket
+from .settings import Addresses, Settings
+from .tools import Notebook
+
+
+class DemoServer:
+    """Two servers on loopback, on two origins; use it as a context manager.
+
+    Clients, tokens, notes and both ports outlive `stop()`, so that `start()` again is the
+    same server after a restart.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings()
+        self._ledger = Ledger(self.settings.clients, self.settings.access_token_seconds)
+        self._journal = Journal()
+        self._notebook = Notebook(self.settings)
+        self._addresses: Addresses | None = None
+        self._ports = (0, 0)
+        self._serving: Serving | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when both servers answer; raises `OSError` when a port is taken."""
+        if self._serving is not None:
+            raise RuntimeError("the demo server is running already")
+        sockets = _two_sockets(self._ports)
+        self._ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
+        mcp_origin, as_origin = (f"http://127.0.0.1:{port}" for port in self._ports)
+        self._addresses = Addresses(mcp_origin, as_origin, self.settings.issuer_path)
+        self._serving = Serving(lambda: list(zip(self._apps(), sockets, strict=True)))
+        try:
+            self._serving.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Ends both servers within a moment, open connections too; twice is fine."""
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.stop()
+
+    @property
+    def url(self) -> str:
+        """The MCP endpoint, which is also the resource identifier."""
+        return self._where().resource
+
+    @property
+    def issuer(self) -> str:
+        """The authorization server's issuer identifier."""
+        return self._where().issuer
+
+    @property
+    def requests(self) -> list[RequestRecord]:
+        """The requests answered so far, in order, of both servers."""
+        return self._journal.records
+
+    def count(self, path_suffix: str) -> int:
+        """How many requests were answered on paths that end so."""
+        return sum(record.path.endswith(path_suffix) for record in self.requests)
+
+    def token_requests(self, grant_type: str) -> int:
+        """How many token requests of this grant type were answered, refusals included."""
+        return sum(
+            record.grant_type == grant_type and record.path.endswith(TOKEN_PATH)
+            for record in self.requests
+        )
+
+    def clear_requests(self) -> None:
+        """Count from here."""
+        self._journal.clear()
+
+    @property
+    def families_revoked(self) -> int:
+        """How often a used code or a rotated refresh token came back."""
+        return self._ledger.reuses
+
+    def expire_access_tokens(self) -> None:
+        """Every access token is invalid from now on; refresh tokens stay."""
+        self._ledger.expire_access_tokens()
+
+    def revoke_everything(self) -> None:
+        """Every access token, refresh token and code is invalid from now on."""
+        self._ledger.revoke_everything()
+
+    def forget_clients(self) -> None:
+        """No client is known any more, a pre-registered one neither."""
+        self._ledger.forget_clients()
+
+    def mint_token(self, scope: Iterable[str] | None = None, client_id: str = "demo") -> str:
+        """An access token without a login, for tests of what comes after one."""
+        granted = self.settings.scopes if scope is None else tuple(scope)
+        return self._ledger.mint(client_id, self.url, granted)
+
+    def fail_next(
+        self,
+        path_suffix: str,
+        status: int,
+        times: int = 1,
+        body: bytes = b"",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """The next `times` requests on paths that end so are answered like this, unprocessed."""
+        self._journal.plan(path_suffix, status, times, body, headers)
+
+    def _where(self) -> Addresses:
+        if self._addresses is None:
+            raise RuntimeError("the demo server has no address before it is started")
+        return self._addresses
+
+    def _apps(self) -> tuple[ASGIApp, ASGIApp]:
+        assert self._serving is not None
+        where, pause = self._where(), self._serving.pause
+        mcp = mcp_server(self.settings, self._ledger, where, self._notebook, pause)
+        oauth = authorization_server(self.settings, self._ledger, where)
+        return self._gated("mcp", mcp), self._gated("as", oauth)
+
+    def _gated(self, side: Side, app: ASGIApp) -> Gate:
+        assert self._serving is not None
+        return Gate(
+            app,
+            side=side,
+            journal=self._journal,
+            pause=self._serving.pause,
+            latency=self.settings.latency,
+        )
+
+
+def _two_sockets(ports: Sequence[int]) -> tuple[socket.socket, socket.socket]:
+    first = bound_socket(ports[0])
+    try:
+        return first, bound_socket(ports[1])
+    except OSError:
+        first.close()
+        raise

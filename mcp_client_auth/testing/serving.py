@@ -1,0 +1,108 @@
+"""Serves ASGI applications on sockets that are already bound, on a daemon thread."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+_PATIENCE = 10.0
+
+
+def bound_socket(port: int = 0) -> socket.socket:
+    """A listening socket on 127.0.0.1: who connects before the server runs waits in its queue."""
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there the option would let two servers share the port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        bound.listen(128)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+class Serving:
+    """One thread, one event loop, a uvicorn server for each socket."""
+
+    def __init__(self, make_apps: Callable[[], Sequence[tuple[ASGIApp, socket.socket]]]) -> None:
+        self._make_apps = make_apps
+        self._servers: list[uvicorn.Server] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="demo-server", daemon=True)
+
+    async def pause(self, seconds: float) -> None:
+        """Sleep, but not beyond the end of the server."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+
+    def start(self) -> None:
+        self._thread.start()
+        deadline = time.monotonic() + _PATIENCE
+        while not (self._servers and all(server.started for server in self._servers)):
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the demo server did not start") from self._failure
+            time.sleep(0.002)
+
+    def stop(self) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # it ended by itself meanwhile
+                self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(_PATIENCE)
+
+    def _end(self) -> None:
+        self._closing.set()
+        for server in self._servers:
+            server.should_exit = True
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as failure:
+            self._failure = failure
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        apps = self._make_apps()
+        self._servers = [uvicorn.Server(_config(app)) for app, _ in apps]
+        serving = zip(self._servers, apps, strict=True)
+        try:
+            await asyncio.gather(*(server.serve([bound]) for server, (_, bound) in serving))
+        finally:
+            await self._hang_up()
+            for _, bound in apps:
+                bound.close()
+
+    async def _hang_up(self) -> None:
+        # a request that was cut short leaves its connection open
+        for server in self._servers:
+            for connection in list(server.server_state.connections):
+                transport = getattr(connection, "transport", None)
+                if isinstance(transport, asyncio.Transport):
+                    transport.abort()
+        await asyncio.sleep(0)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )

@@ -1,0 +1,84 @@
+"""What a demo server can be told before it starts; nothing here changes afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias, get_args
+
+AuthMethod: TypeAlias = Literal["none", "client_secret_basic", "client_secret_post"]
+AUTH_METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
+OFFLINE_ACCESS = "offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """A client that the authorization server knows."""
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    method: AuthMethod = "none"
+    redirect_uris: tuple[str, ...] = ()
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.method == "none") != (self.client_secret is None):
+            raise ValueError(f"method {self.method!r} and the presence of a secret disagree")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How both servers behave.
+
+    `scopes`: what the resource lists, and what is granted when none is asked for.
+    `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
+    `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
+    `registration_method`: what a dynamic registration is answered, a secret with it.
+    `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
+    """
+
+    scopes: tuple[str, ...] = ("notes:read",)
+    write_scope: str = "notes:write"
+    challenge_scope: bool = False
+    omit_resource_metadata_parameter: bool = False
+    offline_access: bool = True
+    refresh_always: bool = True
+    access_token_seconds: int = 3600
+    registration: bool = True
+    registration_method: AuthMethod = "none"
+    client_id_metadata_documents: bool = False
+    clients: tuple[RegisteredClient, ...] = ()
+    issuer_path: str = ""
+    latency: float = 0.0
+    login_name: str = "Ada"
+
+    def __post_init__(self) -> None:
+        path = self.issuer_path
+        if path and (not path.startswith("/") or path.endswith("/")):
+            raise ValueError("issuer_path begins with a slash and does not end with one")
+
+    @property
+    def known_scopes(self) -> tuple[str, ...]:
+        """Every scope that the authorization server grants."""
+        more = (self.write_scope, *((OFFLINE_ACCESS,) if self.offline_access else ()))
+        return tuple(dict.fromkeys((*self.scopes, *more)))
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the two servers are, known once their sockets are bound."""
+
+    mcp_origin: str
+    as_origin: str
+    issuer_path: str = ""
+
+    @property
+    def resource(self) -> str:
+        return f"{self.mcp_origin}/mcp"
+
+    @property
+    def resource_metadata(self) -> str:
+        return f"{self.mcp_origin}/.well-known/oauth-protected-resource/mcp"
+
+    @property
+    def issuer(self) -> str:
+        return f"{self.as_origin}{self.issuer_path}"

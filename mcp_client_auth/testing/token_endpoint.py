@@ -1,0 +1,84 @@
+"""Codes and refresh tokens in, tokens out: each check is a line, in the order of the RFC."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
+
+from .faults import Fault
+from .ledger import Code, Ledger, Tokens
+from .settings import OFFLINE_ACCESS, RegisteredClient, Settings
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+
+
+class TokenEndpoint:
+    """RFC 6749 §4.1.3 and §6, with RFC 7636 and RFC 8707."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, resource: str) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._resource = resource
+
+    def answer(self, client: RegisteredClient, parameters: dict[str, str]) -> dict[str, Any]:
+        match _required(parameters, "grant_type"):
+            case "authorization_code":
+                return self._document(self._exchange(client, parameters))
+            case "refresh_token":
+                return self._document(self._refresh(client, parameters))
+        raise Fault("unsupported_grant_type")
+
+    def _exchange(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+        code = self._ledger.spend_code(_required(parameters, "code"), client.client_id)
+        if code is None:
+            raise Fault("invalid_grant", "the code is unknown, expired or used")
+        if parameters.get("redirect_uri") != code.request.redirect_uri:
+            raise Fault("invalid_grant", "redirect_uri differs from the authorization request")
+        _check_verifier(_required(parameters, "code_verifier"), code.request.challenge)
+        self._check_resource(parameters)
+        return self._ledger.begin_family(code, refreshable=self._refreshable(code))
+
+    def _refresh(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+        token = _required(parameters, "refresh_token")
+        family = self._ledger.find_refresh(token, client.client_id)
+        if family is None:
+            raise Fault("invalid_grant", "the refresh token is unknown, revoked or used")
+        self._check_resource(parameters)
+        scope = tuple(parameters.get("scope", "").split()) or family.scope
+        if not set(scope) <= set(family.scope):
+            raise Fault("invalid_scope", "more than was granted")
+        return self._ledger.rotate(token, scope)
+
+    def _refreshable(self, code: Code) -> bool:
+        return self._settings.refresh_always or OFFLINE_ACCESS in code.request.scope
+
+    def _check_resource(self, parameters: dict[str, str]) -> None:
+        if parameters.get("resource") != self._resource:  # RFC 8707 §2
+            raise Fault("invalid_target", "resource must be the MCP server's URL")
+
+    def _document(self, tokens: Tokens) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "access_token": tokens.access_token,
+            "token_type": "Bearer",
+            "expires_in": self._settings.access_token_seconds,
+            "scope": " ".join(tokens.scope),
+        }
+        if tokens.refresh_token:
+            document["refresh_token"] = tokens.refresh_token
+        return document
+
+
+def _required(parameters: dict[str, str], name: str) -> str:
+    if name not in parameters:
+        raise Fault("invalid_request", f"{name} is missing")
+    return parameters[name]
+
+
+def _check_verifier(verifier: str, challenge: str) -> None:
+    digest = sha256(verifier.encode("utf-8", "replace")).digest()
+    made = urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if not _VERIFIER.fullmatch(verifier) or not compare_digest(made, challenge):
+        raise Fault("invalid_grant", "code_verifier does not match")  # RFC 7636 §4.6

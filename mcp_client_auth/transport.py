@@ -1,0 +1,311 @@
+"""Sends an `HttpRequest` with httpx, within limits: one deadline, one size, known addresses.
+
+All OAuth traffic goes through here and none of it through the caller's own client, whose
+cookies, hooks and redirect policy are for his requests.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted
+from .protocol.flow import HttpRequest, HttpResponse
+from .protocol.options import Options
+from .protocol.urls import is_loopback, same_origin, shown, split
+
+if TYPE_CHECKING:
+    import httpx
+
+_LIMIT: Final = 1024 * 1024
+_HOPS: Final = 5
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+# The classes of addresses, from the widest to the narrowest: a server may name peers of its
+# own class and wider ones. Nobody may name the last.
+PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
+_METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
+
+
+class HttpTransport:
+    """The default transport. Safe from any thread; `close()` frees its connections.
+
+    `verify`, `proxy` and `cert` are httpx's; the environment's proxies and CA files apply.
+    Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
+    `InsecureUrl` for an address that `server_url` may not name.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        options: Options | None = None,
+        *,
+        verify: ssl.SSLContext | str | bool = True,
+        proxy: str | None = None,
+        cert: Any = None,
+    ) -> None:
+        self._server_url = server_url
+        self._options = options or Options()
+        self._arguments: dict[str, Any] = {"verify": verify, "proxy": proxy, "cert": cert}
+        self._client: httpx.Client | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Send it; a GET follows redirects within its origin, anything else follows none."""
+        began, url = time.monotonic(), request.url
+        deadline = began + self._options.http_timeout
+        for _ in range(_HOPS):
+            self._check_literal(url)
+            response = self._once(request, url, deadline)
+            target = _redirect(request, response)
+            if target is None:
+                break
+            url = target
+        else:
+            raise BadResponse(f"the server redirected more than {_HOPS} times", url=shown(url))
+        return HttpResponse(
+            response.status, response.url, response.headers, response.body, time.monotonic() - began
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def _once(self, request: HttpRequest, url: str, deadline: float) -> HttpResponse:
+        import httpx
+
+        watch = _Watch(deadline, url, self._admitted)
+        client = self._opened()
+        left = max(deadline - time.monotonic(), 0.01)
+        try:
+            with (
+                watch,
+                client.stream(
+                    request.method,
+                    url,
+                    headers={"Accept-Encoding": "gzip, deflate", **request.headers},
+                    content=request.body or None,
+                    timeout=left,
+                    extensions={"trace": watch.trace},
+                ) as response,
+            ):
+                body = _body(response, url)
+                pairs = tuple((k, v) for k, v in response.headers.multi_items())
+                return HttpResponse(response.status_code, str(response.url), pairs, body)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            raise self._fault(error, url, watch.expired) from None
+
+    def _fault(self, error: Exception, url: str, expired: bool) -> Exception:
+        import httpx
+
+        if isinstance(error, httpx.TimeoutException) or expired:
+            what = f"no complete answer within {self._options.http_timeout:.0f} s"
+        elif "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return Untrusted(
+                f"the certificate is not trusted: {str(error)[:200]}",
+                url=shown(url),
+                code="certificate",
+                hint="If your network has a CA of its own, name its file in SSL_CERT_FILE",
+            )
+        else:
+            what = f"no answer: {str(error)[:200] or type(error).__name__}"
+        return Unavailable(what, url=shown(url), hint="Nothing was changed; try again later")
+
+    def _opened(self) -> httpx.Client:
+        import httpx
+
+        with self._lock:
+            if self._client is None:
+                direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
+                self._client = httpx.Client(
+                    follow_redirects=False,
+                    mounts=direct,  # loopback is never asked for through a proxy
+                    # no connection twice: each one's address is checked, its socket is known
+                    limits=httpx.Limits(max_keepalive_connections=0),
+                    headers={"User-Agent": "mcp-client-auth"},
+                    **self._arguments,
+                )
+                self._client.cookies.jar.set_policy(_no_cookies())
+            return self._client
+
+    def _check_literal(self, url: str) -> None:
+        """What can be seen without a connection; through a proxy that is all there is."""
+        host = split(url).hostname or ""
+        with suppress(ValueError):
+            self._admitted(str(ipaddress.ip_address(host)), url)
+        if is_loopback(url):
+            self._admitted("127.0.0.1", url)
+
+    def _admitted(self, address: str, url: str) -> None:
+        """`InsecureUrl` unless the server that the person typed may name this address."""
+        typed = self._server_url, self._options.issuer
+        if any(own and same_host(own, url) for own in typed):
+            return
+        kind = address_class(address)
+        if kind == PUBLIC or (self._options.allow_private_addresses and kind != FORBIDDEN):
+            return
+        if kind != FORBIDDEN and kind <= host_class(split(self._server_url).hostname or ""):
+            return
+        raise InsecureUrl(
+            f"{shown(self._server_url)} points to the address {address}, which is"
+            f" {_CLASS_NAMES[kind]}",
+            url=shown(url),
+            code="forbidden_address",
+            hint="Nothing was sent there"
+            + (
+                ""
+                if kind == FORBIDDEN
+                else "; if this is your own network, pass --allow-private-addresses"
+                " (Options(allow_private_addresses=True))"
+            ),
+        )
+
+
+_CLASS_NAMES: Final = ("public", "private", "loopback", "link-local or a metadata service")
+
+
+class _Watch:
+    """One exchange under watch: its address when connected, its socket at the deadline.
+
+    A timeout of httpx is per read, so a server that drips outlives it; the timer does not.
+    """
+
+    def __init__(self, deadline: float, url: str, admitted: Callable[[str, str], None]) -> None:
+        self._url, self._admitted = url, admitted
+        self._stream: Any = None
+        self._direct = False
+        self.expired = False
+        self._timer = threading.Timer(max(deadline - time.monotonic(), 0.01), self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Watch:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, name: str, info: dict[str, Any]) -> None:
+        if name.endswith("connect_tcp.started"):
+            asked = (info.get("host"), info.get("port"))
+            self._direct = asked == _address(self._url)
+        elif name.endswith("connect_tcp.complete"):
+            self._connected(info["return_value"])
+        elif name.endswith("start_tls.complete"):
+            self._stream = info["return_value"]
+
+    def _connected(self, stream: Any) -> None:
+        self._stream = stream
+        peer = stream.get_extra_info("server_addr")
+        if not self._direct or not peer:
+            return
+        try:
+            self._admitted(str(peer[0]), self._url)
+        except InsecureUrl:
+            stream.close()
+            raise
+
+    def _cut(self) -> None:
+        self.expired = True
+        raw = self._stream.get_extra_info("socket") if self._stream else None
+        if raw is not None:
+            with suppress(OSError):
+                raw.shutdown(socket.SHUT_RDWR)
+
+
+def address_class(address: str) -> int:
+    """The class of an IP address, seen through IPv4-in-IPv6 wrappings."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1] or _nat64(ip)
+        if inner is not None:
+            return address_class(str(inner))
+    if ip.is_link_local or ip.is_multicast or str(ip) in _METADATA:
+        return FORBIDDEN
+    if ip.is_loopback or ip.is_unspecified:
+        return LOOPBACK
+    return PUBLIC if ip.is_global else PRIVATE
+
+
+def host_class(host: str) -> int:
+    """The narrowest class among a host's addresses; public when it cannot be resolved."""
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return PUBLIC
+    return max((address_class(str(entry[4][0])) for entry in found), default=PUBLIC)
+
+
+def same_host(one: str, other: str) -> bool:
+    try:
+        return split(one).hostname == split(other).hostname
+    except ValueError:
+        return False
+
+
+def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if ip in ipaddress.ip_network("64:ff9b::/96"):
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return None
+
+
+def _address(url: str) -> tuple[str | None, int]:
+    parts = split(url)
+    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _redirect(request: HttpRequest, response: HttpResponse) -> str | None:
+    """Where a GET goes on to: within its origin only (RFC 9110 §15.4)."""
+    from urllib.parse import urljoin
+
+    target = response.header("location")
+    if request.method != "GET" or response.status not in _REDIRECTS or not target:
+        return None
+    joined = urljoin(response.url, target)
+    return joined if same_origin(response.url, joined) else None
+
+
+def _body(response: httpx.Response, url: str) -> bytes:
+    """The body, inflated by hand: a small compressed one must not become a huge one."""
+    inflate = _inflater(response.headers.get("content-encoding", ""))
+    body = b""
+    for chunk in inflate(response.iter_raw()):
+        body += chunk
+        if len(body) > _LIMIT:
+            raise BadResponse("the answer is larger than 1 MiB", url=shown(url))
+    return body
+
+
+def _inflater(encoding: str) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
+    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
+        return lambda chunks: chunks
+
+    def inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        machine = zlib.decompressobj(47)  # 47: gzip or zlib, whichever the header says
+        with _as_bad_response():
+            for chunk in chunks:
+                yield machine.decompress(chunk, _LIMIT + 1)
+
+    return inflated
+
+
+@contextmanager
+def _as_bad_response() -> Iterator[None]:
+    try:
+        yield
+    except zlib.error:
+        raise BadResponse("the answer's compression is broken") from None
+
+
+def _no_cookies() -> Any:
+    from http.cookiejar import DefaultCookiePolicy
+
+    return DefaultCookiePolicy(allowed_domains=[])
