@@ -217,13 +217,17 @@ def open_session(
     options: Options | None = None,
     on_event: Listener | None = None,
     transport: Transport | None = None,
+    personal: bool = False,
 ) -> Session:
-    """A session from what a caller says; nothing is read, asked or sent yet."""
+    """A session from what a caller says; nothing is read, asked or sent yet.
+
+    `personal`: the login is the person's own, whatever client it uses, as the command's is.
+    """
     from .storage import library_storage
     from .transport import HttpTransport
 
     options = options or Options()
-    own = client.client_id if isinstance(client, PreRegistered) else ""
+    own = client.client_id if isinstance(client, PreRegistered) and not personal else ""
     key = key_for(url, account, own)
     require_secure(
         canonical(url), "the server URL", allow_insecure_http=options.allow_insecure_http

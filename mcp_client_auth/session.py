@@ -114,12 +114,15 @@ class Session:
 
     # What the command and `login()` ask
 
+    def usable(self) -> Credential | None:
+        """The login that is there, refreshed when needed, if it serves what is wanted."""
+        held = wait(self.ready())
+        return held if held and self._covers_wanted(held) else None
+
     def log_in(self, *, force: bool = False) -> Credential:
         """All fifteen steps on the caller's thread; at once when there is a usable login."""
-        if not force:
-            held = wait(self.ready())
-            if held and self._covers_wanted(held):
-                return held
+        if not force and (held := self.usable()):
+            return held
         challenge = self._probe(None)
         credential = self._flights.here("login", lambda: self._login(challenge, None, force=force))
         self._probe(credential)

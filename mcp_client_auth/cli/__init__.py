@@ -1,0 +1,70 @@
+"""`mcp-login`: the one place that runs a verb and turns an error into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ..errors import AuthError
+
+# RULES: 0 ok, 1 other, 2 usage, 130 interrupted, and the classes of errors
+EXIT_CODES: Final = {
+    "UsageError": 2,
+    "LoginRequired": 3,
+    "Refused": 4,
+    "Untrusted": 5,
+    "Unavailable": 6,
+    "StorageError": 7,
+    "BadResponse": 8,
+    "LoginFailed": 9,
+}
+INTERRUPTED: Final = 130
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point of the command; always ends in `SystemExit`."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command and give its exit code."""
+    import click
+
+    from ..errors import AuthError
+    from .commands import cli
+
+    try:
+        result = cli.main(arguments, prog_name="mcp-login", standalone_mode=False)
+    except AuthError as error:
+        _say(error)
+        return exit_code(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\nmcp-login: interrupted; nothing was changed", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def exit_code(error: AuthError) -> int:
+    """The code of the nearest class that has one."""
+    for kind in type(error).__mro__:
+        if kind.__name__ in EXIT_CODES:
+            return EXIT_CODES[kind.__name__]
+    return 1
+
+
+def _say(error: AuthError) -> None:
+    """One message: what happened, where, what to do."""
+    import click
+
+    click.echo(f"mcp-login: {error.summary}", err=True)
+    if error.url and error.url not in error.summary:
+        click.echo(f"  at {error.url}", err=True)
+    if error.hint:
+        click.echo(f"  {error.hint}", err=True)

@@ -1,0 +1,206 @@
+"""The verbs, one function each. Nothing heavy is imported before a verb needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .. import __version__
+from ..errors import UsageError, quoted
+
+if TYPE_CHECKING:
+    from ..prompt import Prompt
+    from ..protocol.registration import Identity
+    from ..session import Session
+    from .progress import Progress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LoginByDefault(click.Group):
+    """`mcp-login URL` means `mcp-login login URL`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = bool(args) and not args[0].startswith("-") and "://" not in args[0]
+        if not named and any("://" in word for word in args):
+            args = ["login", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=LoginByDefault,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="`mcp-login URL` is short for `mcp-login login URL`.",
+)
+@click.version_option(__version__, message="mcp-login %(version)s")
+def cli() -> None:
+    """Log in to MCP servers, keep the logins, and use them."""
+
+
+def _server(function: F) -> F:
+    """What every verb about one server takes."""
+    function = click.option(
+        "--store",
+        type=click.Choice(["keyring", "file", "memory"]),
+        envvar="MCP_CLIENT_AUTH_STORAGE",
+        help="Where credentials are kept (default: the OS keyring).",
+    )(function)
+    function = click.option(
+        "--account",
+        default="default",
+        metavar="LABEL",
+        envvar="MCP_CLIENT_AUTH_ACCOUNT",
+        help="Which of several logins to this server.",
+    )(function)
+    return click.argument("url")(function)
+
+
+@cli.command()
+@_server
+@click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
+@click.option("--client-id", metavar="ID", help="A client that the operator registered for you.")
+@click.option(
+    "--client-secret-file",
+    type=click.File(encoding="utf-8"),
+    help="A file with that client's secret (- for standard input).",
+)
+@click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
+@click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
+@click.option("--callback-port", type=click.IntRange(1, 65535), help="The port of the callback.")
+@click.option("--resource", metavar="URI", help="Send this resource; empty sends none.")
+@click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+@click.option("--timeout", default=600.0, metavar="SECONDS", help="How long to wait for you.")
+@click.option("--no-browser", is_flag=True, help="Only show the address to open.")
+@click.option("--force", is_flag=True, help="Log in again although you are logged in.")
+@click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
+@click.option("--allow-insecure-http", is_flag=True, help="Send tokens in clear text.")
+@click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
+def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
+    """Log in to the MCP server at URL."""
+    from .progress import Progress, report
+
+    progress = Progress(verbose=verbose)
+    prompt = _prompt(progress, browser=not asked["no_browser"])
+    session = _session(url, account, store, prompt, progress, **_protocol(asked))
+    before = None if asked["force"] else session.usable()
+    credential = before or session.log_in(force=asked["force"])
+    heading = "You are already logged in to" if before else "Logged in to"
+    report(credential, session.edges.storage.where, heading=heading)
+
+
+@cli.command()
+@_server
+def token(url: str, account: str, store: str | None) -> None:
+    """Print a valid access token for URL, refreshed first when needed."""
+    session = _session(url, account, store)
+    click.echo(session.fresh().tokens.access_token.reveal())
+
+
+@cli.command(name="list")
+def list_() -> None:
+    """List the logins on this machine."""
+    from ..storage.directory import Directory
+    from .progress import expiry, say
+
+    found = Directory().summaries()
+    if not found:
+        say("You are not logged in to any server. Log in with: mcp-login URL")
+    for entry in found:
+        until = expiry(entry.expires_at)
+        until += ", then renewed by itself" if entry.renewable else ""
+        click.echo(f"{entry.key.server}  account {entry.key.account}  {entry.storage}  {until}")
+
+
+@cli.command()
+@_server
+def logout(url: str, account: str, store: str | None) -> None:
+    """Log out of URL: revoke the tokens at the server, delete them here."""
+    from .progress import say
+
+    session = _session(url, account, store)
+    if session.log_out():
+        say(f"Logged out of {session.key.server} (account {account})")
+    else:
+        say(f"You were not logged in to {session.key.server} (account {account})")
+
+
+@cli.command()
+@click.option("--no-browser", is_flag=True, help="Let a scripted browser sign in.")
+def demo(no_browser: bool) -> None:
+    """Log in to a server made for the occasion, in fifteen steps, and call a tool."""
+    from .demo import run_demo
+
+    run_demo(browser=not no_browser)
+
+
+def _prompt(progress: Progress, *, browser: bool) -> Prompt:
+    from ..prompt import BrowserPrompt
+    from ..prompt.browser import can_open, open_url
+
+    opens = browser and can_open()
+    return BrowserPrompt(open_url if opens else lambda url: False, progress.show_url)
+
+
+def _session(
+    url: str,
+    account: str,
+    store: str | None,
+    prompt: Prompt | None = None,
+    progress: Progress | None = None,
+    **protocol: Any,
+) -> Session:
+    from ..auth import open_session
+    from ..credential import key_for
+    from ..storage import choose_storage
+
+    return open_session(
+        url,
+        account=account,
+        storage=choose_storage(store, key_for(url, account)),
+        prompt=prompt,
+        on_event=progress,
+        personal=True,
+        **protocol,
+    )
+
+
+def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
+    from ..protocol.options import Options
+
+    redirect_uri = asked["redirect_uri"]
+    if asked["callback_port"]:
+        if redirect_uri:
+            raise UsageError("--callback-port and --redirect-uri exclude each other")
+        redirect_uri = f"http://127.0.0.1:{asked['callback_port']}/callback"
+    options = Options(
+        resource=asked["resource"],
+        issuer=asked["issuer"],
+        redirect_uri=redirect_uri,
+        login_timeout=asked["timeout"],
+        assume_pkce_s256=asked["assume_pkce_s256"],
+        allow_insecure_http=asked["allow_insecure_http"],
+        allow_private_addresses=asked["allow_private_addresses"],
+    )
+    return {"client": _identity(asked), "scope": asked["scope"], "options": options}
+
+
+def _identity(asked: dict[str, Any]) -> Identity:
+    from ..protocol.registration import ClientMetadataDocument, PreRegistered
+
+    secret_file, client_id = asked["client_secret_file"], asked["client_id"]
+    if client_id and asked["client_metadata_url"]:
+        raise UsageError("--client-id and --client-metadata-url exclude each other")
+    if secret_file and not client_id:
+        raise UsageError("--client-secret-file needs --client-id")
+    if client_id:
+        secret = secret_file.read().strip() if secret_file else None
+        if secret_file and not secret:
+            raise UsageError(f"the secret file {quoted(secret_file.name, 80)} is empty")
+        return PreRegistered(client_id, secret)
+    if asked["client_metadata_url"]:
+        return ClientMetadataDocument(asked["client_metadata_url"])
+    return None

@@ -1,0 +1,129 @@
+"""Connections that are slow, idle, endless or many do not keep the answer out."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from mcp_client_auth.prompt.loopback import Listener
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as listener:
+        listener.start(lambda _: False)
+        yield listener
+
+
+def connect(listener: Listener) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", listener.port), 5)
+
+
+def is_served(listener: Listener) -> bool:
+    answer = httpx.get(listener.redirect_uri + "?state=x", trust_env=False, timeout=3)
+    return answer.status_code == 400
+
+
+def test_a_sender_of_single_bytes_is_cut_at_the_deadline(listener: Listener) -> None:
+    listener.patience = 0.3
+    started = time.monotonic()
+    with connect(listener) as drip, contextlib.suppress(ConnectionError):
+        drip.settimeout(0.02)
+        while time.monotonic() < started + 5:
+            drip.sendall(b"G")
+            with contextlib.suppress(TimeoutError):
+                if drip.recv(1) == b"":
+                    break
+    assert 0.25 < time.monotonic() - started < 4
+    assert is_served(listener)
+
+
+def test_headers_that_drip_are_cut_at_the_same_deadline(listener: Listener) -> None:
+    listener.patience = 0.3
+    started = time.monotonic()
+    with connect(listener) as drip, contextlib.suppress(ConnectionError):
+        drip.sendall(b"GET /callback?code=c HTTP/1.1\r\n")
+        drip.settimeout(0.05)
+        while time.monotonic() < started + 5:
+            drip.sendall(b"A: b\r\n")
+            with contextlib.suppress(TimeoutError):
+                if drip.recv(1) == b"":
+                    break
+    assert 0.25 < time.monotonic() - started < 4
+
+
+def test_idle_connections_do_not_block_the_callback(listener: Listener) -> None:
+    with contextlib.ExitStack() as idle:
+        for _ in range(6):  # what a browser opens ahead
+            idle.enter_context(connect(listener))
+        assert is_served(listener)
+        started = time.monotonic()
+        listener.close()
+        assert time.monotonic() - started < 1
+
+
+def test_an_idle_connection_is_let_go_after_a_while(listener: Listener) -> None:
+    listener.patience = 0.1
+    with connect(listener) as idle:
+        assert idle.recv(1) == b""
+
+
+@pytest.mark.parametrize("length", [17_000, 100_000])
+def test_a_long_request_line_is_refused_and_nothing_of_it_kept(
+    listener: Listener, length: int
+) -> None:
+    with connect(listener) as connection:
+        connection.sendall(b"GET /callback?code=" + b"x" * length + b" HTTP/1.1\r\n\r\n")
+        assert connection.recv(100).split()[1] == b"414"
+    assert is_served(listener)
+
+
+def test_a_request_line_of_sixteen_thousand_is_still_read(listener: Listener) -> None:
+    answer = httpx.get(listener.redirect_uri + "?code=" + "x" * 16_000, trust_env=False)
+    assert answer.status_code == 400
+
+
+def test_headers_without_end_are_cut(listener: Listener) -> None:
+    with connect(listener) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET /callback HTTP/1.1\r\n")
+        for _ in range(99):
+            connection.sendall(b"A: " + b"x" * 60_000 + b"\r\n")
+        connection.recv(65536)
+    assert is_served(listener)
+
+
+def test_connections_beyond_the_cap_are_closed_at_once(listener: Listener) -> None:
+    listener.most = 3
+    with contextlib.ExitStack() as many:
+        held = [many.enter_context(connect(listener)) for _ in range(3)]
+        beyond = many.enter_context(connect(listener))
+        assert beyond.recv(1) == b""
+        held[0].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n".encode())
+        assert b"404" in held[0].recv(100)
+
+
+def test_room_is_made_when_connections_end(listener: Listener) -> None:
+    listener.most = 1
+    for _ in range(5):
+        with connect(listener) as connection:
+            connection.sendall(b"\r\n\r\n")
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+        for thread in threading.enumerate():
+            if "process_request" in thread.name:
+                thread.join(3)
+    assert is_served(listener)
+
+
+def test_a_reader_that_never_reads_does_not_stop_the_close(listener: Listener) -> None:
+    with connect(listener) as mute:
+        mute.sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n".encode())
+        started = time.monotonic()
+        listener.close()
+        assert time.monotonic() - started < 2.5

@@ -1,0 +1,102 @@
+"""Real servers as processes: AuthKit as oidc-provider plays it, FastMCP, the official SDK."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+# The servers are scripts beside their modules: they are not installed, and no package.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from person import Person
+from processes import HERE, HOST, free_port, install_line, node_modules, server
+
+LONG, SHORT = 300, 3
+SECRET_SERVICE = """
+printf %s password | gnome-keyring-daemon --foreground --unlock --components=secrets >/dev/null &
+until dbus-send --session --print-reply --dest=org.freedesktop.DBus / \\
+    org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true
+do sleep 0.05; done
+printf '{"url": "%s"}\\n' "$DBUS_SESSION_BUS_ADDRESS"
+wait
+"""
+
+
+@contextmanager
+def behind_authkit(lifetime: int) -> Iterator[str]:
+    """The address of a FastMCP server whose tokens live for `lifetime` seconds."""
+    node = shutil.which("node")
+    if node is None or not (node_modules() / "oidc-provider").exists():
+        pytest.skip(f"Node and oidc-provider are needed: {install_line()}")
+    pytest.importorskip("fastmcp", reason="pip install 'fastmcp>=4.1'")
+    here, there = free_port(), free_port()
+    options = {
+        "port": there,
+        "resource": f"http://{HOST}:{here}/api/mcp",
+        "accessTokenTtl": lifetime,
+    }
+    with (
+        server([node, str(HERE / "oidc_provider.mjs"), json.dumps(options)]) as issuer,
+        server([sys.executable, str(HERE / "authkit_server.py"), str(here), issuer]) as url,
+    ):
+        yield url
+
+
+@contextmanager
+def by_the_sdk(lifetime: int) -> Iterator[str]:
+    pytest.importorskip("mcp.server.mcpserver", reason="pip install 'mcp>=2.3'")
+    script = str(HERE / "sdk_server.py")
+    arguments = [str(free_port()), "--ttl", str(lifetime), "--consent"]
+    with server([sys.executable, script, *arguments]) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def authkit() -> Iterator[str]:
+    with behind_authkit(LONG) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def short_lived_authkit() -> Iterator[str]:
+    with behind_authkit(SHORT) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sdk() -> Iterator[str]:
+    with by_the_sdk(LONG) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def short_lived_sdk() -> Iterator[str]:
+    with by_the_sdk(SHORT) as url:
+        yield url
+
+
+@pytest.fixture
+def secret_service(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment in which an unlocked Secret Service is the OS keyring."""
+    if not all(map(shutil.which, ("dbus-run-session", "dbus-send", "gnome-keyring-daemon"))):
+        pytest.skip("a Secret Service is needed: apt-get install dbus gnome-keyring")
+    place = {
+        "HOME": str(tmp_path),
+        "XDG_DATA_HOME": str(tmp_path),
+        "XDG_RUNTIME_DIR": str(tmp_path),
+    }
+    arguments = ["dbus-run-session", "--", "sh", "-c", SECRET_SERVICE]
+    with server(arguments, {**os.environ, **place}) as bus:
+        yield {**place, "DBUS_SESSION_BUS_ADDRESS": bus}
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    return Person(tmp_path)

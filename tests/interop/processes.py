@@ -1,0 +1,142 @@
+"""Starts and ends the processes of these tests: servers, the command, a program that uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+HOST = "127.0.0.1"
+START, STOP, COMMAND = 30.0, 5.0, 60.0
+
+
+class NotStarted(Exception):
+    """A server ended or kept silent instead of saying that it listens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def node_modules() -> Path:
+    given = os.environ.get("MCP_CLIENT_AUTH_NODE_MODULES")
+    return Path(given) if given else REPOSITORY / "node_modules"
+
+
+def install_line() -> str:
+    lists = "tests/conformance/pins.txt tests/interop/pins.txt"
+    return f"npm install --no-save --no-package-lock --prefix . $(cat {lists})"
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as taken:
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@contextmanager
+def server(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
+    """A running server's address; its process group is gone on the way out."""
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        _started(arguments, environment, errors.fileno()) as process,
+    ):
+        line = _first_line(process)
+        if not line:
+            _stop(process)
+            errors.seek(0)
+            raise NotStarted(f"{arguments}: {errors.read()[-2000:]}")
+        try:
+            yield str(json.loads(line)["url"])
+        finally:
+            _stop(process)
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Answer:
+    """A process to its end; one that does not end in time is killed with all it started."""
+    with subprocess.Popen(
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=COMMAND)
+        except subprocess.TimeoutExpired:
+            _signal(process, _KILL)
+            raise
+        return Answer(process.returncode, out, err)
+
+
+def command(*arguments: str) -> list[str]:
+    """`mcp-login` as it is installed beside this Python, else from the checkout."""
+    installed = shutil.which("mcp-login", path=str(Path(sys.executable).parent))
+    if installed:
+        return [installed, *arguments]
+    start = "import sys; sys.argv[0] = 'mcp-login'; from mcp_client_auth.cli import main; main()"
+    return [sys.executable, "-c", start, *arguments]
+
+
+_KILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
+
+
+def _started(
+    arguments: Sequence[str], environment: Mapping[str, str] | None, errors: int
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        arguments,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    too_late = threading.Timer(START, process.kill)
+    too_late.start()
+    try:
+        return process.stdout.readline() if process.stdout else ""
+    finally:
+        too_late.cancel()
+        too_late.join()
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    _signal(process, signal.SIGTERM)
+    try:
+        process.wait(STOP)
+    except subprocess.TimeoutExpired:
+        _signal(process, _KILL)
+
+
+def _signal(process: subprocess.Popen[str], number: int) -> None:
+    if not hasattr(os, "killpg"):
+        process.send_signal(number)
+        return
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
