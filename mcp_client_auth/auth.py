@@ -146,12 +146,14 @@ class MCPAuth(_HttpAuth):
         if sent is None and not self.session.settled():
             sent = yield from self._patient(self.session.ready())
         response = yield _signed(request, sent)
-        refused = {401, 403}
-        while response.status_code in refused and self._same_place(response):
-            refused.discard(response.status_code)
-            sent = yield from self._patient(self._answer_to(sent, response))
-            if sent is None:
-                return
+        answered: set[int] = set()
+        while response.status_code in (401, 403) and self._same_place(response):
+            again = response.status_code in answered
+            answered.add(response.status_code)
+            better = yield from self._patient(self._answer_to(sent, response, again=again))
+            if better is None:
+                break
+            sent = better
             self._narrate("authorized-request", request)
             response = yield _signed(request, sent)
             self._narrate("answer", request, response.status_code)
@@ -172,14 +174,19 @@ class MCPAuth(_HttpAuth):
         self.last_error = None
         return credential
 
-    def _answer_to(self, sent: Credential | None, response: Any) -> Future[Credential] | None:
+    def _answer_to(
+        self, sent: Credential | None, response: Any, *, again: bool
+    ) -> Future[Credential] | None:
+        """What may help, None for nothing: one new token and one step-up for each request."""
         challenge = _challenge(response)
         if response.status_code == 401:
+            if again:
+                return None
             self._narrate("request", response.request)
             self._narrate("challenge", response.request, 401)
             return self.session.after_401(sent, challenge)
         if sent and challenge and challenge.error == "insufficient_scope":
-            return self.session.after_403(sent, challenge)
+            return self.session.after_403(sent, challenge, again=again)
         return None
 
     def _same_place(self, response: Any) -> bool:

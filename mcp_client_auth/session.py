@@ -108,9 +108,12 @@ class Session:
         if self._unproven is sent:
             self._unproven = None
 
-    def after_403(self, sent: Credential, challenge: Challenge) -> Future[Credential]:
-        """A token with more scope (MCP "Step-Up Authorization Flow")."""
-        return self._flights.start("step-up", lambda: self._stepped(sent, challenge))
+    def after_403(
+        self, sent: Credential, challenge: Challenge, *, again: bool = False
+    ) -> Future[Credential]:
+        """A token with more scope (MCP "Step-Up Authorization Flow"); `again`: it did not help."""
+        name = f"step-up {' '.join(challenge.scope or ())}{' again' if again else ''}"
+        return self._flights.start(name, lambda: self._stepped(sent, challenge, again=again))
 
     # What the command and `login()` ask
 
@@ -262,10 +265,14 @@ class Session:
         alive = stored.alive(self.edges.clock())
         return alive and not _same_token(stored, sent) and self._covers_wanted(stored)
 
-    def _stepped(self, sent: Credential, challenge: Challenge) -> Credential:
+    def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
+        held = self._held.credential if self._held else sent
+        needed = set(challenge.scope or ())
+        if held.generation > sent.generation and needed <= set(held.tokens.scope or ()):
+            return held  # another request has stepped up meanwhile
         granted = sent.tokens.scope or ()
         scope = step_up(sent.requested or (), granted, challenge.scope or ())
-        if scope in self._stepped_up:
+        if again or scope in self._stepped_up:
             raise InsufficientScope(
                 f"the server still wants more scope after {' '.join(scope)} was asked for",
                 url=self.key.server,

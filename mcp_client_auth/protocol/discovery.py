@@ -156,7 +156,7 @@ def server_metadata(issuer: str, options: Options, tried: list[str]) -> Flow[Ser
             "server-metadata",
             shown(place),
             response.status,
-            f"issuer {found.issuer}",
+            found.issuer,
             "issuer matches (RFC 8414 §3.3)",
             response.seconds,
         )

@@ -9,6 +9,8 @@ import pytest
 from person import Person, wait_until_dead
 
 REFUSED, LOGIN_REQUIRED = 4, 3
+# Where nothing is stored the index cannot tell where to look, and a machine may lack a keyring.
+IN_A_FILE = {"MCP_CLIENT_AUTH_STORAGE": "file"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,14 @@ def test_an_expired_token_is_renewed_and_the_rotated_refresh_token_is_kept(
 
 
 def test_a_denial_is_told_and_nothing_is_kept(person: Person, place: Place) -> None:
-    person.decision = "deny"
+    person.decision, person.extra = "deny", IN_A_FILE
     answer = person.mcp_login(place.url, "--store", person.store)
     assert answer.code == REFUSED, answer.err
     assert person.mcp_login("token", place.url).code == LOGIN_REQUIRED
 
 
 def test_a_login_is_listed_until_the_logout(person: Person, place: Place) -> None:
+    person.extra = IN_A_FILE
     person.log_in(place.url)
     assert place.url in person.mcp_login("list").out
     assert person.mcp_login("logout", place.url).code == 0
