@@ -10,7 +10,7 @@ import random
 import shlex
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from .credential import Credential, Key
 from .errors import (
@@ -30,7 +30,7 @@ from .protocol.challenge import Challenge, read_challenges, relevant
 from .protocol.flow import HttpRequest
 from .protocol.registration import PreRegistered
 from .protocol.scopes import Scopes, step_up
-from .protocol.tokens import TokenSet, refresh, revocation_request
+from .protocol.tokens import TokenSet, refresh, revoke
 from .protocol.urls import shown
 from .steps import DEAD_CLIENT, Edges, Wanted, forget_client, log_in
 
@@ -141,16 +141,18 @@ class Session:
             raise self._login_required("you are not logged in to")
         return held
 
-    def log_out(self) -> bool:
-        """Revoke at the server (RFC 7009), then delete here. False when there was nothing."""
+    def log_out(self) -> Literal["nothing", "revoked", "forgotten"]:
+        """Delete the login here, then revoke it at the server (RFC 7009).
+
+        "forgotten": the server has not revoked it, or could not be reached.
+        """
         with self.edges.storage.lock(self.key):
             stored = self.edges.storage.load(self.key)
             self.edges.storage.delete(self.key)
             self._held, self._looked = None, True
         if stored is None:
-            return False
-        self._revoke(stored)
-        return True
+            return "nothing"
+        return "revoked" if self._revoke(stored) else "forgotten"
 
     def close(self) -> None:
         """End a login that is waiting for its person."""
@@ -217,8 +219,11 @@ class Session:
 
     def _just_renewed(self, sent: Credential | None) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""
-        now = self.edges.clock()
-        return sent is not None and 0 <= now - sent.tokens.issued_at < _JUST_RENEWED
+        if sent is None:
+            return False
+        lifetime = sent.tokens.lifetime
+        moment = _JUST_RENEWED if lifetime is None else min(_JUST_RENEWED, lifetime / 2)
+        return 0 <= self.edges.clock() - sent.tokens.issued_at < moment
 
     def _login(
         self,
@@ -350,20 +355,22 @@ class Session:
             hint="The operator must mend this: token audience and issuer are the usual causes",
         )
 
-    def _revoke(self, credential: Credential) -> None:
+    def _revoke(self, credential: Credential) -> bool:
+        """Whether the server has ended the grant: its refresh token, else its access token."""
         endpoint, tokens = credential.revocation_endpoint, credential.tokens
-        if not endpoint:
-            return
         pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
+        done = []
         for token, hint in pairs:
-            if token is None:
+            if token is None or not endpoint:
                 continue
-            request = revocation_request(endpoint, credential.client, token, hint)
             try:
-                status, said = self.edges.transport(request).status, hint
+                done.append(self.edges.run(revoke(endpoint, credential.client, token, hint)))
             except AuthError as error:
-                status, said = 0, f"{hint}: {error.summary}"
-            tell(self.edges.on_event, Event("revocation", shown(endpoint), status, said))
+                self.edges.tell(
+                    "revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}"
+                )
+                done.append(False)
+        return bool(done) and done[0]
 
 
 def _same_token(stored: Credential, other: Credential | None) -> bool:

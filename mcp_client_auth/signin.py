@@ -117,7 +117,8 @@ async def alogin(url: str, **arguments: Any) -> Login:
 
 def logout(url: str, *, account: str = "default", storage: Storage | str | None = None) -> bool:
     """Revoke and delete the login to `url`; False when there was none."""
-    return open_session(url, account=account, storage=storage, prompt=None).log_out()
+    done = open_session(url, account=account, storage=storage, prompt=None).log_out()
+    return done != "nothing"
 
 
 def _talking_prompt() -> Prompt:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted
+from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
 from .protocol.flow import HttpRequest, HttpResponse
 from .protocol.options import Options
 from .protocol.urls import is_loopback, same_origin, shown, split
@@ -53,7 +53,7 @@ class HttpTransport:
         self._server_url = server_url
         self._options = options or Options()
         self._arguments: dict[str, Any] = {"verify": verify, "proxy": proxy, "cert": cert}
-        self._client: httpx.Client | None = None
+        self._clients: dict[bool, httpx.Client] = {}
         self._lock = threading.Lock()
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -75,15 +75,14 @@ class HttpTransport:
 
     def close(self) -> None:
         with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            while self._clients:
+                self._clients.popitem()[1].close()
 
     def _once(self, request: HttpRequest, url: str, deadline: float) -> HttpResponse:
         import httpx
 
         watch = _Watch(deadline, url, self._admitted)
-        client = self._opened()
+        client = self._opened(loopback=is_loopback(url))
         left = max(deadline - time.monotonic(), 0.01)
         try:
             with (
@@ -98,49 +97,61 @@ class HttpTransport:
                 ) as response,
             ):
                 body = _body(response, url)
-                pairs = tuple((k, v) for k, v in response.headers.multi_items())
-                return HttpResponse(response.status_code, str(response.url), pairs, body)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise self._fault(error, url, watch.expired) from None
+        if watch.expired:  # a body that ends with its connection looks whole when it was cut
+            raise self._fault(httpx.ReadTimeout(""), url, expired=True)
+        pairs = tuple((k, v) for k, v in response.headers.multi_items())
+        return HttpResponse(response.status_code, str(response.url), pairs, body)
 
     def _fault(self, error: Exception, url: str, expired: bool) -> Exception:
         import httpx
 
         if isinstance(error, httpx.TimeoutException) or expired:
-            what = f"no complete answer within {self._options.http_timeout:.0f} s"
+            what = f"no complete answer within {self._options.http_timeout:g} s"
         elif "CERTIFICATE_VERIFY_FAILED" in str(error):
             return Untrusted(
-                f"the certificate is not trusted: {str(error)[:200]}",
+                f"the certificate is not trusted: {quoted(str(error))}",
                 url=shown(url),
                 code="certificate",
                 hint="If your network has a CA of its own, name its file in SSL_CERT_FILE",
             )
+        elif isinstance(error, httpx.LocalProtocolError):  # it may quote a header of ours
+            what = "the request cannot be sent as it is"
         else:
-            what = f"no answer: {str(error)[:200] or type(error).__name__}"
+            what = f"no answer: {quoted(str(error) or type(error).__name__)}"
         return Unavailable(what, url=shown(url), hint="Nothing was changed; try again later")
 
-    def _opened(self) -> httpx.Client:
+    def _opened(self, *, loopback: bool) -> httpx.Client:
         import httpx
 
         with self._lock:
-            if self._client is None:
-                direct = {f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")}
-                self._client = httpx.Client(
+            if loopback in self._clients:
+                return self._clients[loopback]
+            try:
+                client = httpx.Client(
                     follow_redirects=False,
-                    mounts=direct,  # loopback is never asked for through a proxy
+                    # loopback is never asked for through a proxy
+                    mounts=dict.fromkeys(("http://", "https://", "all://")) if loopback else None,
                     # no connection twice: each one's address is checked, its socket is known
                     limits=httpx.Limits(max_keepalive_connections=0),
                     headers={"User-Agent": "mcp-client-auth"},
                     **self._arguments,
                 )
-                self._client.cookies.jar.set_policy(_no_cookies())
-            return self._client
+            except (ValueError, ImportError, OSError) as error:
+                raise UsageError(
+                    f"the proxy or certificate settings cannot work: {quoted(str(error))}",
+                    hint="Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and what was passed",
+                ) from None
+            client.cookies.jar.set_policy(_no_cookies())
+            self._clients[loopback] = client
+            return client
 
     def _check_literal(self, url: str) -> None:
         """What can be seen without a connection; through a proxy that is all there is."""
-        host = split(url).hostname or ""
-        with suppress(ValueError):
-            self._admitted(str(ipaddress.ip_address(host)), url)
+        literal = _literal(split(url).hostname or "")
+        if literal:
+            self._admitted(literal, url)
         if is_loopback(url):
             self._admitted("127.0.0.1", url)
 
@@ -200,10 +211,15 @@ class _Watch:
         elif name.endswith("connect_tcp.complete"):
             self._connected(info["return_value"])
         elif name.endswith("start_tls.complete"):
-            self._stream = info["return_value"]
+            self._follow(info["return_value"])
+
+    def _follow(self, stream: Any) -> None:
+        self._stream = stream
+        if self.expired:  # the clock ran out while the name was looked up
+            self._cut()
 
     def _connected(self, stream: Any) -> None:
-        self._stream = stream
+        self._follow(stream)
         peer = stream.get_extra_info("server_addr")
         if not self._direct or not peer:
             return
@@ -232,16 +248,20 @@ def address_class(address: str) -> int:
         return FORBIDDEN
     if ip.is_loopback or ip.is_unspecified:
         return LOOPBACK
-    return PUBLIC if ip.is_global else PRIVATE
+    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
+    return PUBLIC if ip.is_global and not site_local else PRIVATE
 
 
 def host_class(host: str) -> int:
-    """The narrowest class among a host's addresses; public when it cannot be resolved."""
+    """The widest class among a host's addresses; public when it cannot be resolved.
+
+    Not the narrowest: anybody can add 127.0.0.1 to the addresses of a public name.
+    """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError:
         return PUBLIC
-    return max((address_class(str(entry[4][0])) for entry in found), default=PUBLIC)
+    return min((address_class(str(entry[4][0])) for entry in found), default=PUBLIC)
 
 
 def same_host(one: str, other: str) -> bool:
@@ -257,9 +277,21 @@ def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-def _address(url: str) -> tuple[str | None, int]:
-    parts = split(url)
-    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+def _literal(host: str) -> str:
+    """The address that a host spells, also as `127.1` or `0x7f000001`; empty for a name."""
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with suppress(OSError):
+        return socket.inet_ntoa(socket.inet_aton(host))
+    return ""
+
+
+def _address(url: str) -> tuple[str, int]:
+    """What httpx will connect to when no proxy stands between: read by its own parser."""
+    import httpx
+
+    parts = httpx.URL(url)
+    return parts.raw_host.decode(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _redirect(request: HttpRequest, response: HttpResponse) -> str | None:
@@ -269,19 +301,22 @@ def _redirect(request: HttpRequest, response: HttpResponse) -> str | None:
     target = response.header("location")
     if request.method != "GET" or response.status not in _REDIRECTS or not target:
         return None
-    joined = urljoin(response.url, target)
+    try:
+        joined = urljoin(response.url, target)
+    except ValueError:
+        return None
     return joined if same_origin(response.url, joined) else None
 
 
 def _body(response: httpx.Response, url: str) -> bytes:
     """The body, inflated by hand: a small compressed one must not become a huge one."""
     inflate = _inflater(response.headers.get("content-encoding", ""))
-    body = b""
+    body = bytearray()
     for chunk in inflate(response.iter_raw()):
         body += chunk
         if len(body) > _LIMIT:
             raise BadResponse("the answer is larger than 1 MiB", url=shown(url))
-    return body
+    return bytes(body)
 
 
 def _inflater(encoding: str) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
@@ -290,9 +325,13 @@ def _inflater(encoding: str) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
 
     def inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
         machine = zlib.decompressobj(47)  # 47: gzip or zlib, whichever the header says
+        began = False
         with _as_bad_response():
             for chunk in chunks:
+                began = began or bool(chunk)
                 yield machine.decompress(chunk, _LIMIT + 1)
+            if began and not machine.eof:
+                raise zlib.error
 
     return inflated
 

@@ -122,10 +122,14 @@ def logout(url: str, account: str, store: str | None) -> None:
     from .progress import say
 
     session = _session(url, account, store)
-    if session.log_out():
-        say(f"Logged out of {session.key.server} (account {account})")
-    else:
-        say(f"You were not logged in to {session.key.server} (account {account})")
+    which = f"{session.key.server} (account {account})"
+    done = session.log_out()
+    if done == "nothing":
+        say(f"You were not logged in to {which}")
+        return
+    say(f"Logged out of {which}")
+    if done == "forgotten":
+        say("  The server has not confirmed that it ended the login; here it is deleted.")
 
 
 @cli.command()

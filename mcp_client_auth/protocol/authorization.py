@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ..errors import (
     AuthorizationDenied,
@@ -19,6 +19,7 @@ from ..errors import (
 from ..secret import Secret
 from . import _authlib
 from .discovery import Discovery
+from .document import error_code
 from .metadata import ServerMetadata
 from .options import Options
 from .registration import Client
@@ -82,7 +83,7 @@ class AuthorizationRequest:
         )
 
     def _refusal(self, fields: Mapping[str, str]) -> AuthorizationDenied | Unavailable:
-        code, text = fields["error"], fields.get("error_description", "")
+        code, text = error_code(fields["error"]), fields.get("error_description", "")
         said = f": {quoted(text)}" if text else ""
         where = shown(self.server.authorization_endpoint)
         if code in _LATER:
@@ -175,15 +176,16 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
 
 def query_of(pasted: str) -> str:
     """The query of a redirect URL that a person pasted, or of a bare query string."""
-    text = "".join(pasted.split()).strip("'\"<>")
-    return urlsplit(text).query if "://" in text else text.lstrip("?")
+    text = "".join(pasted.split()).strip("'\"<>").partition("#")[0]
+    return text.partition("?")[2] if "://" in text else text.lstrip("?")
 
 
 def _single_valued(query: str) -> Mapping[str, str]:
     try:
+        query.encode()  # fails for what a terminal could not read as text
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
-        raise Unrelated("too many parameters") from None
+        raise Unrelated("not text, or too many parameters") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise Unrelated("a parameter stands twice (RFC 6749 §3.1)")

@@ -56,7 +56,7 @@ def read_challenges(headers: Iterable[str]) -> list[Challenge]:
 
 
 def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
-    """The challenge to act on: the first Bearer one, else the first DPoP one."""
+    """The challenge to act on, Bearer before DPoP, but one that says something before both."""
     ranked = sorted(
         (c for c in challenges if c.scheme in ("bearer", "dpop")),
         key=lambda c: (not c.resource_metadata and not c.error, c.scheme != "bearer"),

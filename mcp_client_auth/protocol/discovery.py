@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from ..errors import AuthError, BadResponse, Unavailable
 from ..events import Event
@@ -34,6 +35,7 @@ from .urls import (
 )
 
 Usable = Callable[[ServerMetadata], None]
+_LONGEST_WAIT: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +227,10 @@ def absent(response: HttpResponse, tried: list[str]) -> bool:
 
 
 def unavailable(response: HttpResponse) -> Unavailable:
-    wait = response.header("retry-after")
+    wait = response.header("retry-after").strip()
     return Unavailable(
         f"the server answered HTTP {response.status}",
         url=shown(response.url),
         hint="Nothing was changed; try again later",
-        retry_after=float(wait) if wait.isascii() and wait.isdigit() else None,
+        retry_after=min(float(wait), _LONGEST_WAIT) if wait.isdecimal() else None,
     )

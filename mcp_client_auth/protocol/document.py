@@ -78,9 +78,17 @@ def read_document(response: HttpResponse, what: str) -> Document:
 def parsed(response: HttpResponse) -> Any:
     """The JSON value of the body, or None where the body is not JSON."""
     try:
-        return json.loads(response.body.decode("utf-8-sig"), parse_constant=_no_constant)
+        value = json.loads(response.body.decode("utf-8-sig"), parse_constant=_no_constant)
+        # RFC 7493 §2.1: half a surrogate pair is no character, and could not be sent on
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
+    return value
+
+
+def error_code(text: str) -> str:
+    """A server's error code as it may stand in a field or log (RFC 6749 §5.2): never empty."""
+    return quoted(text, 60)[1:-1] or "unknown_error"
 
 
 def described(response: HttpResponse) -> str:

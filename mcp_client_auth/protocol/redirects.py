@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import UsageError
 from .options import Options
@@ -34,13 +34,14 @@ def callback_for(identity: Identity, dynamic: bool, issuer: str, options: Option
     that was meant for another one cannot arrive here (RFC 9700 §4.4).
     """
     if options.redirect_uri:
-        return _parsed(options.redirect_uri, pinned=bool(split(options.redirect_uri).port))
+        callback = _parsed(options.redirect_uri)
+        return replace(callback, pinned=bool(callback.port))
     if dynamic:
         mark = hashlib.sha256(issuer.encode()).hexdigest()[:12]
         return Callback("127.0.0.1", 0, f"/callback/{mark}")
     for uri in _carried(identity):
-        if uri.startswith("http:") and is_loopback(uri):
-            return _parsed(uri, pinned=False)
+        if _usable(uri):
+            return _parsed(uri)
     if _carried(identity):
         raise UsageError(
             "none of the client's redirect URIs is http on loopback, so no callback can arrive",
@@ -63,15 +64,22 @@ def _carried(identity: Identity) -> tuple[str, ...]:
     return ()
 
 
-def _parsed(uri: str, *, pinned: bool) -> Callback:
-    try:
-        parts = split(uri)
-        usable = parts.scheme == "http" and is_loopback(uri) and not parts.query
-    except ValueError:
-        usable = False
-    if not usable:
+def _parsed(uri: str) -> Callback:
+    if not _usable(uri):
         raise UsageError(
-            "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query",
+            "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query,"
+            " fragment or user info",
             url=shown(uri),
         )
-    return Callback(parts.hostname or "", parts.port or 0, parts.path or "/", pinned)
+    parts = split(uri)
+    return Callback(parts.hostname or "", parts.port or 0, parts.path or "/")
+
+
+def _usable(uri: str) -> bool:
+    """Whether a callback can arrive there: RFC 8252 §7.3, without what RFC 6749 §3.1.2 forbids."""
+    try:
+        parts = split(uri)
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.scheme == "http" and is_loopback(uri) and plain

@@ -10,7 +10,7 @@ from ..errors import BadResponse, IssuerMismatch, RegistrationRefused, UsageErro
 from ..events import Event
 from ..secret import Secret
 from .discovery import unavailable
-from .document import described, parsed, read_document
+from .document import described, error_code, parsed, read_document
 from .flow import Flow, HttpRequest, HttpResponse, send
 from .metadata import ServerMetadata
 from .options import LATEST, Options
@@ -172,7 +172,7 @@ def read_registration(
 ) -> Client:
     """What was answered is what is used, also where it is not what was asked (RFC 7591 §3.2.1)."""
     if response.status not in (200, 201):
-        raise refused_registration(response)
+        raise refused_registration(server, response)
     document = read_document(response, "registration response")
     secret = Secret(document.text("client_secret")) if document.text("client_secret") else None
     token = document.text("registration_access_token")
@@ -226,7 +226,17 @@ def usable_method(secret: Secret | None, server: ServerMetadata) -> str:
     return "client_secret_post"
 
 
-def refused_registration(response: HttpResponse) -> Exception:
+def refused_registration(server: ServerMetadata, response: HttpResponse) -> Exception:
+    if server.source == "defaults" and response.status in (404, 405):
+        return RegistrationRefused(
+            "the server wants a login but does not say where: it has no resource metadata, no"
+            f" authorization server metadata, and HTTP {response.status} at /register, the place"
+            " that the 2025-03-26 specification assumes",
+            url=shown(response.url),
+            code="no_authorization_server",
+            status=response.status,
+            hint="The operator must publish the document of RFC 9728",
+        )
     if response.status == 429 or response.status >= 500:
         return unavailable(response)
     body = parsed(response)
@@ -245,7 +255,7 @@ def refused_registration(response: HttpResponse) -> Exception:
         + (f" {quoted(code, 60)}" if code else "")
         + said,
         url=shown(response.url),
-        code=code or "registration_refused",
+        code=error_code(code) if code else "registration_refused",
         status=response.status,
         hint="Its operator may only admit clients that he knows: ask for a client id and pass"
         " it (--client-id, PreRegistered(…))",

@@ -13,13 +13,18 @@ from . import _authlib
 from .authorization import AuthorizationCode
 from .client_auth import form_request
 from .discovery import unavailable
-from .document import Document, described, parsed
+from .document import Document, described, error_code, parsed
 from .flow import Flow, HttpRequest, HttpResponse, send
 from .registration import Client
 from .scopes import Scopes, parse
 from .urls import shown
 
 _LATER: Final = ("temporarily_unavailable", "server_error", "slow_down")
+_CLIENT_HINT: Final = (
+    "The server does not accept this client: check its id, its secret and how it proves itself"
+    " (PreRegistered(method=…)), or log in again to register a new one"
+)
+_HINTS: Final = {"invalid_client": _CLIENT_HINT, "unauthorized_client": _CLIENT_HINT}
 _LONGEST: Final = 10 * 365 * 86_400.0
 
 
@@ -104,9 +109,25 @@ def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
     return tokens
 
 
-def revocation_request(endpoint: str, client: Client, token: Secret, hint: str) -> HttpRequest:
+def revocation_request(
+    endpoint: str, client: Client, token: Secret, hint: str, *, empty_secret: bool = False
+) -> HttpRequest:
     """RFC 7009 §2.1."""
-    return form_request(endpoint, client, _authlib.revocation_body(token.reveal(), hint))
+    body = _authlib.revocation_body(token.reveal(), hint)
+    return form_request(endpoint, client, body + ("&client_secret=" if empty_secret else ""))
+
+
+def revoke(endpoint: str, client: Client, token: Secret, hint: str) -> Flow[bool]:
+    """Whether the server has revoked the token (RFC 7009 §2.2)."""
+    response = yield from send(revocation_request(endpoint, client, token, hint))
+    if response.status == 400 and client.method == "none":
+        # The official SDK's server wants a secret field from public clients too
+        again = revocation_request(endpoint, client, token, hint, empty_secret=True)
+        response = yield from send(again)
+    done = response.status == 200
+    said = "revoked" if done else "not revoked"
+    yield Event("revocation", shown(endpoint), response.status, f"{hint} {said}")
+    return done
 
 
 def read_token_response(
@@ -122,9 +143,11 @@ def read_token_response(
     `BadResponse` for anything that is not a token response.
     """
     document = _token_document(response)
-    if document is None or "access_token" not in document.raw:
+    if document is None or not _granted(response, document):
         raise _failure(response, document)
     access = document.need("access_token")
+    if not (access.isascii() and access.isprintable()):
+        document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
     if document.text("token_type").lower() == "dpop":
         document.broken("it binds the token to a DPoP key that was never sent (RFC 9449 §5)")
     lifetime = document.number("expires_in")
@@ -140,6 +163,12 @@ def read_token_response(
     )
 
 
+def _granted(response: HttpResponse, document: Document) -> bool:
+    """Some servers say no with a 200, and an error beside a token is an error."""
+    refused = bool(document.text("error")) or document.raw.get("ok") is False
+    return 200 <= response.status < 300 and "access_token" in document.raw and not refused
+
+
 def _token_document(response: HttpResponse) -> Document | None:
     value = parsed(response)
     if value is None and b"=" in response.body[:200]:
@@ -152,11 +181,16 @@ def _form(response: HttpResponse) -> dict[str, Any] | None:
     kind = response.header("content-type").partition(";")[0].strip().lower()
     if kind not in ("application/x-www-form-urlencoded", "text/plain", ""):
         return None
-    return dict(parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=100))
+    try:
+        pairs = parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=100)
+    except ValueError:
+        return None
+    fields = dict(pairs)
+    return fields if "access_token" in fields or "error" in fields else None
 
 
 def _failure(response: HttpResponse, document: Document | None) -> AuthError:
-    code = document.text("error") if document else ""
+    code = error_code(document.text("error")) if document and document.text("error") else ""
     where = shown(response.url)
     if code and code not in _LATER:
         text = document.text("error_description") if document else ""
@@ -166,7 +200,7 @@ def _failure(response: HttpResponse, document: Document | None) -> AuthError:
             url=where,
             code=code,
             status=response.status,
-            hint="Log in again",
+            hint=_HINTS.get(code, "Log in again"),
         )
     if code or response.status == 429 or response.status >= 500:
         failure = unavailable(response)
@@ -177,7 +211,7 @@ def _failure(response: HttpResponse, document: Document | None) -> AuthError:
             hint=failure.hint,
             retry_after=failure.retry_after,
         )
-    got = described(response) if document is None else "a JSON object without “access_token”"
+    got = described(response) if document is None else "an object that grants no token"
     return BadResponse(
         f"the token endpoint must answer a token response (RFC 6749 §5.1), but HTTP"
         f" {response.status} came with {got}",

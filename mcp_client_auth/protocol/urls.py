@@ -6,12 +6,16 @@ Strings go in and strings come out; what is sent to a server is never rebuilt fr
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import InsecureUrl, UsageError, quoted
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
+_NAME: Final = re.compile(r"[a-z0-9._\-]+")
+_USER_INFO: Final = re.compile(r"//[^/?#]*@")
+_APPENDED: Final = "/.well-known/openid-configuration"
 Origin = tuple[str, str, int]
 
 
@@ -22,8 +26,18 @@ def split(url: str) -> SplitResult:
     parts = urlsplit(url)
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not an absolute http(s) URL")
-    _ = parts.port  # raises ValueError when it is no port
+    if parts.port == 0:  # raises ValueError when it is no port
+        raise ValueError("not a port")
+    _require_host(parts.hostname, literal="[" in parts.netloc)
     return parts
+
+
+def _require_host(host: str, *, literal: bool) -> None:
+    """A name or an IP literal: what another parser might read as a different host is none."""
+    if "%" in host or not (literal or _NAME.fullmatch(host)):
+        raise ValueError("a character that no host has")
+    if literal:
+        ipaddress.IPv6Address(host)
 
 
 def origin(url: str) -> Origin:
@@ -52,7 +66,7 @@ def shown(url: str) -> str:
         parts = split(url)
         return origin_url(url) + parts.path
     except ValueError:
-        return quoted(url.split("?")[0].split("#")[0], 80)
+        return quoted(_USER_INFO.sub("//", url.split("?")[0].split("#")[0]), 80)
 
 
 def is_loopback(url: str) -> bool:
@@ -71,9 +85,7 @@ def require_secure(url: str, what: str, *, allow_insecure_http: bool = False) ->
     try:
         parts = split(url)
     except ValueError as error:
-        raise InsecureUrl(
-            f"{what} is {quoted(url.split('?')[0])}, which is no usable URL: {error}"
-        ) from None
+        raise InsecureUrl(f"{what} is {shown(url)}, which is no usable URL: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise InsecureUrl(f"{what} carries user info", url=shown(url))
     if parts.scheme == "https" or is_loopback(url) or allow_insecure_http:
@@ -96,7 +108,7 @@ def canonical(server_url: str) -> str:
         parts = split(server_url.strip())
     except ValueError as error:
         raise UsageError(
-            f"{quoted(server_url.split('?')[0])} is no server URL: {error}",
+            f"{shown(server_url)} is no server URL: {error}",
             hint="Expected something like https://mcp.example.com/mcp",
         ) from None
     if parts.username is not None or parts.password is not None:
@@ -116,7 +128,7 @@ def resource_matches(server_url: str, resource: str) -> bool:
         server, wanted = split(canonical(server_url)), split(resource)
     except (UsageError, ValueError):
         return False
-    if wanted.fragment or not same_origin(server_url, resource):
+    if wanted.fragment or "@" in wanted.netloc or not same_origin(server_url, resource):
         return False
     if wanted.query:
         return canonical(resource) == canonical(server_url)
@@ -137,8 +149,7 @@ def covers(server_url: str, request_url: str) -> bool:
 
 
 def _climbs(path: str) -> bool:
-    segments = path.replace("%2e", ".").replace("%2E", ".").split("/")
-    return ".." in segments
+    return ".." in unquote(path).replace("\\", "/").split("/")
 
 
 def well_known(url: str, suffix: str) -> str:
@@ -153,7 +164,7 @@ def issuer_places(issuer: str) -> list[str]:
     places = [
         well_known(issuer, "oauth-authorization-server"),
         well_known(issuer, "openid-configuration"),
-        issuer.removesuffix("/") + "/.well-known/openid-configuration",
+        origin_url(issuer) + split(issuer).path.removesuffix("/") + _APPENDED,
     ]
     return list(dict.fromkeys(places))
 

@@ -100,7 +100,8 @@ def choose_storage(wanted: Storage | str | None = None, key: Key | None = None) 
         from .memory import MemoryStorage
 
         return MemoryStorage()
-    raise UsageError(f"there is no storage {quoted(str(name), 40)}", hint=f"Known: {CHOICES}")
+    known = ", ".join(CHOICES)
+    raise UsageError(f"there is no storage {quoted(str(name), 40)}", hint=f"Known: {known}")
 
 
 def library_storage(wanted: Storage | str | None = None, key: Key | None = None) -> Storage:

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..credential import ClientKey, Key
+from ..credential import ClientKey, Key, damaged
 from ..errors import StorageError, Unavailable
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Directory:
         """A file's text; None when there is none. A symlink or a stranger's file is refused."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
+            self._own(self.path.stat(), "")
             handle = os.open(self.path / name, flags)
         except FileNotFoundError:
             return None
@@ -44,7 +45,9 @@ class Directory:
             self._own(os.fstat(handle), name)
             try:
                 return file.read()
-            except (OSError, ValueError) as error:
+            except UnicodeDecodeError:
+                raise damaged(str(self.path / name)) from None
+            except OSError as error:
                 raise self._broken("read", name, error) from None
 
     def write(self, name: str, text: str) -> None:
@@ -64,8 +67,10 @@ class Directory:
             raise self._broken("written", name, error) from None
 
     def remove(self, name: str) -> None:
+        """Remove a file, and what a write of it that was cut short has left."""
         try:
-            (self.path / name).unlink(missing_ok=True)
+            for path in (self.path / name, *self.path.glob(f".{name}.*")):
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise self._broken("removed", name, error) from None
 
@@ -115,11 +120,11 @@ class Directory:
     def _summary(self, name: str) -> Summary | None:
         from . import Summary
 
-        with suppress(ValueError, KeyError, TypeError, StorageError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, StorageError):
             raw = json.loads(self.read(name) or "")
             scope = None if raw["scope"] is None else tuple(raw["scope"])
             return Summary(
-                Key(**raw["key"]),
+                Key(**{name: str(value) for name, value in raw["key"].items()}),
                 str(raw["issuer"]),
                 scope,
                 raw["expires_at"],

@@ -27,10 +27,12 @@ class FileStorage(Records):
 
     def check(self) -> None:
         canary = secrets.token_hex(8)
-        self.write("canary", canary)
-        if self.read("canary") != canary:
+        item = f"canary-{canary}"  # of its own: another process may be checking too
+        self.write(item, canary)
+        kept = self.read(item)
+        self.remove(item)
+        if kept != canary:
             raise StorageError(f"{self.directory.path} does not keep what is written")
-        self.remove("canary")
 
     def read(self, item: str) -> str | None:
         return self.directory.read(item + _SUFFIX)

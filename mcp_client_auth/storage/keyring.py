@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..errors import StorageError
@@ -24,6 +25,7 @@ _USER: Final = "mcp-client-auth"
 _WEAK: Final = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
 _AT_TERMINAL: Final = 60.0
 _ALONE: Final = 3.0
+_LEFT_ALONE: Final = "it did not answer before and is left alone in this process"
 _REMEDY: Final = (
     "Either unlock or install a keyring, or keep the credential in a file that only you can"
     " read (--store file, MCP_CLIENT_AUTH_STORAGE=file), or for this process only"
@@ -59,7 +61,12 @@ class KeyringStorage(Records):
         canary = secrets.token_hex(8)
         item = f"canary-{canary}"
         self.write(item, canary)
-        kept = self.read(item)
+        try:
+            kept = self.read(item)
+        except StorageError:
+            with suppress(StorageError):
+                self.remove(item)
+            raise
         self.remove(item)
         if kept != canary:
             raise self._failure("it does not keep what is written to it")
@@ -70,7 +77,13 @@ class KeyringStorage(Records):
         return value
 
     def write(self, item: str, text: str) -> None:
-        self._call(lambda k: k.set_password(_service(item), _USER, text))
+        def keep(backend: Any) -> None:
+            try:
+                backend.set_password(_service(item), _USER, text)
+            except Exception as error:
+                raise self._failure(_why_not_kept(error)) from None
+
+        self._call(keep)
 
     def remove(self, item: str) -> None:
         def delete(backend: Any) -> None:
@@ -82,7 +95,7 @@ class KeyringStorage(Records):
     def _call(self, action: Callable[[Any], T]) -> T:
         """Run one call in a thread of its own: only so can it be given up."""
         if self._stuck:
-            raise self._failure("it did not answer before and is left alone in this process")
+            raise self._failure(_LEFT_ALONE)
         answer: Future[T] = Future()
         thread = threading.Thread(target=self._work, args=(action, answer), daemon=True)
         thread.start()
@@ -102,6 +115,8 @@ class KeyringStorage(Records):
     def _work(self, action: Callable[[Any], T], answer: Future[T]) -> None:
         try:
             with self._lock:
+                if self._stuck:  # given up while it waited its turn: it must not land late
+                    raise self._failure(_LEFT_ALONE)
                 if self._backend is None:
                     self._backend = usable_backend()
                 result = action(self._backend)
@@ -113,7 +128,9 @@ class KeyringStorage(Records):
     def _limit(self) -> float:
         if self._timeout is not None:
             return self._timeout
-        return _AT_TERMINAL if sys.stdin is not None and sys.stdin.isatty() else _ALONE
+        stdin = sys.stdin
+        person = stdin is not None and not stdin.closed and stdin.isatty()
+        return _AT_TERMINAL if person else _ALONE
 
     def _failure(self, why: str) -> StorageError:
         return StorageError(f"{self.where} cannot be used: {why}", code="keyring", hint=_REMEDY)
@@ -172,3 +189,13 @@ def _why(error: Exception) -> str:
         "NoKeyringError": "there is none on this machine",
     }
     return known.get(name) or f"{name}: {str(error)[:200]}"
+
+
+def _why_not_kept(error: Exception) -> str:
+    """A bridge or a program behind the backend may quote what it was given to keep."""
+    from keyring.errors import KeyringError
+
+    if isinstance(error, KeyringError | OSError):
+        return _why(error)
+    numbers = [str(part) for part in error.args if isinstance(part, int)]
+    return " ".join([type(error).__name__, *numbers])

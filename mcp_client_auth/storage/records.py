@@ -54,7 +54,8 @@ class Records(ABC):
 
     def delete(self, key: Key) -> None:
         self.remove(key.id)
-        self.directory.unindex(key)
+        if self.directory.storage_of(key) in (None, self.name):  # another's secret stays findable
+            self.directory.unindex(key)
 
     def list(self) -> Sequence[Summary]:
         return self.directory.summaries()

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from person import Person, wait_until_dead
 
 CALLBACK = "http://127.0.0.1:1/callback"
 
@@ -65,3 +66,11 @@ def test_a_revocation_wants_a_secret_even_of_a_public_client(
 ) -> None:
     form = {"client_id": client_id, "token": "unknown", **secret}
     assert http.post(metadata["revocation_endpoint"], data=form).status_code == status
+
+
+def test_a_logout_ends_the_token_at_the_server(person: Person, sdk: str) -> None:
+    person.log_in(sdk)
+    token = person.token(sdk)
+    assert person.visits(sdk)["me"] == "ada"
+    assert person.mcp_login("logout", sdk).code == 0
+    wait_until_dead(sdk, token)

@@ -1,0 +1,106 @@
+"""A home of its own for each test, the storages, and other processes that use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_client_auth.credential import Key, key_for
+from mcp_client_auth.storage import Storage, choose_storage
+
+# A helper and a script beside the tests: they are not installed, and no package.
+sys.path.insert(0, str(Path(__file__).parent))
+
+SCRIPT = Path(__file__).with_name("storage_process.py")
+PATIENCE = 30
+
+
+class Elsewhere:
+    """Other processes, with the same home and the same keyring."""
+
+    def __init__(self, storage: str, key: Key) -> None:
+        self._storage = storage
+        self._key = key
+
+    def __call__(self, action: str, argument: str = "") -> Any:
+        """Run one to its end and hand back what it printed."""
+        with self.start(action, argument) as process:
+            return self.answer(process)
+
+    def answer(self, process: subprocess.Popen[str]) -> Any:
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+        return json.loads(out)
+
+    @contextmanager
+    def start(
+        self, action: str, argument: str = "", **environment: str
+    ) -> Iterator[subprocess.Popen[str]]:
+        arguments = [action, self._storage, self._key.server, argument]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(
+            [sys.executable, str(SCRIPT), *arguments],
+            env={**os.environ, **environment},
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def killed(self, process: subprocess.Popen[str]) -> bool:
+        return process.wait(PATIENCE) == -signal.SIGKILL
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this package keeps its files; not made yet."""
+    place = tmp_path / "home"
+    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(place))
+    monkeypatch.delenv("MCP_CLIENT_AUTH_STORAGE", raising=False)
+    monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # no keyringrc.cfg
+    return place
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Key:
+    """A server that no other test knows: the keyring is the same for all."""
+    return key_for(f"https://mcp.example.com/{tmp_path.name}/{tmp_path.stat().st_ino}")
+
+
+@pytest.fixture(params=["keyring", "file", "memory"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    if request.param == "keyring":
+        request.getfixturevalue("secret_service")
+    return choose_storage(request.param)
+
+
+@pytest.fixture(params=["keyring", "file"])
+def lasting(request: pytest.FixtureRequest) -> Storage:
+    """A storage that another process shares."""
+    if request.param == "keyring":
+        request.getfixturevalue("secret_service")
+    return choose_storage(request.param)
+
+
+@pytest.fixture
+def make_elsewhere(key: Key) -> Callable[[str], Elsewhere]:
+    return lambda storage: Elsewhere(storage, key)
+
+
+@pytest.fixture
+def elsewhere(lasting: Storage, key: Key) -> Elsewhere:
+    return Elsewhere(lasting.name, key)

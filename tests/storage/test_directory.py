@@ -1,0 +1,311 @@
+"""Files done right, the index, and the lock files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from storage_samples import full
+
+from mcp_client_auth.credential import Key
+from mcp_client_auth.errors import StorageError
+from mcp_client_auth.storage import Storage, Summary, choose_storage
+from mcp_client_auth.storage.directory import Directory
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="owners and modes are of POSIX")
+ROOT = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+STRANGER = 54_321
+
+
+@pytest.fixture
+def directory(home: Path) -> Directory:
+    return Directory()
+
+
+@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@POSIX
+@pytest.mark.usefixtures("umask")
+def test_everything_is_private_whatever_the_umask(home: Path, key: Key) -> None:
+    storage = choose_storage("file")
+    with storage.lock(key):
+        storage.save(full(key))
+    assert mode(home) == 0o700
+    found = {path.suffix: mode(path) for path in home.iterdir()}
+    assert found == {".secret": 0o600, ".json": 0o600, ".lock": 0o600}
+
+
+@POSIX
+def test_a_directory_that_others_could_read_is_closed(home: Path, directory: Directory) -> None:
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    directory.write("name", "text")
+    assert mode(home) == 0o700
+
+
+@POSIX
+def test_a_file_that_others_could_read_is_replaced_by_a_private_one(
+    home: Path, directory: Directory
+) -> None:
+    directory.write("name", "old")
+    (home / "name").chmod(0o644)
+    directory.write("name", "new")
+    assert mode(home / "name") == 0o600
+
+
+def test_a_home_may_lie_deep_and_be_written_with_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", "~/a/b/c")
+    Directory().write("name", "text")
+    assert (tmp_path / "a/b/c/name").read_text() == "text"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each platform has its own place")
+def test_without_a_home_it_is_the_platforms_data_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MCP_CLIENT_AUTH_HOME")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert Directory().path == tmp_path / "mcp-client-auth"
+
+
+@pytest.mark.parametrize("call", ["open", "write", "fsync", "replace"])
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EIO])
+def test_a_write_that_fails_is_a_typed_error_and_leaves_the_old_record_whole(
+    call: str, number: int, home: Path, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = choose_storage("file")
+    storage.save(full(key))
+    before = contents(home)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as broken:
+        if call == "write":  # a full disk shows where the buffer is flushed
+            broken.setattr(os, "fdopen", _full_disk(number))
+        else:
+            broken.setattr(os, call, fail)
+        with pytest.raises(StorageError, match=os.strerror(number)) as caught:
+            storage.save(full(key).renewed(full(key).tokens))
+    assert "unchanged" in caught.value.hint
+    assert contents(home) == before
+    assert storage.load(key) == full(key)
+
+
+@POSIX
+def test_a_home_that_cannot_be_made_is_a_typed_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: Key
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for place in ("file", "file/below"):
+        monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(tmp_path / place))
+        with pytest.raises(StorageError):
+            choose_storage("file").save(full(key))
+        with pytest.raises(StorageError), choose_storage("file").lock(key):
+            pass
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("lasting", ["file"], indirect=True)
+def test_a_process_killed_in_a_write_leaves_the_old_record_whole(
+    call: str, lasting: Storage, key: Key, home: Path, elsewhere: Elsewhere
+) -> None:
+    lasting.save(full(key))
+    before = contents(home)
+    with elsewhere.start("die-in", call) as process:
+        assert process.wait(30) == 9
+    after = contents(home)
+    assert {name: after[name] for name in before} == before
+    assert lasting.load(key) == full(key)
+    assert [summary.key for summary in lasting.list()] == [key]
+    lasting.save(full(key))
+    assert lasting.load(key) == full(key)
+
+
+@pytest.mark.parametrize("lasting", ["file"], indirect=True)
+def test_what_a_killed_write_left_goes_with_its_record(
+    lasting: Storage, key: Key, home: Path, elsewhere: Elsewhere
+) -> None:
+    with elsewhere.start("die-in", "replace") as process:
+        assert process.wait(30) == 9
+    assert any("planted" in text for text in contents(home).values())
+    lasting.delete(key)
+    assert contents(home) == {}
+
+
+@POSIX
+def test_a_symlink_in_place_of_a_file_is_not_followed(
+    home: Path, directory: Directory, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.write_text("another's")
+    directory.write("other", "")
+    (home / "name").symlink_to(target)
+    with pytest.raises(StorageError):
+        directory.read("name")
+    directory.write("name", "mine")
+    assert directory.read("name") == "mine"
+    assert not (home / "name").is_symlink()
+    assert target.read_text() == "another's"
+
+
+@POSIX
+def test_a_symlink_in_place_of_the_lock_is_not_followed(
+    home: Path, key: Key, directory: Directory, tmp_path: Path
+) -> None:
+    directory.write("other", "")
+    (home / f"{key.id}.refresh.lock").symlink_to(tmp_path / "target")
+    with pytest.raises(StorageError), directory.lock(key, "refresh", 1):
+        pass
+    assert not (tmp_path / "target").exists()
+
+
+@POSIX
+def test_a_symlink_in_place_of_the_directory_is_refused(
+    home: Path, directory: Directory, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    home.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StorageError):
+        directory.write("name", "text")
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@ROOT
+def test_a_strangers_file_is_refused(home: Path, key: Key) -> None:
+    storage = choose_storage("file")
+    storage.save(full(key))
+    os.chown(home / f"{key.id}.secret", STRANGER, STRANGER)
+    with pytest.raises(StorageError, match="another user") as caught:
+        storage.load(key)
+    assert caught.value.code == "foreign_owner"
+
+
+@ROOT
+def test_in_a_strangers_directory_nothing_is_read_written_or_locked(home: Path, key: Key) -> None:
+    storage = choose_storage("file")
+    storage.save(full(key))
+    os.chown(home, STRANGER, STRANGER)
+    before = contents(home)
+    codes = []
+    for use in (
+        storage.load,
+        lambda k: storage.save(full(k)),
+        lambda k: storage.lock(k).__enter__(),
+    ):
+        with pytest.raises(StorageError) as caught:
+            use(key)
+        codes.append(caught.value.code)
+    assert codes == ["foreign_owner"] * 3
+    assert contents(home) == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "\0" * 512,
+        '{"version": 1}',
+        '{"version": 2, "key": {"server": "s", "tenant": "t"}}',
+        '{"key": 5, "issuer": "i", "scope": null, "expires_at": null, "renewable": true}',
+    ],
+)
+def test_an_index_entry_that_cannot_be_read_hides_no_other(
+    text: str, home: Path, directory: Directory, key: Key
+) -> None:
+    storage = choose_storage("file")
+    storage.save(full(key))
+    (home / "0.json").write_text(text)
+    assert [summary.key for summary in directory.summaries()] == [key]
+
+
+@pytest.mark.parametrize("field", ["server", "account", "client"])
+def test_an_index_entry_of_wrong_types_hides_no_other(
+    field: str, home: Path, directory: Directory, key: Key
+) -> None:
+    directory.index(Summary.of(full(key), "file"))
+    entry = json.loads((home / f"{key.id}.json").read_text())
+    entry["key"][field] = 5
+    (home / "0.json").write_text(json.dumps(entry))
+    assert key in [summary.key for summary in directory.summaries()]
+
+
+def test_the_list_of_thousands_takes_no_time_to_speak_of(directory: Directory, key: Key) -> None:
+    sample = full(key)
+    for number in range(1000):
+        owner = Key(key.server, f"account {number:04}")
+        summary = Summary(owner, sample.issuer, None, None, True, "file")
+        directory.path.mkdir(exist_ok=True, mode=0o700)
+        entry = {"version": 1, "key": _plain(owner), **_rest(summary)}
+        (directory.path / f"{owner.id}.json").write_text(json.dumps(entry))
+    began = time.monotonic()
+    found = directory.summaries()
+    assert time.monotonic() - began < 2
+    assert [s.key.account for s in found] == sorted(s.key.account for s in found)
+    assert len(found) == 1000
+
+
+def contents(home: Path) -> dict[str, str]:
+    """Name and text of every file but the locks, hidden ones too."""
+    return {p.name: p.read_text() for p in home.iterdir() if p.suffix != ".lock"}
+
+
+def _plain(key: Key) -> dict[str, str]:
+    return {"server": key.server, "account": key.account, "grant": key.grant, "client": key.client}
+
+
+def _rest(summary: Summary) -> dict[str, object]:
+    names = ("issuer", "scope", "expires_at", "renewable", "storage")
+    return {name: getattr(summary, name) for name in names}
+
+
+def _full_disk(number: int) -> Any:
+    opened = os.fdopen
+
+    class Full:
+        def __init__(self, handle: int, *_: Any, **__: Any) -> None:
+            self._file = opened(handle, "w")
+
+        def __enter__(self) -> Full:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            self._file.close()
+
+        def fileno(self) -> int:
+            return self._file.fileno()
+
+        def write(self, text: str) -> None:
+            self._file.write(text[: len(text) // 2])
+            raise OSError(number, os.strerror(number))
+
+    return Full

@@ -1,0 +1,161 @@
+"""Records in files: damaged ones, newer ones, and where the secrets lie."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from storage_samples import CLIENT_KEY, PLANTED, full, full_client
+
+from mcp_client_auth.credential import Key
+from mcp_client_auth.errors import StorageError
+from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage.file import FileStorage
+
+if TYPE_CHECKING:
+    from conftest import Elsewhere
+
+
+@pytest.fixture
+def files(home: Path) -> FileStorage:
+    return FileStorage()
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.01, 0.5, 0.99])
+def test_a_truncated_record_is_damaged(
+    kept: float, files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    record = home / f"{key.id}.secret"
+    record.write_bytes(record.read_bytes()[: int(record.stat().st_size * kept)])
+    damaged(files, key)
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\0" * 512,
+        b"\xff\xfe\x00\x01",
+        b"[]",
+        b"null",
+        b'"planted"',
+        b"{}",
+        b'{"version": 1}',
+        b'{"version": "1"}',
+        b'{"version": 1, "key": 5}',
+    ],
+    ids=repr,
+)
+def test_a_corrupt_record_is_damaged(junk: bytes, files: FileStorage, key: Key, home: Path) -> None:
+    files.save(full(key))
+    (home / f"{key.id}.secret").write_bytes(junk)
+    damaged(files, key)
+    files.save(full(key))  # as after a new login
+    assert files.load(key) == full(key)
+
+
+def damaged(files: FileStorage, key: Key) -> None:
+    with pytest.raises(StorageError, match="damaged") as caught:
+        files.load(key)
+    assert caught.value.code == "damaged_record"
+    assert caught.value.__cause__ is None
+    assert not any(secret in str(caught.value) for secret in PLANTED.values())
+    assert [summary.key for summary in files.list()] == [key]
+
+
+def test_a_record_of_a_newer_version_says_so_and_is_left_alone(
+    files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    files.save_client(CLIENT_KEY, full_client())
+    for item in (key, CLIENT_KEY):
+        record = home / f"{item.id}.secret"
+        newer = record.read_text().replace('"version":1', '"version":2')
+        assert newer != record.read_text()
+        record.write_text(newer)
+        with pytest.raises(StorageError, match="newer version") as caught:
+            _ = files.load(item) if isinstance(item, Key) else files.load_client(item)
+        assert caught.value.code == "newer_record"
+        assert record.read_text() == newer
+
+
+def test_the_index_tells_where_the_secret_lies_after_it_is_gone(
+    files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    (home / f"{key.id}.secret").unlink()
+    assert files.load(key) is None
+    assert choose_storage(None, key).name == "file"
+    files.delete(key)
+    assert list(files.list()) == []
+
+
+def test_a_home_without_its_index_still_holds_the_credential(
+    files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    (home / f"{key.id}.json").unlink()
+    assert files.load(key) == full(key)
+    assert list(files.list()) == []
+    files.save(full(key))
+    assert [summary.key for summary in files.list()] == [key]
+
+
+@pytest.mark.usefixtures("secret_service")
+def test_deleting_from_another_storage_keeps_the_entry_of_the_one_that_holds_it(
+    files: FileStorage, key: Key
+) -> None:
+    files.save(full(key))
+    choose_storage("keyring").delete(key)
+    assert files.load(key) == full(key)
+    assert choose_storage(None, key).name == "file"
+
+
+def test_secrets_lie_in_the_secret_files_only(files: FileStorage, key: Key, home: Path) -> None:
+    for purpose in ("refresh", "login"):
+        with files.lock(key, purpose):
+            files.check()
+            files.save(full(key))
+    files.save_client(CLIENT_KEY, full_client())
+    found = {
+        (path.suffix, name)
+        for path in home.rglob("*")
+        for name, secret in PLANTED.items()
+        if secret.encode() in path.read_bytes() or secret in path.name
+    }
+    assert found == {(".secret", name) for name in PLANTED}
+    for item in (key, CLIENT_KEY):
+        assert (home / f"{item.id}.secret").exists()
+
+
+def test_it_says_that_the_file_is_a_file(files: FileStorage, home: Path) -> None:
+    assert str(home) in files.where
+    assert "file" in files.where
+
+
+def test_a_check_leaves_nothing_behind(files: FileStorage, home: Path) -> None:
+    files.check()
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.parametrize("lasting", ["file"], indirect=True)
+def test_checks_at_the_same_time_do_not_disturb_each_other(
+    lasting: Storage, elsewhere: Elsewhere
+) -> None:
+    with ExitStack() as stack:
+        others = [stack.enter_context(elsewhere.start("check_often", "100")) for _ in range(3)]
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(lasting.check) for _ in range(100)]:
+                done.result()
+        assert [elsewhere.answer(process) for process in others] == [None] * 3
+
+
+def test_a_disk_that_keeps_nothing_is_found_out(
+    files: FileStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.directory, "write", lambda name, text: None)
+    with pytest.raises(StorageError, match="does not keep"):
+        files.check()

@@ -1,0 +1,122 @@
+"""Somebody who was logged in to a world before it turned bad, and what they have stored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hostile import CODE, World
+
+from mcp_client_auth import AuthError, BrowserPrompt, FileStorage, Login, MCPAuth, Options, login
+from mcp_client_auth.credential import key_for
+from mcp_client_auth.testing import ScriptedBrowser
+
+HTTP_TIMEOUT = 0.5
+LIMIT = 6.0
+OLD_ACCESS, OLD_REFRESH = "old-planted-access", "old-planted-refresh"
+
+
+class Victim:
+    """`home` holds a credential of before; `events`, `opened` are what was told and opened."""
+
+    def __init__(self, world: World, home: Path) -> None:
+        self.world = world
+        self.storage = FileStorage(home)
+        self.browser = ScriptedBrowser()
+        self.opened: list[str] = []
+        self.shown: list[str] = []
+        self.events: list[str] = []
+        self._home = home
+
+    def log_in(self, *, force: bool = True, **options: Any) -> Login:
+        return login(
+            self.world.url,
+            storage=self.storage,
+            prompt=BrowserPrompt(self._open, self.shown.append),
+            options=Options(**{"http_timeout": HTTP_TIMEOUT, "login_timeout": 3.0, **options}),
+            on_event=lambda event: self.events.append(str(event)),
+            force=force,
+        )
+
+    def post(self) -> httpx.Response:
+        """One request by a program that can ask nobody."""
+        auth = MCPAuth(
+            self.world.url,
+            storage=self.storage,
+            prompt=None,
+            options=Options(http_timeout=HTTP_TIMEOUT),
+            on_event=lambda event: self.events.append(str(event)),
+        )
+        with httpx.Client(auth=auth, trust_env=False, timeout=LIMIT) as client:
+            return client.post(self.world.url, json={})
+
+    def expire(self) -> None:
+        key = key_for(self.world.url)
+        stored = self.storage.load(key)
+        assert stored is not None
+        old = replace(stored.tokens, expires_at=time.time() - 60, issued_at=time.time() - 120)
+        self.storage.save(replace(stored, tokens=old))
+
+    def forget_client(self) -> None:
+        """The next login registers a client."""
+        key = key_for(self.world.url).id
+        for record in self._home.glob("*.secret"):
+            if record.stem != key:
+                record.unlink()
+
+    def record(self) -> bytes:
+        """The stored credential, byte for byte."""
+        return (self._home / f"{key_for(self.world.url).id}.secret").read_bytes()
+
+    def files(self) -> set[str]:
+        return {entry.name for entry in self._home.iterdir() if entry.suffix != ".lock"}
+
+    @contextmanager
+    def unharmed(self, expected: type[AuthError]) -> Iterator[pytest.ExceptionInfo[AuthError]]:
+        """One error of exactly this class, in time, without a secret; nothing stored changes."""
+        record, index, began = self.record(), self.storage.list(), time.monotonic()
+        with pytest.raises(AuthError) as raised:
+            yield raised
+        self.browser.join(5)
+        took = time.monotonic() - began
+        assert type(raised.value) is expected, raised.value
+        assert took < LIMIT, f"{took:.1f} s"
+        assert self.record() == record
+        assert self.storage.list() == index
+        assert not [name for name in self.files() if name.startswith(".")], "a half-written file"
+        fit_to_show(raised.value)
+        told = " ".join([str(raised.value), repr(vars(raised.value)), *self.events])
+        assert "planted" not in told
+        assert CODE not in told
+
+    def _open(self, url: str) -> bool:
+        self.opened.append(url)
+        return self.browser(url)
+
+
+def fit_to_show(error: AuthError) -> None:
+    """Short, printable, with a place and no query."""
+    message = str(error)
+    assert len(message) < 900, len(message)
+    assert message.isprintable(), ascii(message)
+    assert "?" not in error.url
+    assert error.summary
+    assert not error.summary.endswith(".")
+
+
+@contextmanager
+def victim_of(home: Path) -> Iterator[Victim]:
+    """In a world that was good once: they are logged in, and nothing is counted yet."""
+    with World() as world:
+        victim = Victim(world, home)
+        victim.log_in(force=False).close()
+        assert victim.browser.join(5)
+        for log in (world.visited, victim.opened, victim.shown, victim.events):
+            log.clear()
+        yield victim

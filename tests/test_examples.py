@@ -1,0 +1,70 @@
+"""Each example runs as it stands, as a process of its own, against a real server."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+CLIENT = RegisteredClient(
+    "app", "s3cret of the app", "client_secret_post", ("http://127.0.0.1/callback",)
+)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    browser = f"{sys.executable} -m mcp_client_auth.testing.browser"
+    changed = {
+        "BROWSER": browser,
+        "MCP_CLIENT_AUTH_HOME": str(tmp_path / "home"),
+        "MCP_CLIENT_AUTH_STORAGE": "file",
+    }
+    return {**{k: v for k, v in os.environ.items() if k != "CI"}, **changed}
+
+
+def run(environment: dict[str, str], name: str, *arguments: str) -> str:
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "first.py",
+        "asynchronous.py",
+        "official_sdk.py",
+        "through_fastmcp.py",
+        "script.py",
+        "watching.py",
+    ],
+)
+def test_an_example_logs_in_and_lists_the_tools(name: str, environment: dict[str, str]) -> None:
+    with DemoServer() as server:
+        assert "whoami" in run(environment, name, server.url)
+
+
+def test_the_example_with_nobody_to_ask_names_the_command(environment: dict[str, str]) -> None:
+    with DemoServer() as server:
+        assert run(environment, "nobody_to_ask.py", server.url) == f"Run: mcp-login {server.url}\n"
+        run(environment, "first.py", server.url)
+        assert "whoami" in run(environment, "nobody_to_ask.py", server.url)
+
+
+def test_the_example_with_its_own_client_uses_it(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret of the app\n")
+    with DemoServer(Settings(clients=(CLIENT,), registration=False)) as server:
+        assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+
+
+def test_every_example_is_run_here() -> None:
+    text = Path(__file__).read_text()
+    assert all(f'"{path.name}"' in text for path in EXAMPLES.glob("*.py"))
