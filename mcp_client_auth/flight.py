@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from .errors import AuthError
+from .forking import fresh_in_children
 
 T = TypeVar("T")
 _AT_EXIT: Final = 20.0
+_WINDOWS: Final = sys.platform == "win32"
 _on_the_wire: set[threading.Thread] = set()
 
 
@@ -25,19 +28,24 @@ class Flights:
     """The operations under way for one session."""
 
     def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
         self._mutex = threading.Lock()
         self._under_way: dict[str, Future[Any]] = {}
 
-    def start(self, name: str, work: Callable[[], T], *, keep: bool = False) -> Future[T]:
-        """Join the run under way, or start one. `keep`: a normal exit waits for it."""
+    def start(self, name: str, work: Callable[[], T]) -> Future[T]:
+        """Join the run under way, or start one."""
         future, ours = self._join(name)
         if ours:
             thread = threading.Thread(
                 target=self._fly, args=(name, future, work), name=f"mcp {name}", daemon=True
             )
-            if keep:
-                _on_the_wire.add(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the interpreter is ending: no new thread, so here and now
+                self._fly(name, future, work)
         return future
 
     def here(self, name: str, work: Callable[[], T]) -> T:
@@ -69,12 +77,32 @@ class Flights:
 
     def _land(self, name: str) -> None:
         with self._mutex:
-            del self._under_way[name]
-        _on_the_wire.discard(threading.current_thread())
+            self._under_way.pop(name, None)
+
+
+@contextmanager
+def on_the_wire() -> Iterator[None]:
+    """While this lasts a normal exit of the process waits: an answer must be kept."""
+    thread = threading.current_thread()
+    _on_the_wire.add(thread)
+    try:
+        yield
+    finally:
+        _on_the_wire.discard(thread)
+
+
+def done(value: T) -> Future[T]:
+    """A Future that needs no waiting."""
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future
 
 
 def wait(future: Future[T]) -> T:
     """Block until it is done. An error comes as an instance of the waiter's own."""
+    while _WINDOWS and not future.done():  # else Ctrl-C would not get through
+        with suppress(TimeoutError):
+            future.exception(0.2)
     try:
         return future.result()
     except AuthError as error:
@@ -86,15 +114,15 @@ async def await_(future: Future[T]) -> T:
     if not future.done():
         import anyio
 
-        done = anyio.Event()
+        woken = anyio.Event()
         soon = _call_soon()
 
         def wake(_: Future[T]) -> None:
             with suppress(RuntimeError):  # the loop may have ended before the work did
-                soon(done.set)
+                soon(woken.set)
 
         future.add_done_callback(wake)
-        await done.wait()
+        await woken.wait()
     return wait(future)
 
 
@@ -110,7 +138,8 @@ def _call_soon() -> Callable[[Callable[[], object]], object]:
 
 def _wait_for_the_wire() -> None:
     for thread in list(_on_the_wire):
-        thread.join(_AT_EXIT)
+        if thread is not threading.current_thread():
+            thread.join(_AT_EXIT)
 
 
 atexit.register(_wait_for_the_wire)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -9,7 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from .credential import ClientKey, Credential, Key
-from .errors import AuthError, AuthorizationDenied, LoginFailed, TokenRefused
+from .errors import (
+    AuthError,
+    AuthorizationDenied,
+    IssuerMismatch,
+    LoginFailed,
+    TokenRefused,
+    quoted,
+)
 from .events import Event, Listener, tell
 from .prompt import Prompt, Visit
 from .protocol.authorization import (
@@ -18,9 +26,9 @@ from .protocol.authorization import (
     authorization_request,
     require_code_grant,
 )
-from .protocol.challenge import Challenge
+from .protocol.challenge import Challenge, read_challenges, relevant
 from .protocol.discovery import Discovery, discover
-from .protocol.flow import Flow, T, Transport, run
+from .protocol.flow import Flow, HttpRequest, T, Transport, run
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.redirects import Callback, callback_for, with_port_of
@@ -35,8 +43,8 @@ from .protocol.registration import (
     way_to_client,
 )
 from .protocol.scopes import Scopes, choose
-from .protocol.tokens import exchange
-from .protocol.urls import shown, split
+from .protocol.tokens import exchange, revoke
+from .protocol.urls import same_issuer, shown, split
 from .secret import Secret
 from .storage import Storage
 
@@ -62,6 +70,8 @@ class Edges:
     transport: Transport
     on_event: Listener | None = None
     clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
     random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
 
     def run(self, flow: Flow[T]) -> T:
@@ -109,6 +119,51 @@ def log_in(
         return credential
 
 
+def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challenge | None:
+    """Steps 1 and 2 without a token, 14 and 15 with one: the same MCP request.
+
+    Raises `TokenRefused` when the server answers 401 to a token.
+    """
+    names = ("authorized-request", "answer") if credential else ("request", "challenge")
+    where = shown(wanted.server_url)
+    edges.tell(names[0], url=where)
+    response = edges.transport(_probe_request(wanted.server_url, credential))
+    challenge = relevant(read_challenges(response.header_values("www-authenticate")))
+    detail = f"{challenge.scheme} challenge" if challenge else "no challenge"
+    event = Event(names[1], where, response.status, detail, seconds=response.seconds)
+    tell(edges.on_event, event)
+    if credential and response.status == 401:
+        raise fresh_token_refused(wanted.key.server)
+    return challenge if response.status == 401 else None
+
+
+def fresh_token_refused(server: str) -> TokenRefused:
+    return TokenRefused(
+        "the server refuses the token that its authorization server has just issued",
+        url=server,
+        server=server,
+        code="invalid_token",
+        status=401,
+        hint="The operator must mend this: token audience and issuer are the usual causes",
+    )
+
+
+def sign_out(edges: Edges, credential: Credential) -> bool:
+    """Whether the server has ended the grant: its refresh token, else its access token."""
+    endpoint, tokens = credential.revocation_endpoint, credential.tokens
+    pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
+    done = []
+    for token, hint in pairs:
+        if token is None or not endpoint:
+            continue
+        try:
+            done.append(edges.run(revoke(endpoint, credential.client, token, hint)))
+        except AuthError as error:
+            edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
+            done.append(False)
+    return bool(done) and done[0]
+
+
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
     """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
 
@@ -117,15 +172,26 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
         way_to_client(wanted.identity, server)
 
     held = edges.storage.load(wanted.key)
-    return edges.run(
-        discover(
-            wanted.server_url,
-            challenge,
-            wanted.options,
-            usable=usable,
-            held=(held.issuer,) if held else (),
-        )
+    issuers = (held.issuer,) if held else ()
+    discovery = edges.run(
+        discover(wanted.server_url, challenge, wanted.options, usable=usable, held=issuers)
     )
+    if held and not same_issuer(held.issuer, discovery.server.issuer):
+        _require_portable(wanted, held, discovery.server)
+    return discovery
+
+
+def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) -> None:
+    """A client that the caller supplied belongs to the issuer that it was first used with."""
+    supplied = wanted.identity
+    if isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id:
+        raise IssuerMismatch(
+            f"the server now names another authorization server, but the client"
+            f" {quoted(supplied.client_id, 60)} belongs to {shown(held.issuer)}",
+            url=shown(server.issuer),
+            hint="If the operator confirms the move, pass the client that he registered there,"
+            " and its issuer (--issuer, Options(issuer=…)); the old login was kept",
+        )
 
 
 def begin(
@@ -250,3 +316,24 @@ def _serves(client: Client, redirect_uri: str, scope: Scopes | None, now: float)
 def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
     parts = split(redirect_uri)
     return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)
+
+
+def _probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
+    """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
+    message = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "mcp-login", "version": "1"},
+        },
+    }
+    headers = {
+        "Accept": "application/json, text/event-stream",
+        "Content-Type": "application/json",
+    }
+    if credential is not None:
+        headers["Authorization"] = "Bearer " + credential.tokens.access_token.reveal()
+    return HttpRequest("POST", server_url, headers, json.dumps(message).encode())

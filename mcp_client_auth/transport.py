@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
+from .forking import fresh_in_children
 from .protocol.flow import HttpRequest, HttpResponse
 from .protocol.options import Options
 from .protocol.urls import is_loopback, same_origin, shown, split
@@ -53,6 +54,10 @@ class HttpTransport:
         self._server_url = server_url
         self._options = options or Options()
         self._arguments: dict[str, Any] = {"verify": verify, "proxy": proxy, "cert": cert}
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
         self._clients: dict[bool, httpx.Client] = {}
         self._lock = threading.Lock()
 

@@ -29,6 +29,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command and give its exit code."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        # no word on what was changed: a logout or a login may have done its part already
+        print("mcp-login: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(arguments: list[str]) -> int:
     import click
 
     from ..errors import AuthError
@@ -42,11 +51,10 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("\nmcp-login: interrupted; nothing was changed", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        sys.stderr.close()
+    except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
+        raise KeyboardInterrupt from None
+    except OSError as error:  # a full disk behind stdout; a closed pipe is click's matter
+        click.echo(f"mcp-login: cannot write the answer: {error.strerror}", err=True)
         return 1
     return result if isinstance(result, int) else 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..session import Session
     from .progress import Progress
 
+_A_DAY: Final = 86_400.0
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -27,6 +28,29 @@ class LoginByDefault(click.Group):
         if not named and any("://" in word for word in args):
             args = ["login", *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if self.get_command(ctx, word) is None and any(c in word for c in "./:"):
+            raise click.UsageError(
+                f"{quoted(word, 80)} is neither a command nor a URL: a URL begins with https://",
+                ctx,
+            )
+        return super().resolve_command(ctx, args)
+
+
+def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 < value <= _A_DAY:  # not a range of click's, which lets nan pass
+        raise click.BadParameter("a number of seconds is expected, up to a day")
+    return value
+
+
+def _label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise click.BadParameter("a label of printable characters is expected")
+    return value
 
 
 @click.group(
@@ -52,6 +76,7 @@ def _server(function: F) -> F:
         "--account",
         default="default",
         metavar="LABEL",
+        callback=_label,
         envvar="MCP_CLIENT_AUTH_ACCOUNT",
         help="Which of several logins to this server.",
     )(function)
@@ -69,10 +94,21 @@ def _server(function: F) -> F:
 )
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
-@click.option("--callback-port", type=click.IntRange(1, 65535), help="The port of the callback.")
+@click.option(
+    "--callback-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="The port of the callback.",
+)
 @click.option("--resource", metavar="URI", help="Send this resource; empty sends none.")
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
-@click.option("--timeout", default=600.0, metavar="SECONDS", help="How long to wait for you.")
+@click.option(
+    "--timeout",
+    default=600.0,
+    metavar="SECONDS",
+    callback=_seconds,
+    help="How long to wait for you (default: 600).",
+)
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
@@ -81,14 +117,17 @@ def _server(function: F) -> F:
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
     """Log in to the MCP server at URL."""
-    from .progress import Progress, report
+    from .progress import Progress, report, say
 
-    progress = Progress(verbose=verbose)
-    prompt = _prompt(progress, browser=not asked["no_browser"])
+    opens = _opens(browser=not asked["no_browser"])
+    progress = Progress(verbose=verbose, opens=opens)
+    prompt = _prompt(progress, opens=opens)
     session = _session(url, account, store, prompt, progress, **_protocol(asked))
     before = None if asked["force"] else session.usable()
     credential = before or session.log_in(force=asked["force"])
     heading = "You are already logged in to" if before else "Logged in to"
+    if progress.spoke:
+        say("")
     report(credential, session.edges.storage.where, heading=heading)
 
 
@@ -104,15 +143,18 @@ def token(url: str, account: str, store: str | None) -> None:
 def list_() -> None:
     """List the logins on this machine."""
     from ..storage.directory import Directory
-    from .progress import expiry, say
+    from .progress import expiry, plain, say, table
 
     found = Directory().summaries()
     if not found:
         say("You are not logged in to any server. Log in with: mcp-login URL")
+        return
+    rows = [("SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
     for entry in found:
-        until = expiry(entry.expires_at)
-        until += ", then renewed by itself" if entry.renewable else ""
-        click.echo(f"{entry.key.server}  account {entry.key.account}  {entry.storage}  {until}")
+        until = expiry(entry.expires_at, renewable=entry.renewable)
+        label = entry.key.account + (f" ({entry.key.client})" if entry.key.client else "")
+        rows.append((plain(entry.key.server), plain(label), plain(entry.storage), until))
+    click.echo(table(rows))
 
 
 @cli.command()
@@ -141,11 +183,16 @@ def demo(no_browser: bool) -> None:
     run_demo(browser=not no_browser)
 
 
-def _prompt(progress: Progress, *, browser: bool) -> Prompt:
-    from ..prompt import BrowserPrompt
-    from ..prompt.browser import can_open, open_url
+def _opens(*, browser: bool) -> bool:
+    from ..prompt.browser import can_open
 
-    opens = browser and can_open()
+    return browser and can_open()
+
+
+def _prompt(progress: Progress, *, opens: bool) -> Prompt:
+    from ..prompt import BrowserPrompt
+    from ..prompt.browser import open_url
+
     return BrowserPrompt(open_url if opens else lambda url: False, progress.show_url)
 
 
@@ -201,10 +248,19 @@ def _identity(asked: dict[str, Any]) -> Identity:
     if secret_file and not client_id:
         raise UsageError("--client-secret-file needs --client-id")
     if client_id:
-        secret = secret_file.read().strip() if secret_file else None
+        secret = _read_secret(secret_file) if secret_file else None
         if secret_file and not secret:
             raise UsageError(f"the secret file {quoted(secret_file.name, 80)} is empty")
         return PreRegistered(client_id, secret)
     if asked["client_metadata_url"]:
         return ClientMetadataDocument(asked["client_metadata_url"])
     return None
+
+
+def _read_secret(file: TextIO) -> str:
+    try:
+        return file.read().strip()
+    except (OSError, ValueError):
+        raise UsageError(
+            f"the secret file {quoted(file.name, 80)} cannot be read as text"
+        ) from None

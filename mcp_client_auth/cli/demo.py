@@ -43,7 +43,8 @@ def _call_whoami(url: str, *, browser: bool) -> str:
     auth = MCPAuth(url, storage=MemoryStorage(), prompt=prompt, on_event=progress)
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami"}}
     headers = {"Accept": "application/json, text/event-stream"}
-    with httpx.Client(auth=auth, timeout=30) as client:
+    # the server is on this machine: a proxy of the environment is not for it
+    with httpx.Client(auth=auth, timeout=30, trust_env=False) as client:
         response = client.post(url, json=call, headers=headers).raise_for_status()
     content: list[dict[str, Any]] = response.json()["result"]["content"]
     return "\n".join(part["text"] for part in content)

@@ -25,6 +25,7 @@ class Options:
     `authorize_params`: more parameters for the authorization request.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
     `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
+    `patience`: seconds that a request waits for a token endpoint with a passing fault.
     `assume_pkce_s256`: go on although the metadata does not list S256.
     `allow_insecure_http`: accept http beyond loopback.
     `allow_private_addresses`: let a public server name private addresses.
@@ -37,6 +38,7 @@ class Options:
     client_name: str = CLIENT_NAME
     login_timeout: float = 600.0
     http_timeout: float = 15.0
+    patience: float = 10.0
     assume_pkce_s256: bool = False
     allow_insecure_http: bool = False
     allow_private_addresses: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
@@ -25,6 +26,7 @@ _CLIENT_HINT: Final = (
     " (PreRegistered(method=…)), or log in again to register a new one"
 )
 _HINTS: Final = {"invalid_client": _CLIENT_HINT, "unauthorized_client": _CLIENT_HINT}
+_FORM: Final = re.compile(rb"\w+=")
 _LONGEST: Final = 10 * 365 * 86_400.0
 
 
@@ -82,7 +84,7 @@ def exchange(code: AuthorizationCode, now: float) -> Flow[TokenSet]:
     yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
     response = yield from send(request)
     tokens = read_token_response(response, now, asked=code.request.scope)
-    yield Event("token", url, response.status, _summary(tokens), "", response.seconds)
+    yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return tokens
 
 
@@ -99,14 +101,14 @@ def refresh_request(held: Renewable) -> HttpRequest:
 
 
 def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
-    """New tokens from the endpoint that is stored with the old; what is absent stays."""
+    """New tokens from the endpoint that is stored with the old; what is absent stays.
+
+    It tells nothing on the way: nothing may come between the answer and its keeping.
+    """
     response = yield from send(refresh_request(held))
-    tokens = read_token_response(
+    return read_token_response(
         response, now, asked=held.tokens.scope, kept=held.tokens.refresh_token
     )
-    url = shown(held.token_endpoint)
-    yield Event("refresh", url, response.status, _summary(tokens), "", response.seconds)
-    return tokens
 
 
 def revocation_request(
@@ -171,7 +173,7 @@ def _granted(response: HttpResponse, document: Document) -> bool:
 
 def _token_document(response: HttpResponse) -> Document | None:
     value = parsed(response)
-    if value is None and b"=" in response.body[:200]:
+    if value is None and _FORM.match(response.body):
         value = _form(response)
     return Document("token response", response.url, value) if isinstance(value, dict) else None
 
@@ -219,7 +221,7 @@ def _failure(response: HttpResponse, document: Document | None) -> AuthError:
     )
 
 
-def _summary(tokens: TokenSet) -> str:
+def summary(tokens: TokenSet) -> str:
     life = "no expiry given" if tokens.lifetime is None else f"expires in {tokens.lifetime:.0f} s"
     renewable = "with" if tokens.refresh_token else "without"
     return f"{life}, {renewable} refresh token"

@@ -70,6 +70,14 @@ class Storage(Protocol):
     def save_client(self, key: ClientKey, client: Client) -> None: ...
     def delete_client(self, key: ClientKey) -> None: ...
 
+    def note(self, key: Key, name: str) -> str | None:
+        """A small text without secrets beside the record of `key`."""
+        ...
+
+    def set_note(self, key: Key, name: str, text: str) -> None:
+        """Replace a note; an empty text removes it."""
+        ...
+
     def lock(
         self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
     ) -> AbstractContextManager[object]:

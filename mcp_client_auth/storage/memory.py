@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from ..credential import ClientKey, Credential, Key
 from ..errors import Unavailable
+from ..forking import fresh_in_children
 from ..protocol.registration import Client
 from . import LOCK_WAIT, Summary
 
@@ -22,6 +23,11 @@ class MemoryStorage:
     def __init__(self) -> None:
         self._credentials: dict[Key, Credential] = {}
         self._clients: dict[ClientKey, Client] = {}
+        self._notes: dict[tuple[Key, str], str] = {}
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
         self._locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
     def check(self) -> None:
@@ -47,6 +53,12 @@ class MemoryStorage:
 
     def delete_client(self, key: ClientKey) -> None:
         self._clients.pop(key, None)
+
+    def note(self, key: Key, name: str) -> str | None:
+        return self._notes.get((key, name))
+
+    def set_note(self, key: Key, name: str, text: str) -> None:
+        self._notes[key, name] = text
 
     @contextmanager
     def lock(

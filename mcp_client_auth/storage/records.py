@@ -70,6 +70,16 @@ class Records(ABC):
     def delete_client(self, key: ClientKey) -> None:
         self.remove(key.id)
 
+    def note(self, key: Key, name: str) -> str | None:
+        return self.directory.read(f"{key.id}.{name}.note")
+
+    def set_note(self, key: Key, name: str, text: str) -> None:
+        file = f"{key.id}.{name}.note"
+        if text:
+            self.directory.write(file, text)
+        else:
+            self.directory.remove(file)
+
     def lock(
         self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
     ) -> AbstractContextManager[object]:

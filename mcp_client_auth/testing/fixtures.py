@@ -42,11 +42,12 @@ def secret_service(
     running_secret_service: SecretService, monkeypatch: pytest.MonkeyPatch
 ) -> SecretService:
     """An unlocked Secret Service is the OS keyring of the test and of what it starts."""
-    from keyring.backends.SecretService import Keyring
+    from keyring.core import load_keyring
 
     for name, value in running_secret_service.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
     # keyring looks once in a process, which may have been before this bus was there
-    monkeypatch.setattr("keyring.core._keyring_backend", Keyring())
+    backend = load_keyring("keyring.backends.SecretService.Keyring")
+    monkeypatch.setattr("keyring.core._keyring_backend", backend)
     return running_secret_service
