@@ -18,6 +18,7 @@ from .errors import (
     BadResponse,
     InsufficientScope,
     LoginRequired,
+    StorageError,
     TokenRefused,
     Unavailable,
 )
@@ -37,6 +38,7 @@ from .steps import (
     fresh_token_refused,
     log_in,
     probe,
+    readable,
     sign_out,
 )
 
@@ -138,7 +140,12 @@ class Session:
 
     def usable(self) -> Credential | None:
         """The login that is there, refreshed when needed, if it serves what is wanted."""
-        held = wait(self.ready())
+        try:
+            held = wait(self.ready())
+        except StorageError as error:
+            if error.code != "damaged_record":
+                raise
+            return None  # a login writes a new one
         return held if held and self._covers_wanted(held) else None
 
     def log_in(self, *, force: bool = False) -> Credential:
@@ -148,7 +155,11 @@ class Session:
         challenge = probe(self.wanted, self.edges, None)
         self._cooling.clear()
         credential = self._flights.here("login", lambda: self._login(challenge, None, force=force))
-        probe(self.wanted, self.edges, credential)
+        try:
+            probe(self.wanted, self.edges, credential)
+        except (Unavailable, BadResponse) as error:
+            error.hint = "The login is kept; only the server's first answer is missing"
+            raise
         self.accepted(credential)
         return credential
 
@@ -278,7 +289,8 @@ class Session:
     # Login
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        renewed = self._patiently_renewed(sent) if not self._just_renewed(sent) else None
+        recent = self._just_renewed(sent)
+        renewed = self._replaced(sent) if recent else self._patiently_renewed(sent)
         if renewed is not None:
             return renewed
         if sent is not None and sent is self._unproven:
@@ -286,6 +298,13 @@ class Session:
             self._cooling.remember("login", refused)
             raise refused
         return wait(self._flights.start("login", lambda: self._login(challenge, sent)))
+
+    def _replaced(self, sent: Credential | None) -> Credential | None:
+        """What somebody else has stored since; nothing is refreshed."""
+        stored = self.edges.storage.load(self.key)
+        if stored is None or not self._fits(stored):
+            return None
+        return self._hold(stored) if self._still_good(stored, sent, self.edges.clock()) else None
 
     def _just_renewed(self, sent: Credential | None) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""
@@ -330,7 +349,7 @@ class Session:
 
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:
         """A login that somebody else has made while we waited for the lease."""
-        stored = self.edges.storage.load(self.key)
+        stored = readable(self.edges.storage, self.key)
         if stored is None or not self._fits(stored) or _same_token(stored, sent):
             return None
         enough = set(scope or self.wanted.scope or ()) <= _had(stored)

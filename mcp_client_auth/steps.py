@@ -15,6 +15,7 @@ from .errors import (
     AuthorizationDenied,
     IssuerMismatch,
     LoginFailed,
+    StorageError,
     TokenRefused,
     quoted,
 )
@@ -129,7 +130,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     edges.tell(names[0], url=where)
     response = edges.transport(_probe_request(wanted.server_url, credential))
     challenge = relevant(read_challenges(response.header_values("www-authenticate")))
-    detail = f"{challenge.scheme} challenge" if challenge else "no challenge"
+    detail = f"{challenge.scheme} challenge" if challenge else ""
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
     tell(edges.on_event, event)
     if credential and response.status == 401:
@@ -171,7 +172,7 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
         require_code_grant(server, wanted.options)
         way_to_client(wanted.identity, server)
 
-    held = edges.storage.load(wanted.key)
+    held = readable(edges.storage, wanted.key)
     issuers = (held.issuer,) if held else ()
     discovery = edges.run(
         discover(wanted.server_url, challenge, wanted.options, usable=usable, held=issuers)
@@ -217,7 +218,7 @@ def begin(
     edges.tell(
         "authorization-request",
         url=shown(discovery.server.authorization_endpoint),
-        detail=f"scope {' '.join(asked)}" if asked else "no scope",
+        detail=f"scope {quoted(' '.join(asked))[1:-1]}" if asked else "no scope",
         rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)",
     )
     return PendingLogin(wanted, request, reused)
@@ -244,11 +245,21 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         options=wanted.options.kept(),
     )
     with edges.storage.lock(wanted.key):
-        stored = edges.storage.load(wanted.key)
+        stored = readable(edges.storage, wanted.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
     return kept
+
+
+def readable(storage: Storage, key: Key) -> Credential | None:
+    """What is stored; a damaged record counts as none where a login is about to replace it."""
+    try:
+        return storage.load(key)
+    except StorageError as error:
+        if error.code != "damaged_record":
+            raise
+        return None
 
 
 def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:

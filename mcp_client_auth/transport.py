@@ -13,7 +13,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
@@ -102,7 +102,7 @@ class HttpTransport:
                 ) as response,
             ):
                 body = _body(response, url)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
             raise self._fault(error, url, watch.expired) from None
         if watch.expired:  # a body that ends with its connection looks whole when it was cut
             raise self._fault(httpx.ReadTimeout(""), url, expired=True)
@@ -114,6 +114,8 @@ class HttpTransport:
 
         if isinstance(error, httpx.TimeoutException) or expired:
             what = f"no complete answer within {self._options.http_timeout:g} s"
+        elif isinstance(error, zlib.error):
+            return BadResponse("the answer's compression is broken", url=shown(url))
         elif "CERTIFICATE_VERIFY_FAILED" in str(error):
             return Untrusted(
                 f"the certificate is not trusted: {quoted(str(error))}",
@@ -143,7 +145,7 @@ class HttpTransport:
                     headers={"User-Agent": "mcp-client-auth"},
                     **self._arguments,
                 )
-            except (ValueError, ImportError, OSError) as error:
+            except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
                 raise UsageError(
                     f"the proxy or certificate settings cannot work: {quoted(str(error))}",
                     hint="Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and what was passed",
@@ -331,22 +333,13 @@ def _inflater(encoding: str) -> Callable[[Iterator[bytes]], Iterator[bytes]]:
     def inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
         machine = zlib.decompressobj(47)  # 47: gzip or zlib, whichever the header says
         began = False
-        with _as_bad_response():
-            for chunk in chunks:
-                began = began or bool(chunk)
-                yield machine.decompress(chunk, _LIMIT + 1)
-            if began and not machine.eof:
-                raise zlib.error
+        for chunk in chunks:
+            began = began or bool(chunk)
+            yield machine.decompress(chunk, _LIMIT + 1)
+        if began and not machine.eof:
+            raise zlib.error("the end is missing")
 
     return inflated
-
-
-@contextmanager
-def _as_bad_response() -> Iterator[None]:
-    try:
-        yield
-    except zlib.error:
-        raise BadResponse("the answer's compression is broken") from None
 
 
 def _no_cookies() -> Any:

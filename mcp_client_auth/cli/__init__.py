@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -34,6 +35,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         # no word on what was changed: a logout or a login may have done its part already
         print("mcp-login: interrupted", file=sys.stderr)
+        # the end waits for a renewal that is on the wire; who will not wait presses it again
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         return INTERRUPTED
 
 

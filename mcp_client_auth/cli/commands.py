@@ -92,6 +92,12 @@ def _server(function: F) -> F:
     type=click.File(encoding="utf-8"),
     help="A file with that client's secret (- for standard input).",
 )
+@click.option(
+    "--client-auth-method",
+    type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
+    metavar="METHOD",
+    help="How that client proves itself: client_secret_post, client_secret_basic or none.",
+)
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
 @click.option(
@@ -160,7 +166,7 @@ def list_() -> None:
 @cli.command()
 @_server
 def logout(url: str, account: str, store: str | None) -> None:
-    """Log out of URL: revoke the tokens at the server, delete them here."""
+    """Log out of URL: end the login at the server, delete it here."""
     from .progress import say
 
     session = _session(url, account, store)
@@ -177,7 +183,7 @@ def logout(url: str, account: str, store: str | None) -> None:
 @cli.command()
 @click.option("--no-browser", is_flag=True, help="Let a scripted browser sign in.")
 def demo(no_browser: bool) -> None:
-    """Log in to a server made for the occasion, in fifteen steps, and call a tool."""
+    """Log in to a demo server in fifteen steps, and call a tool."""
     from .demo import run_demo
 
     run_demo(browser=not no_browser)
@@ -222,6 +228,8 @@ def _session(
 def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
     from ..protocol.options import Options
 
+    from ..protocol.redirects import callback_for
+
     redirect_uri = asked["redirect_uri"]
     if asked["callback_port"]:
         if redirect_uri:
@@ -236,7 +244,10 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
         allow_insecure_http=asked["allow_insecure_http"],
         allow_private_addresses=asked["allow_private_addresses"],
     )
-    return {"client": _identity(asked), "scope": asked["scope"], "options": options}
+    identity = _identity(asked)
+    if redirect_uri:
+        callback_for(identity, False, "", options)  # refused here, before anything is sent
+    return {"client": identity, "scope": asked["scope"], "options": options}
 
 
 def _identity(asked: dict[str, Any]) -> Identity:
@@ -245,13 +256,14 @@ def _identity(asked: dict[str, Any]) -> Identity:
     secret_file, client_id = asked["client_secret_file"], asked["client_id"]
     if client_id and asked["client_metadata_url"]:
         raise UsageError("--client-id and --client-metadata-url exclude each other")
-    if secret_file and not client_id:
-        raise UsageError("--client-secret-file needs --client-id")
+    for name in ("client_secret_file", "client_auth_method"):
+        if asked[name] and not client_id:
+            raise UsageError(f"--{name.replace('_', '-')} needs --client-id")
     if client_id:
         secret = _read_secret(secret_file) if secret_file else None
         if secret_file and not secret:
             raise UsageError(f"the secret file {quoted(secret_file.name, 80)} is empty")
-        return PreRegistered(client_id, secret)
+        return PreRegistered(client_id, secret, asked["client_auth_method"] or "")
     if asked["client_metadata_url"]:
         return ClientMetadataDocument(asked["client_metadata_url"])
     return None

@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ..errors import InsecureUrl, UsageError, quoted
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-_NAME: Final = re.compile(r"[a-z0-9._\-]+")
+_LABEL: Final = r"[a-z0-9_\-]{1,63}"
+_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
 _USER_INFO: Final = re.compile(r"//[^/?#]*@")
 _APPENDED: Final = "/.well-known/openid-configuration"
 Origin = tuple[str, str, int]
@@ -35,7 +36,7 @@ def split(url: str) -> SplitResult:
 def _require_host(host: str, *, literal: bool) -> None:
     """A name or an IP literal: what another parser might read as a different host is none."""
     if "%" in host or not (literal or _NAME.fullmatch(host)):
-        raise ValueError("a character that no host has")
+        raise ValueError("its host is none that can be looked up")
     if literal:
         ipaddress.IPv6Address(host)
 

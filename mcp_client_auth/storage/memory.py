@@ -58,7 +58,10 @@ class MemoryStorage:
         return self._notes.get((key, name))
 
     def set_note(self, key: Key, name: str, text: str) -> None:
-        self._notes[key, name] = text
+        if text:
+            self._notes[key, name] = text
+        else:
+            self._notes.pop((key, name), None)
 
     @contextmanager
     def lock(

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .browser import Decision, Page, ScriptedBrowser
-    from .journal import RequestRecord
+    from .journal import Held, RequestRecord
     from .server import DemoServer
     from .settings import RegisteredClient, Settings
 
 __all__ = [
     "Decision",
     "DemoServer",
+    "Held",
     "Page",
     "RegisteredClient",
     "RequestRecord",
@@ -27,6 +28,7 @@ __all__ = [
 _HOMES = {
     "Decision": "browser",
     "DemoServer": "server",
+    "Held": "journal",
     "Page": "browser",
     "RegisteredClient": "settings",
     "RequestRecord": "journal",

@@ -5,6 +5,7 @@ A record holds no query, no header and no body, so that it never holds a secret.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -43,6 +44,49 @@ class _Failure:
         return Response(self.body, self.status, headers=dict(self.headers))
 
 
+class Held:
+    """One request stopped where a test wants it: before it is processed, or before its answer.
+
+    `reached` is set when it stands there; then comes `release()`, or `lose()` for an answer
+    that never arrives whole.
+    """
+
+    def __init__(self, path_suffix: str, *, processed: bool) -> None:
+        self.path_suffix, self.processed = path_suffix, processed
+        self.reached = threading.Event()
+        self.lost = False
+        self._over = threading.Event()
+
+    def wait(self, timeout: float = 20.0) -> None:
+        if not self.reached.wait(timeout):
+            raise TimeoutError(f"no request to {self.path_suffix} came within {timeout:.0f} s")
+
+    def release(self) -> None:
+        self._over.set()
+
+    def lose(self) -> None:
+        self.lost = True
+        self._over.set()
+
+    async def stand(self) -> None:
+        """Where the server's request stands; polled, for the test is on another thread."""
+        self.reached.set()
+        while not self._over.is_set():
+            await asyncio.sleep(0.005)
+
+    def sending(self, send: Send) -> Send:
+        """The answer, after a stand where that was asked for; a lost one breaks off."""
+
+        async def late(message: Message) -> None:
+            first = message["type"] == "http.response.start"
+            if first and self.processed:
+                await self.stand()
+            if first or not self.lost:
+                await send(message)
+
+        return late
+
+
 class Journal:
     """The requests so far and the failures to come; safe to use from any thread."""
 
@@ -50,6 +94,7 @@ class Journal:
         self._lock = threading.Lock()
         self._records: list[RequestRecord] = []
         self._failures: list[_Failure] = []
+        self._held: list[Held] = []
 
     def note(self, record: RequestRecord) -> None:
         with self._lock:
@@ -74,6 +119,18 @@ class Journal:
     ) -> None:
         with self._lock:
             self._failures.append(_Failure(path_suffix, status, times, body, tuple(headers)))
+
+    def hold(self, held: Held) -> None:
+        with self._lock:
+            self._held.append(held)
+
+    def held(self, path: str) -> Held | None:
+        """What stops the next request on this path, used up by asking."""
+        with self._lock:
+            found = next((h for h in self._held if path.endswith(h.path_suffix)), None)
+            if found:
+                self._held.remove(found)
+            return found
 
     def planned(self, path: str) -> Response | None:
         """The failure that the next request on this path gets, used up by asking."""
@@ -106,6 +163,11 @@ class Gate:
             grant_type, receive = _grant_type(body), _again(body, receive)
         if self._latency:
             await self._pause(self._latency)
+        held = self._journal.held(scope["path"])
+        if held:
+            send = held.sending(send)
+            if not held.processed:
+                await held.stand()
         app = self._journal.planned(scope["path"]) or self._app
         await app(scope, receive, self._noting(scope, grant_type, send))
 

@@ -10,7 +10,7 @@ from typing import Self
 from starlette.types import ASGIApp
 
 from .authorization_server import authorization_server
-from .journal import TOKEN_PATH, Gate, Journal, RequestRecord, Side
+from .journal import TOKEN_PATH, Gate, Held, Journal, RequestRecord, Side
 from .ledger import Ledger
 from .mcp_server import mcp_server
 from .serving import Serving, bound_socket
@@ -129,6 +129,12 @@ class DemoServer:
     ) -> None:
         """The next `times` requests on paths that end so are answered like this, unprocessed."""
         self._journal.plan(path_suffix, status, times, body, headers)
+
+    def hold_next(self, path_suffix: str = TOKEN_PATH, *, processed: bool = True) -> Held:
+        """Stop the next request there: before its answer, or before it is `processed` at all."""
+        held = Held(path_suffix, processed=processed)
+        self._journal.hold(held)
+        return held
 
     def _where(self) -> Addresses:
         if self._addresses is None:

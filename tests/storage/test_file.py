@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,9 @@ from mcp_client_auth.storage.file import FileStorage
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
+
+
+UNCHECKED = pytest.mark.xfail(reason="credential.loads does not look at the types of a record")
 
 
 @pytest.fixture
@@ -55,6 +59,29 @@ def test_a_corrupt_record_is_damaged(junk: bytes, files: FileStorage, key: Key, 
     damaged(files, key)
     files.save(full(key))  # as after a new login
     assert files.load(key) == full(key)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("key", None),
+        pytest.param("client", 5, marks=UNCHECKED),
+        pytest.param("tokens", None, marks=UNCHECKED),
+        pytest.param("client", None, marks=UNCHECKED),
+        pytest.param("tokens", {"access_token": None}, marks=UNCHECKED),
+        pytest.param("generation", "7", marks=UNCHECKED),
+    ],
+)
+def test_a_record_with_a_field_of_another_type_is_damaged(
+    name: str, value: object, files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    record = home / f"{key.id}.secret"
+    fields = json.loads(record.read_text())
+    if isinstance(value, dict):
+        value = {**fields[name], **value}
+    record.write_text(json.dumps({**fields, name: value}))
+    damaged(files, key)
 
 
 def damaged(files: FileStorage, key: Key) -> None:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["mcp_client_auth.testing.fixtures"]
 
+FailKeyring: Any = fail.Keyring
+NullKeyring: Any = null.Keyring
+Chainer: Any = chainer.ChainerBackend
 REMEDIES = ("--store file", "MCP_CLIENT_AUTH_STORAGE=file", "--store memory")
 
 
@@ -102,10 +105,10 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], KeyringStorage]:
 
 
 @pytest.fixture
-def chained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., chainer.ChainerBackend]:
-    def chain(*backends: Any) -> chainer.ChainerBackend:
-        monkeypatch.setattr(chainer.ChainerBackend, "backends", list(backends))
-        return chainer.ChainerBackend()
+def chained(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    def chain(*backends: Any) -> Any:
+        monkeypatch.setattr(Chainer, "backends", list(backends))
+        return Chainer()
 
     return chain
 
@@ -119,7 +122,7 @@ def held() -> Iterator[Held]:
 
 @pytest.mark.parametrize(
     "backend",
-    [fail.Keyring(), null.Keyring(), PlaintextKeyring(), LoudPlaintext(), Weak()],
+    [FailKeyring(), NullKeyring(), PlaintextKeyring(), LoudPlaintext(), Weak()],
     ids=["fail", "null", "plaintext", "plaintext of another name", "low priority"],
 )
 @pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a chainer"])
@@ -140,7 +143,7 @@ def test_in_a_chainer_the_one_that_keeps_secrets_is_used(
     offer: Any, chained: Any, key: Key
 ) -> None:
     plain, good = PlaintextKeyring(), Backend()
-    storage = offer(chained(plain, null.Keyring(), good))
+    storage = offer(chained(plain, NullKeyring(), good))
     storage.save(full(key))
     assert storage.load(key) == full(key)
     assert good.items
@@ -156,7 +159,7 @@ def test_a_backend_that_a_person_has_named_may_have_a_low_priority(
     assert storage.load(key) == full(key)
 
 
-@pytest.mark.parametrize("backend", [fail.Keyring(), null.Keyring(), PlaintextKeyring()])
+@pytest.mark.parametrize("backend", [FailKeyring(), NullKeyring(), PlaintextKeyring()])
 def test_a_name_makes_no_backend_keep_secrets(
     backend: Any, offer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +222,23 @@ def test_whatever_a_backend_raises_is_one_typed_error(
     assert "OS keyring" in str(caught.value)
 
 
+@pytest.mark.parametrize("error", [KeyringLocked(), WinError(5), OSError(5, "EIO"), KeyError("a")])
+def test_whatever_a_read_raises_is_one_typed_error_too(
+    error: Exception, offer: Any, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: str) -> None:
+        raise error
+
+    backend = Backend()
+    monkeypatch.setattr(backend, "get_password", fail)
+    storage = offer(backend)
+    for use in (storage.load, storage.delete):
+        with pytest.raises(StorageError) as caught:
+            use(key)
+        assert caught.value.code == "keyring"
+        assert caught.value.__cause__ is None
+
+
 @pytest.mark.parametrize("kind", [RuntimeError, WinError, ValueError])
 def test_an_error_that_quotes_the_record_is_not_quoted(
     kind: type[Exception], offer: Any, key: Key
@@ -243,16 +263,16 @@ def test_a_save_that_failed_is_not_in_the_index(offer: Any, key: Key) -> None:
 
 
 def test_a_call_that_hangs_ends_in_time_and_the_backend_is_left_alone(
-    held: Held, offer: Any, key: Key, monkeypatch: pytest.MonkeyPatch
+    held: Held, offer: Any, key: Key
 ) -> None:
     offer(held)
     storage = KeyringStorage(timeout=0.2)
     began = time.monotonic()
     with pytest.raises(StorageError, match="a prompt to unlock it may be waiting"):
         storage.save(full(key))
-    for use in (storage.check, lambda: storage.load(key), lambda: storage.delete(key)):
+    for use in (storage.load, storage.delete):
         with pytest.raises(StorageError, match="left alone"):
-            use()
+            use(key)
     assert time.monotonic() - began < 3
     assert held.calls == 1
     assert list(storage.list()) == []
@@ -386,7 +406,7 @@ def as_it_is(service: SecretService) -> None:
     """Without a password it was never unlocked."""
 
 
-@pytest.mark.parametrize("action", ["check", "load", "save", "delete"])
+@pytest.mark.parametrize("action", ["load", "save"])
 @pytest.mark.parametrize(
     ("password", "spoil", "said"),
     [

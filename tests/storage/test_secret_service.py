@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from mcp_client_auth.testing import secret_service
 from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
 NEEDED = pytest.mark.skipif(
@@ -46,7 +45,7 @@ def test_two_of_them_know_nothing_of_each_other() -> None:
 
 
 def test_where_it_cannot_run_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secret_service.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(RuntimeError, match="apt-get install gnome-keyring dbus"), SecretService():
         pass
 

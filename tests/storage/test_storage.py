@@ -172,6 +172,18 @@ def test_eight_processes_that_write_under_the_lock_lose_nothing(
     assert stored.generation == 1 + 5 * len(letters)
 
 
+def test_a_note_is_kept_beside_the_record_until_it_is_emptied(storage: Storage, key: Key) -> None:
+    assert storage.note(key, "name") is None
+    storage.set_note(key, "name", "first")
+    storage.set_note(key, "name", "second")
+    assert storage.note(key, "name") == "second"
+    assert storage.note(key, "other") is None
+    assert storage.note(replace(key, account="work"), "name") is None
+    assert list(storage.list()) == []
+    storage.set_note(key, "name", "")
+    assert storage.note(key, "name") is None
+
+
 def test_a_lock_lets_nobody_else_in(storage: Storage, key: Key) -> None:
     entered = threading.Event()
 

@@ -46,7 +46,7 @@ class Exchange(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.server.world.answer(self)
 
-    do_GET = do_POST = _serve
+    do_GET = do_POST = _serve  # noqa: N815
 
     def reply(
         self,
@@ -100,6 +100,7 @@ class World:
         self.url = self.origin + "/tenant/mcp"
         self.over = threading.Event()
         self.visited: list[str] = []
+        self.bodies: list[tuple[str, bytes]] = []
         self._behaviours: dict[Spot, Behaviour] = {}
         self._usual: dict[Spot, Behaviour] = {
             "probe": challenge(self.origin + next(iter(_PATHS))),
@@ -115,6 +116,9 @@ class World:
 
     def at(self, spot: Spot, behaviour: Behaviour) -> None:
         self._behaviours[spot] = behaviour
+
+    def usual(self, spot: Spot) -> Behaviour:
+        return self._usual[spot]
 
     def mend(self) -> None:
         """Everything answers well again, and the counting begins anew."""
@@ -162,7 +166,9 @@ class World:
 
     def answer(self, exchange: Exchange) -> None:
         spot = self._spot(exchange)
-        self.visited.append(spot or "elsewhere" if self._foreign(exchange) else spot or "nowhere")
+        name = spot or ("elsewhere" if self._foreign(exchange) else "nowhere")
+        self.visited.append(name)
+        self.bodies.append((name, exchange.body))
         behaviour = self._behaviours.get(spot) or self._usual[spot] if spot else _absent
         if self._foreign(exchange):
             behaviour = document({"elsewhere": True})

@@ -15,11 +15,11 @@ from hostile import CODE, World
 
 from mcp_client_auth import AuthError, BrowserPrompt, FileStorage, Login, MCPAuth, Options, login
 from mcp_client_auth.credential import key_for
+from mcp_client_auth.events import Listener
 from mcp_client_auth.testing import ScriptedBrowser
 
 HTTP_TIMEOUT = 0.5
 LIMIT = 6.0
-OLD_ACCESS, OLD_REFRESH = "old-planted-access", "old-planted-refresh"
 
 
 class Victim:
@@ -34,13 +34,17 @@ class Victim:
         self.events: list[str] = []
         self._home = home
 
-    def log_in(self, *, force: bool = True, **options: Any) -> Login:
+    def log_in(
+        self, *, force: bool = True, on_event: Listener | None = None, **options: Any
+    ) -> Login:
         return login(
             self.world.url,
             storage=self.storage,
             prompt=BrowserPrompt(self._open, self.shown.append),
-            options=Options(**{"http_timeout": HTTP_TIMEOUT, "login_timeout": 3.0, **options}),
-            on_event=lambda event: self.events.append(str(event)),
+            options=Options(
+                **{"http_timeout": HTTP_TIMEOUT, "login_timeout": 3.0, "patience": 0, **options}
+            ),
+            on_event=on_event or (lambda event: self.events.append(str(event))),
             force=force,
         )
 
@@ -50,7 +54,7 @@ class Victim:
             self.world.url,
             storage=self.storage,
             prompt=None,
-            options=Options(http_timeout=HTTP_TIMEOUT),
+            options=Options(http_timeout=HTTP_TIMEOUT, patience=0),
             on_event=lambda event: self.events.append(str(event)),
         )
         with httpx.Client(auth=auth, trust_env=False, timeout=LIMIT) as client:

@@ -1,0 +1,124 @@
+"""A stored credential has expired, and the world in which it is renewed has turned bad."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from hostile import (
+    Behaviour,
+    World,
+    bomb,
+    broken_gzip,
+    cut,
+    document,
+    html,
+    huge,
+    noise,
+    redirect,
+    reset,
+    text,
+    tokens,
+)
+from victim import Victim, victim_of
+
+from mcp_client_auth import LoginRequired, Unavailable
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Iterator[Victim]:
+    with victim_of(tmp_path / "home") as victim:
+        victim.expire()
+        yield victim
+
+
+def oauth(error: str, status: int = 400) -> Behaviour:
+    return document({"error": error, "error_description": "it is old"}, status)
+
+
+PASSING: dict[str, Callable[[World], Behaviour]] = {
+    "hang": lambda world: world.hang,
+    "drip": lambda world: world.drip,
+    "reset": lambda world: reset,
+    "cut": lambda world: cut,
+    "noise": lambda world: noise,
+    "huge": lambda world: huge,
+    "bomb": lambda world: bomb,
+    "broken gzip": lambda world: broken_gzip,
+    "html": lambda world: html(),
+    "html 400": lambda world: html(400),
+    "html 401": lambda world: html(401),
+    "empty 401": lambda world: text("", 401),
+    "empty 404": lambda world: text("", 404),
+    "500": lambda world: text("", 500),
+    "503": lambda world: html(503),
+    "429": lambda world: text("", 429),
+    "temporarily_unavailable": lambda world: oauth("temporarily_unavailable"),
+    "server_error": lambda world: oauth("server_error", 200),
+    "slow_down": lambda world: oauth("slow_down"),
+    "array": lambda world: document([]),
+    "null": lambda world: document(None),
+    "number": lambda world: document(7),
+    "no token": lambda world: document({}),
+    "empty token": lambda world: document(tokens(access_token="")),
+    "a token for a key": lambda world: document(tokens(token_type="DPoP")),
+    "another origin": lambda world: redirect(world.elsewhere + "/token", 307),
+    "its own origin": lambda world: redirect("/token?again", 308),
+    "an error that is no string": lambda world: document({"error": {"code": "invalid_grant"}}, 400),
+}
+
+
+@pytest.mark.parametrize("name", PASSING)
+def test_a_passing_fault_keeps_the_record_and_asks_nobody(victim: Victim, name: str) -> None:
+    victim.world.at("refresh", PASSING[name](victim.world))
+    with victim.unharmed(Unavailable) as raised:
+        victim.post()
+    assert victim.world.visited == ["refresh"]
+    assert victim.world.issuer in str(raised.value)
+    victim.world.mend()
+    assert victim.post().status_code == 200
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client", "unauthorized_client"])
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+def test_a_definite_no_ends_in_the_command_to_run(victim: Victim, error: str, status: int) -> None:
+    victim.world.at("refresh", oauth(error, status))
+    for _ in range(2):
+        with pytest.raises(LoginRequired, match=r"Run: mcp-login http://127\.0\.0\.1") as raised:
+            victim.post()
+        assert "planted" not in str(raised.value)
+    assert victim.world.visited.count("refresh") == 1
+
+
+@pytest.mark.parametrize("error", ["invalid_scope", "invalid_request", "invalid_target", "made_up"])
+def test_any_other_no_keeps_the_record_and_needs_the_person(victim: Victim, error: str) -> None:
+    victim.world.at("refresh", oauth(error))
+    with victim.unharmed(LoginRequired):
+        victim.post()
+
+
+def test_the_refresh_token_goes_only_where_it_came_from(victim: Victim) -> None:
+    """Discovery has turned bad as well; the refresh does not even look at it."""
+    bad = victim.world.server_metadata(token_endpoint=victim.world.elsewhere + "/token")
+    victim.world.at("server", document(bad))
+    assert victim.post().status_code == 200
+    assert victim.world.visited == ["refresh", "answer"]
+
+
+def test_a_person_who_logs_in_anew_is_not_kept_out_by_a_dead_refresh(victim: Victim) -> None:
+    victim.world.at("refresh", oauth("invalid_grant"))
+    victim.log_in(force=False)
+    assert victim.world.visited.count("authorize") == 1
+    assert victim.post().status_code == 200
+
+
+def test_a_person_who_logs_in_anew_is_told_that_the_server_is_away(victim: Victim) -> None:
+    victim.world.at("refresh", html(503))
+    with victim.unharmed(Unavailable):
+        victim.log_in(force=False)
+    assert victim.opened == []

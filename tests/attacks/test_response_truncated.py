@@ -1,0 +1,48 @@
+"""An answer is cut short, so that what was named looks absent and the next place is asked."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from loopback_server import Behaviour, LoopbackServer, drips, raw, says
+
+from mcp_client_auth import HttpTransport, Options
+from mcp_client_auth.errors import AuthError, BadResponse, Unavailable
+from mcp_client_auth.protocol.discovery import discover
+from mcp_client_auth.protocol.flow import run
+
+DOCUMENT = b'{"resource": "https://mcp.example.com/mcp", "authorization_servers": []}'
+PACKED = gzip.compress(DOCUMENT)
+CUT: dict[str, tuple[Behaviour, type[AuthError]]] = {
+    "by the clock": (drips(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{", b" "), Unavailable),
+    "before its length": (
+        raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9000\r\n\r\n" + DOCUMENT),
+        Unavailable,
+    ),
+    "between chunks": (
+        raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"),
+        Unavailable,
+    ),
+    "inside the compression": (
+        says(PACKED[: len(PACKED) // 2], "200 OK", "Content-Encoding: gzip"),
+        BadResponse,
+    ),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "error"), CUT.values(), ids=CUT)
+def test_a_document_that_is_cut_is_not_absent(
+    behaviour: Behaviour, error: type[AuthError]
+) -> None:
+    with LoopbackServer(behaviour) as server:
+        transport = HttpTransport(server.url, Options(http_timeout=0.5))
+        with pytest.raises(error):
+            run(discover(server.url + "/mcp", None, Options()), transport)
+        transport.close()
+        assert server.connections == 1

@@ -1,0 +1,133 @@
+"""Ctrl-C and SIGTERM while something hangs: a quick end, one line, and nothing half done."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from hostile import Spot, World
+from terminal import Terminal
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+SOON = 2.5  # the interpreter's own end, on a busy machine, is in it
+HANGING: list[Spot] = ["probe", "resource", "server", "register", "authorize", "token", "answer"]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+def port_of(err: str) -> int:
+    found = re.search(r"redirect_uri=http%3A%2F%2F127\.0\.0\.1%3A(\d+)", err)
+    assert found, err
+    return int(found[1])
+
+
+def half_written(terminal: Terminal) -> list[str]:
+    return [name for name, text in terminal.stored().items() if name[0] == "." or not whole(text)]
+
+
+def whole(text: bytes) -> bool:
+    return isinstance(json.loads(text), dict)
+
+
+def reached(world: World, spot: Spot) -> bool:
+    deadline = time.monotonic() + 20
+    while spot not in world.visited:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.parametrize("spot", HANGING)
+def test_ctrl_c_ends_it_at_once(terminal: Terminal, world: World, spot: Spot) -> None:
+    if spot != "register":  # there a kept registration would be used
+        terminal.log_in(world.url)
+    before = terminal.stored()
+    world.visited.clear()
+    world.at(spot, world.hang)
+    with terminal.start("--force", world.url) as running:
+        assert reached(world, spot), running.err
+        began = time.monotonic()
+        running.send(signal.SIGINT)
+        answer = running.end()
+        took = time.monotonic() - began
+    assert answer.code == 130, answer.err
+    assert took < SOON, f"{took:.1f} s"
+    assert answer.err.endswith("mcp-login: interrupted\n")
+    assert "Traceback" not in answer.err
+    assert "Exception" not in answer.err
+    assert half_written(terminal) == []
+    if spot != "answer":
+        credentials = {name for name in terminal.stored() if name.endswith(".json")}
+        assert credentials == {name for name in before if name.endswith(".json")}
+        assert all(terminal.stored()[name] == text for name, text in before.items())
+    if "redirect_uri=" in answer.err:
+        with socket.create_server(("127.0.0.1", port_of(answer.err))):
+            pass
+    world.mend()
+    assert terminal.run(world.url).code == 0
+
+
+def test_ctrl_c_during_a_logout_leaves_no_login(terminal: Terminal, world: World) -> None:
+    terminal.log_in(world.url)
+    world.at("revoke", world.hang)
+    with terminal.start("logout", world.url) as running:
+        assert reached(world, "revoke")
+        running.send(signal.SIGINT)
+        assert running.end(SOON).code == 130
+    assert terminal.run("list").out == ""
+
+
+@pytest.mark.parametrize("impatient", [False, True])
+def test_ctrl_c_during_a_renewal_waits_for_its_answer_but_not_a_second_one(
+    terminal: Terminal, world: World, impatient: bool
+) -> None:
+    """A rotated refresh token that nobody reads is a login lost."""
+    terminal.log_in(world.url)
+    for name, text in terminal.stored().items():
+        if name.endswith(".secret"):
+            old = re.sub(rb'"expires_at":[\d.]+', b'"expires_at":1000.0', text)
+            (terminal.store / name).write_bytes(old)
+    usual = world.usual("refresh")
+    world.at("refresh", lambda exchange: (time.sleep(1.5), usual(exchange))[1])
+    with terminal.start("token", world.url) as running:
+        assert reached(world, "refresh")
+        running.send(signal.SIGINT)
+        running.wait_for("interrupted\n")
+        if impatient:
+            time.sleep(0.1)  # until the first is dealt with
+            running.send(signal.SIGINT)
+        answer = running.end()
+    assert answer.code in ((130, -signal.SIGINT) if impatient else (130,)), answer.err
+    assert "Traceback" not in answer.err
+    if not impatient:
+        world.mend()
+        assert terminal.run("token", world.url).code == 0
+        assert world.visited == []
+
+
+def test_a_termination_leaves_nothing_half_written(terminal: Terminal, world: World) -> None:
+    terminal.log_in(world.url)
+    before = terminal.stored()
+    world.visited.clear()
+    world.at("token", world.hang)
+    with terminal.start("--force", world.url) as running:
+        assert reached(world, "token")
+        running.send(signal.SIGTERM)
+        answer = running.end(SOON)
+    assert answer.code != 0
+    assert "Traceback" not in answer.err
+    assert terminal.stored() == before
+    world.mend()
+    assert terminal.run("--force", world.url).code == 0

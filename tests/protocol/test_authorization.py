@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import ISSUER, PLANTED, REDIRECT, SERVER_URL, client, discovery, server
+
+from mcp_client_auth.errors import (
+    AuthError,
+    AuthorizationDenied,
+    BadResponse,
+    IssuerMismatch,
+    PkceUnsupported,
+    Unavailable,
+)
+from mcp_client_auth.protocol.authorization import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    Unrelated,
+    authorization_request,
+    query_of,
+    require_code_grant,
+)
+from mcp_client_auth.protocol.metadata import default_server_metadata
+from mcp_client_auth.protocol.options import Options
+from mcp_client_auth.protocol.scopes import Scopes
+from mcp_client_auth.secret import Secret
+
+STATE, VERIFIER = "state-" + PLANTED, "verifier-" + PLANTED
+# RFC 7636 appendix B
+KNOWN_VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+KNOWN_CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+def asked(
+    scope: Scopes | None = None,
+    options: Options | None = None,
+    resource: str | None = SERVER_URL,
+    verifier: str = VERIFIER,
+    **metadata: Any,
+) -> AuthorizationRequest:
+    return authorization_request(
+        discovery(server=server(**metadata), resource=resource),
+        client(),
+        REDIRECT,
+        scope,
+        options or Options(),
+        state=Secret(STATE),
+        verifier=Secret(verifier),
+    )
+
+
+def sent(request: AuthorizationRequest) -> dict[str, str]:
+    pairs = parse_qsl(urlsplit(request.url).query, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+PROMISES = {"authorization_response_iss_parameter_supported": True}
+
+
+def accept(query: str | dict[str, str], **metadata: Any) -> AuthorizationCode:
+    text = query if isinstance(query, str) else urlencode({"state": STATE, **query})
+    return asked(**metadata).accept(text)
+
+
+# The request
+
+
+def test_a_request_has_these_parameters_and_no_others() -> None:
+    request = asked(verifier=KNOWN_VERIFIER)
+    assert request.url.startswith(ISSUER + "/authorize?")
+    assert sent(request) == {
+        "response_type": "code",
+        "client_id": "c1",
+        "redirect_uri": REDIRECT,
+        "resource": SERVER_URL,
+        "state": STATE,
+        "code_challenge": KNOWN_CHALLENGE,
+        "code_challenge_method": "S256",
+    }
+
+
+def test_an_endpoint_that_has_a_query_keeps_it() -> None:
+    endpoint = ISSUER + "/authorize?tenant=a%20b&empty="
+    request = asked(authorization_endpoint=endpoint)
+    query = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+    assert query["tenant"] == "a b"
+    assert query["empty"] == ""
+    assert query["client_id"] == "c1"
+    assert request.url.count("?") == 1
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["/a?x=%zz", "/a?{b}", "/a;v=1?x", "/a#part", "/a?&&=", "/a?%ff"]
+)
+def test_an_odd_endpoint_still_makes_a_request(endpoint: str) -> None:
+    request = asked(authorization_endpoint=ISSUER + endpoint)
+    query = dict(parse_qsl(urlsplit(request.url).query))
+    assert query["state"] == STATE
+    assert request.url.startswith(ISSUER + "/a")
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["https://MCP.example.com:443/mcp/", "https://a/mcp?x=1&y=%20", "urn:x:y", "https://a"],
+)
+def test_the_resource_is_sent_verbatim(resource: str) -> None:
+    request = asked(resource=resource)
+    assert sent(request)["resource"] == request.resource == resource
+
+
+@pytest.mark.parametrize("resource", [None, ""])
+def test_no_resource_is_sent_where_there_is_none(resource: str | None) -> None:
+    assert "resource" not in sent(asked(resource=resource))
+
+
+@pytest.mark.parametrize("scope", [None, ()])
+def test_no_scope_is_sent_where_there_is_none(scope: Scopes | None) -> None:
+    assert "scope" not in sent(asked(scope))
+    assert sent(asked(("a", "b:c")))["scope"] == "a b:c"
+
+
+def test_consent_is_asked_for_with_offline_access_only() -> None:
+    assert sent(asked(("a", "offline_access")))["prompt"] == "consent"
+    assert "prompt" not in sent(asked(("a",)))
+    chosen = Options(authorize_params={"prompt": "login", "audience": "x"})
+    fields = sent(asked(("offline_access",), chosen))
+    assert (fields["prompt"], fields["audience"]) == ("login", "x")
+
+
+def test_a_request_shows_neither_its_url_nor_its_secrets() -> None:
+    request = asked()
+    assert PLANTED not in f"{request!r} {request} {accept({'code': PLANTED})!r}"
+
+
+# Whether the server can serve it
+
+
+@pytest.mark.parametrize("methods", [..., None, [], ["plain"], "plain", [7]])
+def test_a_server_that_does_not_list_s256_is_refused(methods: Any) -> None:
+    metadata = server(code_challenge_methods_supported=methods)
+    with pytest.raises(PkceUnsupported) as caught:
+        require_code_grant(metadata, Options())
+    assert "--assume-pkce-s256" in str(caught.value)
+    require_code_grant(metadata, Options(assume_pkce_s256=True))
+
+
+def test_s256_among_others_will_do_and_so_does_no_metadata_at_all() -> None:
+    require_code_grant(server(code_challenge_methods_supported=["plain", "S256"]), Options())
+    require_code_grant(default_server_metadata(ISSUER), Options())
+
+
+@pytest.mark.parametrize("options", [Options(), Options(assume_pkce_s256=True)])
+def test_a_server_without_an_authorization_endpoint_is_refused(options: Options) -> None:
+    with pytest.raises(BadResponse, match="authorization_endpoint"):
+        require_code_grant(server(authorization_endpoint=...), options)
+
+
+# The response
+
+
+@pytest.mark.parametrize("more", [{}, {"iss": ISSUER}, {"session_state": "x", "scope": "a b"}])
+def test_a_response_with_the_right_state_gives_its_code(more: dict[str, str]) -> None:
+    code = accept({"code": "c/d+e", **more})
+    assert code.code == Secret("c/d+e")
+    assert code.request == asked()
+
+
+FOREIGN = {
+    "no state": urlencode({"code": "x"}),
+    "empty state": urlencode({"code": "x", "state": ""}),
+    "wrong state": urlencode({"code": "x", "state": STATE + "x"}),
+    "prefix": urlencode({"code": "x", "state": STATE[:-1]}),
+    "other case": urlencode({"code": "x", "state": STATE.upper()}),
+    "error without state": "error=access_denied",
+    "error with a wrong state": "error=access_denied&state=x",
+    "two codes": urlencode([("code", "a"), ("code", "b"), ("state", STATE)]),
+    "two states": urlencode([("code", "a"), ("state", STATE), ("state", STATE)]),
+    "two iss": urlencode([("code", "a"), ("state", STATE), ("iss", ISSUER), ("iss", ISSUER)]),
+    "two of anything": urlencode([("code", "a"), ("state", STATE), ("x", ""), ("x", "")]),
+    "too many": "&".join(f"a{n}=1" for n in range(60)) + f"&state={STATE}&code=x",
+    "not text": f"code=\udcff&state={STATE}",
+    "a state that is not text": "code=x&state=\udcff",
+    "a state beyond ASCII": "code=x&state=%C3%BC",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("query", FOREIGN.values(), ids=FOREIGN)
+def test_an_answer_to_another_request_is_unrelated(query: str) -> None:
+    with pytest.raises(Unrelated):
+        accept(query)
+
+
+@pytest.mark.parametrize(
+    "iss",
+    [
+        ISSUER + "/",
+        ISSUER.upper(),
+        "https://auth.example.com:443",
+        "https://auth%2Eexample.com",
+        "https://evil.example",
+        " " + ISSUER,
+        "",
+    ],
+)
+def test_the_issuer_is_compared_byte_for_byte(iss: str) -> None:
+    for metadata in ({}, PROMISES):
+        with pytest.raises(IssuerMismatch) as caught:
+            accept({"code": PLANTED, "iss": iss}, **metadata)
+        assert PLANTED not in str(caught.value)
+
+
+def test_the_recorded_spelling_of_the_issuer_counts() -> None:
+    metadata = {"issuer": ISSUER + "/", **PROMISES}
+    assert accept({"code": "x", "iss": ISSUER + "/"}, **metadata)
+    with pytest.raises(IssuerMismatch):
+        accept({"code": "x", "iss": ISSUER}, **metadata)
+
+
+def test_an_issuer_that_was_promised_must_come() -> None:
+    with pytest.raises(IssuerMismatch, match="got none"):
+        accept({"code": "x"}, **PROMISES)
+
+
+def test_nothing_of_an_answer_from_another_issuer_is_shown() -> None:
+    evil = {"error": "access_denied", "error_description": "call 555-EVIL", "iss": "https://e"}
+    with pytest.raises(IssuerMismatch) as caught:
+        accept(evil)
+    assert "EVIL" not in str(caught.value)
+    assert "access_denied" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("access_denied", AuthorizationDenied),
+        ("invalid_scope", AuthorizationDenied),
+        ("unheard_of", AuthorizationDenied),
+        ("server_error", Unavailable),
+        ("temporarily_unavailable", Unavailable),
+    ],
+)
+def test_an_error_is_sorted_by_what_can_be_done(code: str, kind: type[AuthError]) -> None:
+    with pytest.raises(kind) as caught:
+        accept({"error": code, "error_description": "because", "code": PLANTED})
+    assert caught.value.code == code
+    assert "“because”" in str(caught.value)
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_text_of_theirs_is_printable_quoted_and_short() -> None:
+    nasty = "\x1b[2J\r\nerror\u202e\x00" + "x" * 5000
+    with pytest.raises(AuthorizationDenied) as caught:
+        accept({"error": nasty, "error_description": nasty})
+    assert str(caught.value).isprintable()
+    assert caught.value.code.isprintable()
+    assert len(str(caught.value)) < 800
+    assert len(caught.value.code) <= 60
+
+
+def test_an_empty_error_is_an_error() -> None:
+    with pytest.raises(AuthorizationDenied) as caught:
+        accept({"error": "", "code": "x"})
+    assert caught.value.code == "unknown_error"
+
+
+@pytest.mark.parametrize("fields", [{}, {"code": ""}, {"access_token": PLANTED}])
+def test_an_answer_without_code_or_error_breaks_the_standard(fields: dict[str, str]) -> None:
+    with pytest.raises(BadResponse) as caught:
+        accept(fields)
+    assert PLANTED not in str(caught.value)
+
+
+@given(st.text(max_size=80) | st.text("state=codeiss&+%", max_size=80))
+def test_no_query_without_the_state_gives_a_code(query: str) -> None:
+    with pytest.raises(Unrelated):
+        accept(query)
+
+
+def test_a_code_is_bound_to_the_request_that_it_answers() -> None:
+    other = replace(asked(), state=Secret("other"))
+    with pytest.raises(Unrelated):
+        other.accept(urlencode({"code": "x", "state": STATE}))
+
+
+@pytest.mark.parametrize(
+    ("pasted", "query"),
+    [
+        ("http://127.0.0.1:1/callback?code=a&state=b", "code=a&state=b"),
+        (" 'http://127.0.0.1:1/callback?code=a\n  &state=b'\n", "code=a&state=b"),
+        ("<http://127.0.0.1:1/callback?code=a#_=_>", "code=a"),
+        ("?code=a&state=b", "code=a&state=b"),
+        ("code=a&state=b", "code=a&state=b"),
+        ("http://[broken/?code=a", "code=a"),
+        ("http://127.0.0.1:1/callback", ""),
+        ("", ""),
+    ],
+)
+def test_a_pasted_answer_is_its_query(pasted: str, query: str) -> None:
+    assert query_of(pasted) == query

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from protocol_samples import (
+    ISSUER,
+    RESOURCE_PLACE,
+    ROOT_PLACE,
+    SERVER_PLACE,
+    SERVER_URL,
+    Web,
+    answer,
+    html,
+    resource_document,
+    server_document,
+)
+
+from mcp_client_auth.errors import (
+    AuthError,
+    BadResponse,
+    InsecureUrl,
+    IssuerMismatch,
+    PkceUnsupported,
+    RegistrationRefused,
+    ResourceMismatch,
+    Unavailable,
+)
+from mcp_client_auth.events import Event
+from mcp_client_auth.protocol.challenge import Challenge
+from mcp_client_auth.protocol.discovery import Discovery, discover
+from mcp_client_auth.protocol.flow import HttpResponse, run
+from mcp_client_auth.protocol.metadata import ServerMetadata
+from mcp_client_auth.protocol.options import LATEST, Options
+
+NAMED = "https://meta.example.com/resource.json"
+ORIGIN = "https://mcp.example.com"
+LEGACY_PLACES = [
+    ORIGIN + "/.well-known/oauth-authorization-server",
+    ORIGIN + "/.well-known/openid-configuration",
+]
+Pages = dict[str, HttpResponse | AuthError]
+
+
+def found(web: Web, *, named: str = "", options: Options | None = None, **more: Any) -> Discovery:
+    challenge = Challenge("bearer", {"resource_metadata": named}) if named else None
+    return run(discover(SERVER_URL, challenge, options or Options(), **more), web)
+
+
+def pages(**changes: HttpResponse | AuthError) -> Pages:
+    """A server that does everything right, with other pages on top."""
+    usual: Pages = {RESOURCE_PLACE: answer(resource_document())}
+    return {**usual, SERVER_PLACE: answer(server_document()), **changes}
+
+
+def test_the_path_aware_place_is_asked_first() -> None:
+    web = Web(pages())
+    discovery = found(web)
+    assert web.asked == [RESOURCE_PLACE, SERVER_PLACE]
+    assert discovery.server.issuer == ISSUER
+    assert discovery.resource == SERVER_URL
+
+
+def test_metadata_requests_name_the_protocol_version_and_want_json() -> None:
+    web = Web(pages())
+    found(web)
+    for request in web.requests:
+        assert request.method == "GET"
+        assert request.headers == {"Accept": "application/json", "MCP-Protocol-Version": LATEST}
+
+
+def test_the_challenges_place_comes_before_the_well_known_ones() -> None:
+    web = Web(pages(**{NAMED: answer(resource_document())}))
+    found(web, named=NAMED)
+    assert web.asked == [NAMED, SERVER_PLACE]
+
+
+def test_no_place_is_asked_twice() -> None:
+    web = Web(pages(**{RESOURCE_PLACE: answer(b"", 404), ROOT_PLACE: answer(resource_document())}))
+    found(web, named=RESOURCE_PLACE)
+    assert web.asked == [RESOURCE_PLACE, ROOT_PLACE, SERVER_PLACE]
+
+
+def test_the_servers_query_is_kept_in_its_well_known_place() -> None:
+    web = Web({})
+    run_ = discover(SERVER_URL + "?tenant=1", None, Options())
+    run(run_, web)
+    assert web.asked[0] == RESOURCE_PLACE + "?tenant=1"
+
+
+ABSENT = {
+    "404": answer(b"", 404),
+    "401": answer({"error": "unauthorized"}, 401),
+    "403 with a document": answer(resource_document(), 403),
+    "410": answer(b"gone", 410),
+    "HTML": html(),
+    "not JSON": answer(b"{"),
+    "an array": answer([]),
+    "empty": answer(b""),
+    "204": answer(b"", 204),
+    "a redirect elsewhere": answer(b"", 302, location="https://login.example.com"),
+}
+
+
+@pytest.mark.parametrize("absence", ABSENT.values(), ids=ABSENT)
+def test_an_absent_document_leads_to_the_next_place(absence: HttpResponse) -> None:
+    named = {NAMED: absence, RESOURCE_PLACE: absence, ROOT_PLACE: answer(resource_document())}
+    first = ISSUER + "/.well-known/openid-configuration"
+    web = Web({**named, SERVER_PLACE: absence, first: answer(server_document())})
+    assert found(web, named=NAMED).server.issuer == ISSUER
+    assert web.asked == [NAMED, RESOURCE_PLACE, ROOT_PLACE, SERVER_PLACE, first]
+
+
+PASSING = {
+    "500": answer(b"", 500),
+    "503": html(503),
+    "429": answer(b"", 429),
+    "a network fault": Unavailable("no answer"),
+}
+
+
+@pytest.mark.parametrize("place", [NAMED, RESOURCE_PLACE, SERVER_PLACE])
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+def test_a_passing_fault_ends_the_search_at_any_place(
+    place: str, fault: HttpResponse | AuthError
+) -> None:
+    web = Web(pages(**{NAMED: answer(b"", 404), place: fault}))
+    with pytest.raises(Unavailable):
+        found(web, named=NAMED)
+    assert web.asked[-1] == place
+
+
+@pytest.mark.parametrize(
+    ("wait", "expected"),
+    [
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        ("9" * 500, 86_400.0),
+        ("-1", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("²", None),
+        ("", None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_retry_after_is_handed_on_in_seconds(wait: str, expected: float | None) -> None:
+    with pytest.raises(Unavailable) as caught:
+        found(Web(pages(**{RESOURCE_PLACE: answer(b"", 503, retry_after=wait)})))
+    assert caught.value.retry_after == expected
+
+
+BROKEN = {
+    "no resource": (resource_document(resource=...), BadResponse),
+    "no authorization servers": (resource_document(authorization_servers=[]), BadResponse),
+    "another resource": (resource_document(resource="https://other.example"), ResourceMismatch),
+    "an empty object": ({}, BadResponse),
+}
+
+
+@pytest.mark.parametrize(("document", "error"), BROKEN.values(), ids=BROKEN)
+def test_an_object_decides_whatever_it_says(document: Any, error: type[AuthError]) -> None:
+    web = Web(pages(**{RESOURCE_PLACE: answer(document)}))
+    with pytest.raises(error):
+        found(web)
+    assert web.asked == [RESOURCE_PLACE]
+
+
+def test_a_broken_server_document_decides_too() -> None:
+    web = Web(pages(**{SERVER_PLACE: answer(server_document(token_endpoint=...))}))
+    with pytest.raises(BadResponse):
+        found(web)
+    assert web.asked == [RESOURCE_PLACE, SERVER_PLACE]
+
+
+def test_the_origin_is_the_issuer_only_when_nothing_named_metadata() -> None:
+    own = server_document(issuer=ORIGIN)
+    web = Web({LEGACY_PLACES[0]: answer(own)})
+    discovery = found(web)
+    assert web.asked == [RESOURCE_PLACE, ROOT_PLACE, LEGACY_PLACES[0]]
+    assert discovery.server.source == "metadata"
+    assert discovery.metadata is None
+    assert discovery.resource == SERVER_URL
+
+
+def test_without_any_metadata_the_defaults_of_2025_03_26_apply() -> None:
+    web = Web({})
+    discovery = found(web)
+    assert web.asked == [RESOURCE_PLACE, ROOT_PLACE, *LEGACY_PLACES]
+    assert discovery.server.source == "defaults"
+    assert discovery.server.token_endpoint == ORIGIN + "/token"
+
+
+def test_nothing_is_invented_when_the_challenge_named_metadata() -> None:
+    web = Web({})
+    with pytest.raises(BadResponse) as caught:
+        found(web, named=NAMED)
+    assert web.asked == [NAMED, RESOURCE_PLACE, ROOT_PLACE]
+    assert caught.value.code == "no_resource_metadata"
+    assert "HTTP 404" in str(caught.value)
+
+
+def test_nothing_is_invented_when_an_issuer_was_named() -> None:
+    web = Web({RESOURCE_PLACE: answer(resource_document())})
+    with pytest.raises(BadResponse) as caught:
+        found(web)
+    assert caught.value.code == "no_server_metadata"
+    assert all(url.startswith((RESOURCE_PLACE, ISSUER)) for url in web.asked)
+
+
+def test_a_plain_http_place_is_not_asked() -> None:
+    web = Web(pages())
+    with pytest.raises(InsecureUrl):
+        found(web, named="http://mcp.example.com/meta")
+    assert web.asked == []
+
+
+@pytest.mark.parametrize("issuer", ["http://auth.example.com", ISSUER + "?x", "", "/relative"])
+def test_an_unusable_issuer_is_not_asked(issuer: str) -> None:
+    web = Web({RESOURCE_PLACE: answer(resource_document(authorization_servers=[issuer]))})
+    with pytest.raises(InsecureUrl):
+        found(web)
+    assert web.asked == [RESOURCE_PLACE]
+
+
+FIRST, SECOND = "https://one.example.com", "https://two.example.com"
+WELL_KNOWN = "/.well-known/oauth-authorization-server"
+
+
+def two(**changes: HttpResponse | AuthError) -> Web:
+    """A resource with two authorization servers, both fit."""
+    documents = {
+        issuer + WELL_KNOWN: answer(server_document(issuer=issuer)) for issuer in (FIRST, SECOND)
+    }
+    listed = resource_document(authorization_servers=[FIRST, SECOND])
+    return Web({RESOURCE_PLACE: answer(listed), **documents, **changes})
+
+
+def test_of_several_authorization_servers_the_first_is_taken() -> None:
+    assert found(two()).server.issuer == FIRST
+
+
+@pytest.mark.parametrize("held", [SECOND, SECOND + "/"])
+def test_one_for_which_a_credential_is_held_comes_first(held: str) -> None:
+    web = two()
+    assert found(web, held=[held]).server.issuer == SECOND
+    assert web.asked == [RESOURCE_PLACE, SECOND + WELL_KNOWN]
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [answer(b"", 404), answer({}), answer(server_document(issuer=SECOND)), html()],
+    ids=["absent", "empty", "mismatch", "html"],
+)
+def test_one_without_valid_metadata_is_passed_over(unfit: HttpResponse) -> None:
+    assert found(two(**{FIRST + WELL_KNOWN: unfit})).server.issuer == SECOND
+
+
+def test_one_that_cannot_serve_is_passed_over() -> None:
+    def usable(server: ServerMetadata) -> None:
+        if server.issuer == FIRST:
+            raise PkceUnsupported("no S256")
+
+    assert found(two(), usable=usable).server.issuer == SECOND
+
+
+def test_when_none_can_serve_the_first_reason_counts() -> None:
+    def usable(server: ServerMetadata) -> None:
+        raise (PkceUnsupported if server.issuer == FIRST else RegistrationRefused)("no")
+
+    with pytest.raises(PkceUnsupported):
+        found(two(), usable=usable)
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)
+def test_a_passing_fault_of_one_is_no_reason_for_the_next(fault: HttpResponse | AuthError) -> None:
+    web = two(**{FIRST + WELL_KNOWN: fault})
+    with pytest.raises(Unavailable):
+        found(web)
+    assert SECOND + WELL_KNOWN not in web.asked
+
+
+def test_the_defaults_must_be_able_to_serve_as_well() -> None:
+    def usable(server: ServerMetadata) -> None:
+        raise RegistrationRefused("no")
+
+    with pytest.raises(RegistrationRefused):
+        found(Web({}), usable=usable)
+
+
+def test_a_pinned_issuer_is_the_only_one_asked() -> None:
+    web = two()
+    assert found(web, options=Options(issuer=SECOND)).server.issuer == SECOND
+    assert FIRST + WELL_KNOWN not in web.asked
+
+
+def test_a_pinned_issuers_metadata_must_name_it() -> None:
+    web = two(**{SECOND + WELL_KNOWN: answer(server_document(issuer=FIRST))})
+    with pytest.raises(IssuerMismatch):
+        found(web, options=Options(issuer=SECOND))
+    assert FIRST + WELL_KNOWN not in web.asked
+
+
+def test_a_pinned_issuer_without_metadata_is_not_replaced() -> None:
+    web = Web({})
+    with pytest.raises(BadResponse) as caught:
+        found(web, options=Options(issuer=SECOND))
+    assert caught.value.code == "no_server_metadata"
+    assert not any(url.startswith(ORIGIN + WELL_KNOWN) for url in web.asked)
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"), [(None, ORIGIN + "/"), ("urn:x", "urn:x"), ("", None)]
+)
+def test_the_resource_goes_out_verbatim_unless_the_caller_says_otherwise(
+    option: str | None, expected: str | None
+) -> None:
+    web = Web(pages(**{RESOURCE_PLACE: answer(resource_document(resource=ORIGIN + "/"))}))
+    assert found(web, options=Options(resource=option)).resource == expected
+
+
+def test_without_metadata_the_resource_is_the_canonical_server() -> None:
+    discovery = run(discover("https://MCP.example.com:443/mcp/#x", None, Options()), Web({}))
+    assert discovery.resource == SERVER_URL
+
+
+def test_every_step_tells_where_it_went_and_which_rule_applied() -> None:
+    events: list[Event] = []
+    web = Web(pages(**{RESOURCE_PLACE: html(), ROOT_PLACE: answer(resource_document())}))
+    run(discover(SERVER_URL, None, Options()), web, events.append)
+    assert [event.name for event in events] == [
+        "resource-metadata-request",
+        "resource-metadata",
+        "resource-metadata-request",
+        "resource-metadata",
+        "server-metadata-request",
+        "server-metadata",
+    ]
+    assert all(event.rule for event in events)
+    assert "an HTML page" in events[1].detail
+    assert ISSUER in events[3].detail

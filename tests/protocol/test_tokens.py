@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from protocol_samples import (
+    ISSUER,
+    PLANTED,
+    REDIRECT,
+    SERVER_URL,
+    Script,
+    answer,
+    changed,
+    client,
+    discovery,
+    html,
+)
+
+from mcp_client_auth.errors import AuthError, BadResponse, TokenRefused, Unavailable
+from mcp_client_auth.events import Event
+from mcp_client_auth.protocol.authorization import AuthorizationCode, authorization_request
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
+from mcp_client_auth.protocol.options import Options
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.scopes import Scopes
+from mcp_client_auth.protocol.tokens import (
+    TokenSet,
+    exchange,
+    exchange_request,
+    read_token_response,
+    refresh,
+    refresh_request,
+    revocation_request,
+)
+from mcp_client_auth.secret import Secret
+
+NOW = 1_000_000.0
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a refresh is made from."""
+
+    tokens: TokenSet
+    client: Client
+    resource: str | None = SERVER_URL
+    token_endpoint: str = ISSUER + "/token"
+
+
+def held(refresh_token: str = "r1", scope: Scopes | None = ("a",), **more: Any) -> Held:
+    old = TokenSet(Secret("old"), NOW, NOW + 1, Secret(refresh_token), scope)
+    return Held(old, more.pop("client", client()), **more)
+
+
+def code(resource: str | None = SERVER_URL, scope: Scopes | None = ("a",)) -> AuthorizationCode:
+    request = authorization_request(
+        discovery(resource=resource),
+        client(),
+        REDIRECT,
+        scope,
+        Options(),
+        state=Secret("s"),
+        verifier=Secret("v" * 43),
+    )
+    return request.accept("code=c1/2&state=s")
+
+
+def fields(request: HttpRequest) -> dict[str, str]:
+    return dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+
+
+def read(status: int = 200, **changes: Any) -> TokenSet:
+    usual = {"access_token": "t1", "token_type": "Bearer"}
+    return read_token_response(answer(changed(usual, changes), status), NOW, asked=("a",))
+
+
+# Requests
+
+
+def test_an_exchange_sends_verifier_redirect_and_resource() -> None:
+    request = exchange_request(code())
+    assert (request.method, request.url) == ("POST", ISSUER + "/token")
+    assert fields(request) == {
+        "grant_type": "authorization_code",
+        "code": "c1/2",
+        "redirect_uri": REDIRECT,
+        "code_verifier": "v" * 43,
+        "resource": SERVER_URL,
+        "client_id": "c1",
+    }
+    assert "resource" not in fields(exchange_request(code(resource=None)))
+
+
+def test_a_refresh_sends_resource_and_no_scope() -> None:
+    request = refresh_request(held())
+    assert request.url == ISSUER + "/token"
+    assert fields(request) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "r1",
+        "resource": SERVER_URL,
+        "client_id": "c1",
+    }
+    assert "resource" not in fields(refresh_request(held(resource=None)))
+
+
+def test_a_refresh_needs_a_refresh_token() -> None:
+    with pytest.raises(ValueError, match="no refresh token"):
+        refresh_request(Held(TokenSet(Secret("t"), NOW), client()))
+
+
+def test_a_revocation_names_the_token_and_its_kind() -> None:
+    secret = Secret("t1")
+    request = revocation_request(ISSUER + "/revoke", client(), secret, "access_token")
+    assert fields(request) == {"token": "t1", "token_type_hint": "access_token", "client_id": "c1"}
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "expires_at"),
+    [
+        (3600, NOW + 3600),
+        (0, NOW),
+        ("3600", NOW + 3600),
+        ("0", NOW),
+        (-5, NOW),
+        (1.5, NOW + 1.5),
+        (10**15, NOW + 10 * 365 * 86_400),
+        (10**400, None),
+        (..., None),
+        (None, None),
+        ("soon", None),
+        ("NaN", None),
+        (True, None),
+        ([3600], None),
+        ("", None),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_an_expiry_is_a_number_of_seconds_or_unknown(
+    expires_in: object, expires_at: float | None
+) -> None:
+    tokens = read(expires_in=expires_in)
+    assert tokens.expires_at == expires_at
+    assert tokens.issued_at == NOW
+    assert (tokens.lifetime is None) == (expires_at is None)
+
+
+@pytest.mark.parametrize("kind", [..., None, "Bearer", "bearer", "user", "", "N_A", 7])
+def test_any_token_type_but_dpop_counts_as_bearer(kind: object) -> None:
+    assert read(token_type=kind).access_token == Secret("t1")
+
+
+@pytest.mark.parametrize("kind", ["DPoP", "dpop"])
+def test_a_token_bound_to_a_key_that_was_never_sent_is_refused(kind: str) -> None:
+    with pytest.raises(BadResponse, match="DPoP"):
+        read(token_type=kind)
+
+
+@pytest.mark.parametrize("token", ["", None, 7, ["t"], {}, True, "a\nb", "a\x00", "ü", "😀"])
+def test_a_token_that_no_header_can_carry_is_refused(token: object) -> None:
+    with pytest.raises(BadResponse, match="access_token"):
+        read(access_token=token)
+
+
+@pytest.mark.parametrize(
+    ("scope", "granted"),
+    [
+        ("b c", ("b", "c")),
+        ("b,c", ("b", "c")),
+        (["b", "c"], ("b", "c")),
+        (..., ("a",)),
+        (None, ("a",)),
+        (7, ("a",)),
+    ],
+)
+def test_the_scope_granted_is_the_one_asked_for_unless_said(
+    scope: object, granted: tuple[str, ...]
+) -> None:
+    assert read(scope=scope).scope == granted
+
+
+def test_a_form_is_read_whatever_was_asked_for() -> None:
+    body = urlencode({"access_token": "t/1+", "expires_in": "60", "scope": "b c"}).encode()
+    for kind in ("application/x-www-form-urlencoded; charset=utf-8", "text/plain", ""):
+        tokens = read_token_response(answer(body, content_type=kind), NOW)
+        assert tokens == TokenSet(Secret("t/1+"), NOW, NOW + 60, None, ("b", "c"))
+
+
+def test_a_byte_order_mark_is_stepped_over() -> None:
+    response = answer(b'\xef\xbb\xbf{"access_token": "t1"}')
+    assert read_token_response(response, NOW).access_token == Secret("t1")
+
+
+REFUSALS = {
+    "400": answer({"error": "invalid_grant", "error_description": "too\x1b old"}, 400),
+    "401": answer({"error": "invalid_grant", "error_description": "too\x1b old"}, 401),
+    "500": answer({"error": "invalid_grant", "error_description": "too\x1b old"}, 500),
+    "200": answer({"error": "invalid_grant", "error_description": "too\x1b old"}),
+    "200 with ok": answer({"ok": False, "error": "invalid_grant", "error_description": "too old"}),
+    "200 with a token": answer(
+        {"access_token": PLANTED, "error": "invalid_grant", "error_description": "too old"}
+    ),
+    "form": answer(
+        b"error=invalid_grant&error_description=too+old", 200, content_type="text/plain"
+    ),
+}
+
+
+@pytest.mark.parametrize("response", REFUSALS.values(), ids=REFUSALS)
+def test_a_parsed_error_is_a_refusal_at_any_status(response: HttpResponse) -> None:
+    with pytest.raises(TokenRefused) as caught:
+        read_token_response(response, NOW)
+    assert caught.value.code == "invalid_grant"
+    assert caught.value.status == response.status
+    assert "“too old”" in str(caught.value)
+    assert PLANTED not in str(caught.value)
+
+
+PASSING = {
+    "500": answer(b"", 500),
+    "502 page": html(502),
+    "429": answer(b"", 429, retry_after="30"),
+    "503 JSON": answer({"message": "busy"}, 503),
+    "temporarily_unavailable": answer({"error": "temporarily_unavailable"}, 400),
+    "server_error in a 200": answer({"error": "server_error"}),
+    "slow_down": answer({"error": "slow_down"}, 400),
+}
+
+
+@pytest.mark.parametrize("response", PASSING.values(), ids=PASSING)
+def test_a_passing_fault_is_no_refusal(response: HttpResponse) -> None:
+    with pytest.raises(Unavailable) as caught:
+        read_token_response(response, NOW)
+    assert caught.value.retry_after == (30.0 if response.status == 429 else None)
+
+
+BROKEN = {
+    "HTML": html(),
+    "HTML that has an error in it": answer(b"<html lang=en>&error=invalid_grant</html>", 400),
+    "login page": html(401),
+    "empty": answer(b""),
+    "empty 401": answer(b"", 401),
+    "empty 403": answer(b"", 403),
+    "array": answer([{"access_token": "t"}]),
+    "string": answer("t"),
+    "an object without a token": answer({"token": "t"}),
+    "ok is false": answer({"ok": False}),
+    "ok is false beside a token": answer({"ok": False, "access_token": PLANTED}),
+    "a token in a 400": answer({"access_token": PLANTED}, 400),
+    "a token in a redirect": answer({"access_token": PLANTED}, 302, location="https://evil"),
+    "an error that is no string": answer({"error": {"code": "invalid_grant"}}, 400),
+    "a form with too many fields": answer(b"&".join(b"a=1" for _ in range(200))),
+    "a form without a token": answer(b"a=1&b=2"),
+    "not text": answer(b"\xff\xfe=\x00"),
+}
+
+
+@pytest.mark.parametrize("response", BROKEN.values(), ids=BROKEN)
+def test_anything_else_breaks_the_standard(response: HttpResponse) -> None:
+    with pytest.raises(BadResponse) as caught:
+        read_token_response(response, NOW)
+    assert PLANTED not in f"{caught.value} {caught.value.__dict__}"
+
+
+def test_an_error_of_theirs_is_never_empty_nor_long() -> None:
+    for error in ("\n", "x" * 5000, "\x1b[2J"):
+        with pytest.raises(TokenRefused) as caught:
+            read(400, error=error)
+        assert caught.value.code.isprintable()
+        assert caught.value.code not in ("", "invalid_grant")
+        assert len(str(caught.value)) < 800
+
+
+@given(st.binary(max_size=200), st.sampled_from([200, 400, 401, 500]))
+def test_any_answer_is_tokens_or_an_error_of_ours(body: bytes, status: int) -> None:
+    with suppress(AuthError):
+        read_token_response(answer(body, status), NOW)
+
+
+# Flows
+
+
+def test_an_exchange_is_one_request_and_two_events() -> None:
+    script = Script(answer({"access_token": PLANTED, "refresh_token": PLANTED, "expires_in": 60}))
+    events: list[Event] = []
+    tokens = run(exchange(code(), NOW), script, events.append)
+    assert len(script.requests) == 1
+    assert tokens.refresh_token == Secret(PLANTED)
+    assert tokens.scope == ("a",)
+    assert [event.name for event in events] == ["token-request", "token"]
+    assert PLANTED not in " ".join(map(str, events))
+
+
+@pytest.mark.parametrize("silent", [{}, {"refresh_token": ""}, {"refresh_token": None}])
+def test_a_refresh_keeps_what_the_answer_does_not_name(silent: dict[str, Any]) -> None:
+    script = Script(answer({"access_token": "new", **silent}))
+    tokens = run(refresh(held(), NOW), script)
+    assert tokens == TokenSet(Secret("new"), NOW, None, Secret("r1"), ("a",))
+
+
+def test_a_refresh_takes_what_the_answer_names() -> None:
+    script = Script(answer({"access_token": "new", "refresh_token": "r2", "scope": "b"}))
+    tokens = run(refresh(held(), NOW), script)
+    assert tokens == TokenSet(Secret("new"), NOW, None, Secret("r2"), ("b",))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_refresh_is_refused(status: int) -> None:
+    script = Script(answer(b"", status, location="https://evil.example/token"))
+    with pytest.raises(BadResponse):
+        run(refresh(held(), NOW), script)
+    assert [request.url for request in script.requests] == [ISSUER + "/token"]
+
+
+def test_tokens_show_nothing() -> None:
+    tokens = read(access_token=PLANTED, refresh_token=PLANTED)
+    assert PLANTED not in f"{tokens!r} {tokens}"
