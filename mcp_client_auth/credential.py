@@ -101,6 +101,7 @@ def loads(text: str, where: str) -> Credential:
     """Raises `StorageError` for a record that is damaged or of a newer version."""
     raw = record(text, where)
     try:
+        _require_types(raw)
         return Credential(
             key=Key(**raw["key"]),
             issuer=raw["issuer"],
@@ -113,7 +114,7 @@ def loads(text: str, where: str) -> Credential:
             options=raw["options"],
             generation=raw["generation"],
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise damaged(where) from None
 
 
@@ -126,8 +127,22 @@ def loads_client(text: str, where: str) -> Client:
     raw.pop("version")
     try:
         return _client(raw)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise damaged(where) from None
+
+
+def _require_types(raw: Mapping[str, Any]) -> None:
+    """`TypeError` where a value that is sent or reckoned with is of another type."""
+    tokens, client = raw["tokens"], raw["client"]
+    texts = (raw["issuer"], raw["token_endpoint"], tokens["access_token"], client["client_id"])
+    numbers = (tokens["issued_at"], tokens["expires_at"] or 0, raw["generation"])
+    secret = tokens["refresh_token"]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise TypeError
+    if secret is not None and not isinstance(secret, str):
+        raise TypeError
 
 
 def record(text: str, where: str) -> dict[str, Any]:
@@ -182,9 +197,15 @@ def _tokens(raw: Mapping[str, Any]) -> TokenSet:
 
 def _with_secrets(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: Secret(value) if name in _SECRETS and value is not None else value
+        name: _secret(value) if name in _SECRETS and value is not None else value
         for name, value in raw.items()
     }
+
+
+def _secret(value: Any) -> Secret:
+    if not isinstance(value, str):
+        raise TypeError("a secret is a string")
+    return Secret(value)
 
 
 def _words(value: list[str] | None) -> tuple[str, ...] | None:

@@ -158,7 +158,7 @@ def sign_out(edges: Edges, credential: Credential) -> bool:
         if token is None or not endpoint:
             continue
         try:
-            done.append(edges.run(revoke(endpoint, credential.client, token, hint)))
+            done.append(edges.run(revoke(credential, token, hint)))
         except AuthError as error:
             edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
             done.append(False)

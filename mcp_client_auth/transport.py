@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
@@ -66,7 +67,7 @@ class HttpTransport:
         began, url = time.monotonic(), request.url
         deadline = began + self._options.http_timeout
         for _ in range(_HOPS):
-            self._check_literal(url)
+            self._check_literal(url, request.private)
             response = self._once(request, url, deadline)
             target = _redirect(request, response)
             if target is None:
@@ -86,7 +87,8 @@ class HttpTransport:
     def _once(self, request: HttpRequest, url: str, deadline: float) -> HttpResponse:
         import httpx
 
-        watch = _Watch(deadline, url, self._admitted)
+        admitted = partial(self._admitted, private=request.private)
+        watch = _Watch(deadline, url, admitted)
         client = self._opened(loopback=is_loopback(url))
         left = max(deadline - time.monotonic(), 0.01)
         try:
@@ -154,21 +156,22 @@ class HttpTransport:
             self._clients[loopback] = client
             return client
 
-    def _check_literal(self, url: str) -> None:
+    def _check_literal(self, url: str, private: bool) -> None:
         """What can be seen without a connection; through a proxy that is all there is."""
         literal = _literal(split(url).hostname or "")
         if literal:
-            self._admitted(literal, url)
+            self._admitted(literal, url, private=private)
         if is_loopback(url):
-            self._admitted("127.0.0.1", url)
+            self._admitted("127.0.0.1", url, private=private)
 
-    def _admitted(self, address: str, url: str) -> None:
+    def _admitted(self, address: str, url: str, *, private: bool) -> None:
         """`InsecureUrl` unless the server that the person typed may name this address."""
         typed = self._server_url, self._options.issuer
         if any(own and same_host(own, url) for own in typed):
             return
         kind = address_class(address)
-        if kind == PUBLIC or (self._options.allow_private_addresses and kind != FORBIDDEN):
+        allowed = private or self._options.allow_private_addresses
+        if kind == PUBLIC or (allowed and kind != FORBIDDEN):
             return
         if kind != FORBIDDEN and kind <= host_class(split(self._server_url).hostname or ""):
             return

@@ -1,5 +1,6 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,3 +13,16 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", "MCP_CLIENT_AUTH_STORAGE"):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(autouse=True)
+def fresh_process() -> Iterator[None]:
+    """What lasts as long as a process lasts as long as a test."""
+    yield
+    from mcp_client_auth.storage.fallback import _warn_once
+    from mcp_client_auth.storage.keyring_thread import SHARED
+    from mcp_client_auth.storage.memory import process_memory
+
+    SHARED.reset()
+    process_memory.cache_clear()
+    _warn_once.cache_clear()

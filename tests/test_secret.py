@@ -15,21 +15,21 @@ PLANTED = "planted-secret-7f3a"
 SECRET = Secret(PLANTED)
 
 
-@pytest.mark.parametrize(
-    "shown",
-    [
-        repr(SECRET),
-        str(SECRET),
-        f"{SECRET}",
-        f"{SECRET!r:>30}",
-        f"{SECRET:.2}",
-        "%s %r" % (SECRET, SECRET),  # noqa: UP031
-        repr([SECRET]),
-        repr({SECRET: SECRET}),
-        pprint.pformat((SECRET,)),
-        ascii(SECRET),
-    ],
-)
+SHOWN = {
+    "repr": repr(SECRET),
+    "str": str(SECRET),
+    "f-string": f"{SECRET}",
+    "f-string with a width": f"{SECRET!r:>30}",
+    "f-string with a precision": f"{SECRET:.2}",
+    "percent": "%s %r" % (SECRET, SECRET),  # noqa: UP031
+    "in a list": repr([SECRET]),
+    "in a dict": repr({SECRET: SECRET}),
+    "pretty": pprint.pformat((SECRET,)),
+    "ascii": ascii(SECRET),
+}
+
+
+@pytest.mark.parametrize("shown", SHOWN.values(), ids=SHOWN)
 def test_no_way_of_showing_it_shows_it(shown: str) -> None:
     assert "planted" not in shown
     assert "**" in shown

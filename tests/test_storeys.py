@@ -106,7 +106,8 @@ def test_the_protocol_has_no_clock_no_chance_and_no_io(file: str) -> None:
 
 @pytest.mark.parametrize("value", MAKERS)
 def test_only_its_reader_makes_a_checked_value(value: str) -> None:
-    assert {file for file in FILES if value in _called(file)} == MAKERS[value]
+    ours = [file for file in FILES if room_of(file) != "testing"]  # a server with words of its own
+    assert {file for file in ours if value in _called(file)} == MAKERS[value]
 
 
 def _called(file: str) -> set[str]:

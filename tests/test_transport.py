@@ -65,7 +65,9 @@ def ask(behaviour: Behaviour, request_method: str = "GET", timeout: float = 5.0)
 @respx.mock
 def test_the_answer_comes_back_whole(transport: HttpTransport) -> None:
     route = respx.post(PLACE)
-    route.respond(401, content=b"no", headers=[("WWW-Authenticate", "A"), ("WWW-Authenticate", "B")])
+    route.respond(
+        401, content=b"no", headers=[("WWW-Authenticate", "A"), ("WWW-Authenticate", "B")]
+    )
     response = transport(post())
     assert (response.status, response.url, response.body) == (401, PLACE, b"no")
     assert response.header_values("www-authenticate") == ["A", "B"]
@@ -175,7 +177,7 @@ def certificate(tmp_path: Path) -> Path:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
     signed = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
@@ -293,7 +295,10 @@ def test_a_compressed_body_is_inflated() -> None:
     import gzip
     import zlib
 
-    for name, packed in (("gzip", gzip.compress(b'{"a":1}')), ("deflate", zlib.compress(b'{"a":1}'))):
+    for name, packed in (
+        ("gzip", gzip.compress(b'{"a":1}')),
+        ("deflate", zlib.compress(b'{"a":1}')),
+    ):
         with LoopbackServer(says(packed, "200 OK", f"Content-Encoding: {name}")) as server:
             transport = HttpTransport(server.url)
             assert transport(get(server.url)).body == b'{"a":1}'

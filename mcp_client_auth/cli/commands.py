@@ -12,6 +12,7 @@ from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
     from ..prompt import Prompt
+    from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session import Session
     from .progress import Progress
@@ -67,6 +68,9 @@ def cli() -> None:
 def _server(function: F) -> F:
     """What every verb about one server takes."""
     function = click.option(
+        "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
+    )(function)
+    function = click.option(
         "--store",
         type=click.Choice(["keyring", "file", "memory"]),
         envvar="MCP_CLIENT_AUTH_STORAGE",
@@ -118,7 +122,6 @@ def _server(function: F) -> F:
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
-@click.option("--allow-insecure-http", is_flag=True, help="Send tokens in clear text.")
 @click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
@@ -139,9 +142,9 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
 @cli.command()
 @_server
-def token(url: str, account: str, store: str | None) -> None:
+def token(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store)
+    session = _session(url, account, store, options=_options(allow_insecure_http))
     click.echo(session.fresh().tokens.access_token.reveal())
 
 
@@ -165,11 +168,11 @@ def list_() -> None:
 
 @cli.command()
 @_server
-def logout(url: str, account: str, store: str | None) -> None:
+def logout(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
     """Log out of URL: end the login at the server, delete it here."""
     from .progress import say
 
-    session = _session(url, account, store)
+    session = _session(url, account, store, options=_options(allow_insecure_http))
     which = f"{session.key.server} (account {account})"
     done = session.log_out()
     if done == "nothing":
@@ -225,9 +228,14 @@ def _session(
     )
 
 
-def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
+def _options(allow_insecure_http: bool) -> Options:
     from ..protocol.options import Options
 
+    return Options(allow_insecure_http=allow_insecure_http)
+
+
+def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
+    from ..protocol.options import Options
     from ..protocol.redirects import callback_for
 
     redirect_uri = asked["redirect_uri"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from ..errors import AuthError, BadResponse, Unavailable
@@ -227,10 +228,21 @@ def absent(response: HttpResponse, tried: list[str]) -> bool:
 
 
 def unavailable(response: HttpResponse) -> Unavailable:
-    wait = response.header("retry-after").strip()
     return Unavailable(
         f"the server answered HTTP {response.status}",
         url=shown(response.url),
         hint="Nothing was changed; try again later",
-        retry_after=min(float(wait), _LONGEST_WAIT) if wait.isdecimal() else None,
+        retry_after=_retry_after(response),
     )
+
+
+def _retry_after(response: HttpResponse) -> float | None:
+    """Seconds to wait (RFC 9110 §10.2.3); a date is taken against the server's own clock."""
+    wait = response.header("retry-after").strip()
+    if wait.isdecimal():
+        return min(float(wait), _LONGEST_WAIT)
+    try:
+        until, now = (parsedate_to_datetime(d) for d in (wait, response.header("date")))
+        return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
+    except (ValueError, TypeError):
+        return None

@@ -20,12 +20,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request of the flow. Headers and body may hold secrets and are never shown."""
+    """A request of the flow. Headers and body may hold secrets and are never shown.
+
+    `private`: the address may be a private one whoever named it; the login allowed it once.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
+    private: bool = False
 
 
 @dataclass(frozen=True, slots=True)

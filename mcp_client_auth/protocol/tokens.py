@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -61,6 +62,10 @@ class Renewable(Protocol):
     def resource(self) -> str | None: ...
     @property
     def tokens(self) -> TokenSet: ...
+    @property
+    def revocation_endpoint(self) -> str: ...
+    @property
+    def options(self) -> Mapping[str, Any]: ...
 
 
 def exchange_request(code: AuthorizationCode) -> HttpRequest:
@@ -97,7 +102,7 @@ def refresh_request(held: Renewable) -> HttpRequest:
     if held.resource:
         fields.append(("resource", held.resource))
     body = _authlib.token_body("refresh_token", fields)
-    return form_request(held.token_endpoint, held.client, body)
+    return _as_allowed(form_request(held.token_endpoint, held.client, body), held)
 
 
 def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
@@ -112,24 +117,29 @@ def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
 
 
 def revocation_request(
-    endpoint: str, client: Client, token: Secret, hint: str, *, empty_secret: bool = False
+    held: Renewable, token: Secret, hint: str, *, empty_secret: bool = False
 ) -> HttpRequest:
     """RFC 7009 §2.1."""
     body = _authlib.revocation_body(token.reveal(), hint)
-    return form_request(endpoint, client, body + ("&client_secret=" if empty_secret else ""))
+    body += "&client_secret=" if empty_secret else ""
+    return _as_allowed(form_request(held.revocation_endpoint, held.client, body), held)
 
 
-def revoke(endpoint: str, client: Client, token: Secret, hint: str) -> Flow[bool]:
-    """Whether the server has revoked the token (RFC 7009 §2.2)."""
-    response = yield from send(revocation_request(endpoint, client, token, hint))
-    if response.status == 400 and client.method == "none":
+def revoke(held: Renewable, token: Secret, hint: str) -> Flow[bool]:
+    """Whether the server has revoked one of the credential's tokens (RFC 7009 §2.2)."""
+    response = yield from send(revocation_request(held, token, hint))
+    if response.status == 400 and held.client.method == "none":
         # The official SDK's server wants a secret field from public clients too
-        again = revocation_request(endpoint, client, token, hint, empty_secret=True)
-        response = yield from send(again)
+        response = yield from send(revocation_request(held, token, hint, empty_secret=True))
     done = response.status == 200
     said = "revoked" if done else "not revoked"
-    yield Event("revocation", shown(endpoint), response.status, f"{hint} {said}")
+    yield Event("revocation", shown(held.revocation_endpoint), response.status, f"{hint} {said}")
     return done
+
+
+def _as_allowed(request: HttpRequest, held: Renewable) -> HttpRequest:
+    """What the login was allowed holds for the endpoints that are stored with it."""
+    return replace(request, private=bool(held.options.get("allow_private_addresses")))
 
 
 def read_token_response(

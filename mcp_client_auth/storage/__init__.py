@@ -105,9 +105,9 @@ def choose_storage(wanted: Storage | str | None = None, key: Key | None = None) 
 
         return FileStorage(directory)
     if name == "memory":
-        from .memory import MemoryStorage
+        from .memory import process_memory
 
-        return MemoryStorage()
+        return process_memory()
     known = ", ".join(CHOICES)
     raise UsageError(f"there is no storage {quoted(str(name), 40)}", hint=f"Known: {known}")
 

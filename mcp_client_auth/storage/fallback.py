@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import warnings
+from functools import cache
 from typing import Any
 
 from ..errors import StorageError
 from . import Storage
 from .keyring import KeyringStorage
-from .memory import MemoryStorage
+from .memory import process_memory
 
 
 class KeyringOrMemory:
@@ -36,10 +37,15 @@ class KeyringOrMemory:
         except StorageError as error:
             if any(entry.storage == "keyring" for entry in self._keyring.list()):
                 return self._keyring
-            warnings.warn(
-                f"{error} Until then the credential lasts as long as this process.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return MemoryStorage()
+            _warn_once(str(error))
+            return process_memory()
         return self._keyring
+
+
+@cache
+def _warn_once(why: str) -> None:
+    warnings.warn(
+        f"{why} Until then the credential lasts as long as this process.",
+        RuntimeWarning,
+        stacklevel=4,
+    )

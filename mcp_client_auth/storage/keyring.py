@@ -9,14 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from ..errors import StorageError
 from .directory import Directory
+from .keyring_thread import SHARED, Stuck
 from .records import Records
 
 T = TypeVar("T")
@@ -45,18 +44,14 @@ class KeyringStorage(Records):
     def __init__(self, directory: Directory | None = None, timeout: float | None = None) -> None:
         super().__init__(directory)
         self._timeout = timeout
-        self._backend: Any = None
-        self._checked = False
-        self._stuck = False
-        self._lock = threading.Lock()
 
     @property
     def where(self) -> str:
-        return f"the OS keyring ({_label(self._backend)})" if self._backend else "the OS keyring"
+        return f"the OS keyring ({_label(SHARED.backend)})" if SHARED.backend else "the OS keyring"
 
     def check(self) -> None:
         """Write, read back and delete a canary, once a process."""
-        if self._checked:
+        if SHARED.checked:
             return
         canary = secrets.token_hex(8)
         item = f"canary-{canary}"
@@ -70,7 +65,7 @@ class KeyringStorage(Records):
         self.remove(item)
         if kept != canary:
             raise self._failure("it does not keep what is written to it")
-        self._checked = True
+        SHARED.checked = True
 
     def read(self, item: str) -> str | None:
         value: str | None = self._call(lambda k: k.get_password(_service(item), _USER))
@@ -93,37 +88,17 @@ class KeyringStorage(Records):
         self._call(delete)
 
     def _call(self, action: Callable[[Any], T]) -> T:
-        """Run one call in a thread of its own: only so can it be given up."""
-        if self._stuck:
-            raise self._failure(_LEFT_ALONE)
-        answer: Future[T] = Future()
-        thread = threading.Thread(target=self._work, args=(action, answer), daemon=True)
-        thread.start()
         limit = self._limit()
+        known = SHARED.stuck
         try:
-            return answer.result(limit)
-        except TimeoutError:
-            self._stuck = True
-            raise self._failure(
-                f"it did not answer within {limit:.0f} s; a prompt to unlock it may be waiting"
-            ) from None
+            return SHARED.call(usable_backend, action, limit)
+        except Stuck:
+            late = f"it did not answer within {limit:.0f} s; a prompt to unlock it may be waiting"
+            raise self._failure(_LEFT_ALONE if known else late) from None
         except StorageError:
             raise
         except Exception as error:  # backends raise whatever their platform does
             raise self._failure(_why(error)) from None
-
-    def _work(self, action: Callable[[Any], T], answer: Future[T]) -> None:
-        try:
-            with self._lock:
-                if self._stuck:  # given up while it waited its turn: it must not land late
-                    raise self._failure(_LEFT_ALONE)
-                if self._backend is None:
-                    self._backend = usable_backend()
-                result = action(self._backend)
-        except BaseException as error:
-            answer.set_exception(error)
-        else:
-            answer.set_result(result)
 
     def _limit(self) -> float:
         if self._timeout is not None:

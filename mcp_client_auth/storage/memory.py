@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 from ..credential import ClientKey, Credential, Key
 from ..errors import Unavailable
@@ -41,6 +42,8 @@ class MemoryStorage:
 
     def delete(self, key: Key) -> None:
         self._credentials.pop(key, None)
+        for note in [note for note in self._notes if note[0] == key]:
+            del self._notes[note]
 
     def list(self) -> Sequence[Summary]:
         return [Summary.of(c, self.name) for c in list(self._credentials.values())]
@@ -76,3 +79,9 @@ class MemoryStorage:
             yield
         finally:
             lock.release()
+
+
+@cache
+def process_memory() -> MemoryStorage:
+    """The one that everything in this process shares which asks for "memory"."""
+    return MemoryStorage()

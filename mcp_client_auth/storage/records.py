@@ -10,6 +10,7 @@ from ..credential import (
     ClientKey,
     Credential,
     Key,
+    damaged,
     dumps,
     dumps_client,
     loads,
@@ -23,8 +24,8 @@ from .directory import Directory
 class Records(ABC):
     """A storage that keeps each record as one text under the id of its key.
 
-    The secret is written before the index and removed before it, so that an index entry
-    without a secret is all that a crash can leave.
+    The index names the storage before the secret is written and after it is removed, so
+    that a crash can leave an entry without a secret, and never a secret that nobody finds.
     """
 
     name: str
@@ -46,16 +47,31 @@ class Records(ABC):
 
     def load(self, key: Key) -> Credential | None:
         text = self.read(key.id)
-        return None if text is None else loads(text, self.where)
+        if text is None:
+            return None
+        credential = loads(text, self.where)
+        if credential.key != key:
+            raise damaged(self.where)  # a record that was copied here from another place
+        return credential
 
     def save(self, credential: Credential) -> None:
-        self.write(credential.key.id, dumps(credential))
-        self.directory.index(Summary.of(credential, self.name))
+        summary = Summary.of(credential, self.name)
+        claimed = self.directory.storage_of(credential.key) is None
+        if claimed:
+            self.directory.index(summary)
+        try:
+            self.write(credential.key.id, dumps(credential))
+        except BaseException:
+            if claimed:
+                self.directory.unindex(credential.key)
+            raise
+        self.directory.index(summary)
 
     def delete(self, key: Key) -> None:
         self.remove(key.id)
         if self.directory.storage_of(key) in (None, self.name):  # another's secret stays findable
             self.directory.unindex(key)
+            self.set_note(key, "cooling", "")
 
     def list(self) -> Sequence[Summary]:
         return self.directory.summaries()

@@ -62,7 +62,9 @@ def inside() -> Iterator[LoopbackServer]:
 def ask(server_url: str, url: str, method: str = "GET", **options: bool) -> int:
     transport = HttpTransport(server_url, Options(http_timeout=2, **options))  # type: ignore[arg-type]
     try:
-        return transport(HttpRequest(method, url, body=b"code=x" if method == "POST" else b"")).status
+        return transport(
+            HttpRequest(method, url, body=b"code=x" if method == "POST" else b"")
+        ).status
     finally:
         transport.close()
 
@@ -84,7 +86,9 @@ def test_a_name_with_an_upper_case_letter_or_a_dot_is_the_same(
     resolve: Resolve, inside: LoopbackServer
 ) -> None:
     inside_too = ["127.0.0.1"]
-    resolve({"auth.example.com": inside_too, "auth.example.com.": inside_too, "localhost.": inside_too})
+    resolve(
+        {"auth.example.com": inside_too, "auth.example.com.": inside_too, "localhost.": inside_too}
+    )
     for host in ("AUTH.Example.com", "auth.example.com.", "localhost."):
         with pytest.raises(InsecureUrl):
             ask(PUBLIC_SERVER, f"http://{host}:{inside.port}/")

@@ -46,7 +46,13 @@ def find(pages: Mapping[str, Any], options: Options | None = None) -> tuple[Auth
 
 @pytest.mark.parametrize(
     "claimed",
-    [EVIL, HONEST + ".evil.example", HONEST + "/x", HONEST.replace("https", "http"), HONEST + ":8443"],
+    [
+        EVIL,
+        HONEST + ".evil.example",
+        HONEST + "/x",
+        HONEST.replace("https", "http"),
+        HONEST + ":8443",
+    ],
 )
 def test_an_issuer_cannot_pass_itself_off_as_another(claimed: str) -> None:
     error, asked = find({RESOURCE: resource(), HONEST + SERVER: server(claimed)})

@@ -37,9 +37,7 @@ CUT: dict[str, tuple[Behaviour, type[AuthError]]] = {
 
 
 @pytest.mark.parametrize(("behaviour", "error"), CUT.values(), ids=CUT)
-def test_a_document_that_is_cut_is_not_absent(
-    behaviour: Behaviour, error: type[AuthError]
-) -> None:
+def test_a_document_that_is_cut_is_not_absent(behaviour: Behaviour, error: type[AuthError]) -> None:
     with LoopbackServer(behaviour) as server:
         transport = HttpTransport(server.url, Options(http_timeout=0.5))
         with pytest.raises(error):

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hostile import Spot, World
+from hostile import Exchange, Spot, World
 from terminal import Terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -100,7 +100,12 @@ def test_ctrl_c_during_a_renewal_waits_for_its_answer_but_not_a_second_one(
             old = re.sub(rb'"expires_at":[\d.]+', b'"expires_at":1000.0', text)
             (terminal.store / name).write_bytes(old)
     usual = world.usual("refresh")
-    world.at("refresh", lambda exchange: (time.sleep(1.5), usual(exchange))[1])
+
+    def slow(exchange: Exchange) -> None:
+        time.sleep(1.5)
+        usual(exchange)
+
+    world.at("refresh", slow)
     with terminal.start("token", world.url) as running:
         assert reached(world, "refresh")
         running.send(signal.SIGINT)

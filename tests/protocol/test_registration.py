@@ -26,6 +26,7 @@ from mcp_client_auth.errors import (
 )
 from mcp_client_auth.events import Event
 from mcp_client_auth.protocol.flow import HttpResponse, run
+from mcp_client_auth.protocol.metadata import default_server_metadata
 from mcp_client_auth.protocol.options import LATEST, Options
 from mcp_client_auth.protocol.registration import (
     Client,
@@ -299,6 +300,14 @@ def test_a_refusal_says_what_the_server_said(response: HttpResponse, code: str, 
     assert said in str(caught.value)
     assert len(str(caught.value)) < 800
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_guessed_endpoint_that_is_not_there_says_that_it_was_guessed(status: int) -> None:
+    guessed = default_server_metadata("https://mcp.example.com")
+    with pytest.raises(RegistrationRefused, match="does not say where") as caught:
+        read_registration(guessed, REDIRECT, None, answer(b"", status))
+    assert caught.value.code == "no_authorization_server"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])

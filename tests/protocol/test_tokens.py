@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -36,6 +37,7 @@ from mcp_client_auth.protocol.tokens import (
     refresh,
     refresh_request,
     revocation_request,
+    revoke,
 )
 from mcp_client_auth.secret import Secret
 
@@ -50,6 +52,8 @@ class Held:
     client: Client
     resource: str | None = SERVER_URL
     token_endpoint: str = ISSUER + "/token"
+    revocation_endpoint: str = ISSUER + "/revoke"
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def held(refresh_token: str = "r1", scope: Scopes | None = ("a",), **more: Any) -> Held:
@@ -115,7 +119,7 @@ def test_a_refresh_needs_a_refresh_token() -> None:
 
 def test_a_revocation_names_the_token_and_its_kind() -> None:
     secret = Secret("t1")
-    request = revocation_request(ISSUER + "/revoke", client(), secret, "access_token")
+    request = revocation_request(held(), secret, "access_token")
     assert fields(request) == {"token": "t1", "token_type_hint": "access_token", "client_id": "c1"}
 
 
@@ -317,6 +321,28 @@ def test_a_redirected_refresh_is_refused(status: int) -> None:
     with pytest.raises(BadResponse):
         run(refresh(held(), NOW), script)
     assert [request.url for request in script.requests] == [ISSUER + "/token"]
+
+
+def revoked(script: Script, kind: Client) -> bool:
+    return run(revoke(replace(held(), client=kind), Secret(PLANTED), "refresh_token"), script)
+
+
+@pytest.mark.parametrize(("status", "done"), [(200, True), (401, False), (503, False)])
+def test_a_token_is_revoked_when_the_server_says_so(status: int, done: bool) -> None:
+    script = Script(answer(b"", status))
+    assert revoked(script, client()) is done
+    assert len(script.requests) == 1
+
+
+def test_a_public_client_tries_once_more_with_an_empty_secret() -> None:
+    script = Script(answer({"error": "invalid_client"}, 400), answer(b""))
+    assert revoked(script, client())
+    assert [fields(request).get("client_secret") for request in script.requests] == [None, ""]
+
+
+def test_a_confidential_client_does_not() -> None:
+    script = Script(answer({"error": "invalid_client"}, 400))
+    assert not revoked(script, client("client_secret_post", "s"))
 
 
 def test_tokens_show_nothing() -> None:

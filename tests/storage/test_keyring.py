@@ -136,7 +136,7 @@ def test_a_backend_that_keeps_no_secrets_does_not_count(
         assert caught.value.code == "no_keyring"
         assert all(remedy in caught.value.hint for remedy in REMEDIES)
     assert not getattr(backend, "items", None)
-    assert not home.exists()
+    assert not home.exists() or not list(home.iterdir())
 
 
 def test_in_a_chainer_the_one_that_keeps_secrets_is_used(
@@ -435,7 +435,7 @@ def test_a_secret_service_that_cannot_be_used_says_why_in_time(
         assert time.monotonic() - began < 15
     assert answer["error"] == "StorageError"
     assert said in answer["text"]
-    assert not home.exists()
+    assert not home.exists() or not list(home.iterdir())
 
 
 @pytest.mark.parametrize(

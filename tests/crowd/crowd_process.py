@@ -1,0 +1,198 @@
+"""What one process of a crowd does: `crowd_process.py ACTION URL STORAGE [ARGUMENT]`.
+
+It prints lines of JSON and is told to go on by lines on stdin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+import httpx
+
+from mcp_client_auth import AuthError, MCPAuth
+
+HEADERS: Final = {"Accept": "application/json, text/event-stream"}
+LIST: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+PATIENCE: Final = 40.0
+
+
+def say(value: object) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def told() -> None:
+    sys.stdin.readline()
+
+
+def post(auth: MCPAuth, url: str) -> Any:
+    with httpx.Client(auth=auth, timeout=PATIENCE) as client:
+        return client.post(url, headers=HEADERS, json=LIST)
+
+
+def result(auth: MCPAuth, url: str) -> object:
+    try:
+        return post(auth, url).status_code
+    except AuthError as error:
+        return [type(error).__name__, error.code]
+
+
+def request(url: str, storage: str, argument: str) -> None:
+    """One request, when told."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    say("ready")
+    told()
+    say(result(auth, url))
+
+
+def ask(url: str, storage: str, argument: str) -> None:
+    """One request that may ask a person, when told; then as many more as the argument says."""
+    auth = MCPAuth(url, storage=storage)
+    say("ready")
+    told()
+    say([result(auth, url) for _ in range(1 + int(argument or 0))])
+
+
+def keep_on(url: str, storage: str, argument: str) -> None:
+    """Requests without a pause until so many new tokens have been used."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    with httpx.Client(auth=auth, timeout=PATIENCE) as client:
+        client.post(url, headers=HEADERS, json=LIST)
+        say("ready")
+        told()
+        seen: set[str] = set()
+        statuses: set[int] = set()
+        deadline = time.monotonic() + PATIENCE
+        while len(seen) <= int(argument) and time.monotonic() < deadline:
+            answer = client.post(url, headers=HEADERS, json=LIST)
+            statuses.add(answer.status_code)
+            seen.add(answer.request.headers["Authorization"])
+            time.sleep(0.02)
+    say([sorted(statuses), len(seen)])
+
+
+def leave(url: str, storage: str, how: str) -> None:
+    """End in one of several ways, while a renewal is on the wire in the background."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    say(post(auth, url).status_code)
+    told()
+    atexit.register(say, "exiting")  # runs before the package's own: the last comes first
+    if how == "sys.exit":
+        sys.exit(3)
+    if how == "exception":
+        raise RuntimeError("unhandled")
+    if how == "thread":  # a caller that waits, on a thread that nobody waits for
+        threading.Thread(target=post, args=(auth, url), daemon=True).start()
+
+
+def interrupted(url: str, storage: str, how: str) -> None:
+    """Wait for a refresh in the main thread or loop until Ctrl-C; the exit code tells nothing."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+
+    async def main() -> None:
+        async with httpx.AsyncClient(auth=auth, timeout=PATIENCE) as client:
+            await client.post(url, headers=HEADERS, json=LIST)
+
+    atexit.register(say, "exiting")
+    try:
+        if how == "sync":
+            post(auth, url)
+        elif how == "asyncio":
+            asyncio.run(main())
+        else:
+            import trio
+
+            trio.run(main)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def die(url: str, storage: str, point: str) -> None:
+    """Be killed at a point of the keeping of a refreshed token: `FUNCTION NUMBER before|after`."""
+    name, number, when = point.split()
+    real = getattr(os, name)
+    left = [int(number)]
+
+    def deadly(*arguments: Any, **more: Any) -> Any:
+        left[0] -= 1
+        if left[0] == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = real(*arguments, **more)
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
+
+    setattr(os, name, deadly)
+    say(result(MCPAuth(url, storage=storage, prompt=None), url))
+
+
+def fork(url: str, storage: str, how: str) -> None:
+    """Fork while a renewal is under way here; the child makes a request of its own.
+
+    `how`: the storage of the child is the parent's object ("inherited"), in memory too.
+    """
+    auth = _forked_auth(url, storage, how)
+    say(post(auth, url).status_code)  # and starts the renewal
+    told()  # it is on the wire
+    if how == "multiprocessing":
+        code = _multiprocessed(auth, url)
+    else:
+        child = os.fork()
+        if child == 0:
+            _child(auth, url)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    say(code)
+    told()
+    say(result(auth, url))
+
+
+def _forked_auth(url: str, storage: str, how: str) -> MCPAuth:
+    if how != "memory":
+        return MCPAuth(url, storage=storage, prompt=None)
+    from mcp_client_auth import MemoryStorage
+    from mcp_client_auth.credential import key_for
+    from mcp_client_auth.storage import choose_storage
+
+    kept, memory = choose_storage(storage).load(key_for(url)), MemoryStorage()
+    assert kept is not None
+    memory.save(kept)
+    return MCPAuth(url, storage=memory, prompt=None)
+
+
+def _multiprocessed(auth: MCPAuth, url: str) -> int | None:
+    import multiprocessing
+
+    process = multiprocessing.get_context("fork").Process(target=_child, args=(auth, url))
+    process.start()
+    process.join(PATIENCE)
+    return process.exitcode
+
+
+def _child(auth: MCPAuth, url: str) -> NoReturn:
+    code = 1
+    try:
+        code = 0 if post(auth, url).status_code == 200 else 2
+    finally:
+        os._exit(code)
+
+
+ACTIONS: Final[dict[str, Callable[[str, str, str], None]]] = {
+    action.__name__: action
+    for action in (request, ask, keep_on, leave, interrupted, die, fork)
+}
+
+
+def main(action: str, url: str, storage: str, argument: str = "") -> None:
+    ACTIONS[action](url, storage, argument)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

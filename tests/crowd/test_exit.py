@@ -1,0 +1,48 @@
+"""A process that ends with a refresh on the wire keeps the answer, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import pytest
+from crowd_scene import Crowd, Scene
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytest_plugins = ["mcp_client_auth.testing.fixtures"]
+KEPT = pytest.mark.parametrize("scene", ["file", "keyring"], indirect=True)
+
+
+@KEPT
+@pytest.mark.parametrize("how", ["return", "sys.exit", "exception"])
+def test_an_exit_during_a_renewal_keeps_the_new_refresh_token(
+    scene: Scene, crowd: Crowd, how: str
+) -> None:
+    before = scene.age(left=20)  # due, and alive
+    held = scene.server.hold_next()
+    leaver = crowd.start("leave", how)
+    assert leaver.says() == 200  # with the old token: the renewal goes on behind it
+    held.wait()
+    leaver.tell()
+    leaver.expect("exiting")
+    held.release()
+    assert leaver.end() == {"return": 0, "sys.exit": 3, "exception": 1}[how]
+    scene.renewed_once(before)
+    scene.works()
+
+
+@KEPT
+@pytest.mark.parametrize("how", ["sync", "asyncio", "trio"])
+def test_ctrl_c_during_a_refresh_keeps_the_new_refresh_token(
+    scene: Scene, crowd: Crowd, how: str
+) -> None:
+    before = scene.expire()
+    held = scene.server.hold_next()
+    waiting = crowd.start("interrupted", how)
+    held.wait()
+    waiting.process.send_signal(signal.SIGINT)
+    waiting.expect("exiting")
+    held.release()
+    assert waiting.end() == 130
+    scene.renewed_once(before)
+    scene.works()
