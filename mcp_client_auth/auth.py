@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .credential import Credential, key_for
-from .errors import AuthError, UsageError
+from .errors import AuthError, InsecureUrl, UsageError
 from .events import Event, Listener, tell
 from .flight import await_, wait
 from .prompt import BrowserPrompt, Prompt
@@ -21,9 +21,9 @@ from .protocol.flow import Transport
 from .protocol.options import Options
 from .protocol.registration import Identity, PreRegistered
 from .protocol.scopes import Scopes, parse
-from .protocol.urls import canonical, covers, require_secure, shown
+from .protocol.urls import covers, shown
 from .session import Session
-from .steps import Edges, Wanted
+from .steps import Edges, Wanted, require_server
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class MCPAuth(_HttpAuth):
         if known is None:
             if len(self._covered) >= _KNOWN_URLS:
                 self._covered.clear()
-            known = self._covered[url] = covers(self.session.wanted.server_url, url)
+            known = self._covered[url] = self.session.owns(url)
         return known
 
     def _narrate(self, name: str, request: Any, status: int = 0) -> None:
@@ -236,11 +236,14 @@ def open_session(
     options = options or Options()
     own = client.client_id if isinstance(client, PreRegistered) and not personal else ""
     key = key_for(url, account, own)
-    require_secure(
-        canonical(url), "the server URL", allow_insecure_http=options.allow_insecure_http
-    )
+    kept = library_storage(storage, key)
+    try:
+        require_server(url, options)
+    except InsecureUrl:
+        if kept.summary(key) is None:  # what a login was allowed holds as long as it does
+            raise
     edges = Edges(
-        storage=library_storage(storage, key),
+        storage=kept,
         transport=transport or HttpTransport(url, options),
         on_event=on_event,
     )

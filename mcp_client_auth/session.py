@@ -29,7 +29,7 @@ from .protocol.challenge import Challenge
 from .protocol.registration import PreRegistered
 from .protocol.scopes import Scopes, step_up
 from .protocol.tokens import TokenSet, refresh, summary
-from .protocol.urls import shown
+from .protocol.urls import below, covers, shown
 from .steps import (
     DEAD_CLIENT,
     Edges,
@@ -107,6 +107,14 @@ class Session:
         if held.credential.tokens.refresh_token:
             self._flights.start("renew", lambda: self._renewed(None))
         return held.credential
+
+    def owns(self, url: str) -> bool:
+        """Whether our token goes with a request to `url`: below our server's directory, and
+        no login to a more specific server is held. Looks into the index; remember the answer."""
+        if not covers(self.wanted.server_url, url):
+            return False
+        others = (replace(self.key, server=server) for server in below(self.key.server, url))
+        return not any(self.edges.storage.summary(key) for key in others)
 
     def settled(self) -> bool:
         """Whether there is nothing to wait for: no credential, and none in the store."""

@@ -45,7 +45,7 @@ from .protocol.registration import (
 )
 from .protocol.scopes import Scopes, choose
 from .protocol.tokens import exchange, revoke
-from .protocol.urls import same_issuer, shown, split
+from .protocol.urls import canonical, require_secure, same_issuer, shown, split
 from .secret import Secret
 from .storage import Storage
 
@@ -120,6 +120,13 @@ def log_in(
         return credential
 
 
+def require_server(url: str, options: Options) -> None:
+    """`InsecureUrl` for a server that is not https (nor http on loopback)."""
+    require_secure(
+        canonical(url), "the server URL", allow_insecure_http=options.allow_insecure_http
+    )
+
+
 def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challenge | None:
     """Steps 1 and 2 without a token, 14 and 15 with one: the same MCP request.
 
@@ -167,6 +174,8 @@ def sign_out(edges: Edges, credential: Credential) -> bool:
 
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
     """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
+
+    require_server(wanted.server_url, wanted.options)
 
     def usable(server: ServerMetadata) -> None:
         require_code_grant(server, wanted.options)

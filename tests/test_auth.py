@@ -23,7 +23,11 @@ from mcp_client_auth import (
     TokenRefused,
     UsageError,
 )
+from mcp_client_auth.credential import Credential, key_for
 from mcp_client_auth.events import STEPS, Event
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.tokens import TokenSet
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 HEADERS = {"Accept": "application/json, text/event-stream"}
@@ -279,3 +283,24 @@ def test_two_accounts_on_one_server_never_mix(library: Any, tmp_path: Path) -> N
 def test_what_is_no_server_url_is_said_at_once(url: str) -> None:
     with pytest.raises(UsageError):
         MCPAuth(url)
+
+
+def test_a_login_to_a_more_specific_server_keeps_the_wider_token_away(library: Any) -> None:
+    sent: list[str | None] = []
+
+    def answer(request: Any) -> Any:
+        sent.append(request.headers.get("Authorization"))
+        return library.Response(200)
+
+    storage = MemoryStorage()
+    wide, deep = "https://mcp.example.com/mcp", "https://mcp.example.com/mcp/tenant-b"
+    for url, token in ((wide, "wide"), (deep, "deep")):
+        client = Client("c", "https://as.example", "dynamic", "none")
+        tokens = TokenSet(Secret(token), time.time(), time.time() + 600)
+        endpoint = "https://as.example/token"
+        storage.save(Credential(key_for(url), "https://as.example", endpoint, client, tokens))
+    auth = MCPAuth(wide, storage=storage, prompt=None)
+    with library.Client(auth=auth, transport=library.MockTransport(answer)) as client:
+        for url in (wide, deep, deep + "/events", "https://mcp.example.com/mcp/tenant-c"):
+            client.get(url)
+    assert sent == ["Bearer wide", None, None, "Bearer wide"]

@@ -149,6 +149,18 @@ def covers(server_url: str, request_url: str) -> bool:
     return path.startswith(directory) and not _climbs(path)
 
 
+def below(server_url: str, request_url: str) -> list[str]:
+    """The servers, canonical, that would be more specific for a request than `server_url`."""
+    server, request = canonical(server_url), canonical(request_url)
+    if request == server:
+        return []
+    path = split(request).path
+    ends = [at for at, letter in enumerate(path) if letter == "/" and at] + [len(path)]
+    prefixes = [origin_url(request) + path[:end] for end in ends]
+    longer = [url for url in prefixes if len(url) > len(server.partition("?")[0])]
+    return [url for url in dict.fromkeys([*longer, request]) if url != server]
+
+
 def _climbs(path: str) -> bool:
     return ".." in unquote(path).replace("\\", "/").split("/")
 

@@ -112,9 +112,12 @@ class Directory:
         found = [entry for name in names if (entry := self._summary(name))]
         return sorted(found, key=lambda s: (s.key.server, s.key.account, s.key.client))
 
+    def summary(self, key: Key) -> Summary | None:
+        return self._summary(f"{key.id}.json")
+
     def storage_of(self, key: Key) -> str | None:
         """The name of the storage that holds the secret of `key`, if the index knows it."""
-        entry = self._summary(f"{key.id}.json")
+        entry = self.summary(key)
         return entry.storage if entry else None
 
     def _summary(self, name: str) -> Summary | None:

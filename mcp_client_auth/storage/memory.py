@@ -48,6 +48,10 @@ class MemoryStorage:
     def list(self) -> Sequence[Summary]:
         return [Summary.of(c, self.name) for c in list(self._credentials.values())]
 
+    def summary(self, key: Key) -> Summary | None:
+        held = self._credentials.get(key)
+        return Summary.of(held, self.name) if held else None
+
     def load_client(self, key: ClientKey) -> Client | None:
         return self._clients.get(key)
 

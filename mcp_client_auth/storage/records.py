@@ -76,6 +76,9 @@ class Records(ABC):
     def list(self) -> Sequence[Summary]:
         return self.directory.summaries()
 
+    def summary(self, key: Key) -> Summary | None:
+        return self.directory.summary(key)
+
     def load_client(self, key: ClientKey) -> Client | None:
         text = self.read(key.id)
         return None if text is None else loads_client(text, self.where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -445,6 +445,3 @@ def without_threads(jitter: float = 1.0) -> Iterator[None]:
         patch.setattr("mcp_client_auth.session._jitter", lambda: jitter)
         yield
 
-
-def masked(error: AuthError) -> Mapping[str, Any]:
-    return {name: value for name, value in vars(error).items() if value}
