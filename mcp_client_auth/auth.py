@@ -181,6 +181,7 @@ class MCPAuth(_HttpAuth):
         challenge = _challenge(response)
         if response.status_code == 401:
             if again:
+                self.session.refused(sent) if sent else None
                 return None
             self._narrate("request", response.request)
             self._narrate("challenge", response.request, 401)

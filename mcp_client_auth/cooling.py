@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from . import errors
@@ -29,10 +30,14 @@ class Cooling:
 
     def check(self, purpose: str) -> None:
         """Raise the remembered error while it is fresh."""
-        entry = self._read().get(purpose)
-        # a clock that was set back must not make the time longer
-        if entry and 0 <= entry["until"] - self._clock() <= SECONDS:
-            raise _error(entry)
+        error = None
+        with suppress(KeyError, TypeError, AttributeError, ValueError):  # not a note of ours
+            entry = self._read()[purpose]
+            # a clock that was set back must not make the time longer
+            if 0 <= entry["until"] - self._clock() <= SECONDS:
+                error = _error(entry)
+        if error:
+            raise error
 
     def remember(self, purpose: str, error: AuthError) -> None:
         if isinstance(error, Unavailable) or error.code == "aborted":

@@ -15,13 +15,46 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from .errors import AuthError
+from .errors import AuthError, Unavailable
 from .forking import fresh_in_children
 
 T = TypeVar("T")
 _AT_EXIT: Final = 20.0
 _WINDOWS: Final = sys.platform == "win32"
-_on_the_wire: set[threading.Thread] = set()
+
+
+class _Wire:
+    """The threads that have sent a refresh and must keep its answer; at exit no more are let on."""
+
+    def __init__(self) -> None:
+        self.ending = False
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._turn = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+
+    def enter(self, thread: threading.Thread) -> None:
+        with self._turn:
+            if self.ending and thread is not threading.main_thread():
+                raise Unavailable("the process is ending", code="ending", hint="Nothing was sent")
+            self._threads.add(thread)
+
+    def leave(self, thread: threading.Thread) -> None:
+        with self._turn:
+            self._threads.discard(thread)
+
+    def close(self) -> None:
+        with self._turn:
+            self.ending = True
+            threads = self._threads - {threading.current_thread()}
+        for thread in threads:
+            thread.join(_AT_EXIT)
+
+
+_wire = _Wire()
+atexit.register(_wire.close)
 
 
 class Flights:
@@ -42,9 +75,7 @@ class Flights:
             thread = threading.Thread(
                 target=self._fly, args=(name, future, work), name=f"mcp {name}", daemon=True
             )
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is ending: no new thread, so here and now
+            if _wire.ending or not _started(thread):  # too late for a thread: here and now
                 self._fly(name, future, work)
         return future
 
@@ -80,15 +111,23 @@ class Flights:
             self._under_way.pop(name, None)
 
 
+def _started(thread: threading.Thread) -> bool:
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
 @contextmanager
 def on_the_wire() -> Iterator[None]:
     """While this lasts a normal exit of the process waits: an answer must be kept."""
     thread = threading.current_thread()
-    _on_the_wire.add(thread)
+    _wire.enter(thread)
     try:
         yield
     finally:
-        _on_the_wire.discard(thread)
+        _wire.leave(thread)
 
 
 def done(value: T) -> Future[T]:
@@ -134,12 +173,3 @@ def _call_soon() -> Callable[[Callable[[], object]], object]:
         import trio
 
         return trio.lowlevel.current_trio_token().run_sync_soon
-
-
-def _wait_for_the_wire() -> None:
-    for thread in list(_on_the_wire):
-        if thread is not threading.current_thread():
-            thread.join(_AT_EXIT)
-
-
-atexit.register(_wait_for_the_wire)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn, final
+from urllib.parse import quote_plus
 
 _MASK = "****"
 
@@ -53,3 +55,11 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Secret is not pickled; keep it in a storage")
+
+
+def masked(text: str, secrets: Iterable[Secret | None]) -> str:
+    """A server's text without the secrets that were sent to it: some echo what they refuse."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret.reveal(), _MASK).replace(quote_plus(secret.reveal()), _MASK)
+    return text

@@ -59,11 +59,13 @@ class _Held:
 
     @classmethod
     def of(cls, credential: Credential) -> _Held:
-        tokens = credential.tokens
-        if tokens.expires_at is None:
-            return cls(credential, float("inf"))
-        margin = min(_MARGIN, 0.1 * (tokens.lifetime or 0.0))
-        return cls(credential, tokens.expires_at - margin * _jitter())
+        margin = min(_MARGIN, 0.1 * (credential.tokens.lifetime or 0.0))
+        return cls(credential, _end(credential) - margin * _jitter())
+
+    @classmethod
+    def until(cls, credential: Credential, due: float = float("inf")) -> _Held:
+        """Not to be renewed before `due`; but a dead token is not sent in any case."""
+        return cls(credential, min(due, _end(credential)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,8 @@ class Session:
         self._held: _Held | None = None
         self._looked = False
         self._unproven: Credential | None = None
+        self._useless: Credential | None = None
+        self._unsaved: Credential | None = None
         self._trouble: _Trouble | None = None
         self._visit: Visit | None = None
 
@@ -122,7 +126,7 @@ class Session:
 
     def ready(self) -> Future[Credential | None]:
         """What to send when there is no fresh token: a stored or refreshed one, or None."""
-        return self._flights.start("renew", lambda: self._patiently_renewed(None))
+        return self._flights.start("ready", self._found)
 
     def after_401(self, sent: Credential | None, challenge: Challenge | None) -> Future[Credential]:
         """A token to try once more with, after the server refused `sent` (or its absence)."""
@@ -138,6 +142,10 @@ class Session:
         """A token with more scope (MCP "Step-Up Authorization Flow"); `again`: it did not help."""
         name = f"step-up {' '.join(challenge.scope or ())}{' again' if again else ''}"
         return self._flights.start(name, lambda: self._stepped(sent, challenge, again=again))
+
+    def refused(self, sent: Credential) -> None:
+        """The server refused what was to help after a 401: one more like it is of no use."""
+        self._useless = sent
 
     def accepted(self, sent: Credential) -> None:
         """The server took this token: should it refuse it later, a new login makes sense."""
@@ -187,10 +195,10 @@ class Session:
         "forgotten": the server has not revoked it, or could not be reached.
         """
         with self.edges.storage.lock(self.key):
-            stored = self.edges.storage.load(self.key)
+            stored = readable(self.edges.storage, self.key)
             self.edges.storage.delete(self.key)
             self._cooling.clear()
-            self._held, self._looked = None, True
+            self._held, self._unsaved, self._looked = None, None, True
         if stored is None:
             return "nothing"
         return "revoked" if sign_out(self.edges, stored) else "forgotten"
@@ -201,6 +209,15 @@ class Session:
             self._visit.cancel()
 
     # Renewal
+
+    def _found(self) -> Credential | None:
+        """What is stored, at once while it lives; only an expired token is waited for."""
+        stored = self.edges.storage.load(self.key)
+        if stored and self._fits(stored) and stored.alive(self.edges.clock()):
+            self._hold(stored)
+            if held := self.current():  # renews it in the background where that is due
+                return held
+        return self._patiently_renewed(None)
 
     def _patiently_renewed(self, rejected: Credential | None) -> Credential | None:
         """The same again after a passing fault, with pauses, within the caller's patience."""
@@ -218,19 +235,16 @@ class Session:
 
     def _renewed(self, rejected: Credential | None) -> Credential | None:
         """Read the store under the lock; refresh once what is expired or was rejected."""
-        storage, now = self.edges.storage, self.edges.clock()
-        with storage.lock(self.key):
-            stored = storage.load(self.key)
-            self._looked = True
+        with self.edges.storage.lock(self.key):
+            now = self.edges.clock()  # not before: the lock may have taken long
+            stored = self._stored()
             if stored is None or not self._fits(stored):
-                self._held = None
-                return None
+                return self._nothing()
             if self._still_good(stored, rejected, now):
                 return self._hold(stored)
             usable = stored.alive(now) and not _same_token(stored, rejected)
             if stored.tokens.refresh_token is None:
-                self._held = _Held(stored, float("inf")) if usable else None
-                return stored if usable else None
+                return self._to_the_end(stored) if usable else self._nothing()
             try:
                 return self._hold(self._refreshed(stored, now))
             except TokenRefused as error:
@@ -239,8 +253,21 @@ class Session:
                 if not usable or self._trouble is None:
                     raise
                 pause = self._trouble.until - self.edges.monotonic()
-                self._held = _Held(stored, now + max(pause, 0.0))
+                self._held = _Held.until(stored, now + max(pause, 0.0))
                 return stored
+
+    def _stored(self) -> Credential | None:
+        """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
+        stored, unsaved = self.edges.storage.load(self.key), self._unsaved
+        if unsaved is None or stored is None or stored.generation >= unsaved.generation:
+            return stored
+        return self._keep(unsaved)
+
+    def _keep(self, fresh: Credential) -> Credential:
+        self._unsaved = fresh  # its predecessor has been rotated: nothing else can be used
+        self.edges.storage.save(fresh)
+        self._unsaved = None
+        return fresh
 
     def _refreshed(self, stored: Credential, now: float) -> Credential:
         """One token request, and its answer kept before anything else happens."""
@@ -250,11 +277,12 @@ class Session:
         try:
             with on_the_wire():
                 tokens = self.edges.run(refresh(stored, now))
-                fresh = stored.renewed(tokens)
-                self.edges.storage.save(fresh)
+                fresh = self._keep(stored.renewed(tokens))
         except (Unavailable, BadResponse) as error:
             raise self._troubled(error) from None
         self._trouble = None
+        if _same_token(stored, self._unproven):
+            self._unproven = fresh
         self.edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
         return fresh
 
@@ -283,11 +311,13 @@ class Session:
         if error.code in DEFINITE:
             if error.code in DEAD_CLIENT and stored.client.redirect_uris:
                 forget_client(self.edges, stored.client, stored.client.redirect_uris[0])
+            held = self.edges.storage.load(self.key)
+            if held and held.tokens.refresh_token != stored.tokens.refresh_token:
+                return self._hold(held) if held.alive(self.edges.clock()) else self._nothing()
             spent: TokenSet = replace(stored.tokens, refresh_token=None)
             stored = stored.renewed(spent)
             self.edges.storage.save(stored)
-        self._held = _Held(stored, float("inf")) if usable else None
-        return stored if usable else None
+        return self._to_the_end(stored) if usable else self._nothing()
 
     def _still_good(self, stored: Credential, rejected: Credential | None, now: float) -> bool:
         if rejected is not None:
@@ -297,11 +327,11 @@ class Session:
     # Login
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        recent = self._just_renewed(sent)
+        recent = sent is not None and (sent is self._useless or self._just_renewed(sent))
         renewed = self._replaced(sent) if recent else self._patiently_renewed(sent)
         if renewed is not None:
             return renewed
-        if sent is not None and sent is self._unproven:
+        if recent and sent is self._unproven:
             refused = fresh_token_refused(self.key.server)
             self._cooling.remember("login", refused)
             raise refused
@@ -314,10 +344,8 @@ class Session:
             return None
         return self._hold(stored) if self._still_good(stored, sent, self.edges.clock()) else None
 
-    def _just_renewed(self, sent: Credential | None) -> bool:
+    def _just_renewed(self, sent: Credential) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""
-        if sent is None:
-            return False
         lifetime = sent.tokens.lifetime
         moment = _JUST_RENEWED if lifetime is None else min(_JUST_RENEWED, lifetime / 2)
         return 0 <= self.edges.clock() - sent.tokens.issued_at < moment
@@ -333,10 +361,10 @@ class Session:
         """One login at a time over all processes; who waited takes what the other one got."""
         if self.prompt is None:
             raise self._login_required("a person must log in to")
-        purpose = f"step-up to {' '.join(scope)}" if scope else "login"
         with self.edges.storage.lock(self.key, "login", _LEASE):
             if not force and (found := self._found_meanwhile(sent, scope)):
                 return found
+            purpose = f"step-up to {' '.join(scope)}" if scope else "login"
             self._cooling.check(purpose)
             try:
                 fresh = log_in(
@@ -344,7 +372,7 @@ class Session:
                     self.edges,
                     self.prompt,
                     challenge,
-                    scope=scope,
+                    scope=self.wanted.scope if force else scope,
                     on_visit=self._visiting,
                 )
             except AuthError as error:
@@ -352,7 +380,7 @@ class Session:
                 raise
             finally:
                 self._visit = None
-            self._unproven = fresh
+            self._unproven, self._trouble = fresh, None
             return self._hold(fresh)
 
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:
@@ -360,17 +388,17 @@ class Session:
         stored = readable(self.edges.storage, self.key)
         if stored is None or not self._fits(stored) or _same_token(stored, sent):
             return None
-        enough = set(scope or self.wanted.scope or ()) <= _had(stored)
-        return self._hold(stored) if enough and stored.alive(self.edges.clock()) else None
+        if not set(scope or self.wanted.scope or ()) <= _had(stored):
+            return None
+        return self._hold(stored) if stored.alive(self.edges.clock()) else self._renewed(sent)
 
     def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
-        held = self._held.credential if self._held else sent
-        needed = challenge.scope or ()
-        if held.generation > sent.generation and set(needed) <= set(held.tokens.scope or ()):
-            return held  # another request has stepped up meanwhile
-        granted = sent.tokens.scope or ()
-        scope = step_up(sent.requested or (), granted, needed)
-        if again or set(scope) <= set(sent.requested or ()):
+        needed, latest = challenge.scope or (), self._replaced(sent) or sent
+        granted = latest.tokens.scope or ()
+        if latest is not sent and set(needed) <= set(granted):
+            return latest  # another request or process has stepped up meanwhile
+        scope = step_up(latest.requested or (), granted, needed)
+        if again or set(scope) <= set(latest.requested or ()):
             raise InsufficientScope(
                 f"the server still wants more scope after {' '.join(scope)} was asked for",
                 url=self.key.server,
@@ -383,7 +411,8 @@ class Session:
         if self.prompt is None:
             raise self._login_required(f"the scope {' '.join(needed)} must be granted for", scope)
         tell(self.edges.on_event, Event("step-up", self.key.server, 403, " ".join(scope)))
-        return wait(self._flights.start("login", lambda: self._login(challenge, sent, scope=scope)))
+        name = f"login for {' '.join(scope)}"  # it must not join a login for less
+        return wait(self._flights.start(name, lambda: self._login(challenge, sent, scope=scope)))
 
     # Small things
 
@@ -393,6 +422,14 @@ class Session:
     def _hold(self, credential: Credential) -> Credential:
         self._held, self._looked = _Held.of(credential), True
         return credential
+
+    def _to_the_end(self, credential: Credential) -> Credential:
+        """Use it while it lives: there is no way to renew it."""
+        self._held = _Held.until(credential)
+        return credential
+
+    def _nothing(self) -> None:
+        self._held, self._looked = None, True
 
     def _fits(self, stored: Credential) -> bool:
         """A credential of another client or resource than the caller's is not his."""
@@ -409,12 +446,18 @@ class Session:
         return shlex.join(["mcp-login", self.key.server, *account, *more])
 
     def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
+        scope = scope or self.wanted.scope
         asked = ("--scope", " ".join(scope)) if scope else ()
         return LoginRequired(
             f"{why} {self.key.server}",
             server=self.key.server,
             hint=f"Run: {self._command(*asked)}",
         )
+
+
+def _end(credential: Credential) -> float:
+    expires = credential.tokens.expires_at
+    return float("inf") if expires is None else expires
 
 
 def _jitter() -> float:

@@ -103,7 +103,8 @@ class HttpTransport:
                     extensions={"trace": watch.trace},
                 ) as response,
             ):
-                body = _body(response, url)
+                stream = response.headers.get("content-type", "").startswith("text/event-stream")
+                body = b"" if stream else _body(response, url)  # a stream may never end
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
             raise self._fault(error, url, watch.expired) from None
         if watch.expired:  # a body that ends with its connection looks whole when it was cut

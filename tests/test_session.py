@@ -143,7 +143,7 @@ def test_a_token_that_cannot_be_renewed_is_used_to_its_end(world: World) -> None
     assert world.bearers[1:] == [""], "an expired token was sent"
 
 
-@pytest.mark.parametrize("lifetime", [0, -5, "0"])
+@pytest.mark.parametrize("lifetime", [0, -5, "0"], ids=["zero", "negative", "text"])
 def test_a_new_token_is_used_once_whatever_expires_in_says(world: World, lifetime: object) -> None:
     world.authorization.lifetime = lifetime
     person = Person(world)

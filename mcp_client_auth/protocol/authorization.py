@@ -16,7 +16,7 @@ from ..errors import (
     Unavailable,
     quoted,
 )
-from ..secret import Secret
+from ..secret import Secret, masked
 from . import _authlib
 from .discovery import Discovery
 from .document import error_code
@@ -83,7 +83,10 @@ class AuthorizationRequest:
         )
 
     def _refusal(self, fields: Mapping[str, str]) -> AuthorizationDenied | Unavailable:
-        code, text = error_code(fields["error"]), fields.get("error_description", "")
+        code, text = (
+            error_code(fields["error"]),
+            masked(fields.get("error_description", ""), (self.state,)),
+        )
         said = f": {quoted(text)}" if text else ""
         where = shown(self.server.authorization_endpoint)
         if code in _LATER:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
 from ..errors import AuthError, BadResponse, TokenRefused, Unavailable, quoted
 from ..events import Event
-from ..secret import Secret
+from ..secret import Secret, masked
 from . import _authlib
 from .authorization import AuthorizationCode
 from .client_auth import form_request
@@ -88,7 +88,9 @@ def exchange(code: AuthorizationCode, now: float) -> Flow[TokenSet]:
     url = shown(request.url)
     yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
     response = yield from send(request)
-    tokens = read_token_response(response, now, asked=code.request.scope)
+    asked = code.request
+    sent = (code.code, asked.verifier, asked.client.secret)
+    tokens = read_token_response(response, now, asked=asked.scope, sent=sent)
     yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return tokens
 
@@ -111,9 +113,9 @@ def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
     It tells nothing on the way: nothing may come between the answer and its keeping.
     """
     response = yield from send(refresh_request(held))
-    return read_token_response(
-        response, now, asked=held.tokens.scope, kept=held.tokens.refresh_token
-    )
+    kept = held.tokens.refresh_token
+    sent = (kept, held.client.secret)
+    return read_token_response(response, now, asked=held.tokens.scope, kept=kept, sent=sent)
 
 
 def revocation_request(
@@ -148,15 +150,17 @@ def read_token_response(
     *,
     asked: Scopes | None = None,
     kept: Secret | None = None,
+    sent: Sequence[Secret | None] = (),
 ) -> TokenSet:
     """The only maker of `TokenSet` from an answer, read by its shape (RFC 6749 §5.1, §5.2).
 
-    Raises `TokenRefused` for an OAuth error, `Unavailable` for a passing fault,
-    `BadResponse` for anything that is not a token response.
+    `sent` are the secrets of the request, which no message may repeat. Raises
+    `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
+    anything that is not a token response.
     """
     document = _token_document(response)
     if document is None or not _granted(response, document):
-        raise _failure(response, document)
+        raise _failure(response, document, sent)
     access = document.need("access_token")
     if not (access.isascii() and access.isprintable()):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
@@ -201,11 +205,14 @@ def _form(response: HttpResponse) -> dict[str, Any] | None:
     return fields if "access_token" in fields or "error" in fields else None
 
 
-def _failure(response: HttpResponse, document: Document | None) -> AuthError:
-    code = error_code(document.text("error")) if document and document.text("error") else ""
+def _failure(
+    response: HttpResponse, document: Document | None, sent: Sequence[Secret | None]
+) -> AuthError:
+    error = masked(document.text("error"), sent) if document else ""
+    code = error_code(error) if error else ""
     where = shown(response.url)
     if code and code not in _LATER:
-        text = document.text("error_description") if document else ""
+        text = masked(document.text("error_description"), sent) if document else ""
         said = f": {quoted(text)}" if text else ""
         return TokenRefused(
             f"the token endpoint refused with {quoted(code, 60)}{said}",

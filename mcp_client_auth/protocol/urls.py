@@ -16,6 +16,7 @@ _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _LABEL: Final = r"[a-z0-9_\-]{1,63}"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
 _USER_INFO: Final = re.compile(r"//[^/?#]*@")
+_SHOWN: Final = 300
 _APPENDED: Final = "/.well-known/openid-configuration"
 Origin = tuple[str, str, int]
 
@@ -64,8 +65,8 @@ def same_origin(one: str, other: str) -> bool:
 def shown(url: str) -> str:
     """The URL as it may stand in a log or message: no query, fragment or user info."""
     try:
-        parts = split(url)
-        return origin_url(url) + parts.path
+        whole = origin_url(url) + split(url).path
+        return whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"
     except ValueError:
         return quoted(_USER_INFO.sub("//", url.split("?")[0].split("#")[0]), 80)
 

@@ -43,6 +43,8 @@ FLOODS = {
 def test_a_body_is_cut_at_one_mebibyte(flood: Behaviour, method: str) -> None:
     with LoopbackServer(flood) as server:
         transport = HttpTransport(server.url)
+        with pytest.raises(BadResponse, match="1 MiB"):
+            transport(HttpRequest(method, server.url))  # once before, for what is imported late
         tracemalloc.start()
         try:
             with pytest.raises(BadResponse, match="1 MiB"):
@@ -51,7 +53,6 @@ def test_a_body_is_cut_at_one_mebibyte(flood: Behaviour, method: str) -> None:
         finally:
             tracemalloc.stop()
             transport.close()
-    # the loopback server lives in this process: two of its blocks of a megabyte are counted
     assert peak < 20_000_000
 
 

@@ -16,6 +16,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
+_last: list[Callable[[], None]] = []
+# registered before the package's own, so that these run after it
+atexit.register(lambda: [action() for action in _last])
+
 import httpx
 
 from mcp_client_auth import AuthError, MCPAuth
@@ -89,8 +93,34 @@ def leave(url: str, storage: str, how: str) -> None:
         sys.exit(3)
     if how == "exception":
         raise RuntimeError("unhandled")
-    if how == "thread":  # a caller that waits, on a thread that nobody waits for
-        threading.Thread(target=post, args=(auth, url), daemon=True).start()
+
+
+def leave_early(url: str, storage: str, argument: str) -> None:
+    """End while a refresh is not yet sent, for somebody else has the lock."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    threading.Thread(target=result, args=(auth, url), daemon=True).start()
+    threads: list[threading.Thread] = []
+    while not threads:
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("mcp")]
+        time.sleep(0.01)
+    say("waiting")
+    told()
+
+    def last() -> None:
+        say("exiting")
+        told()
+        for thread in threads:
+            thread.join(5)
+        say([len(threads), sum(thread.is_alive() for thread in threads)])
+
+    _last.append(last)
+
+
+def leave_late(url: str, storage: str, argument: str) -> None:
+    """Make the first request when everything else has ended."""
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    post(MCPAuth(url, storage="memory", prompt=None), url)
+    _last.append(lambda: say(result(auth, url)))
 
 
 def interrupted(url: str, storage: str, how: str) -> None:
@@ -186,7 +216,7 @@ def _child(auth: MCPAuth, url: str) -> NoReturn:
 
 ACTIONS: Final[dict[str, Callable[[str, str, str], None]]] = {
     action.__name__: action
-    for action in (request, ask, keep_on, leave, interrupted, die, fork)
+    for action in (request, ask, keep_on, leave, leave_early, leave_late, interrupted, die, fork)
 }
 
 

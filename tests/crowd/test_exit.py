@@ -46,3 +46,29 @@ def test_ctrl_c_during_a_refresh_keeps_the_new_refresh_token(
     assert waiting.end() == 130
     scene.renewed_once(before)
     scene.works()
+
+
+def test_after_the_end_has_begun_no_refresh_is_sent(scene: Scene, crowd: Crowd) -> None:
+    before = scene.expire()
+    held = scene.server.hold_next()
+    with scene.storage.lock(scene.key):
+        leaver = crowd.start("leave_early")
+        leaver.expect("waiting")
+        leaver.tell()
+        leaver.expect("exiting")
+    leaver.tell()
+    assert leaver.says() == [1, 0]
+    held.release()
+    assert leaver.end() == 0
+    assert scene.refreshes == 0
+    assert scene.stored == before
+    scene.works()
+
+
+@KEPT
+def test_a_request_at_the_very_end_still_refreshes(scene: Scene, crowd: Crowd) -> None:
+    before = scene.expire()
+    leaver = crowd.start("leave_late")
+    assert leaver.says() == 200
+    assert leaver.end() == 0
+    scene.renewed_once(before)

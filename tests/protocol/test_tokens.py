@@ -348,3 +348,12 @@ def test_a_confidential_client_does_not() -> None:
 def test_tokens_show_nothing() -> None:
     tokens = read(access_token=PLANTED, refresh_token=PLANTED)
     assert PLANTED not in f"{tokens!r} {tokens}"
+
+
+@pytest.mark.parametrize("where", ["error", "error_description"])
+def test_a_secret_that_the_server_echoes_is_not_repeated(where: str) -> None:
+    echo = {"error": "invalid_grant", where: "x" * 180 + " refused: r1-planted"}
+    script = Script(answer(echo, 400))
+    with pytest.raises(TokenRefused) as caught:
+        run(refresh(held("r1-planted"), NOW), script)
+    assert "r1-" not in f"{caught.value!s} {vars(caught.value)}"
