@@ -9,12 +9,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import Future
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .credential import Credential, key_for
 from .errors import AuthError, InsecureUrl, UsageError
 from .events import Event, Listener, tell
-from .flight import await_, wait
+from .flight import until, wait
 from .prompt import BrowserPrompt, Prompt
 from .protocol.challenge import Challenge, read_challenges, relevant
 from .protocol.flow import Transport
@@ -95,46 +96,28 @@ class MCPAuth(_HttpAuth):
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         request.read()  # before the first yield, so that a streamed body can be sent again
         plan = self._plan(request)
-        try:
+        with closing(plan), suppress(StopIteration):
             wanted = next(plan)
             while True:
-                if isinstance(wanted, Future):
-                    try:
-                        value: Any = wait(wanted)
-                    except AuthError as error:
-                        wanted = plan.throw(error)
-                        continue
-                else:
-                    value = yield wanted
-                wanted = plan.send(value)
-        except StopIteration:
-            return
-        finally:
-            plan.close()
+                wanted = next(plan) if isinstance(wanted, Future) else plan.send((yield wanted))
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         await request.aread()
         plan = self._plan(request)
-        try:
+        with closing(plan), suppress(StopIteration):
             wanted = next(plan)
             while True:
                 if isinstance(wanted, Future):
-                    try:
-                        value: Any = await await_(wanted)
-                    except AuthError as error:
-                        wanted = plan.throw(error)
-                        continue
+                    await until(wanted)
+                    wanted = next(plan)
                 else:
-                    value = yield wanted
-                wanted = plan.send(value)
-        except StopIteration:
-            return
-        finally:
-            plan.close()
+                    wanted = plan.send((yield wanted))
 
     def _plan(self, request: Any) -> Generator[Any, Any, None]:
-        """Yields a Future to wait for or the request to send; at most one answer to each
-        refusal, so that a server that refuses everything costs two requests."""
+        """Yields the request to send, or a Future that it will wait for next.
+
+        One answer to each refusal: a server that refuses everything costs two requests.
+        """
         if not self._covers(str(request.url)):
             tell(
                 self.session.edges.on_event,
@@ -165,7 +148,8 @@ class MCPAuth(_HttpAuth):
         if future is None:
             return None
         try:
-            credential: Credential | None = yield future
+            yield future  # a task waits for it here, a thread below
+            credential: Credential | None = wait(future)
         except AuthError as error:
             self.last_error = error
             if self._on_failure == "raise":

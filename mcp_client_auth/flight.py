@@ -150,19 +150,25 @@ def wait(future: Future[T]) -> T:
 
 async def await_(future: Future[T]) -> T:
     """The same for a task of asyncio or trio, whose cancellation leaves the work alone."""
-    if not future.done():
-        import anyio
-
-        woken = anyio.Event()
-        soon = _call_soon()
-
-        def wake(_: Future[T]) -> None:
-            with suppress(RuntimeError):  # the loop may have ended before the work did
-                soon(woken.set)
-
-        future.add_done_callback(wake)
-        await woken.wait()
+    await until(future)
     return wait(future)
+
+
+async def until(future: Future[Any]) -> None:
+    """Suspend the task until it is done, however it ends."""
+    if future.done():
+        return
+    import anyio
+
+    woken = anyio.Event()
+    soon = _call_soon()
+
+    def wake(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop may have ended before the work did
+            soon(woken.set)
+
+    future.add_done_callback(wake)
+    await woken.wait()
 
 
 def _call_soon() -> Callable[[Callable[[], object]], object]:
