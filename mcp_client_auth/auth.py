@@ -7,29 +7,30 @@ own. One plan serves the blocking and the asynchronous flow.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from .credential import Credential, key_for
 from .errors import AuthError, InsecureUrl, UsageError
 from .events import Event, Listener, tell
-from .flight import until, wait
-from .prompt import BrowserPrompt, Prompt
-from .protocol.challenge import Challenge, read_challenges, relevant
-from .protocol.flow import Transport
-from .protocol.options import Options
-from .protocol.registration import Identity, PreRegistered
-from .protocol.scopes import Scopes, parse
-from .protocol.urls import covers, shown
-from .session import Session
-from .steps import Edges, Wanted, require_server
-from .storage import Storage
+from .protocol.urls import canonical, covers, require_secure, shown
 
 if TYPE_CHECKING:
     import httpx
     import httpx2
+
+    from .credential import Credential
+    from .prompt import Prompt
+    from .protocol.challenge import Challenge
+    from .protocol.flow import Transport
+    from .protocol.options import Options
+    from .protocol.registration import Identity
+    from .protocol.scopes import Scopes
+    from .session import Session
+    from .storage import Storage
 
     class _HttpAuth(httpx.Auth, httpx2.Auth):
         """For the type checker both are always there; their requests are unrelated classes."""
@@ -44,7 +45,7 @@ else:
     _BASES: Final = dict.fromkeys(importlib.import_module(n).Auth for n in _INSTALLED)
     _HttpAuth = type("_HttpAuth", tuple(_BASES), {})
 
-Asking = Prompt | Literal["auto"] | None
+Asking: TypeAlias = "Prompt | Literal['auto'] | None"
 _KNOWN_URLS: Final = 256
 
 
@@ -78,7 +79,8 @@ class MCPAuth(_HttpAuth):
     ) -> None:
         if on_failure not in ("raise", "response"):
             raise UsageError('on_failure is "raise" or "response"')
-        self.session = open_session(
+        self._open = partial(
+            open_session,
             url,
             account=account,
             client=client,
@@ -92,6 +94,14 @@ class MCPAuth(_HttpAuth):
         self.last_error: AuthError | None = None
         self._on_failure = on_failure
         self._covered: dict[str, bool] = {}
+        if not _plain(url, storage):
+            self.session  # noqa: B018 - what is wrong is said here
+
+    @cached_property
+    def session(self) -> Session:
+        """Opened by the first request: what it needs is not loaded to make a client."""
+        session: Session = self.__dict__.setdefault("session", self._open())
+        return session  # the first one made, in every thread
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         request.read()  # before the first yield, so that a streamed body can be sent again
@@ -108,6 +118,8 @@ class MCPAuth(_HttpAuth):
             wanted = next(plan)
             while True:
                 if isinstance(wanted, Future):
+                    from .flight import until
+
                     await until(wanted)
                     wanted = next(plan)
                 else:
@@ -147,6 +159,8 @@ class MCPAuth(_HttpAuth):
         """What the future gives; None where a failure is to be handed back as the response."""
         if future is None:
             return None
+        from .flight import wait
+
         try:
             yield future  # a task waits for it here, a thread below
             credential: Credential | None = wait(future)
@@ -215,6 +229,11 @@ def open_session(
 
     `personal`: the login is the person's own, whatever client it uses, as the command's is.
     """
+    from .credential import key_for
+    from .protocol.options import Options
+    from .protocol.registration import PreRegistered
+    from .session import Session
+    from .steps import Edges, Wanted, require_server
     from .storage import library_storage
     from .transport import HttpTransport
 
@@ -238,14 +257,26 @@ def open_session(
 
 def automatic_prompt() -> Prompt | None:
     """A browser where one can be opened, else nobody to ask."""
+    from .prompt import BrowserPrompt
     from .prompt.browser import can_open
 
     return BrowserPrompt() if can_open() else None
 
 
+def _plain(url: str, storage: Storage | str | None) -> bool:
+    """Whether nothing about these can be wrong; raises `UsageError` for what is no server URL."""
+    try:
+        require_secure(canonical(url), "the server URL")
+    except InsecureUrl:
+        return False
+    return not isinstance(storage, str) and not os.environ.get("MCP_CLIENT_AUTH_STORAGE")
+
+
 def _scopes(scope: str | Sequence[str] | None) -> Scopes | None:
     if scope is None:
         return None
+    from .protocol.scopes import parse
+
     return parse(scope) if isinstance(scope, str) else tuple(scope)
 
 
@@ -257,4 +288,6 @@ def _signed(request: Any, credential: Credential | None) -> Any:
 
 
 def _challenge(response: Any) -> Challenge | None:
+    from .protocol.challenge import read_challenges, relevant
+
     return relevant(read_challenges(response.headers.get_list("www-authenticate")))

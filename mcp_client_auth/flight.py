@@ -6,7 +6,6 @@ cancelled after it was sent loses the rotated refresh token.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import sys
 import threading
@@ -173,6 +172,8 @@ async def until(future: Future[Any]) -> None:
 
 def _call_soon() -> Callable[[Callable[[], object]], object]:
     """How a foreign thread reaches the event loop that we are running on."""
+    import asyncio
+
     try:
         return asyncio.get_running_loop().call_soon_threadsafe
     except RuntimeError:

@@ -17,6 +17,7 @@ from .errors import (
     AuthError,
     BadResponse,
     InsufficientScope,
+    LoginFailed,
     LoginRequired,
     StorageError,
     TokenRefused,
@@ -86,11 +87,13 @@ class Session:
         self._cooling = Cooling(edges.storage, wanted.key, edges.clock)
         self._held: _Held | None = None
         self._looked = False
-        self._unproven: Credential | None = None
-        self._useless: Credential | None = None
-        self._unsaved: Credential | None = None
+        self._unproven: Credential | None = None  # of a login, and not accepted yet
+        self._useless: Credential | None = None  # refused, and a refresh did not help
+        self._unsaved: Credential | None = None  # rotated, and the storage failed to keep it
+        self._unrenewable: Credential | None = None  # its refresh token was refused
         self._trouble: _Trouble | None = None
         self._visit: Visit | None = None
+        self._closings = 0
 
     @property
     def key(self) -> Key:
@@ -151,6 +154,8 @@ class Session:
         """The server took this token: should it refuse it later, a new login makes sense."""
         if self._unproven is sent:
             self._unproven = None
+        if self._useless is sent:
+            self._useless = None
 
     # What the command and `login()` ask
 
@@ -170,7 +175,10 @@ class Session:
             return held
         challenge = probe(self.wanted, self.edges, None)
         self._cooling.clear()
-        credential = self._flights.here("login", lambda: self._login(challenge, None, force=force))
+        began = self._closings
+        credential = self._flights.here(
+            "login", lambda: self._login(challenge, None, began, force=force)
+        )
         try:
             probe(self.wanted, self.edges, credential)
         except (Unavailable, BadResponse) as error:
@@ -204,7 +212,8 @@ class Session:
         return "revoked" if sign_out(self.edges, stored) else "forgotten"
 
     def close(self) -> None:
-        """End a login that is waiting for its person."""
+        """End a login that is waiting for its person, or is on the way to him."""
+        self._closings += 1
         if self._visit:
             self._visit.cancel()
 
@@ -213,7 +222,7 @@ class Session:
     def _found(self) -> Credential | None:
         """What is stored, at once while it lives; only an expired token is waited for."""
         stored = self.edges.storage.load(self.key)
-        if stored and self._fits(stored) and stored.alive(self.edges.clock()):
+        if stored and self._fits(stored) and not _same_token(stored, self._useless):
             self._hold(stored)
             if held := self.current():  # renews it in the background where that is due
                 return held
@@ -239,12 +248,14 @@ class Session:
             now = self.edges.clock()  # not before: the lock may have taken long
             stored = self._stored()
             if stored is None or not self._fits(stored):
-                return self._nothing()
+                return self._left(None)
+            if rejected is None and _same_token(stored, self._useless):
+                rejected = stored
             if self._still_good(stored, rejected, now):
                 return self._hold(stored)
             usable = stored.alive(now) and not _same_token(stored, rejected)
             if stored.tokens.refresh_token is None:
-                return self._to_the_end(stored) if usable else self._nothing()
+                return self._left(stored if usable else None)
             try:
                 return self._hold(self._refreshed(stored, now))
             except TokenRefused as error:
@@ -274,12 +285,12 @@ class Session:
         trouble = self._trouble
         if trouble and self.edges.monotonic() < trouble.until:
             raise trouble.error.fresh()
-        try:
-            with on_the_wire():
+        with on_the_wire():
+            try:
                 tokens = self.edges.run(refresh(stored, now))
-                fresh = self._keep(stored.renewed(tokens))
-        except (Unavailable, BadResponse) as error:
-            raise self._troubled(error) from None
+            except (Unavailable, BadResponse) as error:
+                raise self._troubled(error) from None
+            fresh = self._keep(stored.renewed(tokens))
         self._trouble = None
         if _same_token(stored, self._unproven):
             self._unproven = fresh
@@ -313,11 +324,12 @@ class Session:
                 forget_client(self.edges, stored.client, stored.client.redirect_uris[0])
             held = self.edges.storage.load(self.key)
             if held and held.tokens.refresh_token != stored.tokens.refresh_token:
-                return self._hold(held) if held.alive(self.edges.clock()) else self._nothing()
+                return self._hold(held) if held.alive(self.edges.clock()) else self._left(None)
             spent: TokenSet = replace(stored.tokens, refresh_token=None)
             stored = stored.renewed(spent)
             self.edges.storage.save(stored)
-        return self._to_the_end(stored) if usable else self._nothing()
+        self._unrenewable = stored
+        return self._left(stored if usable else None)
 
     def _still_good(self, stored: Credential, rejected: Credential | None, now: float) -> bool:
         if rejected is not None:
@@ -335,7 +347,9 @@ class Session:
             refused = fresh_token_refused(self.key.server)
             self._cooling.remember("login", refused)
             raise refused
-        return wait(self._flights.start("login", lambda: self._login(challenge, sent)))
+        self._useless = sent or self._useless
+        began = self._closings
+        return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
 
     def _replaced(self, sent: Credential | None) -> Credential | None:
         """What somebody else has stored since; nothing is refreshed."""
@@ -354,6 +368,7 @@ class Session:
         self,
         challenge: Challenge | None,
         sent: Credential | None,
+        began: int,
         *,
         scope: Scopes | None = None,
         force: bool = False,
@@ -373,7 +388,7 @@ class Session:
                     self.prompt,
                     challenge,
                     scope=self.wanted.scope if force else scope,
-                    on_visit=self._visiting,
+                    on_visit=lambda visit: self._visiting(visit, began),
                 )
             except AuthError as error:
                 self._cooling.remember(purpose, error.at(server=self.key.server, step="login"))
@@ -386,11 +401,13 @@ class Session:
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:
         """A login that somebody else has made while we waited for the lease."""
         stored = readable(self.edges.storage, self.key)
-        if stored is None or not self._fits(stored) or _same_token(stored, sent):
+        if stored is None or not self._fits(stored) or _same_token(stored, sent or self._useless):
             return None
         if not set(scope or self.wanted.scope or ()) <= _had(stored):
             return None
-        return self._hold(stored) if stored.alive(self.edges.clock()) else self._renewed(sent)
+        if stored.alive(self.edges.clock()):
+            return self._hold(stored)
+        return None if _same_token(stored, self._unrenewable) else self._renewed(sent)
 
     def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
         needed, latest = challenge.scope or (), self._replaced(sent) or sent
@@ -412,24 +429,26 @@ class Session:
             raise self._login_required(f"the scope {' '.join(needed)} must be granted for", scope)
         tell(self.edges.on_event, Event("step-up", self.key.server, 403, " ".join(scope)))
         name = f"login for {' '.join(scope)}"  # it must not join a login for less
-        return wait(self._flights.start(name, lambda: self._login(challenge, sent, scope=scope)))
+        began = self._closings
+        return wait(
+            self._flights.start(name, lambda: self._login(challenge, sent, began, scope=scope))
+        )
 
     # Small things
 
-    def _visiting(self, visit: Visit) -> None:
+    def _visiting(self, visit: Visit, began: int) -> None:
         self._visit = visit
+        if self._closings != began:  # closed before there was anything to cancel
+            raise LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")
 
     def _hold(self, credential: Credential) -> Credential:
         self._held, self._looked = _Held.of(credential), True
         return credential
 
-    def _to_the_end(self, credential: Credential) -> Credential:
-        """Use it while it lives: there is no way to renew it."""
-        self._held = _Held.until(credential)
+    def _left(self, credential: Credential | None) -> Credential | None:
+        """What is left where nothing can be renewed: a token to its end, or none."""
+        self._held, self._looked = _Held.until(credential) if credential else None, True
         return credential
-
-    def _nothing(self) -> None:
-        self._held, self._looked = None, True
 
     def _fits(self, stored: Credential) -> bool:
         """A credential of another client or resource than the caller's is not his."""

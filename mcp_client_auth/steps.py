@@ -43,7 +43,7 @@ from .protocol.registration import (
     register,
     way_to_client,
 )
-from .protocol.scopes import Scopes, choose
+from .protocol.scopes import Scopes, choose, step_up
 from .protocol.tokens import exchange, revoke
 from .protocol.urls import canonical, require_secure, same_issuer, shown, split
 from .secret import Secret
@@ -100,14 +100,18 @@ def log_in(
     scope: Scopes | None = None,
     on_visit: Callable[[Visit], None] = lambda visit: None,
 ) -> Credential:
-    """Steps 3 to 13, with a person; nothing stored changes before the tokens are there."""
+    """Steps 3 to 13, with a person; nothing stored changes before the tokens are there.
+
+    `scope` overrides the choice, which else keeps what was gained before.
+    """
     edges.storage.check()
     discovery = find(wanted, edges, challenge)
     callback = _callback(wanted, edges, discovery)
     with prompt.visit(callback, wanted.key.server, wanted.key.account) as visit:
         on_visit(visit)
         try:
-            pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=scope)
+            asked = scope if scope is not None else _choice(wanted, edges, discovery)
+            pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=asked)
             code = _ask(pending, edges, visit)
             credential = finish(pending, edges, code)
         except AuthorizationDenied:
@@ -204,22 +208,29 @@ def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) 
         )
 
 
+def _choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
+    """What to ask for; at the same issuer also all that was asked for and given before."""
+    asked, held = choose(discovery, wanted.scope), readable(edges.storage, wanted.key)
+    if held is None or not same_issuer(held.issuer, discovery.server.issuer):
+        return asked
+    return step_up(held.requested or (), held.tokens.scope or (), asked or ()) or None
+
+
 def begin(
     wanted: Wanted,
     edges: Edges,
     discovery: Discovery,
     redirect_uri: str,
     *,
-    scope: Scopes | None = None,
+    scope: Scopes | None,
 ) -> PendingLogin:
-    """Steps 7 to 9: a client and an authorization request. `scope` overrides the choice."""
-    asked = scope if scope is not None else choose(discovery, wanted.scope)
-    client, reused = _client(wanted, edges, discovery, redirect_uri, asked)
+    """Steps 7 to 9: a client and an authorization request."""
+    client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
     request = authorization_request(
         discovery,
         client,
         redirect_uri,
-        asked,
+        scope,
         wanted.options,
         state=Secret(edges.random()),
         verifier=Secret(edges.random()),
@@ -227,7 +238,7 @@ def begin(
     edges.tell(
         "authorization-request",
         url=shown(discovery.server.authorization_endpoint),
-        detail=f"scope {quoted(' '.join(asked))[1:-1]}" if asked else "no scope",
+        detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
         rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)",
     )
     return PendingLogin(wanted, request, reused)

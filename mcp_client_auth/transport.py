@@ -105,7 +105,13 @@ class HttpTransport:
             ):
                 stream = response.headers.get("content-type", "").startswith("text/event-stream")
                 body = b"" if stream else _body(response, url)  # a stream may never end
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, zlib.error) as error:
+        except (
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+            OSError,
+            zlib.error,
+        ) as error:
             raise self._fault(error, url, watch.expired) from None
         if watch.expired:  # a body that ends with its connection looks whole when it was cut
             raise self._fault(httpx.ReadTimeout(""), url, expired=True)
@@ -230,15 +236,13 @@ class _Watch:
             self._cut()
 
     def _connected(self, stream: Any) -> None:
-        self._follow(stream)
-        peer = stream.get_extra_info("server_addr")
-        if not self._direct or not peer:
-            return
         try:
-            self._admitted(str(peer[0]), self._url)
-        except InsecureUrl:
+            if self._direct:
+                self._admitted(str(stream.get_extra_info("server_addr")[0]), self._url)
+        except (InsecureUrl, OSError):  # OSError: the other side has gone again
             stream.close()
             raise
+        self._follow(stream)
 
     def _cut(self) -> None:
         self.expired = True

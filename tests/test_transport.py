@@ -158,6 +158,25 @@ def test_a_connection_that_breaks_is_unavailable(behaviour: Behaviour) -> None:
         assert str(error).isprintable()
 
 
+def test_a_server_that_is_gone_once_it_is_connected_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import errno
+    import gc
+    import socket
+
+    def gone(connection: socket.socket) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    monkeypatch.setattr(socket.socket, "getpeername", gone)
+    with LoopbackServer(resets, listens=False) as server:
+        transport = HttpTransport(server.url)
+        with pytest.raises(Unavailable):
+            transport(get(server.url))
+        transport.close()
+    gc.collect()  # a socket that was left open would be told of here
+
+
 def test_nobody_there_is_unavailable() -> None:
     with LoopbackServer(says()) as server:
         url = server.url

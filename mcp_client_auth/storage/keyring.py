@@ -6,6 +6,7 @@ with a prompt that nobody sees blocks for ever.
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 import sys
@@ -88,6 +89,8 @@ class KeyringStorage(Records):
         self._call(delete)
 
     def _call(self, action: Callable[[Any], T]) -> T:
+        if SHARED.backend is None:
+            _load()
         limit = self._limit()
         known = SHARED.stuck
         try:
@@ -109,6 +112,12 @@ class KeyringStorage(Records):
 
     def _failure(self, why: str) -> StorageError:
         return StorageError(f"{self.where} cannot be used: {why}", code="keyring", hint=_REMEDY)
+
+
+def _load() -> None:
+    """Import what most of the time goes into: in a crowd it takes longer than any keyring may."""
+    with suppress(ImportError):
+        importlib.import_module("keyring.backends.SecretService")
 
 
 def usable_backend() -> Any:

@@ -135,3 +135,23 @@ def test_neither_request_nor_response_shows_headers_or_body() -> None:
     request = HttpRequest("POST", "https://a", {"Authorization": PLANTED}, PLANTED.encode())
     response = HttpResponse(200, "https://a", (("X", PLANTED),), PLANTED.encode())
     assert PLANTED not in f"{request!r} {response!r} {request} {response}"
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_flow_runs_on_an_asynchronous_client_of_the_callers(library: str, backend: str) -> None:
+    http: Any = pytest.importorskip(library)
+
+    def answered(request: Any) -> Any:
+        return http.Response(int(request.url.path[1:]) + 200, json={})
+
+    async def drive() -> list[int]:
+        async with http.AsyncClient(transport=http.MockTransport(answered)) as client:
+
+            async def transport(request: HttpRequest) -> HttpResponse:
+                given = await client.request(request.method, request.url, content=request.body)
+                return HttpResponse(given.status_code, str(given.url), (), given.content)
+
+            return await arun(two_requests([]), transport)
+
+    assert anyio.run(drive, backend=backend) == [201, 202]

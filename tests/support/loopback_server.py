@@ -16,10 +16,16 @@ _PATIENCE = 20.0
 
 
 class LoopbackServer:
-    """`requests` are the heads and bodies received; `over` is set when the test has ended."""
+    """`requests` are the heads and bodies received; `over` is set when the test has ended.
 
-    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
+    `listens`: whether it waits for a request before it behaves.
+    """
+
+    def __init__(
+        self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, *, listens: bool = True
+    ) -> None:
         self.behaviour = behaviour
+        self._listens = listens
         self.requests: list[str] = []
         self.connections = 0
         self.over = threading.Event()
@@ -56,7 +62,7 @@ class LoopbackServer:
             if self._tls:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection:
-                received = _received(connection)
+                received = _received(connection) if self._listens else "nothing yet"
                 if received:
                     self.requests.append(received)
                     self.behaviour(self, connection)

@@ -187,7 +187,7 @@ class World:
         self.bearers: list[str] = []
         self.statuses: list[int] = []
         self.faults: list[HttpResponse | AuthError | Callable[[], HttpResponse | None]] = []
-        self.down = False
+        self.asking: tuple[AuthorizationServer, dict[str, str]] | None = None
 
     @property
     def authorization(self) -> AuthorizationServer:
@@ -232,6 +232,7 @@ class World:
         return self._token(server, form, request.url)
 
     def _token(self, server: AuthorizationServer, form: dict[str, str], url: str) -> HttpResponse:
+        self.asking = server, form  # what a function among the faults may look at
         fault = self.faults.pop(0) if self.faults else None
         answer = fault() if callable(fault) else fault
         if isinstance(answer, AuthError):
@@ -274,10 +275,14 @@ def oauth_error(code: str, status: int = 400) -> HttpResponse:
 
 
 class Person:
-    """A prompt: somebody who decides at once, or (`wait`) not before being told to."""
+    """A prompt: somebody who decides at once, or (`wait`) not before being told to.
+
+    `meanwhile` is called while the page is before them.
+    """
 
     def __init__(self, world: World, decision: Decision = "allow") -> None:
         self.world, self.decision = world, decision
+        self.meanwhile: Callable[[AuthorizationRequest], object] = lambda request: None
         self.visits: list[Visited] = []
         self.asked: Future[Visited] = Future()
 
@@ -303,6 +308,7 @@ class Visited:
 
     def ask(self, request: AuthorizationRequest, timeout: float) -> AuthorizationCode:
         self._race, self._request = FirstAnswer(request), request
+        self._person.meanwhile(request)
         self.scope = tuple(parse_qs(urlsplit(request.url).query).get("scope", [""])[0].split())
         if self._cancelled:
             self.cancel()
@@ -317,6 +323,8 @@ class Visited:
     def decide(self, *, allow: bool) -> None:
         assert self._race is not None
         server = self._person.world.servers[self._request.server.issuer]
+        if self._request.client.client_id not in server.known:
+            raise LoginFailed("the server showed an error page", code="timeout")
         assert self._race.offer(server.consent(self._request.url, allow=allow))
 
     def end(self, ending: Ending) -> None:
@@ -444,4 +452,3 @@ def without_threads(jitter: float = 1.0) -> Iterator[None]:
         patch.setattr(Flights, "start", inline)
         patch.setattr("mcp_client_auth.session._jitter", lambda: jitter)
         yield
-
