@@ -54,6 +54,7 @@ class HttpTransport:
     ) -> None:
         self._server_url = server_url
         self._options = options or Options()
+        self._typed_as: dict[str, int] = {}
         self._arguments: dict[str, Any] = {"verify": verify, "proxy": proxy, "cert": cert}
         self.reset()
         fresh_in_children(self)
@@ -173,10 +174,9 @@ class HttpTransport:
 
     def _admitted(self, address: str, url: str, *, private: bool) -> None:
         """`InsecureUrl` unless the server that the person typed may name this address."""
-        typed = self._server_url, self._options.issuer
-        if any(own and same_host(own, url) for own in typed):
-            return
         kind = address_class(address)
+        if self._typed(url, kind):
+            return
         allowed = private or self._options.allow_private_addresses
         if kind == PUBLIC or (allowed and kind != FORBIDDEN):
             return
@@ -195,6 +195,15 @@ class HttpTransport:
                 " (Options(allow_private_addresses=True))"
             ),
         )
+
+    def _typed(self, url: str, kind: int) -> bool:
+        """Whether the person named this host, and it still is where it was.
+
+        A name that is public now and private a moment later is not what he typed.
+        """
+        if not any(own and same_host(own, url) for own in (self._server_url, self._options.issuer)):
+            return False
+        return kind <= self._typed_as.setdefault(split(url).hostname or "", kind)
 
 
 _CLASS_NAMES: Final = ("public", "private", "loopback", "link-local or a metadata service")

@@ -35,6 +35,7 @@ from .urls import (
     well_known,
 )
 
+_MOST_SERVERS: Final = 10
 Usable = Callable[[ServerMetadata], None]
 _LONGEST_WAIT: Final = 86_400.0
 
@@ -72,7 +73,7 @@ def discover(
     if options.issuer:
         candidates: tuple[str, ...] = (options.issuer,)
     elif metadata:
-        candidates = _ordered(metadata.authorization_servers, held)
+        candidates = _ordered(metadata.authorization_servers, held)[:_MOST_SERVERS]
     elif challenge is None or not challenge.resource_metadata:
         server = yield from _legacy(server_url, options, tried)
         usable(server)

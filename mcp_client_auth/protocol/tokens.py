@@ -21,6 +21,7 @@ from .registration import Client
 from .scopes import Scopes, parse
 from .urls import shown
 
+DEFINITE: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
 _LATER: Final = ("temporarily_unavailable", "server_error", "slow_down")
 _CLIENT_HINT: Final = (
     "The server does not accept this client: check its id, its secret and how it proves itself"
@@ -211,7 +212,8 @@ def _failure(
     error = masked(document.text("error"), sent) if document else ""
     code = error_code(error) if error else ""
     where = shown(response.url)
-    if code and code not in _LATER:
+    passing = response.status == 429 or response.status >= 500 or code in _LATER
+    if code and (code in DEFINITE or not passing):
         text = masked(document.text("error_description"), sent) if document else ""
         said = f": {quoted(text)}" if text else ""
         return TokenRefused(
@@ -221,7 +223,7 @@ def _failure(
             status=response.status,
             hint=_HINTS.get(code, "Log in again"),
         )
-    if code or response.status == 429 or response.status >= 500:
+    if passing:
         failure = unavailable(response)
         return Unavailable(
             failure.summary,

@@ -169,3 +169,14 @@ def test_a_name_that_does_not_exist_is_unavailable(resolve: Resolve) -> None:
     resolve({})
     with pytest.raises(Unavailable):
         ask(PUBLIC_SERVER, "https://auth.example.com/")
+
+
+def test_the_typed_name_may_not_move_inside() -> None:
+    """No public address can be reached from a test, so the two looks are given by hand."""
+    moving = HttpTransport(PUBLIC_SERVER)
+    assert moving._typed(PUBLIC_SERVER, PUBLIC)
+    assert not moving._typed(PUBLIC_SERVER, LOOPBACK)
+    assert not moving._typed(PUBLIC_SERVER, PRIVATE)
+    staying = HttpTransport(PUBLIC_SERVER)
+    assert staying._typed(PUBLIC_SERVER, PRIVATE)
+    assert staying._typed(PUBLIC_SERVER, PRIVATE)
