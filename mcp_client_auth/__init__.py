@@ -3,8 +3,6 @@
 Importing this package loads nothing heavy: each public name is loaded when it is used.
 """
 
-from __future__ import annotations
-
 TYPE_CHECKING = False  # typing costs as much as all of a bare interpreter
 
 __version__ = "0.1.0"

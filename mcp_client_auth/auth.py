@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncGenerator, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from .errors import AuthError, InsecureUrl, UsageError
@@ -100,8 +100,12 @@ class MCPAuth(_HttpAuth):
     @cached_property
     def session(self) -> Session:
         """Opened by the first request: what it needs is not loaded to make a client."""
-        session: Session = self.__dict__.setdefault("session", self._open())
-        return session  # the first one made, in every thread
+        fields = self.__dict__
+        if opening := fields.get("_open"):
+            fields.setdefault("session", opening())  # the first one made, in every thread
+        fields.pop("_open", None)
+        session: Session = fields["session"]
+        return session
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         request.read()  # before the first yield, so that a streamed body can be sent again
@@ -230,14 +234,13 @@ def open_session(
     `personal`: the login is the person's own, whatever client it uses, as the command's is.
     """
     from .credential import key_for
-    from .protocol.options import Options
     from .protocol.registration import PreRegistered
     from .session import Session
     from .steps import Edges, Wanted, require_server
     from .storage import library_storage
     from .transport import HttpTransport
 
-    options = options or Options()
+    options = options or _usual_options()
     own = client.client_id if isinstance(client, PreRegistered) and not personal else ""
     key = key_for(url, account, own)
     kept = library_storage(storage, key)
@@ -261,6 +264,14 @@ def automatic_prompt() -> Prompt | None:
     from .prompt.browser import can_open
 
     return BrowserPrompt() if can_open() else None
+
+
+@cache
+def _usual_options() -> Options:
+    """One for all sessions that have none of their own."""
+    from .protocol.options import Options
+
+    return Options()
 
 
 def _plain(url: str, storage: Storage | str | None) -> bool:

@@ -224,7 +224,8 @@ class _Watch:
         self._timer.daemon = True
 
     def __enter__(self) -> _Watch:
-        self._timer.start()
+        with suppress(RuntimeError):  # no thread starts while the interpreter ends
+            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:

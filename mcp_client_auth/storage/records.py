@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
 from ..credential import (
     ClientKey,
@@ -52,7 +53,7 @@ class Records(ABC):
         credential = loads(text, self.where)
         if credential.key != key:
             raise damaged(self.where)  # a record that was copied here from another place
-        return credential
+        return replace(credential, key=key)  # one Key for all who hold it, not one each
 
     def save(self, credential: Credential) -> None:
         summary = Summary.of(credential, self.name)

@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from mcp_client_auth import BrowserPrompt, MCPAuth, Options, login
 from mcp_client_auth.credential import Credential, Key, key_for
 from mcp_client_auth.storage import Storage
-from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from mcp_client_auth.testing import DemoServer, Held, ScriptedBrowser, Settings
 
 HEADERS: Final = {"Accept": "application/json, text/event-stream"}
 LIST: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -98,7 +98,7 @@ class Scene:
 
         for _ in range(2):
             self.age()
-            with httpx.Client(auth=self.auth(), timeout=PATIENCE) as client:
+            with httpx.Client(auth=self.auth(), timeout=PATIENCE, verify=False) as client:
                 answer = client.post(self.server.url, headers=HEADERS, json=LIST)
             assert answer.status_code == 200
         assert self.server.families_revoked == 0
@@ -131,6 +131,11 @@ class Member:
     def expect(self, word: str) -> None:
         assert (said := self.says()) == word, said
 
+    def reaches(self, held: Held) -> None:
+        """Its request stands at the server."""
+        until(lambda: held.reached.is_set() or self.process.poll() is not None)
+        assert held.reached.is_set(), self.process.communicate()
+
     def tell(self, word: str = "go") -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(word + "\n")
@@ -156,7 +161,7 @@ class Crowd:
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [
-                *(sys.executable, "-X", "dev", str(SCRIPT), action),
+                *(sys.executable, str(SCRIPT), action),
                 *(self._scene.server.url, self._scene.storage.name, argument),
             ],
             env={**os.environ, **environment},

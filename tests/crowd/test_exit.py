@@ -22,7 +22,7 @@ def test_an_exit_during_a_renewal_keeps_the_new_refresh_token(
     held = scene.server.hold_next()
     leaver = crowd.start("leave", how)
     assert leaver.says() == 200  # with the old token: the renewal goes on behind it
-    held.wait()
+    leaver.reaches(held)
     leaver.tell()
     leaver.expect("exiting")
     held.release()
@@ -39,7 +39,7 @@ def test_ctrl_c_during_a_refresh_keeps_the_new_refresh_token(
     before = scene.expire()
     held = scene.server.hold_next()
     waiting = crowd.start("interrupted", how)
-    held.wait()
+    waiting.reaches(held)
     waiting.process.send_signal(signal.SIGINT)
     waiting.expect("exiting")
     held.release()
@@ -69,6 +69,12 @@ def test_after_the_end_has_begun_no_refresh_is_sent(scene: Scene, crowd: Crowd) 
 def test_a_request_at_the_very_end_still_refreshes(scene: Scene, crowd: Crowd) -> None:
     before = scene.expire()
     leaver = crowd.start("leave_late")
-    assert leaver.says() == 200
+    said = leaver.says()
     assert leaver.end() == 0
-    scene.renewed_once(before)
+    if said == 200:
+        scene.renewed_once(before)
+    else:  # from Python 3.12 the keyring's own thread cannot start any more
+        assert said == ["StorageError", "keyring"]
+        assert scene.storage.name == "keyring"
+        assert scene.refreshes == 0
+        assert scene.stored == before

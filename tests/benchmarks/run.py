@@ -1,0 +1,355 @@
+"""What it costs, on one page: `python tests/benchmarks/run.py` (`--quick` for a look).
+
+Each figure stands against a baseline that was measured in the same run, turn by turn with
+it; both are medians. Exit code 1 when a target was missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from counts import HEADERS, LIST, NEEDED, crowds, requests_of_logins, scene
+
+from mcp_client_auth import Credential, FileStorage, MCPAuth, MemoryStorage, Secret
+from mcp_client_auth.credential import key_for
+from mcp_client_auth.flight import wait
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.tokens import TokenSet
+
+LATENCY = 0.05
+STEPS = 7
+
+
+class Size(NamedTuple):
+    """How often each thing is measured."""
+
+    starts: int = 21
+    requests: int = 3000
+    volley: int = 2000
+    volleys: int = 5
+    logins: int = 5
+    sessions: int = 1000
+    servers: int = 10_000
+    looks: int = 300
+    crowd: tuple[int, int, int] = (1000, 10, 20)
+
+
+QUICK = Size(3, 60, 200, 1, 1, 50, 100, 20, (50, 3, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; `better` is the word before the target."""
+
+    what: str
+    measured: str
+    baseline: str
+    ratio: float
+    target: float
+    better: str = "at most"
+
+    @property
+    def met(self) -> bool:
+        if self.better == "exactly":
+            return self.ratio == self.target
+        return self.ratio <= self.target if self.better == "at most" else self.ratio >= self.target
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--quick", action="store_true", help="few rounds, small crowds")
+    size = QUICK if parser.parse_args().quick else Size()
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["MCP_CLIENT_AUTH_HOME"] = home
+        for benchmark in BENCHMARKS:
+            rows += benchmark(size, Path(home) / benchmark.__name__)
+    print(page(rows))
+    return 0 if all(row.met for row in rows) else 1
+
+
+def page(rows: Sequence[Row]) -> str:
+    lines = [f"{'':58}{'measured':>12}{'baseline':>12}{'ratio':>9}   target"]
+    for row in rows:
+        mark = "" if row.met else "  MISSED"
+        lines.append(
+            f"{row.what:58}{row.measured:>12}{row.baseline:>12}{row.ratio:>9.3g}"
+            f"   {row.better} {row.target:g}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def turn_by_turn(
+    times: int, one: Callable[[], float], other: Callable[[], float]
+) -> tuple[float, float]:
+    """The medians of what both return, called in alternation and in either order."""
+    ones, others = [], []
+    for turn in range(times):
+        for call, kept in ((one, ones), (other, others))[:: 1 if turn % 2 else -1]:
+            kept.append(call())
+    return statistics.median(ones), statistics.median(others)
+
+
+# Starting
+
+
+def starting(size: Size, home: Path) -> list[Row]:
+    """CPU time of interpreters that do one thing and end."""
+    client = "c = httpx.Client(%s)"
+    auth = client % "auth=MCPAuth('https://mcp.example.com/mcp')"
+    named = "from mcp_client_auth import MCPAuth"
+    cases = [
+        ("import mcp_client_auth / python -c pass", "import mcp_client_auth", "pass", 1.2),
+        (
+            "a client with MCPAuth / HTTP libraries and a bare client",
+            f"import httpx; {named}; {auth}",
+            f"import httpx, httpx2; {client % ''}",
+            1.1,
+        ),
+        (
+            "MCPAuth(url) / importing the HTTP libraries",
+            f"{named}; MCPAuth('https://mcp.example.com/mcp')",
+            "import httpx, httpx2",
+            1.1,
+        ),
+    ]
+    rows = []
+    for what, ours, base, target in cases:
+        mine, theirs = turn_by_turn(
+            size.starts, lambda code=ours: cpu(code), lambda code=base: cpu(code)
+        )
+        rows.append(Row(what, ms(mine), ms(theirs), mine / theirs, target))
+    return rows
+
+
+def cpu(code: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", code], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+# A request
+
+
+@contextmanager
+def answering(delay: float) -> Iterator[str]:
+    command = [sys.executable, str(Path(__file__).with_name("answering.py")), str(delay)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            yield f"http://127.0.0.1:{process.stdout.readline().strip()}/mcp"
+        finally:
+            process.terminate()
+
+
+def held(url: str, number: int = 0) -> Credential:
+    """A credential of the usual size, good for an hour."""
+    issuer = "https://auth.example.com"
+    client = Client(f"client-{number}", issuer, "dynamic", "none", None, ("http://127.0.0.1:1/",))
+    tokens = TokenSet(
+        Secret(f"{number:064x}"),
+        time.time(),
+        time.time() + 3600,
+        Secret(f"{number + 1:064x}"),
+        ("read", "offline_access"),
+    )
+    return Credential(key_for(url), issuer, issuer + "/token", client, tokens, url)
+
+
+def fresh(url: str) -> tuple[MCPAuth, dict[str, str]]:
+    """An `MCPAuth` that holds a fresh token, and the header that it would send."""
+    storage = MemoryStorage()
+    storage.save(held(url))
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    credential = wait(auth.session.ready())
+    assert credential
+    return auth, {"Authorization": "Bearer " + credential.tokens.access_token.reveal()}
+
+
+def a_request(size: Size, home: Path) -> list[Row]:
+    with answering(0) as url:
+        auth, header = fresh(url)
+        with (
+            httpx.Client(auth=auth, trust_env=False) as ours,
+            httpx.Client(headers=header, trust_env=False) as ready,
+        ):
+            timed(ours, url)
+            timed(ready, url)
+            mine, theirs = turn_by_turn(
+                size.requests, lambda: timed(ours, url), lambda: timed(ready, url)
+            )
+    added = mine - theirs
+    return [
+        Row("a request with a fresh token / ready header", us(mine), us(theirs), mine / theirs, 1.05),
+        Row("… the time added, in µs", us(added), "", added * 1e6, 15),
+    ]
+
+
+def timed(client: httpx.Client, url: str) -> float:
+    began = time.perf_counter()
+    client.post(url, content=b"{}")
+    return time.perf_counter() - began
+
+
+def a_volley(size: Size, home: Path) -> list[Row]:
+    """100 workers against a server that answers after 20 ms."""
+    with answering(0.02) as url:
+        auth, header = fresh(url)
+        peaks: dict[bool, list[int]] = {True: [], False: []}
+
+        def ours() -> float:
+            rate, peak = asyncio.run(volley(url, size.volley, auth=auth))
+            peaks[True].append(peak)
+            return rate
+
+        def ready() -> float:
+            rate, peak = asyncio.run(volley(url, size.volley, headers=header))
+            peaks[False].append(peak)
+            return rate
+
+        mine, theirs = turn_by_turn(size.volleys, ours, ready)
+    flying, base = statistics.median(peaks[True]), statistics.median(peaks[False])
+    return [
+        Row(
+            "100 workers, 20 ms: requests a second / ready header",
+            f"{mine:.0f}/s",
+            f"{theirs:.0f}/s",
+            mine / theirs,
+            0.95,
+            "at least",
+        ),
+        Row("… in flight at once", f"{flying:.0f}", f"{base:.0f}", flying / base, 1, "at least"),
+    ]
+
+
+async def volley(
+    url: str, requests: int, auth: MCPAuth | None = None, headers: dict[str, str] | None = None
+) -> tuple[float, int]:
+    """Requests a second, and the most that the server saw at once."""
+    left = iter(range(requests))
+    async with httpx.AsyncClient(auth=auth, headers=headers, trust_env=False) as client:
+
+        async def worker() -> None:
+            for _ in left:
+                await client.post(url, content=b"{}")
+
+        await asyncio.gather(*(client.post(url, content=b"{}") for _ in range(100)))
+        began = time.perf_counter()
+        await asyncio.gather(*(worker() for _ in range(100)))
+        took = time.perf_counter() - began
+        peak = (await client.get(url.replace("/mcp", "/peak"))).text
+    return requests / took, int(peak)
+
+
+# A login
+
+
+def counted(size: Size, home: Path) -> list[Row]:
+    found = requests_of_logins(home)
+    return [
+        Row(f"requests: {what}", str(found[what]), "", found[what], needed, "exactly")
+        for what, needed in NEEDED.items()
+    ]
+
+
+def a_login(size: Size, home: Path) -> list[Row]:
+    """Wall time at 50 ms an answer, less the 50 ms of the person's own consent."""
+    times = []
+    for number in range(size.logins + 1):
+        with scene(home / str(number), latency=LATENCY) as here:
+            with here.client() as client:
+                began = time.perf_counter()
+                client.post(here.server.url, json=LIST, headers=HEADERS).raise_for_status()
+                times.append(time.perf_counter() - began - LATENCY)
+    wall, base = statistics.median(times[1:] or times), STEPS * LATENCY
+    what = f"a first login at {LATENCY * 1000:.0f} ms an answer / {STEPS} answers"
+    return [Row(what, ms(wall), ms(base), wall / base, 1.15)]
+
+
+def crowded(size: Size, home: Path) -> list[Row]:
+    rows = []
+    for kind, crowd in crowds(home, *size.crowd).items():
+        what = f"refreshes at one expiry of {crowd.size} {kind}"
+        rows.append(Row(what, str(crowd.refreshes), "", crowd.refreshes, 1, "exactly"))
+        bad = crowd.failures + crowd.logins
+        rows.append(Row("… failures and logins", str(bad), "", bad, 0, "exactly"))
+    return rows
+
+
+# Many sessions, many servers
+
+
+def memory(size: Size, home: Path) -> list[Row]:
+    """Sessions that hold a token, each for a server of its own, on one store of files."""
+    urls = [f"https://mcp-{number}.example.com/mcp" for number in range(size.sessions)]
+    storage = filled(home, urls)
+    warm = live(urls[0], storage)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    sessions = [live(url, storage) for url in urls]
+    used = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert all(auth.session.current() for auth in [warm, *sessions])
+    each = used / len(sessions)
+    return [Row("memory of a live session, in KB", f"{each / 1024:.2f} KB", "", each / 1024, 3)]
+
+
+def live(url: str, storage: FileStorage) -> MCPAuth:
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    assert wait(auth.session.ready())
+    return auth
+
+
+def look_ups(size: Size, home: Path) -> list[Row]:
+    few = filled(home / "few", [f"https://mcp-{n}.example.com/mcp" for n in range(10)])
+    many = filled(home / "many", [f"https://mcp-{n}.example.com/mcp" for n in range(size.servers)])
+
+    def look(storage: FileStorage) -> float:
+        began = time.perf_counter()
+        live("https://mcp-7.example.com/mcp", storage)
+        return time.perf_counter() - began
+
+    mine, base = turn_by_turn(size.looks, lambda: look(many), lambda: look(few))
+    return [Row(f"look-up among {size.servers} / among 10", us(mine), us(base), mine / base, 1.2)]
+
+
+def filled(home: Path, urls: Sequence[str]) -> FileStorage:
+    """A store with a credential for each; written without waiting for the disk."""
+    storage, wait_for_disk = FileStorage(home), os.fsync
+    os.fsync = lambda handle: None
+    try:
+        for number, url in enumerate(urls):
+            storage.save(replace(held(url, number), generation=1))
+    finally:
+        os.fsync = wait_for_disk
+    return storage
+
+
+def ms(seconds: float) -> str:
+    return f"{seconds * 1000:.1f} ms"
+
+
+def us(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} µs"
+
+
+BENCHMARKS = (starting, a_request, a_volley, counted, a_login, crowded, memory, look_ups)
+
+if __name__ == "__main__":
+    sys.exit(main())
