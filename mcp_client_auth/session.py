@@ -5,10 +5,9 @@ Fresh token, else refresh, else the person; and never the person where nobody ca
 
 from __future__ import annotations
 
-import random
 import shlex
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 from .cooling import Cooling
@@ -20,22 +19,18 @@ from .errors import (
     LoginFailed,
     LoginRequired,
     StorageError,
-    TokenRefused,
     Unavailable,
 )
 from .events import Event, tell
-from .flight import Flights, done, on_the_wire, wait
+from .flight import Flights, done, wait
 from .prompt import Prompt, Visit
 from .protocol.challenge import Challenge
-from .protocol.registration import PreRegistered
 from .protocol.scopes import Scopes, step_up
-from .protocol.tokens import TokenSet, refresh, summary
-from .protocol.urls import below, covers, shown
+from .protocol.urls import below, covers
+from .renewal import Renewal, same_token
 from .steps import (
-    DEAD_CLIENT,
     Edges,
     Wanted,
-    forget_client,
     fresh_token_refused,
     log_in,
     probe,
@@ -43,39 +38,8 @@ from .steps import (
     sign_out,
 )
 
-DEFINITE: Final = ("invalid_grant", *DEAD_CLIENT)
 _LEASE: Final = 660.0
 _JUST_RENEWED: Final = 5.0
-_MARGIN: Final = 60.0
-_FIRST_PAUSE: Final = 0.5
-_LONGEST_PAUSE: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A credential in memory, with the moment from which it is due for renewal."""
-
-    credential: Credential
-    due: float
-
-    @classmethod
-    def of(cls, credential: Credential) -> _Held:
-        margin = min(_MARGIN, 0.1 * (credential.tokens.lifetime or 0.0))
-        return cls(credential, _end(credential) - margin * _jitter())
-
-    @classmethod
-    def until(cls, credential: Credential, due: float = float("inf")) -> _Held:
-        """Not to be renewed before `due`; but a dead token is not sent in any case."""
-        return cls(credential, min(due, _end(credential)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """A passing fault of the token endpoint: until `until` (monotonic) nothing is sent there."""
-
-    error: Unavailable
-    pause: float
-    until: float
 
 
 class Session:
@@ -85,13 +49,7 @@ class Session:
         self.wanted, self.edges, self.prompt = wanted, edges, prompt
         self._flights = Flights()
         self._cooling = Cooling(edges.storage, wanted.key, edges.clock)
-        self._held: _Held | None = None
-        self._looked = False
-        self._unproven: Credential | None = None  # of a login, and not accepted yet
-        self._useless: Credential | None = None  # refused, and a refresh did not help
-        self._unsaved: Credential | None = None  # rotated, and the storage failed to keep it
-        self._unrenewable: Credential | None = None  # its refresh token was refused
-        self._trouble: _Trouble | None = None
+        self._renewal = Renewal(wanted, edges)
         self._visit: Visit | None = None
         self._closings = 0
 
@@ -103,7 +61,7 @@ class Session:
 
     def current(self) -> Credential | None:
         """The fast path: a token that may be sent as it is. No lock, no thread, no I/O."""
-        held = self._held
+        held = self._renewal.held
         if held is None:
             return None
         now = self.edges.clock()
@@ -112,7 +70,7 @@ class Session:
         if not held.credential.alive(now):
             return None
         if held.credential.tokens.refresh_token:
-            self._flights.start("renew", lambda: self._renewed(None))
+            self._flights.start("renew", lambda: self._renewal.now(None))
         return held.credential
 
     def owns(self, url: str) -> bool:
@@ -125,7 +83,7 @@ class Session:
 
     def settled(self) -> bool:
         """Whether there is nothing to wait for: no credential, and none in the store."""
-        return self._held is None and self._looked
+        return self._renewal.held is None and self._renewal.looked
 
     def ready(self) -> Future[Credential | None]:
         """What to send when there is no fresh token: a stored or refreshed one, or None."""
@@ -134,7 +92,7 @@ class Session:
     def after_401(self, sent: Credential | None, challenge: Challenge | None) -> Future[Credential]:
         """A token to try once more with, after the server refused `sent` (or its absence)."""
         held = self.current()
-        if held is not None and not _same_token(held, sent):
+        if held is not None and not same_token(held, sent):
             return done(held)  # it was renewed while the request was under way
         which = f"answer {sent.generation if sent else None}"
         return self._flights.start(which, lambda: self._answered(sent, challenge))
@@ -148,14 +106,14 @@ class Session:
 
     def refused(self, sent: Credential) -> None:
         """The server refused what was to help after a 401: one more like it is of no use."""
-        self._useless = sent
+        self._renewal.useless = sent
 
     def accepted(self, sent: Credential) -> None:
         """The server took this token: should it refuse it later, a new login makes sense."""
-        if self._unproven is sent:
-            self._unproven = None
-        if self._useless is sent:
-            self._useless = None
+        if self._renewal.unproven is sent:
+            self._renewal.unproven = None
+        if self._renewal.useless is sent:
+            self._renewal.useless = None
 
     # What the command and `login()` ask
 
@@ -192,7 +150,7 @@ class Session:
         held = self.current() or wait(self.ready())
         expires = held.tokens.expires_at if held else None
         if held and expires is not None and expires < self.edges.clock() + min_valid:
-            held = wait(self._flights.start("renew early", lambda: self._patiently_renewed(held)))
+            held = wait(self._flights.start("renew early", lambda: self._renewal.patiently(held)))
         if held is None:
             raise self._login_required("you are not logged in to")
         return held
@@ -206,7 +164,7 @@ class Session:
             stored = readable(self.edges.storage, self.key)
             self.edges.storage.delete(self.key)
             self._cooling.clear()
-            self._held, self._unsaved, self._looked = None, None, True
+            self._renewal.forget()
         if stored is None:
             return "nothing"
         return "revoked" if sign_out(self.edges, stored) else "forgotten"
@@ -217,146 +175,29 @@ class Session:
         if self._visit:
             self._visit.cancel()
 
-    # Renewal
+    # How it decides
 
     def _found(self) -> Credential | None:
         """What is stored, at once while it lives; only an expired token is waited for."""
-        stored = self.edges.storage.load(self.key)
-        if stored and self._fits(stored) and not _same_token(stored, self._useless):
-            self._hold(stored)
+        stored = self._renewal.stored()
+        if stored and not same_token(stored, self._renewal.useless):
+            self._renewal.hold(stored)
             if held := self.current():  # renews it in the background where that is due
                 return held
-        return self._patiently_renewed(None)
-
-    def _patiently_renewed(self, rejected: Credential | None) -> Credential | None:
-        """The same again after a passing fault, with pauses, within the caller's patience."""
-        began = self.edges.monotonic()
-        while True:
-            try:
-                return self._renewed(rejected)
-            except Unavailable:
-                trouble = self._trouble
-                now = self.edges.monotonic()
-                patience = began + self.wanted.options.patience
-                if trouble is None or max(trouble.until, now) > patience:
-                    raise
-                self.edges.sleep(max(trouble.until - now, 0.0))
-
-    def _renewed(self, rejected: Credential | None) -> Credential | None:
-        """Read the store under the lock; refresh once what is expired or was rejected."""
-        with self.edges.storage.lock(self.key):
-            now = self.edges.clock()  # not before: the lock may have taken long
-            stored = self._stored()
-            if stored is None or not self._fits(stored):
-                return self._left(None)
-            if rejected is None and _same_token(stored, self._useless):
-                rejected = stored
-            if self._still_good(stored, rejected, now):
-                return self._hold(stored)
-            usable = stored.alive(now) and not _same_token(stored, rejected)
-            if stored.tokens.refresh_token is None:
-                return self._left(stored if usable else None)
-            try:
-                return self._hold(self._refreshed(stored, now))
-            except TokenRefused as error:
-                return self._refresh_refused(stored, error, usable=usable)
-            except Unavailable:
-                if not usable or self._trouble is None:
-                    raise
-                pause = self._trouble.until - self.edges.monotonic()
-                self._held = _Held.until(stored, now + max(pause, 0.0))
-                return stored
-
-    def _stored(self) -> Credential | None:
-        """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
-        stored, unsaved = self.edges.storage.load(self.key), self._unsaved
-        if unsaved is None or stored is None or stored.generation >= unsaved.generation:
-            return stored
-        return self._keep(unsaved)
-
-    def _keep(self, fresh: Credential) -> Credential:
-        self._unsaved = fresh  # its predecessor has been rotated: nothing else can be used
-        self.edges.storage.save(fresh)
-        self._unsaved = None
-        return fresh
-
-    def _refreshed(self, stored: Credential, now: float) -> Credential:
-        """One token request, and its answer kept before anything else happens."""
-        trouble = self._trouble
-        if trouble and self.edges.monotonic() < trouble.until:
-            raise trouble.error.fresh()
-        with on_the_wire():
-            try:
-                tokens = self.edges.run(refresh(stored, now))
-            except (Unavailable, BadResponse) as error:
-                raise self._troubled(error) from None
-            fresh = self._keep(stored.renewed(tokens))
-        self._trouble = None
-        if _same_token(stored, self._unproven):
-            self._unproven = fresh
-        self.edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
-        return fresh
-
-    def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
-        """Note a passing fault. An answer that is no OAuth answer says nothing about the grant."""
-        fault = (
-            error
-            if isinstance(error, Unavailable)
-            else Unavailable(
-                error.summary, url=error.url, hint="The credential was kept; try later"
-            )
-        )
-        last = self._trouble.pause if self._trouble else _FIRST_PAUSE / 2
-        pause = min(last * 2, _LONGEST_PAUSE)
-        wanted = max(fault.retry_after or 0.0, pause * _jitter())
-        self._trouble = _Trouble(fault, pause, self.edges.monotonic() + wanted)
-        self.edges.tell("refresh", url=fault.url, detail=fault.summary, rule="kept; again later")
-        return fault
-
-    def _refresh_refused(
-        self, stored: Credential, error: TokenRefused, *, usable: bool
-    ) -> Credential | None:
-        """A definite rejection ends the refresh token; the record itself stays."""
-        event = Event("refresh", shown(stored.token_endpoint), error.status, error.summary)
-        tell(self.edges.on_event, event)
-        if error.code in DEFINITE:
-            if error.code in DEAD_CLIENT and stored.client.redirect_uris:
-                forget_client(self.edges, stored.client, stored.client.redirect_uris[0])
-            held = self.edges.storage.load(self.key)
-            if held and held.tokens.refresh_token != stored.tokens.refresh_token:
-                return self._hold(held) if held.alive(self.edges.clock()) else self._left(None)
-            spent: TokenSet = replace(stored.tokens, refresh_token=None)
-            stored = stored.renewed(spent)
-            self.edges.storage.save(stored)
-        self._unrenewable = stored
-        return self._left(stored if usable else None)
-
-    def _still_good(self, stored: Credential, rejected: Credential | None, now: float) -> bool:
-        if rejected is not None:
-            return not _same_token(stored, rejected) and stored.alive(now)
-        return now < _Held.of(stored).due
-
-    # Login
+        return self._renewal.patiently(None)
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        recent = sent is not None and (sent is self._useless or self._just_renewed(sent))
-        renewed = self._replaced(sent) if recent else self._patiently_renewed(sent)
+        recent = sent is not None and (sent is self._renewal.useless or self._just_renewed(sent))
+        renewed = self._renewal.replaced(sent) if recent else self._renewal.patiently(sent)
         if renewed is not None:
             return renewed
-        if recent and sent is self._unproven:
+        if recent and sent is self._renewal.unproven:
             refused = fresh_token_refused(self.key.server)
             self._cooling.remember("login", refused)
             raise refused
-        self._useless = sent or self._useless
+        self._renewal.useless = sent or self._renewal.useless
         began = self._closings
         return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
-
-    def _replaced(self, sent: Credential | None) -> Credential | None:
-        """What somebody else has stored since; nothing is refreshed."""
-        stored = self.edges.storage.load(self.key)
-        if stored is None or not self._fits(stored):
-            return None
-        return self._hold(stored) if self._still_good(stored, sent, self.edges.clock()) else None
 
     def _just_renewed(self, sent: Credential) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""
@@ -395,22 +236,23 @@ class Session:
                 raise
             finally:
                 self._visit = None
-            self._unproven, self._trouble = fresh, None
-            return self._hold(fresh)
+            self._renewal.unproven, self._renewal.trouble = fresh, None
+            return self._renewal.hold(fresh)
 
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:
         """A login that somebody else has made while we waited for the lease."""
-        stored = readable(self.edges.storage, self.key)
-        if stored is None or not self._fits(stored) or _same_token(stored, sent or self._useless):
+        stored, renewal = readable(self.edges.storage, self.key), self._renewal
+        if stored is None or not renewal.fits(stored):
             return None
-        if not set(scope or self.wanted.scope or ()) <= _had(stored):
+        enough = set(scope or self.wanted.scope or ()) <= _had(stored)
+        if not enough or same_token(stored, sent or renewal.useless):
             return None
         if stored.alive(self.edges.clock()):
-            return self._hold(stored)
-        return None if _same_token(stored, self._unrenewable) else self._renewed(sent)
+            return renewal.hold(stored)
+        return None if same_token(stored, renewal.spent) else renewal.now(sent)
 
     def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
-        needed, latest = challenge.scope or (), self._replaced(sent) or sent
+        needed, latest = challenge.scope or (), self._renewal.replaced(sent) or sent
         granted = latest.tokens.scope or ()
         if latest is not sent and set(needed) <= set(granted):
             return latest  # another request or process has stepped up meanwhile
@@ -441,22 +283,6 @@ class Session:
         if self._closings != began:  # closed before there was anything to cancel
             raise LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")
 
-    def _hold(self, credential: Credential) -> Credential:
-        self._held, self._looked = _Held.of(credential), True
-        return credential
-
-    def _left(self, credential: Credential | None) -> Credential | None:
-        """What is left where nothing can be renewed: a token to its end, or none."""
-        self._held, self._looked = _Held.until(credential) if credential else None, True
-        return credential
-
-    def _fits(self, stored: Credential) -> bool:
-        """A credential of another client or resource than the caller's is not his."""
-        identity, wanted = self.wanted.identity, self.wanted.options.resource
-        if isinstance(identity, PreRegistered) and identity.client_id != stored.client.client_id:
-            return False
-        return wanted is None or (wanted or None) == stored.resource
-
     def _covers_wanted(self, credential: Credential) -> bool:
         return set(self.wanted.scope or ()) <= _had(credential)
 
@@ -474,18 +300,5 @@ class Session:
         )
 
 
-def _end(credential: Credential) -> float:
-    expires = credential.tokens.expires_at
-    return float("inf") if expires is None else expires
-
-
-def _jitter() -> float:
-    return random.uniform(0.5, 1.0)  # noqa: S311 - not a secret, only to spread a crowd
-
-
 def _had(credential: Credential) -> set[str]:
     return {*(credential.tokens.scope or ()), *(credential.requested or ())}
-
-
-def _same_token(stored: Credential, other: Credential | None) -> bool:
-    return other is not None and stored.tokens.access_token == other.tokens.access_token

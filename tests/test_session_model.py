@@ -14,8 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -294,6 +293,7 @@ SessionMachine.TestCase.settings = settings(
     database=None,
     deadline=None,
     max_examples=150,
+    phases=(Phase.generate,),  # add Phase.shrink to look into a failure: it takes minutes
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )

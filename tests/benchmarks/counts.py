@@ -1,4 +1,4 @@
-"""What is counted and not timed: the requests of a login and of a request, the refreshes of a crowd.
+"""What is counted and not timed: requests of a login, refreshes of a crowd.
 
 The person's own POST of the consent page is no request of ours and is left out.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +26,7 @@ from mcp_client_auth import (
     MCPAuth,
 )
 from mcp_client_auth.credential import key_for
+from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -63,6 +64,10 @@ class OpenBrowser(ScriptedBrowser):
         super().__init__()
         self._http = httpx.Client(trust_env=False, follow_redirects=True, timeout=20)
 
+    def close(self) -> None:
+        self.join(5)
+        self._http.close()
+
     def visit(self, url: str) -> None:
         self.visits += 1
         try:
@@ -79,9 +84,7 @@ class Scene:
 
     def auth(self, **arguments: Any) -> MCPAuth:
         prompt = BrowserPrompt(open_url=self.browser)
-        return MCPAuth(
-            self.server.url, storage=FileStorage(self.home), prompt=prompt, **arguments
-        )
+        return MCPAuth(self.server.url, storage=FileStorage(self.home), prompt=prompt, **arguments)
 
     def request(self, auth: MCPAuth | None = None) -> int:
         """The requests that one call of a tool list takes, in a program that has made none."""
@@ -98,19 +101,21 @@ class Scene:
 
     def expire(self, ago: float = 1.0) -> None:
         """Let the stored access token have ended; the server forgets it too."""
-        self._rewrite(expires_at=time.time() - ago, issued_at=time.time() - 3600)
+        now = time.time()
+        self._rewrite(lambda tokens: replace(tokens, expires_at=now - ago, issued_at=now - 3600))
         self.server.expire_access_tokens()
 
     def revoke_early(self) -> None:
         """The stored token, got a minute ago, is valid for all that its holder knows."""
-        self._rewrite(issued_at=time.time() - 60)
+        now = time.time()
+        self._rewrite(lambda tokens: replace(tokens, issued_at=now - 60))
         self.server.expire_access_tokens()
 
-    def _rewrite(self, **times: float) -> None:
+    def _rewrite(self, change: Callable[[TokenSet], TokenSet]) -> None:
         storage = FileStorage(self.home)
         stored = storage.load(key_for(self.server.url))
         assert stored is not None
-        storage.save(replace(stored, tokens=replace(stored.tokens, **times)))
+        storage.save(replace(stored, tokens=change(stored.tokens)))
 
 
 def authorize(path: str) -> bool:
@@ -122,7 +127,7 @@ def scene(home: Path, **settings: Any) -> Iterator[Scene]:
     with DemoServer(Settings(**settings)) as server:
         made = Scene(server, home)
         yield made
-        made.browser.join(5)
+        made.browser.close()
 
 
 def requests_of_logins(home: Path) -> dict[str, int]:

@@ -19,6 +19,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,7 +99,8 @@ def turn_by_turn(
     times: int, one: Callable[[], float], other: Callable[[], float]
 ) -> tuple[float, float]:
     """The medians of what both return, called in alternation and in either order."""
-    ones, others = [], []
+    ones: list[float] = []
+    others: list[float] = []
     for turn in range(times):
         for call, kept in ((one, ones), (other, others))[:: 1 if turn % 2 else -1]:
             kept.append(call())
@@ -130,9 +132,7 @@ def starting(size: Size, home: Path) -> list[Row]:
     ]
     rows = []
     for what, ours, base, target in cases:
-        mine, theirs = turn_by_turn(
-            size.starts, lambda code=ours: cpu(code), lambda code=base: cpu(code)
-        )
+        mine, theirs = turn_by_turn(size.starts, partial(cpu, ours), partial(cpu, base))
         rows.append(Row(what, ms(mine), ms(theirs), mine / theirs, target))
     return rows
 
@@ -196,7 +196,9 @@ def a_request(size: Size, home: Path) -> list[Row]:
             )
     added = mine - theirs
     return [
-        Row("a request with a fresh token / ready header", us(mine), us(theirs), mine / theirs, 1.05),
+        Row(
+            "a request with a fresh token / ready header", us(mine), us(theirs), mine / theirs, 1.05
+        ),
         Row("… the time added, in µs", us(added), "", added * 1e6, 15),
     ]
 
@@ -272,11 +274,10 @@ def a_login(size: Size, home: Path) -> list[Row]:
     """Wall time at 50 ms an answer, less the 50 ms of the person's own consent."""
     times = []
     for number in range(size.logins + 1):
-        with scene(home / str(number), latency=LATENCY) as here:
-            with here.client() as client:
-                began = time.perf_counter()
-                client.post(here.server.url, json=LIST, headers=HEADERS).raise_for_status()
-                times.append(time.perf_counter() - began - LATENCY)
+        with scene(home / str(number), latency=LATENCY) as here, here.client() as client:
+            began = time.perf_counter()
+            client.post(here.server.url, json=LIST, headers=HEADERS).raise_for_status()
+            times.append(time.perf_counter() - began - LATENCY)
     wall, base = statistics.median(times[1:] or times), STEPS * LATENCY
     what = f"a first login at {LATENCY * 1000:.0f} ms an answer / {STEPS} answers"
     return [Row(what, ms(wall), ms(base), wall / base, 1.15)]
@@ -332,7 +333,7 @@ def look_ups(size: Size, home: Path) -> list[Row]:
 def filled(home: Path, urls: Sequence[str]) -> FileStorage:
     """A store with a credential for each; written without waiting for the disk."""
     storage, wait_for_disk = FileStorage(home), os.fsync
-    os.fsync = lambda handle: None
+    os.fsync = lambda fd: None
     try:
         for number, url in enumerate(urls):
             storage.save(replace(held(url, number), generation=1))

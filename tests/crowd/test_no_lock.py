@@ -34,7 +34,7 @@ def test_an_open_stream_delays_neither_a_refresh_nor_who_waits_for_it(scene: Sce
             assert next(stream.iter_bytes()), "the first event comes at once"
             first = time.monotonic() - began
             before = scene.expire()
-            auth.session._hold(before)
+            auth.session._renewal.hold(before)
             assert client.post(url, headers=HEADERS, json=LIST).status_code == 200
             took = time.monotonic() - began
     assert first < 5

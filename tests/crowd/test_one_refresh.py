@@ -90,7 +90,7 @@ def test_a_token_held_in_memory_expires_for_fifty_threads(scene: Scene) -> None:
     auth = scene.auth()
     assert post(auth, scene.server.url) == 200
     before, aged = scene.stored, scene.expire()
-    auth.session._hold(aged)  # what it holds in memory has died too
+    auth.session._renewal.hold(aged)  # what it holds in memory has died too
     results = threads(50, lambda: posts(auth, scene.server.url, httpx, 20))
     assert results == {20: 50}
     scene.renewed_once(before)

@@ -80,7 +80,7 @@ def test_the_old_token_is_used_while_it_lives(victim: Victim, fault: str) -> Non
     began = time.monotonic()
     assert post(auth, world.url) == 200
     assert time.monotonic() - began < 5
-    until(lambda: world.visited.count("refresh") == 1 and auth.session._trouble)
+    until(lambda: world.visited.count("refresh") == 1 and auth.session._renewal.trouble)
     assert {post(auth, world.url) for _ in range(10)} == {200}
     most = 1 + (time.monotonic() - began) / 0.25
     assert world.visited.count("refresh") <= most, "with pauses of at least a quarter second"

@@ -450,5 +450,5 @@ def without_threads(jitter: float = 1.0) -> Iterator[None]:
     """Everything on the caller's thread, and the dice say `jitter`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flights, "start", inline)
-        patch.setattr("mcp_client_auth.session._jitter", lambda: jitter)
+        patch.setattr("mcp_client_auth.renewal.jitter", lambda: jitter)
         yield

@@ -1,0 +1,226 @@
+"""The token in memory, its renewal under the lock, and what a fault of the endpoint means.
+
+It asks nobody: where a refresh cannot help, the answer is None and the session decides.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .credential import Credential
+from .errors import BadResponse, TokenRefused, Unavailable
+from .events import Event, tell
+from .flight import on_the_wire
+from .protocol.registration import PreRegistered
+from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
+from .protocol.urls import shown
+from .steps import DEAD_CLIENT, Edges, Wanted, forget_client
+
+_MARGIN: Final = 60.0
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A credential in memory, with the moment from which it is due for renewal."""
+
+    credential: Credential
+    due: float
+
+    @classmethod
+    def of(cls, credential: Credential) -> Held:
+        margin = min(_MARGIN, 0.1 * (credential.tokens.lifetime or 0.0))
+        return cls(credential, _end(credential) - margin * jitter())
+
+    @classmethod
+    def until(cls, credential: Credential, due: float = float("inf")) -> Held:
+        """Not to be renewed before `due`; but a dead token is not sent in any case."""
+        return cls(credential, min(due, _end(credential)))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A passing fault of the token endpoint: until `until` (monotonic) nothing is sent there."""
+
+    error: Unavailable
+    pause: float
+    until: float
+
+
+class Renewal:
+    """What one session holds, and how it is renewed.
+
+    `held` is what may be sent; `looked` tells that the store has been read. Three credentials
+    are remembered for what is known of them: `spent`, its refresh token was refused;
+    `unproven`, of a login and not accepted by the server yet; `useless`, refused by the server
+    although it was fresh.
+    """
+
+    def __init__(self, wanted: Wanted, edges: Edges) -> None:
+        self._wanted, self._edges = wanted, edges
+        self.held: Held | None = None
+        self.looked = False
+        self.spent: Credential | None = None
+        self.unproven: Credential | None = None
+        self.useless: Credential | None = None
+        self.trouble: Trouble | None = None
+        self._unsaved: Credential | None = None  # rotated, and the storage failed to keep it
+
+    def hold(self, credential: Credential) -> Credential:
+        self.held, self.looked = Held.of(credential), True
+        return credential
+
+    def forget(self) -> None:
+        self.held, self._unsaved, self.looked = None, None, True
+
+    def stored(self) -> Credential | None:
+        """What the store has for us: another client's or resource's is not ours."""
+        found = self._edges.storage.load(self._wanted.key)
+        return found if found and self.fits(found) else None
+
+    def fits(self, stored: Credential) -> bool:
+        identity, resource = self._wanted.identity, self._wanted.options.resource
+        if isinstance(identity, PreRegistered) and identity.client_id != stored.client.client_id:
+            return False
+        return resource is None or (resource or None) == stored.resource
+
+    def replaced(self, sent: Credential | None) -> Credential | None:
+        """What somebody else has stored since; nothing is refreshed."""
+        stored = self.stored()
+        if stored is None or not self._still_good(stored, sent, self._edges.clock()):
+            return None
+        return self.hold(stored)
+
+    def patiently(self, rejected: Credential | None) -> Credential | None:
+        """`now`, and again after a passing fault, with pauses, within the caller's patience."""
+        began = self._edges.monotonic()
+        while True:
+            try:
+                return self.now(rejected)
+            except Unavailable:
+                trouble, here = self.trouble, self._edges.monotonic()
+                patience = began + self._wanted.options.patience
+                if trouble is None or max(trouble.until, here) > patience:
+                    raise
+                self._edges.sleep(max(trouble.until - here, 0.0))
+
+    def now(self, rejected: Credential | None) -> Credential | None:
+        """Read the store under the lock; refresh once what is expired or was rejected.
+
+        None where no refresh can help. Raises `Unavailable` for a passing fault when there
+        is no token left that lives.
+        """
+        with self._edges.storage.lock(self._wanted.key):
+            now = self._edges.clock()  # not before: the lock may have taken long
+            stored = self._latest()
+            if stored is None:
+                return self._left(None)
+            if rejected is None and same_token(stored, self.useless):
+                rejected = stored
+            if self._still_good(stored, rejected, now):
+                return self.hold(stored)
+            usable = stored.alive(now) and not same_token(stored, rejected)
+            if stored.tokens.refresh_token is None:
+                return self._left(stored if usable else None)
+            try:
+                return self.hold(self._refreshed(stored, now))
+            except TokenRefused as error:
+                return self._refused(stored, error, usable=usable)
+            except Unavailable:
+                if not usable or self.trouble is None:
+                    raise
+                pause = self.trouble.until - self._edges.monotonic()
+                self.held = Held.until(stored, now + max(pause, 0.0))
+                return stored
+
+    def _latest(self) -> Credential | None:
+        """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
+        stored, unsaved = self.stored(), self._unsaved
+        if unsaved is None or stored is None or stored.generation >= unsaved.generation:
+            return stored
+        return self._keep(unsaved)
+
+    def _keep(self, fresh: Credential) -> Credential:
+        self._unsaved = fresh  # its predecessor has been rotated: nothing else can be used
+        self._edges.storage.save(fresh)
+        self._unsaved = None
+        return fresh
+
+    def _refreshed(self, stored: Credential, now: float) -> Credential:
+        """One token request, and its answer kept before anything else happens."""
+        trouble = self.trouble
+        if trouble and self._edges.monotonic() < trouble.until:
+            raise trouble.error.fresh()
+        with on_the_wire():
+            try:
+                tokens = self._edges.run(refresh(stored, now))
+            except (Unavailable, BadResponse) as error:
+                raise self._troubled(error) from None
+            fresh = self._keep(stored.renewed(tokens))
+        self.trouble = None
+        # what is known of a token is known of its successor, until the server accepts that
+        if same_token(stored, self.unproven):
+            self.unproven = fresh
+        if same_token(stored, self.useless):
+            self.useless = fresh
+        self._edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
+        return fresh
+
+    def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
+        """Note a passing fault. An answer that is no OAuth answer says nothing about the grant."""
+        hint = "The credential was kept; try again later"
+        fault = (
+            error
+            if isinstance(error, Unavailable)
+            else Unavailable(error.summary, url=error.url, hint=hint)
+        )
+        last = self.trouble.pause if self.trouble else _FIRST_PAUSE / 2
+        pause = min(last * 2, _LONGEST_PAUSE)
+        wanted = max(fault.retry_after or 0.0, pause * jitter())
+        self.trouble = Trouble(fault, pause, self._edges.monotonic() + wanted)
+        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule="kept; again later")
+        return fault
+
+    def _refused(
+        self, stored: Credential, error: TokenRefused, *, usable: bool
+    ) -> Credential | None:
+        """A definite rejection ends the refresh token; the record itself stays."""
+        event = Event("refresh", shown(stored.token_endpoint), error.status, error.summary)
+        tell(self._edges.on_event, event)
+        if error.code in DEFINITE:
+            if error.code in DEAD_CLIENT and stored.client.redirect_uris:
+                forget_client(self._edges, stored.client, stored.client.redirect_uris[0])
+            held = self.stored()
+            if held and held.tokens.refresh_token != stored.tokens.refresh_token:
+                return self._left(None) if not held.alive(self._edges.clock()) else self.hold(held)
+            ended: TokenSet = replace(stored.tokens, refresh_token=None)
+            stored = stored.renewed(ended)
+            self._edges.storage.save(stored)
+        self.spent = stored
+        return self._left(stored if usable else None)
+
+    def _left(self, credential: Credential | None) -> Credential | None:
+        """What is left where nothing can be renewed: a token to its end, or none."""
+        self.held, self.looked = Held.until(credential) if credential else None, True
+        return credential
+
+    def _still_good(self, stored: Credential, rejected: Credential | None, now: float) -> bool:
+        if rejected is not None:
+            return not same_token(stored, rejected) and stored.alive(now)
+        return now < Held.of(stored).due
+
+
+def same_token(stored: Credential, other: Credential | None) -> bool:
+    return other is not None and stored.tokens.access_token == other.tokens.access_token
+
+
+def jitter() -> float:
+    return random.uniform(0.5, 1.0)  # noqa: S311 - not a secret, only to spread a crowd
+
+
+def _end(credential: Credential) -> float:
+    expires = credential.tokens.expires_at
+    return float("inf") if expires is None else expires
