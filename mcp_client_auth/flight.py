@@ -31,7 +31,7 @@ class _Wire:
         fresh_in_children(self)
 
     def reset(self) -> None:
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
         self._threads: set[threading.Thread] = set()
 
     def enter(self, thread: threading.Thread) -> None:
@@ -43,13 +43,14 @@ class _Wire:
     def leave(self, thread: threading.Thread) -> None:
         with self._turn:
             self._threads.discard(thread)
+            self._turn.notify_all()
 
     def close(self) -> None:
         with self._turn:
             self.ending = True
-            threads = self._threads - {threading.current_thread()}
-        for thread in threads:
-            thread.join(_AT_EXIT)
+            own = {threading.current_thread()}
+            # the wire, not the thread: one that waits for its next try is not waited for
+            self._turn.wait_for(lambda: self._threads <= own, _AT_EXIT)
 
 
 _wire = _Wire()

@@ -88,11 +88,9 @@ class Renewal:
         return resource is None or (resource or None) == stored.resource
 
     def replaced(self, sent: Credential | None) -> Credential | None:
-        """What somebody else has stored since; nothing is refreshed."""
+        """What somebody else has stored since, renewed where it has expired; `sent` is not."""
         stored = self.stored()
-        if stored is None or not self._still_good(stored, sent, self._edges.clock()):
-            return None
-        return self.hold(stored)
+        return None if stored is None or same_token(stored, sent) else self.patiently(sent)
 
     def patiently(self, rejected: Credential | None) -> Credential | None:
         """`now`, and again after a passing fault, with pauses, within the caller's patience."""

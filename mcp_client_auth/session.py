@@ -187,17 +187,23 @@ class Session:
         return self._renewal.patiently(None)
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        recent = sent is not None and (sent is self._renewal.useless or self._just_renewed(sent))
-        renewed = self._renewal.replaced(sent) if recent else self._renewal.patiently(sent)
+        stuck = sent is not None and self._cannot_help(sent)
+        renewed = None if stuck else self._renewal.patiently(sent)
         if renewed is not None:
             return renewed
-        if recent and sent is self._renewal.unproven:
+        if stuck and sent is self._renewal.unproven:
             refused = fresh_token_refused(self.key.server)
             self._cooling.remember("login", refused)
             raise refused
         self._renewal.useless = sent or self._renewal.useless
         began = self._closings
         return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
+
+    def _cannot_help(self, sent: Credential) -> bool:
+        """Whether a refresh of `sent` is of no use, and nobody has stored anything else."""
+        stored = self._renewal.stored()
+        known = sent is self._renewal.useless or self._just_renewed(sent)
+        return known and stored is not None and same_token(stored, sent)
 
     def _just_renewed(self, sent: Credential) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""

@@ -476,6 +476,17 @@ def test_a_just_renewed_token_that_is_refused_gives_way_to_what_another_process_
     assert world.refreshes == 1
 
 
+def test_a_just_renewed_token_that_is_refused_gives_way_to_a_newer_one_that_has_expired(
+    world: World,
+) -> None:
+    program = logged_in(world, age=3601)
+    program.post()
+    world.authorization.revoke_access()
+    program.storage.save(replace(credential(world, age=3601), generation=9))
+    assert program.post() == 200
+    assert program.stored.generation == 10
+
+
 def test_a_request_that_was_refused_twice_is_handed_back(world: World) -> None:
     program = logged_in(world, age=60)
     world.authorization.refuses_fresh = True
@@ -859,6 +870,15 @@ def test_a_step_up_builds_on_what_another_process_has_gained_meanwhile(world: Wo
     Program(world, program.storage, person).post("write")
     assert program.post("admin") == 200
     assert person.scopes[-1] == ("read", "write", "admin")
+
+
+def test_a_step_up_of_another_process_that_has_expired_is_renewed(world: World) -> None:
+    program = logged_in(world, lifetime=None)
+    program.post()
+    stepped = credential(world, scope=("read", "write"), age=3601)
+    program.storage.save(replace(stepped, generation=9))
+    assert program.post("write") == 200
+    assert world.refreshes == 1
 
 
 def challenged(program: Program, scope: str) -> Any:
