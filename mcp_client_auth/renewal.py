@@ -16,6 +16,7 @@ from .flight import on_the_wire
 from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
 from .protocol.urls import shown
+from .secret import Secret
 from .steps import DEAD_CLIENT, Edges, Wanted, forget_client
 
 _MARGIN: Final = 60.0
@@ -67,7 +68,9 @@ class Renewal:
         self.unproven: Credential | None = None
         self.useless: Credential | None = None
         self.trouble: Trouble | None = None
-        self._unsaved: Credential | None = None  # rotated, and the storage failed to keep it
+        self._refused_token: Secret | None = None  # not presented again, stored or not
+        # what is stored, and what it was rotated to, where the storage failed to keep that
+        self._unsaved: tuple[Credential, Credential] | None = None
 
     def hold(self, credential: Credential) -> Credential:
         self.held, self.looked = Held.of(credential), True
@@ -121,7 +124,7 @@ class Renewal:
             if self._still_good(stored, rejected, now):
                 return self.hold(stored)
             usable = stored.alive(now) and not same_token(stored, rejected)
-            if stored.tokens.refresh_token is None:
+            if stored.tokens.refresh_token in (None, self._refused_token):
                 return self._left(stored if usable else None)
             try:
                 return self.hold(self._refreshed(stored, now))
@@ -136,13 +139,13 @@ class Renewal:
 
     def _latest(self) -> Credential | None:
         """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
-        stored, unsaved = self.stored(), self._unsaved
-        if unsaved is None or stored is None or stored.generation >= unsaved.generation:
+        stored = self.stored()
+        if stored is None or self._unsaved is None or not same_token(stored, self._unsaved[0]):
             return stored
-        return self._keep(unsaved)
+        return self._keep(stored, self._unsaved[1])
 
-    def _keep(self, fresh: Credential) -> Credential:
-        self._unsaved = fresh  # its predecessor has been rotated: nothing else can be used
+    def _keep(self, stored: Credential, fresh: Credential) -> Credential:
+        self._unsaved = stored, fresh  # the old one has been rotated: it cannot be used again
         self._edges.storage.save(fresh)
         self._unsaved = None
         return fresh
@@ -157,7 +160,7 @@ class Renewal:
                 tokens = self._edges.run(refresh(stored, now))
             except (Unavailable, BadResponse) as error:
                 raise self._troubled(error) from None
-            fresh = self._keep(stored.renewed(tokens))
+            fresh = self._keep(stored, stored.renewed(tokens))
         self.trouble = None
         # what is known of a token is known of its successor, until the server accepts that
         if same_token(stored, self.unproven):
@@ -194,6 +197,7 @@ class Renewal:
             held = self.stored()
             if held and held.tokens.refresh_token != stored.tokens.refresh_token:
                 return self._left(None) if not held.alive(self._edges.clock()) else self.hold(held)
+            self._refused_token = stored.tokens.refresh_token
             ended: TokenSet = replace(stored.tokens, refresh_token=None)
             stored = stored.renewed(ended)
             self._edges.storage.save(stored)

@@ -105,8 +105,9 @@ class Session:
         return self._flights.start(name, lambda: self._stepped(sent, challenge, again=again))
 
     def refused(self, sent: Credential) -> None:
-        """The server refused what was to help after a 401: one more like it is of no use."""
-        self._renewal.useless = sent
+        """The server refused what was to help after a 401: another as fresh is of no use."""
+        if 0 <= self.edges.clock() - sent.tokens.issued_at < _JUST_RENEWED:
+            self._renewal.useless = sent
 
     def accepted(self, sent: Credential) -> None:
         """The server took this token: should it refuse it later, a new login makes sense."""
@@ -195,7 +196,8 @@ class Session:
             refused = fresh_token_refused(self.key.server)
             self._cooling.remember("login", refused)
             raise refused
-        self._renewal.useless = sent or self._renewal.useless
+        if sent and not stuck:  # one of a moment ago may yet be refreshed, when it is older
+            self._renewal.useless = sent
         began = self._closings
         return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
 

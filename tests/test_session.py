@@ -487,6 +487,31 @@ def test_a_just_renewed_token_that_is_refused_gives_way_to_a_newer_one_that_has_
     assert program.stored.generation == 10
 
 
+def test_a_recent_token_that_was_refused_may_be_refreshed_when_it_is_older(world: World) -> None:
+    person = Person(world)
+    program = Program(world, prompt=person)
+    program.post()
+    world.authorization.revoke_access()
+    world.faults = [DOWN]
+    with pytest.raises(Unavailable):
+        program.post()
+    world.clock.go(7)
+    assert program.post() == 200
+    assert world.refreshes == 1
+    assert len(person.visits) == 2, "the second one failed at its end"
+
+
+def test_what_another_process_has_renewed_long_ago_is_refreshed_when_it_is_refused(
+    world: World,
+) -> None:
+    program = logged_in(world, Person(world), age=60)
+    program.post()
+    program.storage.save(replace(credential(world, age=60), generation=9))
+    world.authorization.revoke_access()
+    assert [program.post(), program.post()] == [401, 200]
+    assert world.refreshes == 1
+
+
 def test_a_request_that_was_refused_twice_is_handed_back(world: World) -> None:
     program = logged_in(world, age=60)
     world.authorization.refuses_fresh = True
@@ -684,6 +709,16 @@ def test_the_authorization_server_moves(world: World) -> None:
     for secret in (old.tokens.access_token, old.tokens.refresh_token):
         assert not [body for body in sent if secret.reveal().encode() in body]
     assert old.client.client_id not in {f["client_id"] for f in world.authorization.forms}
+
+
+def test_the_authorization_server_of_tokens_without_a_lifetime_moves(world: World) -> None:
+    person = Person(world)
+    program = Program(world, prompt=person)
+    world.servers[ISSUER].lifetime = 0
+    program.post()
+    world.issuer = OTHER
+    assert [program.post(), program.post()] == [401, 200]
+    assert program.stored.issuer == OTHER
 
 
 # Where nobody can be asked
@@ -1158,6 +1193,22 @@ def test_an_answer_that_could_not_be_kept_is_kept_when_the_storage_works_again(
     world.clock.go(3601)
     assert Program(world, storage).post() == 200
     assert world.authorization.reused == []
+
+
+def test_an_answer_that_could_not_be_kept_does_not_replace_a_later_login(world: World) -> None:
+    storage = Failing()
+    program = Program(world, storage)
+    storage.save(replace(credential(world, age=3601), generation=5))
+    storage.broken = True
+    with pytest.raises(StorageError):
+        program.post()
+    storage.broken = False
+    other = Program(world, storage, Person(world))
+    other.session.log_out()
+    other.post()
+    assert program.post() == 200
+    assert program.stored == other.stored
+    assert program.stored.generation == 0
 
 
 def test_a_rotated_token_is_not_presented_again_while_the_storage_fails(world: World) -> None:
