@@ -57,7 +57,7 @@ class Renewal:
     `held` is what may be sent; `looked` tells that the store has been read. Three credentials
     are remembered for what is known of them: `spent`, its refresh token was refused;
     `unproven`, of a login and not accepted by the server yet; `useless`, refused by the server
-    although it was fresh.
+    although it was fresh (`refusals`: how often in a row).
     """
 
     def __init__(self, wanted: Wanted, edges: Edges) -> None:
@@ -67,6 +67,7 @@ class Renewal:
         self.spent: Credential | None = None
         self.unproven: Credential | None = None
         self.useless: Credential | None = None
+        self.refusals = 0
         self.trouble: Trouble | None = None
         self._refused_token: Secret | None = None  # not presented again, stored or not
         # what is stored, and what it was rotated to, where the storage failed to keep that

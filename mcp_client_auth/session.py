@@ -105,16 +105,16 @@ class Session:
         return self._flights.start(name, lambda: self._stepped(sent, challenge, again=again))
 
     def refused(self, sent: Credential) -> None:
-        """The server refused what was to help after a 401: another as fresh is of no use."""
-        if 0 <= self.edges.clock() - sent.tokens.issued_at < _JUST_RENEWED:
-            self._renewal.useless = sent
+        """The server refused what was to help after a 401."""
+        self._renewal.useless = sent
+        self._renewal.refusals += 1
 
     def accepted(self, sent: Credential) -> None:
         """The server took this token: should it refuse it later, a new login makes sense."""
         if self._renewal.unproven is sent:
             self._renewal.unproven = None
-        if self._renewal.useless is sent:
-            self._renewal.useless = None
+        if self._renewal.useless is not None:
+            self._renewal.useless, self._renewal.refusals = None, 0
 
     # What the command and `login()` ask
 
@@ -203,9 +203,12 @@ class Session:
 
     def _cannot_help(self, sent: Credential) -> bool:
         """Whether a refresh of `sent` is of no use, and nobody has stored anything else."""
-        stored = self._renewal.stored()
-        known = sent is self._renewal.useless or self._just_renewed(sent)
-        return known and stored is not None and same_token(stored, sent)
+        stored, renewal = self._renewal.stored(), self._renewal
+        if stored is None or not same_token(stored, sent):
+            return False
+        age = self.edges.clock() - sent.tokens.issued_at
+        again = sent is renewal.useless and (renewal.refusals > 1 or 0 <= age < _JUST_RENEWED)
+        return again or self._just_renewed(sent)
 
     def _just_renewed(self, sent: Credential) -> bool:
         """A token of a moment ago that is refused is not a matter of its age."""
@@ -245,6 +248,7 @@ class Session:
             finally:
                 self._visit = None
             self._renewal.unproven, self._renewal.trouble = fresh, None
+            self._renewal.useless, self._renewal.refusals = None, 0
             return self._renewal.hold(fresh)
 
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:

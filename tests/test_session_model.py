@@ -7,13 +7,16 @@ answer and its keeping.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -40,6 +43,7 @@ PROGRAMS = st.sampled_from(range(3))
 ASKING = (True, True, False)  # the last one is a service that nobody watches
 JUST_RENEWED = 5.0
 COOLING = 60.0
+ALONE = "MCP_CLIENT_AUTH_MODEL_ALONE"
 
 
 class Killed(BaseException):
@@ -151,6 +155,8 @@ class SessionMachine(RuleBasedStateMachine):
 
     @rule()
     def access_tokens_are_revoked_early(self) -> None:
+        # not at once: RULES have the person asked when what is seconds old is refused
+        self.world.clock.go(JUST_RENEWED + 1)
         for server in self.world.servers.values():
             server.revoke_access()
 
@@ -273,18 +279,20 @@ class SessionMachine(RuleBasedStateMachine):
         self.person.decision, self.while_asked = "allow", None
         self.world.clock.go(COOLING + 1)
         before = len(self.person.visits)
-        program = self.programs[0]
-        statuses = []
-        for _ in range(3):
-            with suppress(AuthError):
-                statuses.append(program.post())
-            self.world.clock.go(COOLING + 1)
-        assert statuses[-1:] == [200], statuses
+        assert 200 in self.tries(0, 6, pause=COOLING + 1)
         # a registration that the server has forgotten is found out by a page that leads nowhere
         needed = 2 if self.forgotten else 1
         assert len(self.person.visits) <= before + needed, "more than the login that was needed"
-        self.world.clock.go(7)
-        assert self.programs[2].post() == 200, "the others find what one has got"
+        stored = self.store.load(KEY)
+        if stored and stored.issuer == self.world.issuer:  # else what is in memory served
+            assert 200 in self.tries(2, 2, pause=7), "the others find what one has got"
+
+    def tries(self, index: int, times: int, pause: float) -> Iterator[int]:
+        """The statuses of some requests, one after the other."""
+        for _ in range(times):
+            self.world.clock.go(pause)
+            with suppress(AuthError):
+                yield self.programs[index].post()
 
 
 SessionMachine.TestCase.settings = settings(
@@ -296,4 +304,16 @@ SessionMachine.TestCase.settings = settings(
     stateful_step_count=40,
     suppress_health_check=list(HealthCheck),
 )
-TestSessions = SessionMachine.TestCase
+if os.environ.get(ALONE):
+    TestSessions = SessionMachine.TestCase
+
+
+@pytest.mark.skipif(ALONE in os.environ, reason="this is the process that it starts")
+def test_what_must_hold_holds_in_any_order_of_events() -> None:
+    """In a process of its own: what hypothesis draws depends on the modules that are loaded."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run(
+        command, env={**os.environ, ALONE: "1"}, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-20_000:]
+    assert "1 passed" in done.stdout
