@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from conftest import Elsewhere
 
 
-
-
 @pytest.fixture
 def files(home: Path) -> FileStorage:
     return FileStorage()
