@@ -6,15 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, cast
+from sys import intern
+from typing import Any, Final
 
 from .errors import StorageError
-from .protocol.registration import Client, Kind
+from .protocol.registration import Client
 from .protocol.tokens import TokenSet
 from .protocol.urls import canonical
 from .secret import Secret
 
 VERSION: Final = 1
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
 _SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
 
 
@@ -103,15 +105,15 @@ def loads(text: str, where: str) -> Credential:
     try:
         _require_types(raw)
         return Credential(
-            key=Key(**raw["key"]),
-            issuer=raw["issuer"],
-            token_endpoint=raw["token_endpoint"],
+            key=Key(**{name: intern(word) for name, word in raw["key"].items()}),
+            issuer=intern(raw["issuer"]),
+            token_endpoint=intern(raw["token_endpoint"]),
             client=_client(raw["client"]),
             tokens=_tokens(raw["tokens"]),
             resource=raw["resource"],
             revocation_endpoint=raw["revocation_endpoint"],
             requested=_words(raw["requested"]),
-            options=raw["options"],
+            options=raw["options"] or _NO_OPTIONS,
             generation=raw["generation"],
         )
     except (KeyError, TypeError, AttributeError):
@@ -187,7 +189,8 @@ def _revealed(value: Any) -> Any:
 def _client(raw: Mapping[str, Any]) -> Client:
     fields = {**_with_secrets(raw), "redirect_uris": tuple(raw["redirect_uris"])}
     fields["scope"] = tuple(raw["scope"])
-    fields["kind"] = cast("Kind", raw["kind"])
+    for name in ("kind", "method", "issuer"):  # a few words, the same in thousands of records
+        fields[name] = intern(raw[name])
     return Client(**fields)
 
 

@@ -136,7 +136,7 @@ class Session:
         self._cooling.clear()
         began = self._closings
         credential = self._flights.here(
-            "login", lambda: self._login(challenge, None, began, force=force)
+            "login", lambda: self._login(challenge, None, began, force=force, explicit=True)
         )
         try:
             probe(self.wanted, self.edges, credential)
@@ -224,15 +224,20 @@ class Session:
         *,
         scope: Scopes | None = None,
         force: bool = False,
+        explicit: bool = False,
     ) -> Credential:
-        """One login at a time over all processes; who waited takes what the other one got."""
+        """One login at a time over all processes; who waited takes what the other one got.
+
+        An `explicit` one asks although somebody has just been asked in vain.
+        """
         if self.prompt is None:
             raise self._login_required("a person must log in to")
         with self.edges.storage.lock(self.key, "login", _LEASE):
             if not force and (found := self._found_meanwhile(sent, scope)):
                 return found
             purpose = f"step-up to {' '.join(scope)}" if scope else "login"
-            self._cooling.check(purpose)
+            if not explicit:
+                self._cooling.check(purpose)
             try:
                 fresh = log_in(
                     self.wanted,

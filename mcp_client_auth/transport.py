@@ -35,6 +35,20 @@ PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
 _METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
 
 
+class _Opening:
+    """The lock under which clients are made, for all transports."""
+
+    def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self.lock = threading.Lock()
+
+
+_opening: Final = _Opening()
+
+
 class HttpTransport:
     """The default transport. Safe from any thread; `close()` frees its connections.
 
@@ -42,6 +56,8 @@ class HttpTransport:
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
     """
+
+    __slots__ = ("_cert", "_clients", "_options", "_proxy", "_server_url", "_typed_as", "_verify")
 
     def __init__(
         self,
@@ -54,14 +70,9 @@ class HttpTransport:
     ) -> None:
         self._server_url = server_url
         self._options = options or Options()
-        self._typed_as: dict[str, int] = {}
-        self._arguments: dict[str, Any] = {"verify": verify, "proxy": proxy, "cert": cert}
-        self.reset()
-        fresh_in_children(self)
-
-    def reset(self) -> None:
-        self._clients: dict[bool, httpx.Client] = {}
-        self._lock = threading.Lock()
+        self._verify, self._proxy, self._cert = verify, proxy, cert
+        self._clients: dict[bool, httpx.Client] | None = None  # most sessions never need one
+        self._typed_as: dict[str, int] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Send it; a GET follows redirects within its origin, anything else follows none."""
@@ -81,7 +92,7 @@ class HttpTransport:
         )
 
     def close(self) -> None:
-        with self._lock:
+        with _opening.lock:
             while self._clients:
                 self._clients.popitem()[1].close()
 
@@ -142,7 +153,8 @@ class HttpTransport:
     def _opened(self, *, loopback: bool) -> httpx.Client:
         import httpx
 
-        with self._lock:
+        with _opening.lock:
+            self._clients = self._clients or {}
             if loopback in self._clients:
                 return self._clients[loopback]
             try:
@@ -153,7 +165,9 @@ class HttpTransport:
                     # no connection twice: each one's address is checked, its socket is known
                     limits=httpx.Limits(max_keepalive_connections=0),
                     headers={"User-Agent": "mcp-client-auth"},
-                    **self._arguments,
+                    verify=self._verify,
+                    proxy=self._proxy,
+                    cert=self._cert,
                 )
             except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
                 raise UsageError(
@@ -203,6 +217,7 @@ class HttpTransport:
         """
         if not any(own and same_host(own, url) for own in (self._server_url, self._options.issuer)):
             return False
+        self._typed_as = self._typed_as or {}
         return kind <= self._typed_as.setdefault(split(url).hostname or "", kind)
 
 
