@@ -105,9 +105,13 @@ class Session:
         return self._flights.start(name, lambda: self._stepped(sent, challenge, again=again))
 
     def refused(self, sent: Credential) -> None:
-        """The server refused what was to help after a 401."""
-        self._renewal.useless = sent
-        self._renewal.refusals += 1
+        """The server refused what was to help after a 401.
+
+        It counts only when it was just issued: one that somebody stored earlier may be old.
+        """
+        if 0 <= self.edges.clock() - sent.tokens.issued_at < _JUST_RENEWED:
+            self._renewal.useless = sent
+            self._renewal.refusals += 1
 
     def accepted(self, sent: Credential) -> None:
         """The server took this token: should it refuse it later, a new login makes sense."""

@@ -71,7 +71,9 @@ class HttpTransport:
         self._server_url = server_url
         self._options = options or Options()
         self._verify, self._proxy, self._cert = verify, proxy, cert
-        self._clients: dict[bool, httpx.Client] | None = None  # most sessions never need one
+        self._clients: dict[tuple[bool, bool], httpx.Client] | None = (
+            None  # most sessions never need one
+        )
         self._typed_as: dict[str, int] | None = None
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
@@ -101,7 +103,7 @@ class HttpTransport:
 
         admitted = partial(self._admitted, private=request.private)
         watch = _Watch(deadline, url, admitted)
-        client = self._opened(loopback=is_loopback(url))
+        client = self._opened(loopback=is_loopback(url), plain=url.startswith("http:"))
         left = max(deadline - time.monotonic(), 0.01)
         try:
             with (
@@ -150,13 +152,15 @@ class HttpTransport:
             what = f"no answer: {quoted(str(error) or type(error).__name__)}"
         return Unavailable(what, url=shown(url), hint="Nothing was changed; try again later")
 
-    def _opened(self, *, loopback: bool) -> httpx.Client:
+    def _opened(self, *, loopback: bool, plain: bool) -> httpx.Client:
+        """The client for these URLs. For plain http no certificates are loaded, nor trusted."""
         import httpx
 
+        which = loopback, plain
         with _opening.lock:
             self._clients = self._clients or {}
-            if loopback in self._clients:
-                return self._clients[loopback]
+            if which in self._clients:
+                return self._clients[which]
             try:
                 client = httpx.Client(
                     follow_redirects=False,
@@ -165,7 +169,7 @@ class HttpTransport:
                     # no connection twice: each one's address is checked, its socket is known
                     limits=httpx.Limits(max_keepalive_connections=0),
                     headers={"User-Agent": "mcp-client-auth"},
-                    verify=self._verify,
+                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._verify,
                     proxy=self._proxy,
                     cert=self._cert,
                 )
@@ -175,7 +179,7 @@ class HttpTransport:
                     hint="Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and what was passed",
                 ) from None
             client.cookies.jar.set_policy(_no_cookies())
-            self._clients[loopback] = client
+            self._clients[which] = client
             return client
 
     def _check_literal(self, url: str, private: bool) -> None:

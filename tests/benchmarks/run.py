@@ -42,7 +42,7 @@ class Size(NamedTuple):
     starts: int = 21
     requests: int = 3000
     volley: int = 2000
-    volleys: int = 5
+    volleys: int = 15
     logins: int = 5
     sessions: int = 1000
     servers: int = 10_000

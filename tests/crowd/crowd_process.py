@@ -200,7 +200,9 @@ def child(auth: MCPAuth, url: str) -> NoReturn:
     code = 1
     try:
         session = auth.session
-        session.edges = replace(session.edges, clock=lambda: time.time() + DAY)
+        session.edges = session._renewal._edges = replace(
+            session.edges, clock=lambda: time.time() + DAY
+        )
         code = 0 if post(auth, url).status_code == 200 else 2
     finally:
         os._exit(code)

@@ -72,7 +72,9 @@ def test_a_token_that_is_born_dead_is_used_once(victim: Victim, life: str) -> No
 @pytest.mark.parametrize("jump", [DAY, -DAY, 365 * DAY, -365 * DAY])
 def test_the_wall_clock_jumps_and_jumps_back(scene: Scene, jump: float) -> None:
     auth, off = scene.auth(), [0.0]
-    auth.session.edges = replace(auth.session.edges, clock=lambda: time.time() + off[0])
+    auth.session.edges = auth.session._renewal._edges = replace(
+        auth.session.edges, clock=lambda: time.time() + off[0]
+    )
     url = scene.server.url
     assert statuses(auth, url, 5) == {200}
     for off[0] in (jump, 0.0, -jump, 0.0):

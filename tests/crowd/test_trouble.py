@@ -116,7 +116,9 @@ def test_retry_after_is_kept_to_and_told(victim: Victim) -> None:
     world.at("refresh", lambda exchange: exchange.reply(429, headers=[("Retry-After", "40")]))
     auth = auth_of(victim, patience=5)
     ahead = 0.0
-    auth.session.edges = replace(auth.session.edges, monotonic=lambda: time.monotonic() + ahead)
+    auth.session.edges = auth.session._renewal._edges = replace(
+        auth.session.edges, monotonic=lambda: time.monotonic() + ahead
+    )
     for _ in range(5):
         error = post(auth, world.url)
         assert isinstance(error, Unavailable)
