@@ -317,7 +317,10 @@ class Session:
         return LoginRequired(
             f"{why} {self.key.server}",
             server=self.key.server,
-            hint=f"Run: {self._command(*asked)}",
+            hint=f"Run: {self._command(*asked)}"
+            if not self.key.client
+            else "The login belongs to this program's own client: call login() with the same"
+            " client once, where a person can answer",
         )
 
 

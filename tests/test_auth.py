@@ -20,6 +20,7 @@ from mcp_client_auth import (
     LoginRequired,
     MCPAuth,
     MemoryStorage,
+    PreRegistered,
     TokenRefused,
     UsageError,
 )
@@ -304,3 +305,13 @@ def test_a_login_to_a_more_specific_server_keeps_the_wider_token_away(library: A
         for url in (wide, deep, deep + "/events", "https://mcp.example.com/mcp/tenant-c"):
             client.get(url)
     assert sent == ["Bearer wide", None, None, "Bearer wide"]
+
+
+def test_a_program_with_its_own_client_is_not_sent_to_the_command() -> None:
+    own = PreRegistered("app")
+    with served() as (server, _):
+        auth = MCPAuth(server.url, client=own, storage=MemoryStorage(), prompt=None)
+        with httpx.Client(auth=auth) as client, pytest.raises(LoginRequired) as caught:
+            client.post(server.url, json=LIST)
+    assert "mcp-login" not in caught.value.hint
+    assert "login()" in caught.value.hint
