@@ -177,12 +177,6 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
     )
 
 
-def query_of(pasted: str) -> str:
-    """The query of a redirect URL that a person pasted, or of a bare query string."""
-    text = "".join(pasted.split()).strip("'\"<>").partition("#")[0]
-    return text.partition("?")[2] if "://" in text else text.lstrip("?")
-
-
 def _single_valued(query: str) -> Mapping[str, str]:
     try:
         query.encode()  # fails for what a terminal could not read as text

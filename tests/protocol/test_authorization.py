@@ -22,7 +22,6 @@ from mcp_client_auth.protocol.authorization import (
     AuthorizationRequest,
     Unrelated,
     authorization_request,
-    query_of,
     require_code_grant,
 )
 from mcp_client_auth.protocol.metadata import default_server_metadata
@@ -287,20 +286,3 @@ def test_a_code_is_bound_to_the_request_that_it_answers() -> None:
     other = replace(asked(), state=Secret("other"))
     with pytest.raises(Unrelated):
         other.accept(urlencode({"code": "x", "state": STATE}))
-
-
-@pytest.mark.parametrize(
-    ("pasted", "query"),
-    [
-        ("http://127.0.0.1:1/callback?code=a&state=b", "code=a&state=b"),
-        (" 'http://127.0.0.1:1/callback?code=a\n  &state=b'\n", "code=a&state=b"),
-        ("<http://127.0.0.1:1/callback?code=a#_=_>", "code=a"),
-        ("?code=a&state=b", "code=a&state=b"),
-        ("code=a&state=b", "code=a&state=b"),
-        ("http://[broken/?code=a", "code=a"),
-        ("http://127.0.0.1:1/callback", ""),
-        ("", ""),
-    ],
-)
-def test_a_pasted_answer_is_its_query(pasted: str, query: str) -> None:
-    assert query_of(pasted) == query
