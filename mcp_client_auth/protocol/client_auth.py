@@ -1,13 +1,78 @@
-"""How the client proves itself at the token and revocation endpoints (RFC 6749 §2.3)."""
+"""How the client proves itself at the token, revocation, PAR and device endpoints.
+
+One way for all of them (RFC 6749 §2.3): a form POST with the client's proof in the header or
+the body. What has to be signed is signed by a `Prover`, which has what a flow has not: keys,
+the clock and chance.
+"""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 from urllib.parse import quote
 
+from ..errors import UsageError
 from . import _authlib
-from .flow import HttpRequest
+from .flow import Flow, HttpRequest, HttpResponse, send
 from .registration import Client
+
+
+class Prover(Protocol):
+    """Signs for one client and one credential."""
+
+    def assertion(self, client: Client) -> str:
+        """A client assertion (RFC 7523 §2.2): `aud` is the client's issuer, the `jti` is new."""
+        ...
+
+    def proof(self, method: str, url: str) -> str:
+        """A DPoP proof for a request without an access token (RFC 9449 §4.2); empty for none."""
+        ...
+
+    def heard(self, response: HttpResponse) -> bool:
+        """Keep the nonce of an answer; whether it asks for the request once more (§8)."""
+        ...
+
+
+class Plain:
+    """Proves by what the client itself holds: an id, perhaps a secret."""
+
+    def assertion(self, client: Client) -> str:
+        raise UsageError(f"the client authentication {client.method} needs a key")
+
+    def proof(self, method: str, url: str) -> str:
+        return ""
+
+    def heard(self, response: HttpResponse) -> bool:
+        return False
+
+
+PLAIN: Final[Prover] = Plain()
+
+
+@dataclass(frozen=True, slots=True)
+class FormPost:
+    """A form for one of the endpoints, as it is before the client has proved itself.
+
+    `private`: see `HttpRequest`.
+    """
+
+    url: str
+    client: Client
+    body: str
+    private: bool = False
+
+    def signed(self, prover: Prover = PLAIN) -> HttpRequest:
+        """The request to send, once: a proof is not to be used again (RFC 9449 §11.1)."""
+        request = replace(form_request(self.url, self.client, self.body), private=self.private)
+        proof = prover.proof("POST", self.url)
+        return replace(request, headers={**request.headers, "DPoP": proof}) if proof else request
+
+    def send(self, prover: Prover) -> Flow[HttpResponse]:
+        response = yield from send(self.signed(prover))
+        if prover.heard(response):
+            response = yield from send(self.signed(prover))
+        return response
 
 
 def form_request(url: str, client: Client, body: str) -> HttpRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -13,10 +13,10 @@ from ..events import Event
 from ..secret import Secret, masked
 from . import _authlib
 from .authorization import AuthorizationCode
-from .client_auth import form_request
+from .client_auth import PLAIN, FormPost, Prover
 from .discovery import unavailable
 from .document import Document, described, error_code, parsed
-from .flow import Flow, HttpRequest, HttpResponse, send
+from .flow import Flow, HttpResponse
 from .registration import Client
 from .scopes import Scopes, parse
 from .urls import shown
@@ -69,7 +69,7 @@ class Renewable(Protocol):
     def options(self) -> Mapping[str, Any]: ...
 
 
-def exchange_request(code: AuthorizationCode) -> HttpRequest:
+def exchange_request(code: AuthorizationCode) -> FormPost:
     """RFC 6749 §4.1.3 with RFC 7636 §4.5 and RFC 8707 §2.2."""
     asked = code.request
     fields = [
@@ -80,15 +80,15 @@ def exchange_request(code: AuthorizationCode) -> HttpRequest:
     if asked.resource:
         fields.append(("resource", asked.resource))
     body = _authlib.token_body("authorization_code", fields)
-    return form_request(asked.server.token_endpoint, asked.client, body)
+    return FormPost(asked.server.token_endpoint, asked.client, body)
 
 
-def exchange(code: AuthorizationCode, now: float) -> Flow[TokenSet]:
+def exchange(code: AuthorizationCode, now: float, prover: Prover = PLAIN) -> Flow[TokenSet]:
     """A checked code for tokens; it goes only to the issuer that its response came from."""
     request = exchange_request(code)
     url = shown(request.url)
     yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
-    response = yield from send(request)
+    response = yield from request.send(prover)
     asked = code.request
     sent = (code.code, asked.verifier, asked.client.secret)
     tokens = read_token_response(response, now, asked=asked.scope, sent=sent)
@@ -96,7 +96,7 @@ def exchange(code: AuthorizationCode, now: float) -> Flow[TokenSet]:
     return tokens
 
 
-def refresh_request(held: Renewable) -> HttpRequest:
+def refresh_request(held: Renewable) -> FormPost:
     """RFC 6749 §6; no `scope`, so that the grant stays as it is."""
     token = held.tokens.refresh_token
     if token is None:
@@ -105,15 +105,15 @@ def refresh_request(held: Renewable) -> HttpRequest:
     if held.resource:
         fields.append(("resource", held.resource))
     body = _authlib.token_body("refresh_token", fields)
-    return _as_allowed(form_request(held.token_endpoint, held.client, body), held)
+    return FormPost(held.token_endpoint, held.client, body, _private(held))
 
 
-def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
+def refresh(held: Renewable, now: float, prover: Prover = PLAIN) -> Flow[TokenSet]:
     """New tokens from the endpoint that is stored with the old; what is absent stays.
 
     It tells nothing on the way: nothing may come between the answer and its keeping.
     """
-    response = yield from send(refresh_request(held))
+    response = yield from refresh_request(held).send(prover)
     kept = held.tokens.refresh_token
     sent = (kept, held.client.secret)
     return read_token_response(response, now, asked=held.tokens.scope, kept=kept, sent=sent)
@@ -121,28 +121,29 @@ def refresh(held: Renewable, now: float) -> Flow[TokenSet]:
 
 def revocation_request(
     held: Renewable, token: Secret, hint: str, *, empty_secret: bool = False
-) -> HttpRequest:
+) -> FormPost:
     """RFC 7009 §2.1."""
     body = _authlib.revocation_body(token.reveal(), hint)
     body += "&client_secret=" if empty_secret else ""
-    return _as_allowed(form_request(held.revocation_endpoint, held.client, body), held)
+    return FormPost(held.revocation_endpoint, held.client, body, _private(held))
 
 
-def revoke(held: Renewable, token: Secret, hint: str) -> Flow[bool]:
+def revoke(held: Renewable, token: Secret, hint: str, prover: Prover = PLAIN) -> Flow[bool]:
     """Whether the server has revoked one of the credential's tokens (RFC 7009 §2.2)."""
-    response = yield from send(revocation_request(held, token, hint))
+    response = yield from revocation_request(held, token, hint).send(prover)
     if response.status == 400 and held.client.method == "none":
         # The official SDK's server wants a secret field from public clients too
-        response = yield from send(revocation_request(held, token, hint, empty_secret=True))
+        again = revocation_request(held, token, hint, empty_secret=True)
+        response = yield from again.send(prover)
     done = response.status == 200
     said = "revoked" if done else "not revoked"
     yield Event("revocation", shown(held.revocation_endpoint), response.status, f"{hint} {said}")
     return done
 
 
-def _as_allowed(request: HttpRequest, held: Renewable) -> HttpRequest:
+def _private(held: Renewable) -> bool:
     """What the login was allowed holds for the endpoints that are stored with it."""
-    return replace(request, private=bool(held.options.get("allow_private_addresses")))
+    return bool(held.options.get("allow_private_addresses"))
 
 
 def read_token_response(

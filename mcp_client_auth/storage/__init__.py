@@ -22,7 +22,8 @@ class Summary:
     """What may be known of a credential without reading it: nothing here is secret.
 
     `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
-    there is a refresh token; `storage` names the storage that holds the secret.
+    there is a refresh token; `storage` names the storage that holds the secret; `client_id`
+    is the client that the credential was issued to.
     """
 
     key: Key
@@ -31,6 +32,7 @@ class Summary:
     expires_at: float | None
     renewable: bool
     storage: str
+    client_id: str = ""
 
     @classmethod
     def of(cls, credential: Credential, storage: str) -> Summary:
@@ -42,6 +44,7 @@ class Summary:
             tokens.expires_at,
             tokens.refresh_token is not None,
             storage,
+            credential.client.client_id,
         )
 
 

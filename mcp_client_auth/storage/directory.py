@@ -133,6 +133,7 @@ class Directory:
                 raw["expires_at"],
                 bool(raw["renewable"]),
                 str(raw["storage"]),
+                str(raw.get("client_id", "")),
             )
         return None
 

@@ -87,7 +87,7 @@ def read(status: int = 200, **changes: Any) -> TokenSet:
 
 
 def test_an_exchange_sends_verifier_redirect_and_resource() -> None:
-    request = exchange_request(code())
+    request = exchange_request(code()).signed()
     assert (request.method, request.url) == ("POST", ISSUER + "/token")
     assert fields(request) == {
         "grant_type": "authorization_code",
@@ -97,11 +97,11 @@ def test_an_exchange_sends_verifier_redirect_and_resource() -> None:
         "resource": SERVER_URL,
         "client_id": "c1",
     }
-    assert "resource" not in fields(exchange_request(code(resource=None)))
+    assert "resource" not in fields(exchange_request(code(resource=None)).signed())
 
 
 def test_a_refresh_sends_resource_and_no_scope() -> None:
-    request = refresh_request(held())
+    request = refresh_request(held()).signed()
     assert request.url == ISSUER + "/token"
     assert fields(request) == {
         "grant_type": "refresh_token",
@@ -109,7 +109,7 @@ def test_a_refresh_sends_resource_and_no_scope() -> None:
         "resource": SERVER_URL,
         "client_id": "c1",
     }
-    assert "resource" not in fields(refresh_request(held(resource=None)))
+    assert "resource" not in fields(refresh_request(held(resource=None)).signed())
 
 
 def test_a_refresh_needs_a_refresh_token() -> None:
@@ -119,7 +119,7 @@ def test_a_refresh_needs_a_refresh_token() -> None:
 
 def test_a_revocation_names_the_token_and_its_kind() -> None:
     secret = Secret("t1")
-    request = revocation_request(held(), secret, "access_token")
+    request = revocation_request(held(), secret, "access_token").signed()
     assert fields(request) == {"token": "t1", "token_type_hint": "access_token", "client_id": "c1"}
 
 
