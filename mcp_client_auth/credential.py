@@ -169,7 +169,7 @@ def damaged(where: str) -> StorageError:
     return StorageError(
         f"the record in {where} is damaged",
         code="damaged_record",
-        hint="Log in again to write a new one",
+        hint="Log in again: a new record takes its place, and this one is set aside, not deleted",
     )
 
 

@@ -141,9 +141,19 @@ class Renewal:
     def _latest(self) -> Credential | None:
         """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
         stored = self.stored()
+        if stored and self._overwritten(stored) and self.held:
+            return self._keep(stored, self.held.credential)
         if stored is None or self._unsaved is None or not same_token(stored, self._unsaved[0]):
             return stored
         return self._keep(stored, self._unsaved[1])
+
+    def _overwritten(self, stored: Credential) -> bool:
+        """Whether a write that was given up has landed over ours, which was the last good one."""
+        ours = self.held.credential.generation if self.held else 0
+        if ours <= stored.generation:
+            return False
+        entry = self._edges.storage.summary(self._wanted.key)
+        return entry is not None and entry.generation == ours
 
     def _keep(self, stored: Credential, fresh: Credential) -> Credential:
         self._unsaved = stored, fresh  # the old one has been rotated: it cannot be used again

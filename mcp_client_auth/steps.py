@@ -273,11 +273,11 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
 
 
 def readable(storage: Storage, key: Key) -> Credential | None:
-    """What is stored; a damaged record counts as none where a login is about to replace it."""
+    """What is stored; what cannot be read counts as none where a login is about to replace it."""
     try:
         return storage.load(key)
     except StorageError as error:
-        if error.code != "damaged_record":
+        if error.code not in ("damaged_record", "elsewhere"):
             raise
         return None
 

@@ -127,12 +127,15 @@ def _server(function: F) -> F:
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
     """Log in to the MCP server at URL."""
     from .progress import Progress, report, say
+    from .storing import settle
 
     opens = _opens(browser=not asked["no_browser"])
     progress = Progress(verbose=verbose, opens=opens)
     prompt = _prompt(progress, opens=opens)
     session = _session(url, account, store, prompt, progress, **_protocol(asked))
     before = None if asked["force"] else session.usable()
+    if before is None:
+        settle(session.edges.storage, asked=store is not None)
     credential = before or session.log_in(force=asked["force"])
     heading = "You are already logged in to" if before else "Logged in to"
     if progress.spoke:
@@ -151,10 +154,10 @@ def token(url: str, account: str, store: str | None, allow_insecure_http: bool) 
 @cli.command(name="list")
 def list_() -> None:
     """List the logins on this machine."""
-    from ..storage.directory import Directory
+    from ..storage.index import Index
     from .progress import expiry, plain, say, table
 
-    found = Directory().summaries()
+    found = Index().all()
     if not found:
         say("You are not logged in to any server. Log in with: mcp-login URL")
         return
@@ -216,7 +219,9 @@ def _session(
     from ..auth import open_session
     from ..credential import key_for
     from ..storage import choose_storage
+    from .storing import tell_of_waiting
 
+    tell_of_waiting()
     return open_session(
         url,
         account=account,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mcp_client_auth.credential import Key, key_for
-from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage import Storage, storage_named
 
 # A helper and a script beside the tests: they are not installed, and no package.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -85,7 +85,7 @@ def key(tmp_path: Path) -> Key:
 def storage(request: pytest.FixtureRequest) -> Storage:
     if request.param == "keyring":
         request.getfixturevalue("secret_service")
-    return choose_storage(request.param)
+    return storage_named(request.param)
 
 
 @pytest.fixture(params=["keyring", "file"])
@@ -93,7 +93,7 @@ def lasting(request: pytest.FixtureRequest) -> Storage:
     """A storage that another process shares."""
     if request.param == "keyring":
         request.getfixturevalue("secret_service")
-    return choose_storage(request.param)
+    return storage_named(request.param)
 
 
 @pytest.fixture

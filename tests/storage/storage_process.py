@@ -13,7 +13,7 @@ from storage_samples import CLIENT_KEY, full, full_client, with_token
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import AuthError
-from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage import Storage, storage_named
 
 Action = Callable[[Storage, Key, str], object]
 
@@ -99,7 +99,7 @@ ACTIONS: dict[str, Action] = {
 def main(action: str, storage: str, server: str, argument: str = "") -> None:
     """Print the result as JSON, or the error's type, code and message."""
     try:
-        done = ACTIONS[action](choose_storage(storage), Key(server), argument)
+        done = ACTIONS[action](storage_named(storage), Key(server), argument)
     except AuthError as error:
         print(json.dumps({"error": type(error).__name__, "code": error.code, "text": str(error)}))
     else:

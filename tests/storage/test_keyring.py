@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordSetError
-from storage_samples import CLIENT_KEY, PLANTED, full, full_client
+from storage_samples import CLIENT_KEY, PLANTED, bare, full, full_client, with_token
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
 from mcp_client_auth.storage.keyring import KeyringStorage
+from mcp_client_auth.storage.records import Item
 from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def test_an_error_that_quotes_the_record_is_not_quoted(
             raise kind(f"bridge.exe set {password[password.index(secret) :]}")
 
     with pytest.raises(StorageError) as caught:
-        offer(Quoting()).save(full(key))
+        offer(Quoting()).save(with_token(bare(key), secret))
     assert secret not in str(caught.value)
     assert kind.__name__ in str(caught.value)
 
@@ -391,7 +392,7 @@ def test_a_check_of_the_real_one_takes_its_canary_away(
     monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     storage = KeyringStorage()
     storage.check()
-    assert storage.read("canary-known") is None
+    assert storage.read(Item("canary-known", ())) is None
 
 
 def locked(service: SecretService) -> None:
