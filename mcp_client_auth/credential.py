@@ -16,6 +16,7 @@ from .protocol.urls import canonical
 from .secret import Secret
 
 VERSION: Final = 1
+PERSONAL: Final = "authorization_code"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
 _SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
 
@@ -26,11 +27,12 @@ class Key:
 
     `server` is canonical; `account` is the person's label; `client` is empty for our own
     registration or metadata document, so that the command and a bare `MCPAuth` share a login.
+    `grant` is that of a person's login, with a browser or a device code; or one without a person.
     """
 
     server: str
     account: str = "default"
-    grant: str = "authorization_code"
+    grant: str = PERSONAL
     client: str = ""
 
     @property
@@ -90,8 +92,13 @@ class Credential:
         )
 
 
-def key_for(server_url: str, account: str = "default", client: str = "") -> Key:
-    return Key(canonical(server_url), account, client=client)
+def key_for(
+    server_url: str,
+    account: str = "default",
+    client: str = "",
+    grant: str = PERSONAL,
+) -> Key:
+    return Key(canonical(server_url), account, grant, client)
 
 
 def dumps(credential: Credential) -> str:

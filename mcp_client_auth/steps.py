@@ -28,8 +28,10 @@ from .protocol.authorization import (
     require_code_grant,
 )
 from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.device import require_device
 from .protocol.discovery import Discovery, discover
 from .protocol.flow import Flow, HttpRequest, T, Transport, run
+from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.redirects import Callback, callback_for, with_port_of
@@ -61,6 +63,12 @@ class Wanted:
     identity: Identity = None
     scope: Scopes | None = None
     options: Options = field(default_factory=Options)
+    grant: Grant | None = None
+
+    @property
+    def alone(self) -> Alone | None:
+        """The grant, where it is one that asks nobody."""
+        return self.grant if isinstance(self.grant, Alone) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +114,11 @@ def log_in(
     """
     edges.storage.check()
     discovery = find(wanted, edges, challenge)
-    callback = _callback(wanted, edges, discovery)
-    with prompt.visit(callback, wanted.key.server, wanted.key.account) as visit:
+    where = callback(wanted, edges, discovery)
+    with prompt.visit(where, wanted.key.server, wanted.key.account) as visit:
         on_visit(visit)
         try:
-            asked = scope if scope is not None else _choice(wanted, edges, discovery)
+            asked = scope if scope is not None else choice(wanted, edges, discovery)
             pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=asked)
             code = _ask(pending, edges, visit)
             credential = finish(pending, edges, code)
@@ -182,7 +190,12 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
     require_server(wanted.server_url, wanted.options)
 
     def usable(server: ServerMetadata) -> None:
-        require_code_grant(server, wanted.options)
+        if wanted.alone:  # needs a token endpoint and no more
+            return
+        if isinstance(wanted.grant, DeviceCode):
+            require_device(server)
+        else:
+            require_code_grant(server, wanted.options)
         way_to_client(wanted.identity, server)
 
     held = readable(edges.storage, wanted.key)
@@ -196,19 +209,21 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
 
 
 def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) -> None:
-    """A client that the caller supplied belongs to the issuer that it was first used with."""
-    supplied = wanted.identity
-    if isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id:
+    """What the caller supplied belongs to the issuer that it was first used with."""
+    supplied, pinned = wanted.identity, wanted.options.issuer
+    known = isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id
+    if (wanted.alone and not pinned) or (known and not wanted.alone):
+        what = f"client {quoted(held.client.client_id, 60)}" if known else "assertion"
         raise IssuerMismatch(
-            f"the server now names another authorization server, but the client"
-            f" {quoted(supplied.client_id, 60)} belongs to {shown(held.issuer)}",
+            f"the server now names another authorization server, but the {what} belongs to"
+            f" {shown(held.issuer)}",
             url=shown(server.issuer),
             hint="If the operator confirms the move, pass the client that he registered there,"
             " and its issuer (--issuer, Options(issuer=…)); the old login was kept",
         )
 
 
-def _choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
+def choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
     """What to ask for; at the same issuer also all that was asked for and given before."""
     asked, held = choose(discovery, wanted.scope), readable(edges.storage, wanted.key)
     if held is None or not same_issuer(held.issuer, discovery.server.issuer):
@@ -225,7 +240,7 @@ def begin(
     scope: Scopes | None,
 ) -> PendingLogin:
     """Steps 7 to 9: a client and an authorization request."""
-    client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
+    client, reused = client_for(wanted, edges, discovery, redirect_uri, scope)
     request = authorization_request(
         discovery,
         client,
@@ -264,8 +279,13 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         requested=request.scope,
         options=wanted.options.kept(),
     )
-    with edges.storage.lock(wanted.key):
-        stored = readable(edges.storage, wanted.key)
+    return keep(edges, fresh)
+
+
+def keep(edges: Edges, fresh: Credential) -> Credential:
+    """The tokens of a login into the storage, in the place of what was there."""
+    with edges.storage.lock(fresh.key):
+        stored = readable(edges.storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
@@ -308,16 +328,16 @@ def _ask(pending: PendingLogin, edges: Edges, visit: Visit) -> AuthorizationCode
     return code
 
 
-def _callback(wanted: Wanted, edges: Edges, discovery: Discovery) -> Callback:
+def callback(wanted: Wanted, edges: Edges, discovery: Discovery) -> Callback:
     issuer = discovery.server.issuer
     dynamic = way_to_client(wanted.identity, discovery.server) == "dynamic"
-    callback = callback_for(wanted.identity, dynamic, issuer, wanted.options)
+    wished = callback_for(wanted.identity, dynamic, issuer, wanted.options)
     if not dynamic:
-        return callback
-    return with_port_of(callback, edges.storage.load_client(ClientKey(issuer, callback.template)))
+        return wished
+    return with_port_of(wished, edges.storage.load_client(ClientKey(issuer, wished.template)))
 
 
-def _client(
+def client_for(
     wanted: Wanted, edges: Edges, discovery: Discovery, redirect_uri: str, scope: Scopes | None
 ) -> tuple[Client, bool]:
     """The client to use, and whether it is a registration that was used before."""

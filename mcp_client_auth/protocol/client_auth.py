@@ -84,7 +84,7 @@ def form_request(url: str, client: Client, body: str) -> HttpRequest:
     secret = client.secret.reveal() if client.secret else ""
     if client.method == "client_secret_basic":
         headers["Authorization"] = "Basic " + _basic(client.client_id, secret)
-    else:
+    elif client.client_id:  # an assertion grant needs no client (RFC 7523 §3.1)
         body = _authlib.with_client(client.method, client.client_id, secret, url, body)
     return HttpRequest("POST", url, headers, body.encode())
 

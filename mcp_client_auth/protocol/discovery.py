@@ -7,7 +7,7 @@ then decides. Nothing is ever invented once a server has named its metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -143,13 +143,18 @@ def resource_metadata(
     return None
 
 
-def server_metadata(issuer: str, options: Options, tried: list[str]) -> Flow[ServerMetadata | None]:
-    """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5)."""
+def server_metadata(
+    issuer: str, options: Options, tried: list[str], *, private: bool = False
+) -> Flow[ServerMetadata | None]:
+    """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5).
+
+    `private`: the caller named it himself, so it may be anywhere.
+    """
     insecure = options.allow_insecure_http
     require_issuer(issuer, "the authorization server", allow_insecure_http=insecure)
     for place in issuer_places(issuer):
         yield Event("server-metadata-request", url=shown(place), rule="RFC 8414 §3.1, §5")
-        response = yield from send(metadata_request(place))
+        response = yield from send(replace(metadata_request(place), private=private))
         if absent(response, tried):
             yield Event(
                 "server-metadata", shown(place), response.status, tried[-1], "absent: next place"
@@ -175,7 +180,7 @@ def _first_usable(
     first: AuthError | None = None
     for issuer in issuers:
         try:
-            server = yield from _required(issuer, options)
+            server = yield from required_metadata(issuer, options)
             usable(server)
             return server
         except Unavailable:
@@ -185,9 +190,12 @@ def _first_usable(
     raise first or BadResponse("no authorization server is named")
 
 
-def _required(issuer: str, options: Options) -> Flow[ServerMetadata]:
+def required_metadata(
+    issuer: str, options: Options, *, private: bool = False
+) -> Flow[ServerMetadata]:
+    """The same, `BadResponse` where there is none."""
     tried: list[str] = []
-    server = yield from server_metadata(issuer, options, tried)
+    server = yield from server_metadata(issuer, options, tried, private=private)
     if server is None:
         raise BadResponse(
             f"the authorization server {shown(issuer)} has no metadata: " + "; ".join(tried),

@@ -36,13 +36,14 @@ class ResourceMetadata:
 class ServerMetadata:
     """Authorization server metadata (RFC 8414 §2), checked against its issuer.
 
-    `source` tells whether a document was read or the defaults of the 2025-03-26
-    specification stand in for one. An endpoint that is absent is an empty string.
+    `source` tells whether a document was read, or the defaults of the 2025-03-26
+    specification or the caller's word stand in for one. An endpoint that is absent is an
+    empty string.
     """
 
     issuer: str
     token_endpoint: str
-    source: Literal["metadata", "defaults"]
+    source: Literal["metadata", "defaults", "caller"]
     authorization_endpoint: str = ""
     registration_endpoint: str = ""
     revocation_endpoint: str = ""
@@ -136,6 +137,12 @@ def default_server_metadata(origin: str) -> ServerMetadata:
         authorization_endpoint=origin + "/authorize",
         registration_endpoint=origin + "/register",
     )
+
+
+def named_server_metadata(issuer: str, token_endpoint: str) -> ServerMetadata:
+    """A token endpoint that the caller names himself; where he names no issuer it is that."""
+    require_secure(token_endpoint, "the token endpoint")
+    return ServerMetadata(issuer or token_endpoint, token_endpoint, source="caller")
 
 
 def _endpoint(document: Document, name: str, allow_insecure_http: bool) -> str:

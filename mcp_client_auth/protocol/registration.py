@@ -18,6 +18,7 @@ from .scopes import Scopes, parse
 from .urls import is_loopback, same_issuer, shown, split
 
 SUPPORTED_METHODS: Final = ("none", "client_secret_post", "client_secret_basic")
+DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 Kind = Literal["pre-registered", "metadata-document", "dynamic"]
 
 
@@ -152,7 +153,7 @@ def registration_request(
     wanted: dict[str, Any] = {
         "client_name": options.client_name,
         "redirect_uris": [redirect_uri],
-        "grant_types": ["authorization_code", "refresh_token"],
+        "grant_types": ["authorization_code", "refresh_token", *_device(server)],
         "response_types": ["code"],
         "token_endpoint_auth_method": "none",
         "application_type": "native" if is_loopback(redirect_uri) else "web",
@@ -165,6 +166,11 @@ def registration_request(
         "MCP-Protocol-Version": LATEST,
     }
     return HttpRequest("POST", server.registration_endpoint, headers, json.dumps(wanted).encode())
+
+
+def _device(server: ServerMetadata) -> list[str]:
+    """RFC 8628 §3.1: one registration serves both ways to a person, where the server knows both."""
+    return [DEVICE_GRANT] if DEVICE_GRANT in (server.grant_types or ()) else []
 
 
 def read_registration(
