@@ -12,6 +12,7 @@ import click
 from ..credential import Credential
 from ..errors import quoted
 from ..events import Event
+from ..prompt.device import Invitation
 from ..protocol.scopes import Scopes
 
 # What the short form says when a step has ended. The others are silent.
@@ -49,6 +50,14 @@ class Progress:
         open_it = "Open this address in a browser and sign in:"
         here = "Sign in in your browser. If none opens, go to this address:"
         for line in ("", here if self._opens else open_it, "", f"  {url}", ""):
+            self._say(line)
+        self._say("Waiting for you … (Ctrl-C ends it)")
+
+    def show_code(self, asked: Invitation) -> None:
+        lines = ("", "Open this address on any device:", "", f"  {asked.link}", "")
+        more = ("and enter this code:", "", f"  {plain(asked.code)}", "")
+        direct = ("or open this one, which has the code in it:", "", f"  {asked.direct}", "")
+        for line in (*lines, *more, *(direct if asked.direct else ())):
             self._say(line)
         self._say("Waiting for you … (Ctrl-C ends it)")
 

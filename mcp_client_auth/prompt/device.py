@@ -25,7 +25,7 @@ class Invitation:
     server: str
     account: str
     link: str
-    code: str
+    code: str = field(repr=False)
     direct: str = field(default="", repr=False)
     seconds: float = 600.0
 

@@ -39,7 +39,7 @@ class DeviceAuthorization:
     resource: str | None
     scope: Scopes | None
     device_code: Secret
-    user_code: str
+    user_code: str = field(repr=False)
     verification_uri: str
     verification_uri_complete: str = field(default="", repr=False)
     expires_in: float = 600.0
