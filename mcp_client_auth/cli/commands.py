@@ -89,21 +89,28 @@ def _server(function: F) -> F:
     return click.argument("url")(function)
 
 
+def _client(function: F) -> F:
+    """What a verb takes that can use a client of the caller's."""
+    function = click.option(
+        "--client-auth-method",
+        type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
+        metavar="METHOD",
+        help="How that client proves itself: client_secret_post, client_secret_basic or none.",
+    )(function)
+    function = click.option(
+        "--client-secret-file",
+        type=click.File(encoding="utf-8"),
+        help="A file with that client's secret (- for standard input).",
+    )(function)
+    return click.option(
+        "--client-id", metavar="ID", help="A client that the operator registered for you."
+    )(function)
+
+
 @cli.command()
 @_server
 @click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
-@click.option("--client-id", metavar="ID", help="A client that the operator registered for you.")
-@click.option(
-    "--client-secret-file",
-    type=click.File(encoding="utf-8"),
-    help="A file with that client's secret (- for standard input).",
-)
-@click.option(
-    "--client-auth-method",
-    type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
-    metavar="METHOD",
-    help="How that client proves itself: client_secret_post, client_secret_basic or none.",
-)
+@_client
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
 @click.option(
@@ -151,12 +158,7 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
     type=click.Choice(["client_credentials", "workload_identity"]),
     help="Get one without a person, for a program of its own.",
 )
-@click.option("--client-id", metavar="ID", help="The program's client.")
-@click.option(
-    "--client-secret-file",
-    type=click.File(encoding="utf-8"),
-    help="A file with that client's secret (- for standard input).",
-)
+@_client
 @click.option(
     "--assertion-file",
     metavar="FILE",
@@ -277,19 +279,17 @@ def _alone(asked: dict[str, Any]) -> dict[str, Any]:
 
     options = _options(asked["allow_insecure_http"], asked["issuer"])
     if asked["grant"] is None:
-        for name in ("client_id", "client_secret_file", "assertion_file", "scope", "issuer"):
-            if asked[name]:
+        for name, value in asked.items():
+            if value and name != "allow_insecure_http":
                 raise UsageError(f"--{name.replace('_', '-')} needs --grant")
         return {"options": options}
     workload = asked["grant"] == "workload_identity"
     if workload != bool(asked["assertion_file"]):
         raise UsageError("--assertion-file and --grant workload_identity need each other")
     grant = WorkloadIdentity(assertion_file=asked["assertion_file"]) if workload else None
-    nothing = {"client_metadata_url": None, "client_auth_method": None}
-    identity = _identity({**asked, **nothing})
     return {
         "grant": grant or ClientCredentials(),
-        "client": identity,
+        "client": _identity({**asked, "client_metadata_url": None}),
         "scope": asked["scope"],
         "options": options,
     }

@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from ..credential import Credential
 from ..errors import quoted
 from ..events import Event
-from ..prompt.device import Invitation
 from ..protocol.scopes import Scopes
+
+if TYPE_CHECKING:
+    from ..prompt.device import Invitation
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
