@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from .credential import Credential
-from .errors import BadResponse, TokenRefused, Unavailable
+from .errors import BadResponse, TokenRefused, Unavailable, Untrusted, UsageError
 from .events import Event, tell
 from .flight import on_the_wire
 from .obtaining import reissue
@@ -148,12 +148,14 @@ class Renewal:
                 return self._left(stored if usable else None)
             try:
                 return self.hold(self._refreshed(stored, now))
-            except (TokenRefused, Unavailable) as error:
+            except (TokenRefused, Unavailable, Untrusted, UsageError) as error:
                 if isinstance(error, TokenRefused) and not self._wanted.alone:
                     return self._refused(stored, error, usable=usable)
-                if not usable or self.trouble is None:
+                if not usable or (isinstance(error, Unavailable) and self.trouble is None):
                     raise
-                pause = self.trouble.until - self._edges.monotonic()
+                pause = (
+                    self.trouble.until - self._edges.monotonic() if self.trouble else _LONGEST_PAUSE
+                )
                 self.held = Held.until(stored, now + max(pause, 0.0))
                 return stored
 

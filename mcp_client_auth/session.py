@@ -24,7 +24,7 @@ from .errors import (
 )
 from .events import Event, tell
 from .flight import Flights, done, wait
-from .obtaining import log_in_by_device, obtain
+from .obtaining import log_in_by_device, obtain, own_client
 from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
@@ -181,6 +181,8 @@ class Session:
             self._renewal.forget()
         if stored is None:
             return "nothing"
+        if self.wanted.alone:
+            stored = replace(stored, client=own_client(self.wanted, stored))
         return "revoked" if sign_out(self.edges, stored) else "forgotten"
 
     def close(self) -> None:

@@ -175,6 +175,7 @@ def token(url: str, account: str, store: str | None, **asked: Any) -> None:
 @cli.command(name="list")
 def list_() -> None:
     """List the logins on this machine."""
+    from ..credential import PERSONAL
     from ..storage.directory import Directory
     from .progress import expiry, plain, say, table
 
@@ -185,7 +186,9 @@ def list_() -> None:
     rows = [("SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
     for entry in found:
         until = expiry(entry.expires_at, renewable=entry.renewable)
-        label = entry.key.account + (f" ({entry.key.client})" if entry.key.client else "")
+        kind = entry.key.grant if entry.key.grant != PERSONAL else ""
+        own = " ".join(word for word in (kind, entry.key.client) if word)
+        label = entry.key.account + (f" ({own})" if own else "")
         rows.append((plain(entry.key.server), plain(label), plain(entry.storage), until))
     click.echo(table(rows))
 

@@ -247,12 +247,18 @@ def test_the_caller_may_say_that_the_issuer_has_moved(scene: Scene) -> None:
     assert scene.stored(storage).issuer == scene.server.issuer
 
 
-def test_the_command_shaped_call_works_too(scene: Scene) -> None:
-    me = login(scene.server.url, storage=MemoryStorage(), **scene.arguments)
+def test_login_and_logout_need_nobody_either(scene: Scene) -> None:
+    storage = MemoryStorage()
+    me = login(scene.server.url, storage=storage, **scene.arguments)
     with me.client(timeout=20, trust_env=False) as client:
         assert client.post(scene.server.url, headers=HEADERS, json=LIST).status_code == 200
-    assert me.token()
+    token = me.token()
     me.logout()
+    assert storage.list() == []
+    if scene.arguments.get("client"):  # who has none cannot revoke (RFC 7009 §2.1)
+        headers = {**HEADERS, "Authorization": f"Bearer {token}"}
+        refused = httpx.post(scene.server.url, headers=headers, json=LIST, trust_env=False)
+        assert refused.status_code == 401
 
 
 def test_the_answer_403_or_401_can_be_handed_back(scene: Scene) -> None:
@@ -294,6 +300,19 @@ def test_a_missing_file_is_named_and_nothing_is_sent(asserting: Scene) -> None:
     assert asserting.issues == 0
     asserting.write()
     assert asserting.call(asserting.auth(MemoryStorage())) == 200
+
+
+def test_a_missing_file_does_not_disturb_a_living_token(asserting: Scene) -> None:
+    storage = MemoryStorage()
+    assert asserting.call(asserting.auth(storage)) == 200
+    asserting.age(storage, left=3.0)
+    asserting.file.unlink()
+    auth = asserting.auth(storage)
+    assert [asserting.call(auth) for _ in range(5)] == [200] * 5
+    assert asserting.issues == 1
+    asserting.age(storage)
+    with pytest.raises(UsageError):
+        asserting.call(asserting.auth(storage))
 
 
 def test_an_id_token_of_one_person_does_not_give_another_ones_token(asserting: Scene) -> None:
