@@ -153,11 +153,14 @@ class Renewal:
                     return self._refused(stored, error, usable=usable)
                 if not usable or (isinstance(error, Unavailable) and self.trouble is None):
                     raise
-                pause = (
-                    self.trouble.until - self._edges.monotonic() if self.trouble else _LONGEST_PAUSE
-                )
-                self.held = Held.until(stored, now + max(pause, 0.0))
-                return stored
+                return self._postponed(stored, now)
+
+    def _postponed(self, stored: Credential, now: float) -> Credential:
+        """A token that lives is used on; it is renewed when the trouble may be over."""
+        here = self._edges.monotonic()
+        until = self.trouble.until if self.trouble else here + _LONGEST_PAUSE
+        self.held = Held.until(stored, now + max(until - here, 0.0))
+        return stored
 
     def _latest(self) -> Credential | None:
         """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
