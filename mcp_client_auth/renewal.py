@@ -9,15 +9,16 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .clients import DEAD_CLIENT, forget_client
 from .credential import Credential
-from .errors import BadResponse, TokenRefused, Unavailable
+from .errors import BadResponse, TokenRefused, Unavailable, UsageError
 from .events import Event, tell
 from .flight import on_the_wire
 from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
 from .protocol.urls import shown
 from .secret import Secret
-from .steps import DEAD_CLIENT, Edges, Wanted, forget_client
+from .steps import Edges, Wanted
 
 _MARGIN: Final = 60.0
 _FIRST_PAUSE: Final = 0.5
@@ -131,6 +132,10 @@ class Renewal:
                 return self.hold(self._refreshed(stored, now))
             except TokenRefused as error:
                 return self._refused(stored, error, usable=usable)
+            except UsageError:  # this program has no key to prove the client with
+                if not usable:
+                    raise
+                return self._left(stored)
             except Unavailable:
                 if not usable or self.trouble is None:
                     raise
@@ -158,7 +163,8 @@ class Renewal:
             raise trouble.error.fresh()
         with on_the_wire():
             try:
-                tokens = self._edges.run(refresh(stored, now))
+                prover = self._edges.prover(self._wanted.identity)
+                tokens = self._edges.run(refresh(stored, now, prover))
             except (Unavailable, BadResponse) as error:
                 raise self._troubled(error) from None
             fresh = self._keep(stored, stored.renewed(tokens))

@@ -172,7 +172,7 @@ class Session:
             self._renewal.forget()
         if stored is None:
             return "nothing"
-        return "revoked" if sign_out(self.edges, stored) else "forgotten"
+        return "revoked" if sign_out(self.edges, stored, self.wanted.identity) else "forgotten"
 
     def close(self) -> None:
         """End a login that is waiting for its person, or is on the way to him."""
