@@ -18,6 +18,7 @@ from .secret import Secret
 VERSION: Final = 1
 PERSONAL: Final = "authorization_code"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
+_LATER: Final = ("key_file", "algorithm")  # left out while empty, so that older programs read on
 _SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
 
 
@@ -182,14 +183,14 @@ def damaged(where: str) -> StorageError:
 
 def _plain(value: Any) -> dict[str, Any]:
     """Fields as JSON can hold them. `asdict` copies; a Secret copies as itself."""
-    return {name: _revealed(item) for name, item in asdict(value).items()}
+    return dict(_revealed(asdict(value)))
 
 
 def _revealed(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, dict):
-        return {name: _revealed(item) for name, item in value.items()}
+        return {n: _revealed(item) for n, item in value.items() if item or n not in _LATER}
     return value
 
 

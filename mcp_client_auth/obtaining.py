@@ -9,11 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .assertions import read_assertion
+from .attempts import Attempt
+from .clients import (
+    DEAD_CLIENT,
+    callback,
+    callers_client,
+    forget_client,
+    registered_client,
+    speaking_to,
+)
 from .credential import Credential
 from .errors import AuthError, TokenRefused
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
-from .protocol.client_auth import PLAIN, Prover
+from .protocol.client_auth import Prover
 from .protocol.device import DeviceAuthorization, authorize_device, poll, too_late, wait_after
 from .protocol.discovery import Discovery, required_metadata
 from .protocol.grants import (
@@ -26,14 +35,14 @@ from .protocol.grants import (
     identity_assertion,
     jwt_bearer,
 )
-from .protocol.metadata import ServerMetadata, named_server_metadata
-from .protocol.options import Options
+from .protocol.metadata import ServerMetadata, caller_server_metadata
+from .protocol.options import Endpoints, Options
 from .protocol.registration import Client, PreRegistered, pre_registered, way_to_client
 from .protocol.scopes import Scopes, suggested
 from .protocol.tokens import TokenSet
 from .protocol.urls import shown
-from .steps import DEAD_CLIENT, Edges, Wanted, choice, client_for, find, forget_client, keep
-from .steps import callback as callback_of
+from .proving import prepared
+from .steps import Edges, Wanted, choice, find, keep
 
 
 def obtain(
@@ -43,7 +52,6 @@ def obtain(
     challenge: Challenge | None,
     *,
     scope: Scopes | None = None,
-    prover: Prover = PLAIN,
 ) -> Credential:
     """Steps 3 to 13 without a person: find the server, present what the caller supplied.
 
@@ -51,8 +59,8 @@ def obtain(
     """
     discovery = find(wanted, edges, challenge)
     asked = scope or wanted.scope or suggested(discovery) or None
-    server, resource = discovery.server, discovery.resource
-    client = _client(wanted, server)
+    client, resource = _client(wanted, edges, discovery.server), discovery.resource
+    server = speaking_to(discovery.server, client)
     target = Target(server.issuer, server.token_endpoint, client, resource, asked)
     return keep(
         edges,
@@ -61,7 +69,7 @@ def obtain(
             issuer=server.issuer,
             token_endpoint=server.token_endpoint,
             client=replace(client, secret=None),  # the caller brings it each time
-            tokens=_granted(wanted, edges, grant, target, prover),
+            tokens=_granted(wanted, edges, grant, target),
             resource=resource,
             revocation_endpoint=server.revocation_endpoint,
             requested=asked,
@@ -70,9 +78,7 @@ def obtain(
     )
 
 
-def reissue(
-    wanted: Wanted, edges: Edges, grant: Alone, held: Credential, prover: Prover = PLAIN
-) -> TokenSet:
+def reissue(wanted: Wanted, edges: Edges, grant: Alone, held: Credential) -> TokenSet:
     """The next token from the endpoint of the last one, for the same: what a refresh is else."""
     return _granted(
         wanted,
@@ -86,7 +92,6 @@ def reissue(
             held.requested,
             bool(held.options.get("allow_private_addresses")),
         ),
-        prover,
     )
 
 
@@ -98,16 +103,15 @@ def own_client(wanted: Wanted, held: Credential) -> Client:
     return replace(held.client, secret=secret if not isinstance(secret, str) else None)
 
 
-def _client(wanted: Wanted, server: ServerMetadata) -> Client:
-    if isinstance(wanted.identity, PreRegistered):
-        return pre_registered(wanted.identity, server, wanted.options)
+def _client(wanted: Wanted, edges: Edges, server: ServerMetadata) -> Client:
+    if client := callers_client(wanted, edges, server, "pre-registered"):
+        return client
     return Client("", server.issuer, "pre-registered", "none")  # RFC 7523 §3.1: none is needed
 
 
-def _granted(
-    wanted: Wanted, edges: Edges, grant: Alone, target: Target, prover: Prover
-) -> TokenSet:
+def _granted(wanted: Wanted, edges: Edges, grant: Alone, target: Target) -> TokenSet:
     """What the grant gives, with the caller's assertion as it is now."""
+    prover = edges.prover(wanted.identity)
     if isinstance(grant, ClientCredentials):
         return edges.run(client_credentials(target, edges.clock(), prover))
     pinned = bool(wanted.options.issuer)
@@ -115,21 +119,24 @@ def _granted(
         provider = _provider(edges, grant, wanted.options)
         subject = read_assertion(grant, provider.client.client_id)
         kind = grant.assertion_type
-        now = edges.clock()
-        return edges.run(
-            identity_assertion(provider, target, subject, kind, now, prover, pinned=pinned)
+        now, there = edges.clock(), edges.prover(grant.idp_client)
+        both = identity_assertion(
+            provider, target, subject, kind, now, prover, idp_prover=there, pinned=pinned
         )
+        return edges.run(both)
     assertion = read_assertion(grant, target.issuer)
     return edges.run(jwt_bearer(target, assertion, edges.clock(), prover, pinned=pinned))
 
 
 def _provider(edges: Edges, grant: EnterpriseManaged, options: Options) -> IdentityProvider:
     """The caller's identity provider; only he can name one."""
+    options = replace(options, issuer="", endpoints=None)  # those are the authorization server's
     if grant.idp_token_endpoint:
-        server = named_server_metadata(grant.idp_issuer, grant.idp_token_endpoint)
+        issuer = grant.idp_issuer or grant.idp_token_endpoint
+        server = caller_server_metadata(issuer, Endpoints(token=grant.idp_token_endpoint))
     else:
         server = edges.run(required_metadata(grant.idp_issuer, options, private=True))
-    client = pre_registered(grant.idp_client, server, replace(options, issuer=""))
+    client = prepared(pre_registered(grant.idp_client, server, options), grant.idp_client, server)
     return IdentityProvider(server.token_endpoint, client)
 
 
@@ -144,7 +151,6 @@ def log_in_by_device(
     *,
     scope: Scopes | None = None,
     on_visit: Callable[[DeviceVisit], None] = lambda visit: None,
-    prover: Prover = PLAIN,
 ) -> Credential:
     """Steps 3 to 13 with a person elsewhere; nothing stored changes before the tokens are there."""
     edges.storage.check()
@@ -152,10 +158,11 @@ def log_in_by_device(
     visit = prompt.visit(wanted.key.server, wanted.key.account)
     on_visit(visit)
     asked = scope if scope is not None else choice(wanted, edges, discovery)
-    redirect_uri = _redirect_uri(wanted, edges, discovery)
-    client, _ = client_for(wanted, edges, discovery, redirect_uri, asked)
+    client, redirect_uri = _for_device(wanted, edges, discovery, asked)
+    server, prover = speaking_to(discovery.server, client), edges.prover(wanted.identity)
     try:
-        invitation = edges.run(authorize_device(discovery, client, asked, prover))
+        spoken = replace(discovery, server=server)
+        invitation = edges.run(authorize_device(spoken, client, asked, prover))
         tokens = _awaited(wanted, edges, visit, invitation, prover)
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
@@ -165,23 +172,27 @@ def log_in_by_device(
         edges,
         Credential(
             key=wanted.key,
-            issuer=discovery.server.issuer,
-            token_endpoint=discovery.server.token_endpoint,
+            issuer=server.issuer,
+            token_endpoint=server.token_endpoint,
             client=client,
             tokens=tokens,
             resource=discovery.resource,
-            revocation_endpoint=discovery.server.revocation_endpoint,
+            revocation_endpoint=server.revocation_endpoint,
             requested=asked,
             options=wanted.options.kept(),
         ),
     )
 
 
-def _redirect_uri(wanted: Wanted, edges: Edges, discovery: Discovery) -> str:
-    """What a registration names although nothing will arrive there: a browser may use it next."""
-    if way_to_client(wanted.identity, discovery.server) != "dynamic":
-        return ""
-    return callback_of(wanted, edges, discovery).uri
+def _for_device(
+    wanted: Wanted, edges: Edges, discovery: Discovery, scope: Scopes | None
+) -> tuple[Client, str]:
+    """The client, and the redirect URI of a registration: a browser may use that one next."""
+    way = way_to_client(wanted.identity, discovery.server)
+    if client := callers_client(wanted, edges, discovery.server, way):
+        return client, ""
+    redirect_uri = callback(wanted, edges, Attempt(discovery, way, scope)).uri
+    return registered_client(wanted, edges, discovery.server, redirect_uri, scope)[0], redirect_uri
 
 
 def _awaited(

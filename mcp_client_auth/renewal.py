@@ -9,6 +9,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .clients import DEAD_CLIENT, forget_client
 from .credential import Credential
 from .errors import BadResponse, TokenRefused, Unavailable, Untrusted, UsageError
 from .events import Event, tell
@@ -19,7 +20,7 @@ from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
 from .protocol.urls import same_issuer, shown
 from .secret import Secret
-from .steps import DEAD_CLIENT, Edges, Wanted, forget_client
+from .steps import Edges, Wanted
 
 _MARGIN: Final = 60.0
 _FIRST_PAUSE: Final = 0.5
@@ -202,7 +203,8 @@ class Renewal:
     def _renewed(self, stored: Credential, now: float) -> TokenSet:
         if self._wanted.alone:
             return reissue(self._wanted, self._edges, self._wanted.alone, stored)
-        return self._edges.run(refresh(stored, now))
+        prover = self._edges.prover(self._wanted.identity)
+        return self._edges.run(refresh(stored, now, prover))
 
     def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
         """Note a passing fault. An answer that is no OAuth answer says nothing about the grant."""

@@ -183,7 +183,7 @@ class Session:
             return "nothing"
         if self.wanted.alone:
             stored = replace(stored, client=own_client(self.wanted, stored))
-        return "revoked" if sign_out(self.edges, stored) else "forgotten"
+        return "revoked" if sign_out(self.edges, stored, self.wanted.identity) else "forgotten"
 
     def close(self) -> None:
         """End a login that is waiting for its person, or is on the way to him."""

@@ -19,11 +19,12 @@ from .flow import Flow, HttpRequest, HttpResponse, send
 from .metadata import (
     ResourceMetadata,
     ServerMetadata,
+    caller_server_metadata,
     default_server_metadata,
     read_resource_metadata,
     read_server_metadata,
 )
-from .options import LATEST, Options
+from .options import LATEST, Endpoints, Options
 from .urls import (
     canonical,
     issuer_places,
@@ -193,7 +194,9 @@ def _first_usable(
 def required_metadata(
     issuer: str, options: Options, *, private: bool = False
 ) -> Flow[ServerMetadata]:
-    """The same, `BadResponse` where there is none."""
+    """The same, `BadResponse` where there is none; or what the caller told instead."""
+    if options.endpoints:
+        return (yield from _told(issuer, options.endpoints, options))
     tried: list[str] = []
     server = yield from server_metadata(issuer, options, tried, private=private)
     if server is None:
@@ -201,8 +204,17 @@ def required_metadata(
             f"the authorization server {shown(issuer)} has no metadata: " + "; ".join(tried),
             url=shown(issuer),
             code="no_server_metadata",
-            hint="The operator must serve the document of RFC 8414; nothing is guessed",
+            hint="The operator must serve the document of RFC 8414; nothing is guessed. If he tells"
+            " you the endpoints, pass them (Options(issuer=…, endpoints=…))",
         )
+    return server
+
+
+def _told(issuer: str, endpoints: Endpoints, options: Options) -> Flow[ServerMetadata]:
+    """The caller's own endpoints, of the pinned issuer and of no other."""
+    insecure = options.allow_insecure_http
+    server = caller_server_metadata(issuer, endpoints, allow_insecure_http=insecure)
+    yield Event("server-metadata", shown(issuer), detail=issuer, rule="endpoints of the caller")
     return server
 
 
