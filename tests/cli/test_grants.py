@@ -83,9 +83,9 @@ def test_a_server_without_device_codes_is_refused_at_once(terminal: Terminal) ->
 def test_a_program_gets_a_token_of_its_own(
     terminal: Terminal, server: DemoServer, secret_file: str
 ) -> None:
-    more = ("--grant", "client_credentials", "--client-id", "service")
-    more += ("--client-auth-method", "client_secret_basic")
-    line = ("token", server.url, *more, "--client-secret-file", secret_file)
+    client = ("--client-id", "service", "--client-auth-method", "client_secret_basic")
+    grant = ("--grant", "client_credentials", *client)
+    line = ("token", server.url, *grant, "--client-secret-file", secret_file)
     first, second = terminal.run(*line, CI="true"), terminal.run(*line, CI="true")
     assert first.code == 0, first.err
     assert works(server, first.out)
