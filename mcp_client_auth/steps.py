@@ -47,7 +47,7 @@ from .protocol.options import Options
 from .protocol.pushed import push
 from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import exchange, revoke
+from .protocol.tokens import exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
 from .secret import Secret
@@ -200,22 +200,6 @@ def fresh_token_refused(server: str) -> TokenRefused:
         status=401,
         hint="The operator must mend this: token audience and issuer are the usual causes",
     )
-
-
-def sign_out(edges: Edges, credential: Credential, identity: Identity = None) -> bool:
-    """Whether the server has ended the grant: its refresh token, else its access token."""
-    endpoint, tokens = credential.revocation_endpoint, credential.tokens
-    pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
-    done, prover = [], edges.prover(identity)
-    for token, hint in pairs:
-        if token is None or not endpoint:
-            continue
-        try:
-            done.append(edges.run(revoke(credential, token, hint, prover)))
-        except AuthError as error:
-            edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
-            done.append(False)
-    return bool(done) and done[0]
 
 
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:

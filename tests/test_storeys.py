@@ -29,6 +29,7 @@ STOREYS = (
         "proving",
         "flight",
         "cooling",
+        "leaving",
     },
     {"cli", "auth", "signin", "notebook", "testing"},
     {"__init__", "__main__"},
