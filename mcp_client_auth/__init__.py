@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .events import Event as Event
     from .prompt import BrowserPrompt as BrowserPrompt
     from .prompt import Prompt as Prompt
+    from .protocol.options import Endpoints as Endpoints
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
@@ -69,6 +70,7 @@ _HOMES = {
     "BrowserPrompt": "prompt",
     "ClientMetadataDocument": "protocol.registration",
     "Credential": "credential",
+    "Endpoints": "protocol.options",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",

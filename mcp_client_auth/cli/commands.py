@@ -12,12 +12,23 @@ from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
     from ..prompt import Prompt
+    from ..protocol.flow import Transport
     from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session import Session
     from .progress import Progress
 
 _A_DAY: Final = 86_400.0
+# as in `protocol.registration`, which is not loaded to show the help
+METHODS: Final = (
+    "none",
+    "client_secret_post",
+    "client_secret_basic",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,6 +57,15 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> fl
     if not 0 < value <= _A_DAY:  # not a range of click's, which lets nan pass
         raise click.BadParameter("a number of seconds is expected, up to a day")
     return value
+
+
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in value]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise click.BadParameter("NAME=VALUE is expected")
+    return {name: text for name, _, text in pairs}
 
 
 def _label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -77,6 +97,18 @@ def _server(function: F) -> F:
         help="Where credentials are kept (default: the OS keyring).",
     )(function)
     function = click.option(
+        "--client-cert-key",
+        metavar="FILE",
+        envvar="MCP_CLIENT_AUTH_CLIENT_CERT_KEY",
+        help="That certificate's key, where it is a file of its own.",
+    )(function)
+    function = click.option(
+        "--client-cert",
+        metavar="FILE",
+        envvar="MCP_CLIENT_AUTH_CLIENT_CERT",
+        help="A TLS client certificate (PEM), for clients that prove themselves by one.",
+    )(function)
+    function = click.option(
         "--account",
         default="default",
         metavar="LABEL",
@@ -97,10 +129,16 @@ def _server(function: F) -> F:
     help="A file with that client's secret (- for standard input).",
 )
 @click.option(
+    "--client-key-file",
+    default="",
+    metavar="FILE",
+    help="That client's private key (PEM or JWK); read at each use.",
+)
+@click.option(
     "--client-auth-method",
-    type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
+    type=click.Choice(METHODS),
     metavar="METHOD",
-    help="How that client proves itself: client_secret_post, client_secret_basic or none.",
+    help=f"How that client proves itself: {', '.join(METHODS[:-1])} or {METHODS[-1]}.",
 )
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
@@ -112,6 +150,22 @@ def _server(function: F) -> F:
 )
 @click.option("--resource", metavar="URI", help="Send this resource; empty sends none.")
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+@click.option("--audience", default="", metavar="URI", help="Ask for a token for this audience.")
+@click.option("--login-hint", default="", metavar="NAME", help="As whom you will sign in.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_pairs,
+    help="Another parameter for the sign-in page (repeatable).",
+)
+@click.option("--par", is_flag=True, help="Push the authorization request to the server.")
+@click.option(
+    "--initial-access-token-file",
+    type=click.File(encoding="utf-8"),
+    help="A file with what lets this client register (- for standard input).",
+)
 @click.option(
     "--timeout",
     default=600.0,
@@ -131,7 +185,7 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
     opens = _opens(browser=not asked["no_browser"])
     progress = Progress(verbose=verbose, opens=opens)
     prompt = _prompt(progress, opens=opens)
-    session = _session(url, account, store, prompt, progress, **_protocol(asked))
+    session = _session(url, account, store, prompt, progress, **_protocol(url, asked))
     before = None if asked["force"] else session.usable()
     credential = before or session.log_in(force=asked["force"])
     heading = "You are already logged in to" if before else "Logged in to"
@@ -142,9 +196,9 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
 @cli.command()
 @_server
-def token(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
+def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store, options=_options(allow_insecure_http))
+    session = _session(url, account, store, **_usual(url, asked))
     click.echo(session.fresh().tokens.access_token.reveal())
 
 
@@ -168,11 +222,11 @@ def list_() -> None:
 
 @cli.command()
 @_server
-def logout(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
+def logout(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Log out of URL: end the login at the server, delete it here."""
     from .progress import say
 
-    session = _session(url, account, store, options=_options(allow_insecure_http))
+    session = _session(url, account, store, **_usual(url, asked))
     which = f"{session.key.server} (account {account})"
     done = session.log_out()
     if done == "nothing":
@@ -228,13 +282,25 @@ def _session(
     )
 
 
-def _options(allow_insecure_http: bool) -> Options:
+def _usual(url: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What every verb about one server says about the protocol."""
     from ..protocol.options import Options
 
-    return Options(allow_insecure_http=allow_insecure_http)
+    options = Options(allow_insecure_http=asked["allow_insecure_http"])
+    return {"options": options, "transport": _transport(url, options, asked)}
 
 
-def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
+def _transport(url: str, options: Options, asked: dict[str, Any]) -> Transport | None:
+    """One with the person's certificate; None for the usual one."""
+    from ..transport import HttpTransport
+
+    cert, key = asked["client_cert"], asked["client_cert_key"]
+    if key and not cert:
+        raise UsageError("--client-cert-key needs --client-cert")
+    return HttpTransport(url, options, cert=(cert, key) if key else cert) if cert else None
+
+
+def _protocol(url: str, asked: dict[str, Any]) -> dict[str, Any]:
     from ..protocol.options import Options
     from ..protocol.redirects import callback_for
 
@@ -246,6 +312,11 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
     options = Options(
         resource=asked["resource"],
         issuer=asked["issuer"],
+        audience=asked["audience"],
+        login_hint=asked["login_hint"],
+        authorize_params=asked["params"],
+        push_authorization_request=asked["par"],
+        initial_access_token=_secret_of(asked["initial_access_token_file"]),
         redirect_uri=redirect_uri,
         login_timeout=asked["timeout"],
         assume_pkce_s256=asked["assume_pkce_s256"],
@@ -255,26 +326,39 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
     identity = _identity(asked)
     if redirect_uri:
         callback_for(identity, False, "", options)  # refused here, before anything is sent
-    return {"client": identity, "scope": asked["scope"], "options": options}
+    transport = _transport(url, options, asked)
+    return {
+        "client": identity,
+        "scope": asked["scope"],
+        "options": options,
+        "transport": transport,
+    }
 
 
 def _identity(asked: dict[str, Any]) -> Identity:
     from ..protocol.registration import ClientMetadataDocument, PreRegistered
 
-    secret_file, client_id = asked["client_secret_file"], asked["client_id"]
+    client_id, key_file = asked["client_id"], asked["client_key_file"]
     if client_id and asked["client_metadata_url"]:
         raise UsageError("--client-id and --client-metadata-url exclude each other")
     for name in ("client_secret_file", "client_auth_method"):
         if asked[name] and not client_id:
             raise UsageError(f"--{name.replace('_', '-')} needs --client-id")
     if client_id:
-        secret = _read_secret(secret_file) if secret_file else None
-        if secret_file and not secret:
-            raise UsageError(f"the secret file {quoted(secret_file.name, 80)} is empty")
-        return PreRegistered(client_id, secret, asked["client_auth_method"] or "")
+        secret, method = _secret_of(asked["client_secret_file"]), asked["client_auth_method"]
+        return PreRegistered(client_id, secret, method or "", key_file=key_file)
     if asked["client_metadata_url"]:
-        return ClientMetadataDocument(asked["client_metadata_url"])
+        return ClientMetadataDocument(asked["client_metadata_url"], key_file=key_file)
+    if key_file:
+        raise UsageError("--client-key-file needs --client-id or --client-metadata-url")
     return None
+
+
+def _secret_of(file: TextIO | None) -> str | None:
+    secret = _read_secret(file) if file else None
+    if file and not secret:
+        raise UsageError(f"the secret file {quoted(file.name, 80)} is empty")
+    return secret
 
 
 def _read_secret(file: TextIO) -> str:
