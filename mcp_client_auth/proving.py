@@ -118,7 +118,9 @@ def read_key_file(path: str) -> Secret:
             hint="It is read at each use of the client: put it back, or log in again with another",
         ) from None
     except ValueError:
-        raise UsageError(f"{where} is no text, so it holds no PEM or JWK") from None
+        raise UsageError(
+            f"{where} is no text, so it holds no PEM or JWK", hint="Expected a private key"
+        ) from None
     return Secret(text)
 
 
