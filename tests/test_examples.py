@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+from key_samples import pem, public_pem
+
 from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -63,6 +67,16 @@ def test_the_example_with_its_own_client_uses_it(
     secret.write_text("s3cret of the app\n")
     with DemoServer(Settings(clients=(CLIENT,), registration=False)) as server:
         assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+
+
+def test_the_example_with_a_key_signs_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(pem("P-256"))
+    client = RegisteredClient(
+        "app", None, "private_key_jwt", CLIENT.redirect_uris, public_key=public_pem("P-256")
+    )
+    with DemoServer(Settings(clients=(client,), registration=False)) as server:
+        assert "whoami" in run(environment, "signing_client.py", server.url, "app", str(key))
 
 
 def test_every_example_is_run_here() -> None:

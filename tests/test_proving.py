@@ -88,7 +88,8 @@ def test_a_file_is_read_at_each_use(key_file: Path) -> None:
     prover = proving(PreRegistered("app", key_file=str(key_file)))
     assert claims(prover.assertion(client()), 0)["alg"] == "ES256"
     key_file.write_text(pem("RSA"))
-    assert claims(prover.assertion(client()), 0)["alg"] == "RS256"
+    assert claims(prover.assertion(client(algorithm="ES256")), 0)["alg"] == "RS256"
+    assert claims(prover.assertion(client(algorithm="PS256")), 0)["alg"] == "PS256"
 
 
 def test_a_later_process_finds_the_file_that_the_login_named(

@@ -74,6 +74,13 @@ def test_a_secret_may_sign(terminal: Terminal, server: DemoServer) -> None:
     assert server.count("/oauth2/par") == 1
 
 
+@pytest.mark.parametrize("server", [Settings(refuse_offline_access="authorization")], indirect=True)
+def test_a_second_page_is_announced(terminal: Terminal, server: DemoServer) -> None:
+    answer = terminal.log_in(server.url)
+    assert "once more: offline_access is refused: ask without it, once" in answer.err
+    assert "scopes   notes:read\n" in answer.err
+
+
 @pytest.mark.parametrize("server", [Settings(initial_access_token=TOKEN)], indirect=True)
 def test_an_initial_access_token_is_read_from_a_file(
     terminal: Terminal, server: DemoServer
