@@ -62,6 +62,12 @@ def jwk(kind: str, **more: Any) -> str:
     return json.dumps({**key.as_dict(private=True), **more})
 
 
+def public_jwk(kind: str) -> str:
+    fields = json.loads(jwk(kind))
+    return json.dumps({name: fields[name] for name in ("kty", "crv", "x", "y", "n", "e")
+                       if name in fields})  # fmt: skip
+
+
 def planted(kind: str) -> list[str]:
     """What no message may show: lines of the PEM, and the private number of the JWK."""
     lines = pem(kind).splitlines()[1:-1]
