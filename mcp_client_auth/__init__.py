@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .protocol.grants import DeviceCode as DeviceCode
     from .protocol.grants import EnterpriseManaged as EnterpriseManaged
     from .protocol.grants import WorkloadIdentity as WorkloadIdentity
+    from .protocol.options import Endpoints as Endpoints
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
@@ -79,6 +80,7 @@ _HOMES = {
     "DeviceCode": "protocol.grants",
     "DevicePrompt": "prompt.device",
     "EnterpriseManaged": "protocol.grants",
+    "Endpoints": "protocol.options",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",

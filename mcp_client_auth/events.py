@@ -29,7 +29,7 @@ STEPS: Final = (
     "authorized-request",
     "answer",
 )
-BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "notice")
+BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "again", "notice")
 
 
 @dataclass(frozen=True, slots=True)

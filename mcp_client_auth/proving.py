@@ -14,6 +14,7 @@ from typing import Final
 from .errors import UsageError, quoted
 from .protocol.assertions import (
     algorithm_for,
+    fitting_algorithms,
     key_assertion,
     secret_algorithm,
     secret_assertion,
@@ -53,7 +54,9 @@ class Proving(Plain):
         if not isinstance(key, Secret):
             return _made(key(audience))
         signing = signing_key(key, where)
-        algorithm = algorithm_for(signing, client.algorithm)
+        # what the login chose holds as long as the key is of that type: it may have been replaced
+        chosen = client.algorithm if client.algorithm in fitting_algorithms(signing) else ""
+        algorithm = algorithm_for(signing, chosen)
         return key_assertion(client.client_id, audience, signing, algorithm, now=now, jti=jti)
 
     def _key(self, client: Client) -> tuple[Secret | Callable[[str], str], str]:
@@ -118,7 +121,9 @@ def read_key_file(path: str) -> Secret:
             hint="It is read at each use of the client: put it back, or log in again with another",
         ) from None
     except ValueError:
-        raise UsageError(f"{where} is no text, so it holds no PEM or JWK") from None
+        raise UsageError(
+            f"{where} is no text, so it holds no PEM or JWK", hint="Expected a private key"
+        ) from None
     return Secret(text)
 
 

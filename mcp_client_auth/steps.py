@@ -156,7 +156,7 @@ def _attempt(
                 raise
             if pending and what == "registration":
                 forget_client(edges, pending.request.client, pending.request.redirect_uri)
-            edges.tell("notice", url=error.url, detail=error.summary, rule=RULES[what])
+            edges.tell("again", url=error.url, detail=error.summary, rule=RULES[what])
             visit.end("again")
             return attempt.mend(what, visited=visited)
         except BaseException:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from .certificates import Cert, Verify, tls_context
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
 from .forking import fresh_in_children
 from .protocol.flow import HttpRequest, HttpResponse
@@ -52,7 +53,9 @@ _opening: Final = _Opening()
 class HttpTransport:
     """The default transport. Safe from any thread; `close()` frees its connections.
 
-    `verify`, `proxy` and `cert` are httpx's; the environment's proxies and CA files apply.
+    `verify` is True, a CA file or directory, or an SSLContext; `cert` is a client certificate
+    (RFC 8705): a PEM file, or (certificate, key) or (certificate, key, password). `proxy` is
+    httpx's; the environment's proxies and CA files apply.
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
     """
@@ -64,9 +67,9 @@ class HttpTransport:
         server_url: str,
         options: Options | None = None,
         *,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: Verify = True,
         proxy: str | None = None,
-        cert: Any = None,
+        cert: Cert = None,
     ) -> None:
         self._server_url = server_url
         self._options = options or Options()
@@ -75,6 +78,11 @@ class HttpTransport:
             None  # most sessions never need one
         )
         self._typed_as: dict[str, int] | None = None
+
+    @property
+    def has_certificate(self) -> bool:
+        """False where no client certificate can be presented; a context may hold one."""
+        return bool(self._cert) or isinstance(self._verify, ssl.SSLContext)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Send it; a GET follows redirects within its origin, anything else follows none."""
@@ -169,9 +177,10 @@ class HttpTransport:
                     # no connection twice: each one's address is checked, its socket is known
                     limits=httpx.Limits(max_keepalive_connections=0),
                     headers={"User-Agent": "mcp-client-auth"},
-                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._verify,
+                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    if plain
+                    else tls_context(self._verify, self._cert),
                     proxy=self._proxy,
-                    cert=self._cert,
                 )
             except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
                 raise UsageError(
@@ -219,7 +228,9 @@ class HttpTransport:
 
         A name that is public now and private a moment later is not what he typed.
         """
-        if not any(own and same_host(own, url) for own in (self._server_url, self._options.issuer)):
+        endpoints = self._options.endpoints.named() if self._options.endpoints else ()
+        named = (self._server_url, self._options.issuer, *(own for _, own in endpoints))
+        if not any(own and same_host(own, url) for own in named):
             return False
         self._typed_as = self._typed_as or {}
         return kind <= self._typed_as.setdefault(split(url).hostname or "", kind)

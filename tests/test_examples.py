@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+from key_samples import pem, public_pem
+
 from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -102,6 +106,16 @@ def test_the_example_on_another_device_waits_for_the_person_there(
         finally:
             over.set()
             somebody.join()
+
+
+def test_the_example_with_a_key_signs_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(pem("P-256"))
+    client = RegisteredClient(
+        "app", None, "private_key_jwt", CLIENT.redirect_uris, public_key=public_pem("P-256")
+    )
+    with DemoServer(Settings(clients=(client,), registration=False)) as server:
+        assert "whoami" in run(environment, "signing_client.py", server.url, "app", str(key))
 
 
 def test_every_example_is_run_here() -> None:

@@ -197,6 +197,42 @@ def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) 
     assert login.world.authorization.forms == []
 
 
+def test_an_initial_access_token_does_not_follow_a_move(login: Login) -> None:
+    login.wanted = replace(login.wanted, options=Options(initial_access_token="planted"))
+    before = login()
+    login.world.issuer = OTHER
+    with pytest.raises(IssuerMismatch, match="initial access token"):
+        login()
+    assert login.storage.load(KEY) == before
+    assert login.world.servers[OTHER].registrations == []
+    pinned = Options(initial_access_token="planted", issuer=OTHER)
+    login.wanted = replace(login.wanted, options=pinned)
+    assert login().issuer == OTHER
+
+
+def test_the_time_of_two_visits_is_that_of_one_or_a_minute_more(login: Login) -> None:
+    login.edges = replace(login.edges, monotonic=login.world.clock.monotonic)
+    login()
+    visit, given = login.person.visit, list[float]()
+
+    def slow(callback: Any, server: str, account: str) -> Visited:
+        made = visit(callback, server, account)
+        ask = made.ask
+
+        def asked(request: Any, timeout: float) -> Any:
+            given.append(timeout)
+            login.world.clock.go(590)
+            return ask(request, timeout)
+
+        made.ask = asked  # type: ignore[method-assign]
+        return made
+
+    login.person.visit = slow  # type: ignore[method-assign]
+    login.world.faults = [oauth_error("invalid_client", 401)]
+    login()
+    assert given == [600, 60]
+
+
 def test_a_registered_client_is_made_anew_after_a_move(login: Login) -> None:
     first = login()
     login.world.issuer = OTHER

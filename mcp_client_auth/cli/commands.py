@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..credential import Key
     from ..prompt import Prompt
     from ..prompt.device import DevicePrompt
+    from ..protocol.flow import Transport
     from ..protocol.grants import Grant
     from ..protocol.options import Options
     from ..protocol.registration import Identity
@@ -21,6 +22,16 @@ if TYPE_CHECKING:
     from .progress import Progress
 
 _A_DAY: Final = 86_400.0
+# as in `protocol.registration`, which is not loaded to show the help
+METHODS: Final = (
+    "none",
+    "client_secret_post",
+    "client_secret_basic",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -51,6 +62,15 @@ def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> fl
     return value
 
 
+def _pairs(
+    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in value]
+    if any(not name or not equals for name, equals, _ in pairs):
+        raise click.BadParameter("NAME=VALUE is expected")
+    return {name: text for name, _, text in pairs}
+
+
 def _label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise click.BadParameter("a label of printable characters is expected")
@@ -79,6 +99,18 @@ def _server(*, required: bool = True) -> Callable[[F], F]:
         envvar="MCP_CLIENT_AUTH_STORAGE",
         help="Where credentials are kept (default: the OS keyring).",
     )
+    key = click.option(
+        "--client-cert-key",
+        metavar="FILE",
+        envvar="MCP_CLIENT_AUTH_CLIENT_CERT_KEY",
+        help="That certificate's key, where it is a file of its own.",
+    )
+    certificate = click.option(
+        "--client-cert",
+        metavar="FILE",
+        envvar="MCP_CLIENT_AUTH_CLIENT_CERT",
+        help="A TLS client certificate (PEM), for clients that prove themselves by one.",
+    )
     account = click.option(
         "--account",
         default="default",
@@ -88,16 +120,22 @@ def _server(*, required: bool = True) -> Callable[[F], F]:
         help="Which of several logins to this server.",
     )
     url = click.argument("url", required=required)
-    return lambda function: url(account(store(insecure(function))))
+    return lambda function: url(account(certificate(key(store(insecure(function))))))
 
 
 def _client(function: F) -> F:
     """What a verb takes that can use a client of the caller's."""
     function = click.option(
         "--client-auth-method",
-        type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
+        type=click.Choice(METHODS),
         metavar="METHOD",
-        help="How that client proves itself: client_secret_post, client_secret_basic or none.",
+        help=f"How that client proves itself: {', '.join(METHODS[:-1])} or {METHODS[-1]}.",
+    )(function)
+    function = click.option(
+        "--client-key-file",
+        default="",
+        metavar="FILE",
+        help="That client's private key (PEM or JWK); read at each use.",
     )(function)
     function = click.option(
         "--client-secret-file",
@@ -123,6 +161,22 @@ def _client(function: F) -> F:
 )
 @click.option("--resource", metavar="URI", help="Send this resource; empty sends none.")
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+@click.option("--audience", default="", metavar="URI", help="Ask for a token for this audience.")
+@click.option("--login-hint", default="", metavar="NAME", help="As whom you will sign in.")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_pairs,
+    help="Another parameter for the sign-in page (repeatable).",
+)
+@click.option("--par", is_flag=True, help="Push the authorization request to the server.")
+@click.option(
+    "--initial-access-token-file",
+    type=click.File(encoding="utf-8"),
+    help="A file with what lets this client register (- for standard input).",
+)
 @click.option(
     "--timeout",
     default=600.0,
@@ -145,7 +199,8 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
     progress = Progress(verbose=verbose, opens=opens)
     prompt = _device_prompt(progress) if asked["device"] else _prompt(progress, opens=opens)
     grant = _device_grant() if asked["device"] else None
-    session = _session(url, account, store, prompt, progress, grant=grant, **_protocol(asked))
+    protocol = _protocol(url, asked)
+    session = _session(url, account, store, prompt, progress, grant=grant, **protocol)
     before = None if asked["force"] else session.usable()
     if before is None:
         settle(session.edges.storage, asked=store is not None)
@@ -173,7 +228,7 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
 def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store, **_alone(asked))
+    session = _session(url, account, store, **_alone(url, asked))
     click.echo(session.fresh().tokens.access_token.reveal())
 
 
@@ -207,22 +262,21 @@ def logout(
     url: str | None,
     account: str,
     store: str | None,
-    allow_insecure_http: bool,
     every: bool,
     local: bool,
     yes: bool,
+    **asked: Any,
 ) -> None:
     """Log out of URL: delete the login here, end it at the server."""
     from .leaving import confirm_all, leave
 
     if every == bool(url):
         raise UsageError("logout needs a URL, or --all")
-    options = _options(allow_insecure_http)
     if url:
-        leave(_session(url, account, store, options=options), local=local)
+        leave(_session(url, account, store, **_usual(url, asked)), local=local)
         return
     for key in confirm_all(yes=yes):
-        leave(_session_of(key, options), local=local)
+        leave(_session_of(key, asked), local=local)
 
 
 @cli.command()
@@ -287,46 +341,70 @@ def _session(
     )
 
 
-def _session_of(key: Key, options: Options) -> Session:
+def _session_of(key: Key, asked: dict[str, Any]) -> Session:
     """The session of a login that is listed, whoever made it."""
     from ..session import Session
     from ..steps import Edges, Wanted
     from ..storage import choose_storage
     from ..transport import HttpTransport
 
-    edges = Edges(choose_storage(None, key), HttpTransport(key.server, options))
-    return Session(Wanted(key.server, key, options=options), edges, None)
+    usual = _usual(key.server, asked)
+    transport = usual["transport"] or HttpTransport(key.server, usual["options"])
+    edges = Edges(choose_storage(None, key), transport)
+    return Session(Wanted(key.server, key, options=usual["options"]), edges, None)
 
 
-def _options(allow_insecure_http: bool, issuer: str = "") -> Options:
-    from ..protocol.options import Options
-
-    return Options(allow_insecure_http=allow_insecure_http, issuer=issuer)
-
-
-def _alone(asked: dict[str, Any]) -> dict[str, Any]:
+def _alone(url: str, asked: dict[str, Any]) -> dict[str, Any]:
     """The grant without a person that the options of `token` make, with client and scope."""
     from ..protocol.grants import ClientCredentials, WorkloadIdentity
 
-    options = _options(asked["allow_insecure_http"], asked["issuer"])
+    usual = _usual(url, asked)
     if asked["grant"] is None:
-        for name, value in asked.items():
-            if value and name != "allow_insecure_http":
+        for name in (
+            "assertion_file",
+            "client_id",
+            "client_secret_file",
+            "client_key_file",
+            "client_auth_method",
+            "scope",
+            "issuer",
+        ):
+            if asked[name]:
                 raise UsageError(f"--{name.replace('_', '-')} needs --grant")
-        return {"options": options}
+        return usual
     workload = asked["grant"] == "workload_identity"
     if workload != bool(asked["assertion_file"]):
         raise UsageError("--assertion-file and --grant workload_identity need each other")
     grant = WorkloadIdentity(assertion_file=asked["assertion_file"]) if workload else None
     return {
+        **usual,
         "grant": grant or ClientCredentials(),
         "client": _identity({**asked, "client_metadata_url": None}),
         "scope": asked["scope"],
-        "options": options,
     }
 
 
-def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
+def _usual(url: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """What every verb about one server says about the protocol."""
+    from ..protocol.options import Options
+
+    options = Options(
+        allow_insecure_http=asked["allow_insecure_http"], issuer=asked.get("issuer", "")
+    )
+    return {"options": options, "transport": _transport(url, options, asked)}
+
+
+def _transport(url: str, options: Options, asked: dict[str, Any]) -> Transport | None:
+    """One with the person's certificate; None for the usual one."""
+    from ..transport import HttpTransport
+
+    cert, key = asked["client_cert"], asked["client_cert_key"]
+    if key and not cert:
+        raise UsageError("--client-cert-key needs --client-cert")
+    return HttpTransport(url, options, cert=(cert, key) if key else cert) if cert else None
+
+
+def _protocol(url: str, asked: dict[str, Any]) -> dict[str, Any]:
     from ..protocol.options import Options
     from ..protocol.redirects import callback_for
 
@@ -338,6 +416,11 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
     options = Options(
         resource=asked["resource"],
         issuer=asked["issuer"],
+        audience=asked["audience"],
+        login_hint=asked["login_hint"],
+        authorize_params=asked["params"],
+        push_authorization_request=asked["par"],
+        initial_access_token=_secret_of(asked["initial_access_token_file"]),
         redirect_uri=redirect_uri,
         login_timeout=asked["timeout"],
         assume_pkce_s256=asked["assume_pkce_s256"],
@@ -347,26 +430,39 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
     identity = _identity(asked)
     if redirect_uri:
         callback_for(identity, False, "", options)  # refused here, before anything is sent
-    return {"client": identity, "scope": asked["scope"], "options": options}
+    transport = _transport(url, options, asked)
+    return {
+        "client": identity,
+        "scope": asked["scope"],
+        "options": options,
+        "transport": transport,
+    }
 
 
 def _identity(asked: dict[str, Any]) -> Identity:
     from ..protocol.registration import ClientMetadataDocument, PreRegistered
 
-    secret_file, client_id = asked["client_secret_file"], asked["client_id"]
+    client_id, key_file = asked["client_id"], asked["client_key_file"]
     if client_id and asked["client_metadata_url"]:
         raise UsageError("--client-id and --client-metadata-url exclude each other")
     for name in ("client_secret_file", "client_auth_method"):
         if asked[name] and not client_id:
             raise UsageError(f"--{name.replace('_', '-')} needs --client-id")
     if client_id:
-        secret = _read_secret(secret_file) if secret_file else None
-        if secret_file and not secret:
-            raise UsageError(f"the secret file {quoted(secret_file.name, 80)} is empty")
-        return PreRegistered(client_id, secret, asked["client_auth_method"] or "")
+        secret, method = _secret_of(asked["client_secret_file"]), asked["client_auth_method"]
+        return PreRegistered(client_id, secret, method or "", key_file=key_file)
     if asked["client_metadata_url"]:
-        return ClientMetadataDocument(asked["client_metadata_url"])
+        return ClientMetadataDocument(asked["client_metadata_url"], key_file=key_file)
+    if key_file:
+        raise UsageError("--client-key-file needs --client-id or --client-metadata-url")
     return None
+
+
+def _secret_of(file: TextIO | None) -> str | None:
+    secret = _read_secret(file) if file else None
+    if file and not secret:
+        raise UsageError(f"the secret file {quoted(file.name, 80)} is empty")
+    return secret
 
 
 def _read_secret(file: TextIO) -> str:

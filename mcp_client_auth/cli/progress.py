@@ -22,6 +22,7 @@ _SHORT: Final = {
     "challenge": "asked the server",
     "server-metadata": "found its authorization server",
     "registration": "registered there as a client",
+    "again": "once more",
     "token": "signed in",
     "answer": "the server accepts the login",
 }
@@ -135,6 +136,8 @@ def _short(event: Event) -> str:
             )
         case "server-metadata":
             return f"{said}: {plain(event.detail)}"
+        case "again":
+            return f"{said}: {plain(event.rule)}"
         case "registration" if not event.status:
             return "registered there before"
         case "answer" if not 200 <= event.status < 300:

@@ -70,7 +70,7 @@ _WORDS: Final[dict[Kind, tuple[str, str, str]]] = {
         "Once more, please",
         "The server did not take this first answer, for a reason that has nothing to do with you."
         " The program asks it again in another way, and may need you to sign in once more.",
-        "You can close this window; a new one follows if you are needed.",
+        "You can close this window. A new one opens if you are needed.",
     ),
 }
 _NOTHING: Final = ("Nothing here", "A login ends at another address of this program.")

@@ -85,7 +85,7 @@ def algorithm_for(key: Key, wanted: str = "", listed: tuple[str, ...] | None = N
     `listed` is `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 §2), which need
     not be there. Raises `UsageError` where key and algorithm do not go together.
     """
-    fitting = _fitting(key)
+    fitting = fitting_algorithms(key)
     named = wanted or str(key.get("alg") or "")
     if named and named not in fitting:
         raise UsageError(
@@ -110,7 +110,8 @@ def secret_algorithm(listed: tuple[str, ...] | None = None) -> str:
     return next((name for name in _HASHES if name in (listed or ())), "HS256")
 
 
-def _fitting(key: Key) -> tuple[str, ...]:
+def fitting_algorithms(key: Key) -> tuple[str, ...]:
+    """What the key can sign with, the usual one first."""
     if key.key_type == "RSA":
         return _RSA
     fitting = _CURVES.get(_curve(key), ())

@@ -15,17 +15,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .assertions import ID_JAG_TYPE, checked, signed
+from .assertions import Assertions
 from .client_authentication import authenticated_client
 from .discovery_document import document_route
 from .faults import NO_STORE, Fault, form
+from .ledger import Ledger
 from .serving import Serving, bound_socket
-from .settings import AUTH_METHODS, RegisteredClient, TrustedIssuer
+from .settings import AUTH_METHODS, SIGNING_ALGORITHMS, RegisteredClient, TrustedIssuer
+from .trusted_assertions import ID_JAG_TYPE, checked, signed
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"
 ID_JAG = "urn:ietf:params:oauth:token-type:id-jag"
 _PATH = "/token"
+_SECRETS = ("subject_token", "client_secret", "client_assertion")
 
 
 class IdentityProvider:
@@ -48,6 +51,7 @@ class IdentityProvider:
         self._client_at, self._issued = client_at, issued_token_type
         self._lock = threading.Lock()
         self._exchanges: list[dict[str, str]] = []
+        self._ledger = Ledger((), 0)
         self._socket = bound_socket()
         self.issuer = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.token_endpoint = self.issuer + _PATH
@@ -103,10 +107,11 @@ class IdentityProvider:
     async def _exchange(self, request: Request) -> Response:
         asked = await form(request)
         with self._lock:
-            public = {k: v for k, v in asked.items() if k not in ("subject_token", "client_secret")}
+            public = {k: v for k, v in asked.items() if k not in _SECRETS}
             self._exchanges.append(public)
         header = request.headers.get("authorization", "")
-        client = authenticated_client(header, asked, self._clients.get)
+        assertions = Assertions(self._ledger, self.issuer, SIGNING_ALGORITHMS)
+        client = authenticated_client(header, asked, self._clients.get, assertions)
         return JSONResponse(self._granted(client, asked), headers=NO_STORE)
 
     def _granted(self, client: RegisteredClient, asked: dict[str, str]) -> dict[str, Any]:

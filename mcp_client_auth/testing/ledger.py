@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from .settings import RegisteredClient
 
 CODE_SECONDS = 60.0
+PUSHED_SECONDS = 90.0
 REQUEST_SECONDS = 600.0
 
 
@@ -105,6 +106,8 @@ class Ledger:
         self._refresh: dict[str, _Refresh] = {}
         self._devices: dict[str, Device] = {}
         self._hurry = 0
+        self._pushed: dict[str, tuple[dict[str, str], float]] = {}
+        self._jtis: set[str] = set()
         self._reuses = 0
 
     @property
@@ -137,6 +140,26 @@ class Ledger:
             for refresh in self._refresh.values():
                 refresh.family.revoked |= refresh.family.client_id == client_id
             return True
+
+    def spend_jti(self, jti: str) -> bool:
+        """Whether it is the first time (RFC 7523 §3)."""
+        with self._lock:
+            new = jti not in self._jtis
+            self._jtis.add(jti)
+            return new
+
+    def push(self, parameters: dict[str, str]) -> str:
+        """Keep a pushed request; its reference (RFC 9126 §2.2)."""
+        reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
+        with self._lock:
+            self._pushed[reference] = (parameters, self._clock() + PUSHED_SECONDS)
+        return reference
+
+    def take_pushed(self, reference: str) -> dict[str, str] | None:
+        """What was pushed, once; None when it is unknown, used or too old."""
+        with self._lock:
+            parameters, expires_at = self._pushed.pop(reference, (None, 0.0))
+            return parameters if self._clock() < expires_at else None
 
     def open_request(self, request: AuthorizationRequest) -> str:
         """Keep a request until the person decides; its single-use transaction id."""

@@ -8,11 +8,11 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 
-from .assertions import ID_JAG_TYPE, checked
 from .device_endpoint import DEVICE_GRANT, device_tokens
 from .faults import Fault
 from .ledger import Code, Ledger, Tokens
 from .settings import OFFLINE_ACCESS, Addresses, RegisteredClient, Settings
+from .trusted_assertions import ID_JAG_TYPE, checked
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

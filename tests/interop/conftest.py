@@ -23,8 +23,11 @@ LONG, SHORT = 300, 3
 
 
 @contextmanager
-def behind_authkit(lifetime: int) -> Iterator[str]:
-    """The address of a FastMCP server whose tokens live for `lifetime` seconds."""
+def behind_authkit(lifetime: int, **more: object) -> Iterator[str]:
+    """The address of a FastMCP server whose tokens live for `lifetime` seconds.
+
+    `more` are options of the authorization server.
+    """
     node = shutil.which("node")
     if node is None or not (node_modules() / "oidc-provider").exists():
         pytest.skip(f"Node and oidc-provider are needed: {install_line()}")
@@ -34,6 +37,7 @@ def behind_authkit(lifetime: int) -> Iterator[str]:
         "port": there,
         "resource": f"http://{HOST}:{here}/api/mcp",
         "accessTokenTtl": lifetime,
+        **more,
     }
     with (
         server([node, str(HERE / "oidc_provider.mjs"), json.dumps(options)]) as issuer,

@@ -4,7 +4,8 @@
 //   node oidc_provider.mjs '{"port": 9000, "resource": "http://…/api/mcp", "accessTokenTtl": 300}'
 //
 // `resource` is the one audience it knows, byte for byte. `trace` prints errors on stderr.
-// AuthKit has none of `device`, `dpop` and `par` (true or "required"); a test may switch them on.
+// AuthKit has none of `device`, `dpop` and `par` (true or "required"); a test may switch them on,
+// and name `clients` that are registered beforehand.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -14,6 +15,7 @@ import { pathToFileURL } from 'node:url';
 const options = {
   host: '127.0.0.1',
   accessTokenTtl: 300,
+  clients: [],
   device: false,
   dpop: false,
   par: false,
@@ -58,6 +60,7 @@ const person = (ctx, id) => ({
 const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   clientBasedCORS: () => true,
+  clients: options.clients,
   cookies: { keys: [randomBytes(24).toString('hex')] },
   features: {
     deviceFlow: { enabled: options.device },

@@ -32,8 +32,8 @@ class Person:
     def mcp_login(self, *arguments: str) -> Answer:
         return run(command(*arguments), self._environment())
 
-    def log_in(self, url: str) -> None:
-        answer = self.mcp_login(url, "--store", self.store)
+    def log_in(self, url: str, *more: str) -> None:
+        answer = self.mcp_login(url, "--store", self.store, *more)
         assert answer.code == 0, answer.err
 
     def token(self, url: str) -> str:

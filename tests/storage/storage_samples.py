@@ -33,8 +33,8 @@ def full_client() -> Client:
         secret_expires_at=1_900_000_000.5,
         management_uri="https://auth.example.com/register/client-1",
         management_token=Secret(PLANTED["management token"]),
-        key_file="/home/ada/key.pem",
-        algorithm="ES384",
+        key_file="/home/me/keys/client-1.pem",
+        algorithm="ES256",
     )
 
 
