@@ -11,7 +11,7 @@ from typing import Final
 
 from .credential import Credential
 from .errors import BadResponse, TokenRefused, Unavailable
-from .events import Event, tell
+from .events import TRYING_AGAIN, Event, tell
 from .flight import on_the_wire
 from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
@@ -183,7 +183,7 @@ class Renewal:
         pause = min(last * 2, _LONGEST_PAUSE)
         wanted = max(fault.retry_after or 0.0, pause * jitter())
         self.trouble = Trouble(fault, pause, self._edges.monotonic() + wanted)
-        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule="kept; again later")
+        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule=TRYING_AGAIN)
         return fault
 
     def _refused(

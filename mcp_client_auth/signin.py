@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .auth import MCPAuth, automatic_prompt, open_session
 from .credential import Credential
 from .flight import Flights, await_
-from .prompt import BrowserPrompt, Prompt
+from .prompt import Prompt
 
 if TYPE_CHECKING:
     import httpx
@@ -92,7 +92,8 @@ def login(
     """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
 
     The arguments are those of `MCPAuth`. The sign-in URL is printed to stderr as well as
-    opened. Blocks until the person has signed in; raises any `AuthError`.
+    opened, and on the main thread of a program at a terminal the address that the browser
+    ends on may be pasted instead. Blocks until the person has signed in; raises any `AuthError`.
     """
     if prompt == "auto":
         prompt = _talking_prompt()
@@ -122,12 +123,6 @@ def logout(url: str, *, account: str = "default", storage: Storage | str | None 
 
 
 def _talking_prompt() -> Prompt:
-    import sys
+    from .cli.waiting import talking_prompt
 
-    from .prompt.browser import open_url
-
-    def show(url: str) -> None:
-        print(f"To log in, open this address in a browser:\n\n  {url}\n", file=sys.stderr)
-
-    opens = automatic_prompt() is not None
-    return BrowserPrompt(open_url=open_url if opens else lambda url: False, show_url=show)
+    return talking_prompt(opens=automatic_prompt() is not None)

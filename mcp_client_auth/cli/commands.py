@@ -11,11 +11,11 @@ from .. import __version__
 from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
+    from ..events import Listener
     from ..prompt import Prompt
     from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session import Session
-    from .progress import Progress
 
 _A_DAY: Final = 86_400.0
 F = TypeVar("F", bound=Callable[..., Any])
@@ -126,11 +126,11 @@ def _server(function: F) -> F:
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
     """Log in to the MCP server at URL."""
-    from .progress import Progress, report, say
+    from .progress import Progress, report
+    from .screen import say
 
-    opens = _opens(browser=not asked["no_browser"])
-    progress = Progress(verbose=verbose, opens=opens)
-    prompt = _prompt(progress, opens=opens)
+    progress = Progress(verbose=verbose)
+    prompt = _prompt(browser=not asked["no_browser"])
     session = _session(url, account, store, prompt, progress, **_protocol(asked))
     before = None if asked["force"] else session.usable()
     credential = before or session.log_in(force=asked["force"])
@@ -144,7 +144,12 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 @_server
 def token(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store, options=_options(allow_insecure_http))
+    from .progress import Patience
+    from .screen import at_terminal
+
+    options = _options(allow_insecure_http)
+    patience = Patience(options.patience) if at_terminal() else None
+    session = _session(url, account, store, on_event=patience, options=options)
     click.echo(session.fresh().tokens.access_token.reveal())
 
 
@@ -152,7 +157,8 @@ def token(url: str, account: str, store: str | None, allow_insecure_http: bool) 
 def list_() -> None:
     """List the logins on this machine."""
     from ..storage.directory import Directory
-    from .progress import expiry, plain, say, table
+    from .progress import expiry, plain, table
+    from .screen import say
 
     found = Directory().summaries()
     if not found:
@@ -170,7 +176,7 @@ def list_() -> None:
 @_server
 def logout(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
     """Log out of URL: end the login at the server, delete it here."""
-    from .progress import say
+    from .screen import say
 
     session = _session(url, account, store, options=_options(allow_insecure_http))
     which = f"{session.key.server} (account {account})"
@@ -192,17 +198,11 @@ def demo(no_browser: bool) -> None:
     run_demo(browser=not no_browser)
 
 
-def _opens(*, browser: bool) -> bool:
+def _prompt(*, browser: bool) -> Prompt:
     from ..prompt.browser import can_open
+    from .waiting import talking_prompt
 
-    return browser and can_open()
-
-
-def _prompt(progress: Progress, *, opens: bool) -> Prompt:
-    from ..prompt import BrowserPrompt
-    from ..prompt.browser import open_url
-
-    return BrowserPrompt(open_url if opens else lambda url: False, progress.show_url)
+    return talking_prompt(opens=browser and can_open())
 
 
 def _session(
@@ -210,7 +210,7 @@ def _session(
     account: str,
     store: str | None,
     prompt: Prompt | None = None,
-    progress: Progress | None = None,
+    on_event: Listener | None = None,
     **protocol: Any,
 ) -> Session:
     from ..auth import open_session
@@ -222,7 +222,7 @@ def _session(
         account=account,
         storage=choose_storage(store, key_for(url, account)),
         prompt=prompt,
-        on_event=progress,
+        on_event=on_event,
         personal=True,
         **protocol,
     )
