@@ -17,21 +17,13 @@ import pytest
 if sys.platform == "win32":
     pytest.skip("POSIX terminals", allow_module_level=True)
 
-from ptys import Pty, at_a_pty, drawn
+from ptys import WAITING, Pty, address, at_a_pty, drawn, logging_in, signed_in
 from terminal import Terminal, command
 
 from mcp_client_auth.testing import DemoServer
 
-WAITING = "Waiting for you"
 ENTER = "\r"
 CTRL_C, CTRL_D, CTRL_U, CTRL_Z = "\x03", "\x04", "\x15", "\x1a"
-SCRIPT = """
-import sys
-from mcp_client_auth import login
-me = login(sys.argv[1])
-print("LOGGED-IN", me.url)
-print("NEXT", input())
-"""
 
 
 @pytest.fixture
@@ -40,34 +32,13 @@ def terminal(terminal: Terminal) -> Terminal:
     return terminal
 
 
-@contextmanager
-def logging_in(
-    terminal: Terminal, server: DemoServer, *more: str, columns: int = 80
-) -> Iterator[Pty]:
-    """`mcp-login` at a terminal of its own, waiting for a person who has no browser there."""
-    words = command(server.url, "--no-browser", *more)
-    with at_a_pty(words, terminal.environment, columns=columns) as running:
-        running.wait_for(WAITING)
-        yield running
-
-
-def address(text: str) -> str:
-    found = re.findall(r"^  (http://\S+authorize\?\S+)\r?$", text, re.MULTILINE)
-    assert found, text
-    return str(found[-1])
-
-
-def signed_in(page: str) -> str:
-    """What the browser's address bar says in the end: the callback, which nobody has fetched."""
-    with httpx.Client(trust_env=False) as person:
-        shown = person.get(page)
-        while shown.is_redirect:
-            shown = person.get(shown.headers["location"])
-        action = re.search(r'name="transaction" value="([^"]+)"', shown.text)
-        assert action, shown.text
-        answered = {"transaction": action[1], "decision": "allow"}
-        last = person.post(str(shown.url).partition("?")[0], data=answered)
-        return str(last.headers["location"])
+SCRIPT = """
+import sys
+from mcp_client_auth import login
+me = login(sys.argv[1])
+print("LOGGED-IN", me.url)
+print("NEXT", input())
+"""
 
 
 def secret_of(answer: str) -> str:
@@ -349,76 +320,3 @@ def test_where_stdin_is_no_terminal_nothing_is_read(terminal: Terminal, server: 
     assert "paste it here" not in done.stderr
     assert "\x1b" not in done.stderr
     assert "\r" not in done.stderr
-
-
-# What is seen
-
-
-@pytest.mark.parametrize("columns", [40, 80])
-def test_the_lines_fit_the_terminal(terminal: Terminal, server: DemoServer, columns: int) -> None:
-    with logging_in(terminal, server, "--timeout", "100", columns=columns) as running:
-        running.wait_for("1:39 left")
-        running.type("half")
-        running.wait_for("press Enter")
-        rows = drawn(running.text, columns)
-        running.type(CTRL_C)
-        assert running.end() == 130
-        at = next(number for number, row in enumerate(rows) if row.startswith("At the end"))
-        *hint, last = rows[at:]
-        if columns == 40:
-            assert hint == [
-                "At the end the page will not load: copy",
-                "its address and paste it here.",
-            ]
-            assert last == "4 characters, press Enter."
-        else:
-            assert hint == [
-                "At the end the page will not load: copy its address and paste it here."
-            ]
-            assert re.fullmatch(r"4 characters, press Enter\. Waiting for you, 1:3\d left", last)
-        assert address(running.text) in running.text  # whole, so that it can be copied
-        after = [row for row in drawn(running.text, columns) if row]
-        assert after[-1] == "mcp-login: interrupted"
-        assert WAITING not in after[-2]
-
-
-@pytest.mark.parametrize(
-    ("environment", "coloured", "redrawn"),
-    [
-        ({}, True, True),
-        ({"NO_COLOR": "1"}, False, True),
-        ({"NO_COLOR": ""}, True, True),
-        ({"TERM": "dumb"}, False, False),
-    ],
-)
-def test_colours_and_redrawn_lines_are_for_those_who_want_them(
-    terminal: Terminal,
-    server: DemoServer,
-    environment: dict[str, str],
-    coloured: bool,
-    redrawn: bool,
-) -> None:
-    terminal.environment |= environment
-    with logging_in(terminal, server) as running:
-        running.type(signed_in(address(running.text)) + ENTER)
-        assert running.end() == 0
-        assert ("\x1b[32m" in running.text) == coloured
-        assert (f"\r{WAITING}" in running.text) == redrawn
-        assert ("\x1b" in running.text) == (coloured or redrawn)
-
-
-def test_without_the_characters_for_it_plain_ones_stand(
-    terminal: Terminal, server: DemoServer
-) -> None:
-    terminal.environment |= {"PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
-    with logging_in(terminal, server) as running:
-        assert running.text.isascii()
-        assert "+ asked the server" in running.text
-
-
-def test_not_at_a_terminal_there_are_plain_lines(terminal: Terminal, server: DemoServer) -> None:
-    err = terminal.log_in(server.url).err
-    assert "Waiting for you, at most 10:00 (Ctrl-C ends it)\n" in err
-    assert err.count(WAITING) == 1
-    assert "\r" not in err
-    assert "\x1b" not in err
