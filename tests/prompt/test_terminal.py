@@ -87,6 +87,34 @@ def test_characters_cut_in_two_are_whole_again(keyboard: Keyboard, desk: Desk) -
     assert desk.texts == ["€\ufffd\n"]
 
 
+def test_what_was_typed_before_the_question_is_no_answer(keyboard: Keyboard, desk: Desk) -> None:
+    keyboard.type("early\r")
+    time.sleep(0.05)
+    with reading(desk):
+        keyboard.type("late\r")
+        assert desk.more.wait(5)
+    assert desk.texts == ["late\n"]
+
+
+def test_the_rest_of_a_paste_does_not_reach_who_reads_next(keyboard: Keyboard) -> None:
+    modes = Modes(keyboard.slave)
+    assert modes.take()
+    keyboard.type("code=planted\r")
+    time.sleep(0.05)
+    modes.close()
+    keyboard.type("mine\r")
+    assert os.read(keyboard.slave, 100) == b"mine\n"
+
+
+def test_lines_that_follow_at_once_are_one_text(keyboard: Keyboard, desk: Desk) -> None:
+    with reading(desk):
+        for line in ("one\r", "two\r", "three\r"):
+            keyboard.type(line)
+            time.sleep(0.02)
+        assert desk.more.wait(5)
+    assert desk.texts == ["one\ntwo\nthree\n"]
+
+
 def test_it_is_called_off_at_once(keyboard: Keyboard, desk: Desk) -> None:
     with reading(desk):
         time.sleep(0.05)
