@@ -29,6 +29,7 @@ STEPS: Final = (
     "authorized-request",
     "answer",
 )
+TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that met a passing fault
 BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "again", "notice")
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from .clients import DEAD_CLIENT, forget_client
 from .credential import Credential
 from .errors import BadResponse, TokenRefused, Unavailable, Untrusted, UsageError
-from .events import Event, tell
+from .events import TRYING_AGAIN, Event, tell
 from .flight import on_the_wire
 from .obtaining import reissue
 from .protocol.grants import Alone
@@ -228,7 +228,7 @@ class Renewal:
         pause = min(last * 2, _LONGEST_PAUSE)
         wanted = max(fault.retry_after or 0.0, pause * jitter())
         self.trouble = Trouble(fault, pause, self._edges.monotonic() + wanted)
-        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule="kept; again later")
+        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule=TRYING_AGAIN)
         return fault
 
     def _rested(self, error: TokenRefused) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .auth import MCPAuth, automatic_prompt, open_session
 from .credential import Credential
 from .flight import Flights, await_
-from .prompt import BrowserPrompt, Prompt
+from .prompt import Prompt
 
 if TYPE_CHECKING:
     import httpx
@@ -96,7 +96,8 @@ def login(
     """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
 
     The arguments are those of `MCPAuth`. The sign-in URL is printed to stderr as well as
-    opened. Blocks until the person has signed in; raises any `AuthError`.
+    opened, and on the main thread of a program at a terminal the address that the browser
+    ends on may be pasted instead. Blocks until the person has signed in; raises any `AuthError`.
     """
     if prompt == "auto":
         prompt = _talking_prompt(grant)
@@ -138,7 +139,7 @@ def logout(
 def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:
     import sys
 
-    from .prompt.browser import open_url
+    from .cli.waiting import talking_prompt
     from .prompt.device import DevicePrompt, Invitation
     from .protocol.grants import DeviceCode
 
@@ -152,9 +153,4 @@ def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:
         return DevicePrompt(invite)
     if grant is not None:
         return None
-
-    def show(url: str) -> None:
-        print(f"To log in, open this address in a browser:\n\n  {url}\n", file=sys.stderr)
-
-    opens = automatic_prompt() is not None
-    return BrowserPrompt(open_url=open_url if opens else lambda url: False, show_url=show)
+    return talking_prompt(opens=automatic_prompt() is not None)

@@ -33,6 +33,9 @@ def run(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
+        from .screen import screen
+
+        screen.clear()
         # no word on what was changed: a logout or a login may have done its part already
         print("mcp-login: interrupted", file=sys.stderr)
         # the end waits for a renewal that is on the wire; who will not wait presses it again
@@ -72,10 +75,11 @@ def exit_code(error: AuthError) -> int:
 
 def _say(error: AuthError) -> None:
     """One message: what happened, where, what to do."""
-    import click
+    from .screen import say, screen
 
-    click.echo(f"mcp-login: {error.summary}", err=True)
+    screen.clear()
+    say(f"mcp-login: {error.summary}")
     if error.url and error.url not in error.summary:
-        click.echo(f"  at {error.url}", err=True)
+        say(f"  at {error.url}")
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        say(f"  {error.hint}")

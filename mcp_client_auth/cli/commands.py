@@ -12,6 +12,7 @@ from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
     from ..credential import Key
+    from ..events import Listener
     from ..prompt import Prompt
     from ..prompt.device import DevicePrompt
     from ..protocol.flow import Transport
@@ -192,12 +193,14 @@ def _client(function: F) -> F:
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
     """Log in to the MCP server at URL."""
-    from .progress import Progress, report, say
+    from .progress import Progress, report
+    from .screen import say
     from .storing import settle
 
-    opens = _opens(browser=not asked["no_browser"])
-    progress = Progress(verbose=verbose, opens=opens)
-    prompt = _device_prompt(progress) if asked["device"] else _prompt(progress, opens=opens)
+    progress = Progress(verbose=verbose)
+    prompt = (
+        _device_prompt(progress) if asked["device"] else _prompt(browser=not asked["no_browser"])
+    )
     grant = _device_grant() if asked["device"] else None
     protocol = _protocol(url, asked)
     session = _session(url, account, store, prompt, progress, grant=grant, **protocol)
@@ -228,7 +231,12 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
 def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store, **_alone(url, asked))
+    from .progress import Patience
+    from .screen import at_terminal
+
+    protocol = _alone(url, asked)
+    patience = Patience(protocol["options"].patience) if at_terminal() else None
+    session = _session(url, account, store, on_event=patience, **protocol)
     click.echo(session.fresh().tokens.access_token.reveal())
 
 
@@ -237,7 +245,8 @@ def list_() -> None:
     """List the logins on this machine."""
     from ..credential import PERSONAL
     from ..storage.index import Index
-    from .progress import expiry, plain, say, table
+    from .progress import expiry, plain, table
+    from .screen import say
 
     found = Index().all()
     if not found:
@@ -288,17 +297,11 @@ def demo(no_browser: bool) -> None:
     run_demo(browser=not no_browser)
 
 
-def _opens(*, browser: bool) -> bool:
+def _prompt(*, browser: bool) -> Prompt:
     from ..prompt.browser import can_open
+    from .waiting import talking_prompt
 
-    return browser and can_open()
-
-
-def _prompt(progress: Progress, *, opens: bool) -> Prompt:
-    from ..prompt import BrowserPrompt
-    from ..prompt.browser import open_url
-
-    return BrowserPrompt(open_url if opens else lambda url: False, progress.show_url)
+    return talking_prompt(opens=browser and can_open())
 
 
 def _device_prompt(progress: Progress) -> DevicePrompt:
@@ -318,7 +321,7 @@ def _session(
     account: str,
     store: str | None,
     prompt: Prompt | DevicePrompt | None = None,
-    progress: Progress | None = None,
+    on_event: Listener | None = None,
     **protocol: Any,
 ) -> Session:
     from ..auth import open_session
@@ -335,7 +338,7 @@ def _session(
         # what a grant without a person gives can be had again, so memory does where no keyring is
         storage=choose_storage(store, key_for(url, account)) if person else store,
         prompt=prompt,
-        on_event=progress,
+        on_event=on_event,
         personal=True,
         **protocol,
     )

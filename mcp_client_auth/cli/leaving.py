@@ -10,7 +10,8 @@ from ..credential import Key
 from ..errors import UsageError
 from ..session import Session
 from ..storage.index import Index
-from .progress import plain, say
+from .progress import plain
+from .screen import say
 
 
 def leave(session: Session, *, local: bool) -> None:
