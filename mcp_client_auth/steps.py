@@ -139,7 +139,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     names = ("authorized-request", "answer") if credential else ("request", "challenge")
     where = shown(wanted.server_url)
     edges.tell(names[0], url=where)
-    response = edges.transport(_probe_request(wanted.server_url, credential))
+    response = edges.transport(probe_request(wanted.server_url, credential))
     challenge = relevant(read_challenges(response.header_values("www-authenticate")))
     detail = f"{challenge.scheme} challenge" if challenge else ""
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
@@ -349,7 +349,7 @@ def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
     return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)
 
 
-def _probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
+def probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
     """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
     message = {
         "jsonrpc": "2.0",

@@ -19,7 +19,7 @@ STOREYS = (
     {"credential"},
     {"transport", "storage", "prompt"},
     {"session", "renewal", "steps", "flight", "cooling"},
-    {"cli", "auth", "signin", "notebook", "testing"},
+    {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(STOREYS) for room in rooms}

@@ -67,6 +67,11 @@ def cli() -> None:
 
 def _server(function: F) -> F:
     """What every verb about one server takes."""
+    return click.argument("url")(_login_options(function))
+
+
+def _login_options(function: F) -> F:
+    """Which login is meant, and how far it is trusted."""
     function = click.option(
         "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
     )(function)
@@ -76,7 +81,7 @@ def _server(function: F) -> F:
         envvar="MCP_CLIENT_AUTH_STORAGE",
         help="Where credentials are kept (default: the OS keyring).",
     )(function)
-    function = click.option(
+    return click.option(
         "--account",
         default="default",
         metavar="LABEL",
@@ -84,7 +89,6 @@ def _server(function: F) -> F:
         envvar="MCP_CLIENT_AUTH_ACCOUNT",
         help="Which of several logins to this server.",
     )(function)
-    return click.argument("url")(function)
 
 
 @cli.command()
@@ -181,6 +185,44 @@ def logout(url: str, account: str, store: str | None, allow_insecure_http: bool)
     say(f"Logged out of {which}")
     if done == "forgotten":
         say("  The server has not confirmed that it ended the login; here it is deleted.")
+
+
+@cli.command()
+@_login_options
+@click.argument("url", required=False, default="")
+@click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+@click.option("--register", is_flag=True, help="Register a client for trial, then delete it.")
+@click.option("--strict", is_flag=True, help="End with 1 when there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--timeout",
+    default=10.0,
+    metavar="SECONDS",
+    callback=_seconds,
+    help="How long to wait for one answer (default: 10).",
+)
+@click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
+def doctor(url: str, account: str, store: str | None, **asked: Any) -> int:
+    """Check all that a login to URL needs, without logging in; without URL, this machine.
+
+    The report holds no secret and is made to be pasted into an issue.
+    """
+    from ..credential import key_for
+    from ..doctor import Asked
+    from ..protocol.options import Options
+    from ..storage import choose_storage
+    from .doctor import run_doctor
+
+    options = Options(
+        issuer=asked["issuer"],
+        http_timeout=asked["timeout"],
+        allow_insecure_http=asked["allow_insecure_http"],
+        allow_private_addresses=asked["allow_private_addresses"],
+    )
+    url = url.strip().partition("#")[0]
+    key = key_for(url, account) if url else None
+    wanted = Asked(choose_storage(store, key), url, key, options, asked["register"])
+    return run_doctor(wanted, strict=asked["strict"], as_json=asked["as_json"])
 
 
 @cli.command()

@@ -34,6 +34,7 @@ class Settings:
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
     `registration_method`: what a dynamic registration is answered, a secret with it.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
+    `cors`: let pages of any origin read the metadata documents.
     """
 
     scopes: tuple[str, ...] = ("notes:read",)
@@ -49,6 +50,7 @@ class Settings:
     clients: tuple[RegisteredClient, ...] = ()
     issuer_path: str = ""
     latency: float = 0.0
+    cors: bool = True
     login_name: str = "Ada"
 
     def __post_init__(self) -> None:
