@@ -49,7 +49,9 @@ def examine(asked: Asked, on_check: Callable[[str], None] = lambda name: None) -
     if asked.url and _may_be_asked(exam, asked):
         _remote(exam, asked)
     _local(exam, asked)
-    return Report(shown(asked.url) if asked.url else "", __version__, tuple(exam.findings))
+    # only now all secrets are known: a server may say early what it was sent in another life
+    findings = tuple(finding.fit(exam.secrets) for finding in exam.findings)
+    return Report(shown(asked.url) if asked.url else "", __version__, findings)
 
 
 def _exam(asked: Asked, on_check: Callable[[str], None]) -> Exam:

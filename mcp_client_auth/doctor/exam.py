@@ -30,7 +30,7 @@ _POLL = 0.2
 class Exam:
     """What an examination works with, and what it has gathered.
 
-    `secrets` are taken out of every finding. By origin: `reached` are those that answered,
+    `secrets` are those that no finding may show. By origin: `reached` are those that answered,
     `skews` the seconds that their clocks are ahead of ours, `tls` what the connections came to.
     `patience`: seconds for one check.
     """
@@ -80,7 +80,7 @@ class Exam:
         return value
 
     def add(self, finding: Finding) -> None:
-        self.findings.append(finding.fit(self.secrets))
+        self.findings.append(finding)
 
     def _sent(self, request: HttpRequest) -> HttpResponse:
         response = self.transport(request)

@@ -21,7 +21,7 @@ from .finding import Finding, failed
 
 _VARIABLES: Final = (STORE, HOME, "MCP_CLIENT_AUTH_ACCOUNT", "PYTHON_KEYRING_BACKEND")
 _CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_USER_INFO: Final = re.compile(r"//[^/@]*@")
+_AFTER_HOST: Final = re.compile(r"[/?#].*", re.DOTALL)
 _MOST_SKEW: Final = 60.0
 
 
@@ -62,9 +62,16 @@ def proxies() -> Check[None]:
     if not found:
         yield Finding("local.proxies", "ok", asked, "none")
         return
-    listed = ", ".join(f"{name}: {_USER_INFO.sub('//****@', url)}" for name, url in found.items())
+    listed = ", ".join(f"{name}: {proxy_shown(url)}" for name, url in found.items())
     why = "requests that the proxy does not let through"
     yield Finding("local.proxies", "note", asked, listed, stumbles=why)
+
+
+def proxy_shown(url: str) -> str:
+    """Scheme, host and port; the scheme may be missing, and a password may hold anything."""
+    scheme, separator, rest = url.rpartition("://")
+    _, at, host = rest.rpartition("@")
+    return scheme + separator + ("****@" if at else "") + _AFTER_HOST.sub("", host)
 
 
 def clock(exam: Exam) -> Check[None]:

@@ -37,7 +37,7 @@ def connections(exam: Exam) -> Check[None]:
 
 
 def _certified(exam: Exam, origin: str, version: str, certificate: dict[str, Any]) -> Finding:
-    asked = f"the connection to {origin}"
+    asked, host = f"the connection to {origin}", split(origin).hostname
     until = certificate.get("notAfter")
     left = ssl.cert_time_to_seconds(until) - exam.clock() if isinstance(until, str) else None
     if left is None:
@@ -45,10 +45,10 @@ def _certified(exam: Exam, origin: str, version: str, certificate: dict[str, Any
             "tls.connection",
             "ok",
             asked,
-            f"{split(origin).hostname}: {version}, trusted",
+            f"{host}: {version}, trusted",
             _STANDARD,
         )
-    came = f"{split(origin).hostname}: {version}, trusted, for {left / 86_400:.0f} more days"
+    came = f"{host}: {version}, trusted, for {left / 86_400:.0f} more days"
     if left > _SOON:
         return Finding("tls.connection", "ok", asked, came, _STANDARD)
     why, mend = "all, when it has expired", "Renew the certificate, and see why nothing renewed it"
