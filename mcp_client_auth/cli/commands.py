@@ -203,9 +203,9 @@ def logout(url: str, account: str, store: str | None, allow_insecure_http: bool)
 )
 @click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
 def doctor(url: str, account: str, store: str | None, **asked: Any) -> int:
-    """Check all that a login to URL needs, without logging in; without URL, this machine.
+    """Check all that a login to URL needs, without a login.
 
-    The report holds no secret and is made to be pasted into an issue.
+    Without URL only this machine is checked. The report holds no secret and is made to be pasted into an issue.
     """
     from ..credential import key_for
     from ..doctor import Asked

@@ -18,6 +18,7 @@ from .finding import Finding
 
 ORIGIN: Final = "https://client.example"
 HEADERS: Final = ("authorization", "content-type", "mcp-protocol-version")
+LEAN: Final = ("mcp-protocol-version",)  # what a client of MCP sends with discovery at least
 _PREFLIGHT: Final = (
     "2xx with Access-Control-Allow-Origin, -Methods with GET and OPTIONS, -Headers with"
     " Authorization, Content-Type and MCP-Protocol-Version (Fetch §3.3)"
@@ -34,10 +35,13 @@ def document(exam: Exam, url: str) -> Check[None]:
     asked = f"OPTIONS {shown(url)} from {ORIGIN}"
     try:
         response = exam.send(_preflight(url, "GET"))
+        stumbles = _STUMBLES
+        if lacking(response) and not lacking(exam.send(_preflight(url, "GET", LEAN)), LEAN):
+            stumbles = "pages that send more than MCP-Protocol-Version; the others get through"
     except AuthError as error:
         yield _silent("cors.preflight", asked, error)
     else:
-        yield _allowed(asked, split(url).path, response)
+        yield _allowed(asked, split(url).path, response, stumbles)
     yield _readable(exam, url)
 
 
@@ -78,7 +82,7 @@ def challenge(exam: Exam) -> Check[None]:
     yield Finding("cors.challenge", "note", asked, came, standard, _STUMBLES, mend)
 
 
-def lacking(response: HttpResponse) -> list[str]:
+def lacking(response: HttpResponse, wanted: tuple[str, ...] = HEADERS) -> list[str]:
     """What stands between a page and its GET or POST; these two need no leave of their own."""
     if not any(name.lower().startswith("access-control-allow") for name, _ in response.headers):
         return [f"every CORS header (HTTP {response.status})"]
@@ -89,18 +93,18 @@ def lacking(response: HttpResponse) -> list[str]:
         missing.append("Access-Control-Allow-Origin for any origin")
     headers = _words(response, "access-control-allow-headers")
     # Fetch §3.3.4: the wildcard stands for every header but Authorization
-    starred = set(HEADERS) - {"authorization"} if "*" in headers else set()
-    absent = [name for name in HEADERS if name not in headers | starred]
+    starred = set(wanted) - {"authorization"} if "*" in headers else set()
+    absent = [name for name in wanted if name not in headers | starred]
     if absent:
         missing.append(f"{', '.join(absent)} in Access-Control-Allow-Headers")
     return missing
 
 
-def _allowed(asked: str, path: str, response: HttpResponse) -> Finding:
+def _allowed(asked: str, path: str, response: HttpResponse, stumbles: str) -> Finding:
     missing = lacking(response)
     if missing:
         came = f"{path} lacks " + "; ".join(missing)
-        return Finding("cors.preflight", "warning", asked, came, _PREFLIGHT, _STUMBLES, _MEND)
+        return Finding("cors.preflight", "warning", asked, came, _PREFLIGHT, stumbles, _MEND)
     methods = _words(response, "access-control-allow-methods")
     unnamed = [m for m in ("GET", "OPTIONS") if not methods & {m.lower(), "*"}]
     if unnamed:
@@ -130,11 +134,11 @@ def _silent(check: str, asked: str, error: AuthError) -> Finding:
     return Finding(check, "warning", asked, error.summary, _PREFLIGHT, _STUMBLES, _MEND)
 
 
-def _preflight(url: str, method: str) -> HttpRequest:
+def _preflight(url: str, method: str, headers: tuple[str, ...] = HEADERS) -> HttpRequest:
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": ",".join(HEADERS),
+        "Access-Control-Request-Headers": ",".join(headers),
     }
     return HttpRequest("OPTIONS", url, asked)
 

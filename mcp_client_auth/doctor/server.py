@@ -92,7 +92,7 @@ def _named_place(exam: Exam, asked: str, found: Challenge) -> Check[None]:
     except AuthError as error:
         yield failed("challenge.header", error, asked, _CHALLENGE)
         return
-    came = f"resource_metadata={shown(named)}"
+    came = f"resource_metadata is {shown(named)}"
     if same_origin(named, exam.server_url):
         yield Finding("challenge.header", "ok", asked, came, _CHALLENGE)
     else:

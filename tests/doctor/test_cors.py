@@ -99,3 +99,14 @@ def test_a_challenge_that_pages_can_read_is_well(world: World, examined: Examine
     ]
     world.at("probe", lambda e: e.reply(401, headers=exposed))
     assert only(examined(world.url), "cors.challenge").level == "ok"
+
+
+def test_who_sends_only_what_discovery_needs_may_get_through(
+    world: World, examined: Examine
+) -> None:
+    allow(world, {"Access-Control-Allow-Headers": "mcp-protocol-version"})
+    found = [f for f in examined(world.url).findings if f.check == "cors.preflight"]
+    assert all("the others get through" in f.stumbles for f in found)
+    allow(world, {"Access-Control-Allow-Headers": "authorization"})
+    found = [f for f in examined(world.url).findings if f.check == "cors.preflight"]
+    assert all("the MCP Inspector" in f.stumbles for f in found)
