@@ -205,7 +205,8 @@ def logout(url: str, account: str, store: str | None, allow_insecure_http: bool)
 def doctor(url: str, account: str, store: str | None, **asked: Any) -> int:
     """Check all that a login to URL needs, without a login.
 
-    Without URL only this machine is checked. The report holds no secret and is made to be pasted into an issue.
+    Without URL only this machine is checked. The report holds no secret and is made to be
+    pasted into an issue.
     """
     from ..credential import key_for
     from ..doctor import Asked

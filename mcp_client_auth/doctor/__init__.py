@@ -105,11 +105,18 @@ def _issuers(
         return []  # the login ends at the resource metadata
     else:
         names, guessed = (origin_url(asked.url),), True
-    began = len(exam.findings)
-    seen = [_issuer(exam, asked, name, wanted, guessed=guessed) for name in names]
-    if any(usable for _, usable in seen):
-        _forgive(exam, began)
-    return [issuer for issuer, _ in seen if issuer]
+    began = usable_from = len(exam.findings)
+    known: list[Issuer] = []
+    usable = False
+    for name in names:
+        if not usable:
+            usable_from = len(exam.findings)
+        issuer, well = _issuer(exam, asked, name, wanted, guessed=guessed)
+        known += [issuer] if issuer else []
+        usable = usable or well
+    if usable:
+        _forgive(exam, began, usable_from)
+    return known
 
 
 def _issuer(
@@ -126,10 +133,14 @@ def _issuer(
     return issuer, all(finding.level != "error" for finding in exam.findings[began:])
 
 
-def _forgive(exam: Exam, began: int) -> None:
-    """Where one authorization server can be used, a fault of another ends no login of ours."""
+def _forgive(exam: Exam, began: int, usable_from: int) -> None:
+    """Where one authorization server can be used, a fault of another ends no login of ours.
+
+    But one that is merely down, and named before it, does: nobody is taken elsewhere for that.
+    """
     for at, finding in enumerate(exam.findings):
-        if at >= began and finding.level == "error":
+        down = finding.error == "Unavailable" and at < usable_from
+        if at >= began and finding.level == "error" and not down:
             why = "clients that take this authorization server"
             exam.findings[at] = replace(finding, level="warning", stumbles=why, error="")
 

@@ -302,6 +302,16 @@ def test_where_one_authorization_server_is_well_a_fault_of_another_is_a_warning(
     assert broken[0].stumbles == "clients that take this authorization server"
 
 
+@pytest.mark.parametrize(("first", "code"), [(True, 6), (False, 0)])
+def test_an_authorization_server_that_is_down_ends_the_login_where_it_is_named_first(
+    world: World, examined: Examine, first: bool, code: int
+) -> None:
+    world.put(world.elsewhere + "/.well-known/oauth-authorization-server", html(503))
+    named = [world.elsewhere, world.issuer] if first else [world.issuer, world.elsewhere]
+    resource(authorization_servers=named)(world)
+    assert exit_code_of(examined(world.url)) == code
+
+
 def test_nothing_is_sent_to_a_server_in_clear_text(examined: Examine) -> None:
     report = examined("http://mcp.example.com/mcp")
     assert only(report, "server.url").error == "InsecureUrl"
