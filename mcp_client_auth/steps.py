@@ -181,7 +181,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     names = ("authorized-request", "answer") if credential else ("request", "challenge")
     where = shown(wanted.server_url)
     edges.tell(names[0], url=where)
-    response = edges.transport(_probe_request(wanted.server_url, credential))
+    response = edges.transport(probe_request(wanted.server_url, credential))
     challenge = relevant(read_challenges(response.header_values("www-authenticate")))
     detail = f"{challenge.scheme} challenge" if challenge else ""
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
@@ -353,7 +353,7 @@ def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> Auth
     return code
 
 
-def _probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
+def probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
     """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
     message = {
         "jsonrpc": "2.0",

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from .certificates import Cert, Verify, tls_context
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
@@ -34,6 +34,8 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 # own class and wider ones. Nobody may name the last.
 PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
 _METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
+_Admit: TypeAlias = Callable[[str, str], None]
+OnTls: TypeAlias = Callable[[str, ssl.SSLObject], None] | None
 
 
 class _Opening:
@@ -56,11 +58,21 @@ class HttpTransport:
     `verify` is True, a CA file or directory, or an SSLContext; `cert` is a client certificate
     (RFC 8705): a PEM file, or (certificate, key) or (certificate, key, password). `proxy` is
     httpx's; the environment's proxies and CA files apply.
+    `on_tls(url, connection)` sees each connection whose certificate has been verified.
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
     """
 
-    __slots__ = ("_cert", "_clients", "_options", "_proxy", "_server_url", "_typed_as", "_verify")
+    __slots__ = (
+        "_cert",
+        "_clients",
+        "_on_tls",
+        "_options",
+        "_proxy",
+        "_server_url",
+        "_typed_as",
+        "_verify",
+    )
 
     def __init__(
         self,
@@ -70,8 +82,9 @@ class HttpTransport:
         verify: Verify = True,
         proxy: str | None = None,
         cert: Cert = None,
+        on_tls: OnTls = None,
     ) -> None:
-        self._server_url = server_url
+        self._server_url, self._on_tls = server_url, on_tls
         self._options = options or Options()
         self._verify, self._proxy, self._cert = verify, proxy, cert
         self._clients: dict[tuple[bool, bool], httpx.Client] | None = (
@@ -110,7 +123,7 @@ class HttpTransport:
         import httpx
 
         admitted = partial(self._admitted, private=request.private)
-        watch = _Watch(deadline, url, admitted)
+        watch = _Watch(deadline, url, admitted, self._on_tls)
         client = self._opened(loopback=is_loopback(url), plain=url.startswith("http:"))
         left = max(deadline - time.monotonic(), 0.01)
         try:
@@ -245,8 +258,8 @@ class _Watch:
     A timeout of httpx is per read, so a server that drips outlives it; the timer does not.
     """
 
-    def __init__(self, deadline: float, url: str, admitted: Callable[[str, str], None]) -> None:
-        self._url, self._admitted = url, admitted
+    def __init__(self, deadline: float, url: str, admitted: _Admit, on_tls: OnTls) -> None:
+        self._url, self._admitted, self._on_tls = url, admitted, on_tls
         self._stream: Any = None
         self._direct = False
         self.expired = False
@@ -269,6 +282,8 @@ class _Watch:
             self._connected(info["return_value"])
         elif name.endswith("start_tls.complete"):
             self._follow(info["return_value"])
+            if self._on_tls:
+                self._on_tls(self._url, info["return_value"].get_extra_info("ssl_object"))
 
     def _follow(self, stream: Any) -> None:
         self._stream = stream

@@ -31,7 +31,7 @@ STOREYS = (
         "cooling",
         "leaving",
     },
-    {"cli", "auth", "signin", "notebook", "testing"},
+    {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(STOREYS) for room in rooms}

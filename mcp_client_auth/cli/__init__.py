@@ -66,8 +66,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def exit_code(error: AuthError) -> int:
+    return code_of(type(error))
+
+
+def code_of(error: type) -> int:
     """The code of the nearest class that has one."""
-    for kind in type(error).__mro__:
+    for kind in error.__mro__:
         if kind.__name__ in EXIT_CODES:
             return EXIT_CODES[kind.__name__]
     return 1

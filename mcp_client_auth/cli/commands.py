@@ -289,6 +289,44 @@ def logout(
 
 
 @cli.command()
+@_server(required=False)
+@click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+@click.option("--register", is_flag=True, help="Register a client for trial, then delete it.")
+@click.option("--strict", is_flag=True, help="End with 1 when there is a warning.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option(
+    "--timeout",
+    default=10.0,
+    metavar="SECONDS",
+    callback=_seconds,
+    help="How long to wait for one answer (default: 10).",
+)
+@click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
+def doctor(url: str | None, account: str, store: str | None, **asked: Any) -> int:
+    """Check all that a login to URL needs, without a login.
+
+    Without URL only this machine is checked. The report holds no secret and is made to be
+    pasted into an issue.
+    """
+    from ..credential import key_for
+    from ..doctor import Asked
+    from ..protocol.options import Options
+    from ..storage import choose_storage
+    from .doctor import run_doctor
+
+    options = Options(
+        issuer=asked["issuer"],
+        http_timeout=asked["timeout"],
+        allow_insecure_http=asked["allow_insecure_http"],
+        allow_private_addresses=asked["allow_private_addresses"],
+    )
+    url = (url or "").strip().partition("#")[0]
+    key = key_for(url, account) if url else None
+    wanted = Asked(choose_storage(store, key), url, key, options, asked["register"])
+    return run_doctor(wanted, strict=asked["strict"], as_json=asked["as_json"])
+
+
+@cli.command()
 @click.option("--no-browser", is_flag=True, help="Let a scripted browser sign in.")
 def demo(no_browser: bool) -> None:
     """Log in to a demo server in fifteen steps, and call a tool."""

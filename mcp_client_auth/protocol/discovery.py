@@ -108,10 +108,13 @@ def _ordered(servers: tuple[str, ...], held: Collection[str]) -> tuple[str, ...]
     return tuple(sorted(servers, key=lambda s: not any(same_issuer(s, h) for h in held)))
 
 
-def resource_metadata(
-    server_url: str, challenge: Challenge | None, options: Options, tried: list[str]
-) -> Flow[ResourceMetadata | None]:
-    """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
+def resource_places(
+    server_url: str, challenge: Challenge | None, options: Options
+) -> dict[str, str]:
+    """Where resource metadata may lie, in the order in which it is asked for, each with its rule.
+
+    `InsecureUrl` for a place that the challenge names and nobody should go to.
+    """
     suffix = "oauth-protected-resource"
     places = {well_known(server_url, suffix): "well-known of the path (RFC 9728 §3.1)"}
     places.setdefault(well_known(origin_url(server_url), suffix), "well-known of the root")
@@ -123,7 +126,14 @@ def resource_metadata(
         )
         places.pop(named, None)
         places = {named: "resource_metadata of the challenge (RFC 9728 §5.1)", **places}
-    for place, rule in places.items():
+    return places
+
+
+def resource_metadata(
+    server_url: str, challenge: Challenge | None, options: Options, tried: list[str]
+) -> Flow[ResourceMetadata | None]:
+    """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
+    for place, rule in resource_places(server_url, challenge, options).items():
         yield Event("resource-metadata-request", url=shown(place), rule=rule)
         response = yield from send(metadata_request(place))
         if absent(response, tried):

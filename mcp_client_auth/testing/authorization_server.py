@@ -35,7 +35,7 @@ def authorization_server(settings: Settings, ledger: Ledger, addresses: Addresse
     endpoints = _Endpoints(settings, ledger, addresses)
     well_known = f"/.well-known/oauth-authorization-server{settings.issuer_path}"
     routes = [
-        document_route(well_known, metadata(settings, addresses)),
+        document_route(well_known, metadata(settings, addresses), cors=settings.cors),
         Route(AUTHORIZE_PATH, endpoints.authorize, methods=["GET"]),
         Route(AUTHORIZE_PATH, endpoints.decide, methods=["POST"]),
         Route(TOKEN_PATH, endpoints.token, methods=["POST"]),

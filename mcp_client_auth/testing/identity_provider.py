@@ -99,7 +99,7 @@ class IdentityProvider:
             "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         }
         routes = [
-            document_route("/.well-known/openid-configuration", document),
+            document_route("/.well-known/openid-configuration", document, cors=False),
             Route(_PATH, self._exchange, methods=["POST"]),
         ]
         return Starlette(routes=routes, exception_handlers={Fault: _answer_fault})

@@ -61,6 +61,7 @@ class Settings:
     `require_pushed_requests`: take authorization requests only by reference (RFC 9126).
     `signing_algorithms`: what an assertion may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
+    `cors`: let pages of any origin read the metadata documents.
     """
 
     scopes: tuple[str, ...] = ("notes:read",)
@@ -87,6 +88,7 @@ class Settings:
     signing_algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
     issuer_path: str = ""
     latency: float = 0.0
+    cors: bool = True
     login_name: str = "Ada"
 
     def __post_init__(self) -> None:
