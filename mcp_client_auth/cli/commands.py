@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -67,6 +68,11 @@ def cli() -> None:
 
 def _server(function: F) -> F:
     """What every verb about one server takes."""
+    return click.argument("url")(_kept(function))
+
+
+def _kept(function: F) -> F:
+    """Whose login it is, and where it is kept."""
     function = click.option(
         "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
     )(function)
@@ -76,7 +82,7 @@ def _server(function: F) -> F:
         envvar="MCP_CLIENT_AUTH_STORAGE",
         help="Where credentials are kept (default: the OS keyring).",
     )(function)
-    function = click.option(
+    return click.option(
         "--account",
         default="default",
         metavar="LABEL",
@@ -84,7 +90,6 @@ def _server(function: F) -> F:
         envvar="MCP_CLIENT_AUTH_ACCOUNT",
         help="Which of several logins to this server.",
     )(function)
-    return click.argument("url")(function)
 
 
 @cli.command()
@@ -181,6 +186,36 @@ def logout(url: str, account: str, store: str | None, allow_insecure_http: bool)
     say(f"Logged out of {which}")
     if done == "forgotten":
         say("  The server has not confirmed that it ended the login; here it is deleted.")
+
+
+@cli.command(name="import")
+@_kept
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option(
+    "--from",
+    "place",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The cache of mcp-remote (default: ~/.mcp-auth).",
+)
+@click.option("-y", "--yes", is_flag=True, help="Import without asking.")
+@click.option("--force", is_flag=True, help="Replace a login that you have here.")
+@click.option("--no-check", is_flag=True, help="Do not try each login at its server.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each request and its answer.")
+def import_(
+    urls: tuple[str, ...], account: str, store: str | None, allow_insecure_http: bool, **asked: Any
+) -> int:
+    """Take over the logins that mcp-remote keeps, for each URL or for all."""
+    from .importing import run_import
+    from .progress import Progress
+
+    progress = Progress(verbose=True) if asked.pop("verbose") else None
+    options = _options(allow_insecure_http)
+    return run_import(
+        urls,
+        lambda url: _session(url, account, store, None, progress, options=options),
+        check=not asked.pop("no_check"),
+        **asked,
+    )
 
 
 @cli.command()
