@@ -204,7 +204,7 @@ def logout(url: str, account: str, store: str | None, allow_insecure_http: bool)
 def import_(
     urls: tuple[str, ...], account: str, store: str | None, allow_insecure_http: bool, **asked: Any
 ) -> int:
-    """Take over the logins that mcp-remote keeps, for each URL or for all."""
+    """Take over the logins of mcp-remote, for each URL or for all."""
     from .importing import run_import
     from .progress import Progress
 

@@ -5,7 +5,8 @@ files named by an MD5 of how it was started (`Launch`), at first in the director
 0.0.13 in `mcp-remote-<version>`, since 0.3.2 in `mcp-remote-v1`. `<md5>_tokens.json` is the
 token response: since 0.1.46 with `expires_at` (in ms), since 0.9 with the `issuer`, which its
 own early refresh drops again. `<md5>_client_info.json` is the registration response, since 0.9
-with its `issuer`. Nothing names the server, but for a debug log or a login broken off.
+with its `issuer`, which stays. Nothing names the server, but for a debug log or a login that
+was broken off.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ class Launch:
 class CachedLogin:
     """One login of the cache. `name` is that of a `Launch`; `place` its directory.
 
-    `tokens.issued_at` is when the file was written. `issuer` is what the cache records beside
-    the tokens, and `client.issuer` beside the client; empty where it is silent. `copies` is in
-    how many directories there are tokens by this name: these are the newest.
+    `tokens.issued_at` is when the file was written. `issuer` is what the cache records for the
+    tokens, and `client.issuer` for the client; empty where it is silent. `copies` is in how
+    many directories there are tokens by this name: these are the newest.
     """
 
     name: str
@@ -191,13 +192,12 @@ def _entries(directory: Path, skipped: list[str]) -> list[os.DirEntry[str]]:
 def _login(path: Path, name: str, now: float) -> CachedLogin:
     raw, written = read_object(path)
     document = Document("cached token", "", raw)
-    return CachedLogin(
-        name,
-        plain(path.parent.name, 120),
-        _tokens(document, min(written, now)),
-        document.text("issuer"),
-        _client(path.with_name(f"{name}_client_info.json")),
-    )
+    client, registered = _client(path.with_name(f"{name}_client_info.json"))
+    issuer = document.text("issuer")
+    if "issuer" not in raw and client and registered <= written:
+        issuer = client.issuer  # tokens come by a client: this one, where it is not a later one
+    tokens = _tokens(document, min(written, now))
+    return CachedLogin(name, plain(path.parent.name, 120), tokens, issuer, client)
 
 
 def _newest(one: CachedLogin | None, other: CachedLogin) -> CachedLogin:
@@ -220,16 +220,17 @@ def _tokens(document: Document, written: float) -> TokenSet:
         raise Unusable("it holds no access token that could be sent") from None
 
 
-def _client(path: Path) -> Client | None:
-    """The client, or None: without one, there is no use in a refresh token."""
+def _client(path: Path) -> tuple[Client | None, float]:
+    """The client and when it was written; None: without one, a refresh token is of no use."""
     try:
-        document = Document("cached client", "", read_object(path)[0])
+        raw, written = read_object(path)
     except Unusable:
-        return None
+        return None, 0.0
+    document = Document("cached client", "", raw)
     client_id, secret = document.text("client_id"), document.text("client_secret")
     if not client_id:
-        return None
-    return Client(
+        return None, 0.0
+    client = Client(
         client_id=client_id,
         issuer=document.text("issuer"),
         kind="dynamic",
@@ -239,6 +240,7 @@ def _client(path: Path) -> Client | None:
         scope=parse(document.text("scope")),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0,
     )
+    return client, written
 
 
 def _urls(path: Path) -> Iterator[str]:

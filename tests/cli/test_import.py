@@ -183,7 +183,8 @@ def test_a_server_that_is_down_for_a_moment_costs_no_login(
 
 # What the cache may say of an authorization server without it being the one of now.
 UNBOUND: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
-    "no issuer recorded": ({"issuer": None}, {}),
+    "no issuer recorded": ({"issuer": None}, {"issuer": None}),
+    "another issuer of the client alone": ({"issuer": None}, {"issuer": OTHER}),
     "another issuer": ({"issuer": OTHER}, {"issuer": OTHER}),
     "another issuer, with our client": ({"issuer": OTHER}, {}),
     "another client's issuer": ({}, {"issuer": OTHER}),
@@ -347,7 +348,7 @@ def test_a_resource_of_the_configuration_goes_with_the_refresh_token(
     tokens = of_0_15(world.issuer, expires_at=past)
     cache.plant(f"{world.url}|urn:tenant", tokens, client(world.issuer))
     world.at("refresh", document({"access_token": "renewed", "token_type": "Bearer"}))
-    answer = imported(terminal, "--yes")
+    answer = imported(terminal, "--yes", "--verbose")
     assert answer.code == 0, answer.err
     (body,) = [body for spot, body in world.bodies if spot == "refresh"]
     assert b"resource=urn%3Atenant" in body

@@ -76,6 +76,22 @@ def test_each_version_is_read(
     assert login.client.redirect_uris == ("http://localhost:11894/oauth/callback",)
 
 
+@pytest.mark.parametrize(
+    ("client_age", "issuer"), [(90, ISSUER), (60, ISSUER), (30, "")], ids=["older", "same", "newer"]
+)
+def test_tokens_without_an_issuer_are_of_the_client_that_was_there(
+    cache: CacheDirectory, client_age: float, issuer: str
+) -> None:
+    """Its early refresh drops the tokens' issuer; a client of later may be of anybody."""
+    cache.plant(URL, of_0_4(), client(ISSUER), client_age=client_age)
+    assert only(cache).issuer == issuer
+
+
+def test_an_issuer_of_the_tokens_is_not_overruled_by_the_clients(cache: CacheDirectory) -> None:
+    cache.plant(URL, of_0_15("https://other.example"), client(ISSUER), client_age=90)
+    assert only(cache).issuer == "https://other.example"
+
+
 def test_nothing_read_shows_a_secret(cache: CacheDirectory) -> None:
     cache.plant(URL, of_0_15(ISSUER), client(ISSUER, client_secret=SECRET))
     shown = repr(read(cache))
@@ -225,14 +241,6 @@ def test_a_pipe_is_not_waited_for(cache: CacheDirectory) -> None:
     path.unlink()
     os.mkfifo(path)
     assert read(cache).skipped == (f"mcp-remote-v1/{path.name}: not a regular file",)
-
-
-@posix
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read it")
-def test_a_file_that_may_not_be_read_is_a_line(cache: CacheDirectory) -> None:
-    cache.plant(URL, of_0_1()).chmod(0)
-    assert read(cache).logins == ()
-    assert "Permission denied" in read(cache).skipped[0]
 
 
 def test_names_of_nothing_known_are_passed_over(cache: CacheDirectory) -> None:

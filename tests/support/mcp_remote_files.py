@@ -42,13 +42,14 @@ class CacheDirectory:
         *,
         version: str = "v1",
         age: float = 60.0,
+        client_age: float | None = None,
     ) -> Path:
-        """The tokens' file; `named` is what the files' name is the MD5 of, `age` in seconds."""
+        """The tokens' file; `named` is what the files' name is the MD5 of, ages in seconds."""
         directory = self.root / f"mcp-remote-{version}" if version else self.root
         directory.mkdir(parents=True, exist_ok=True)
         name = md5(named.encode(), usedforsecurity=False).hexdigest()
         if client is not None:
-            self._write(directory / f"{name}_client_info.json", client, age)
+            self._write(directory / f"{name}_client_info.json", client, client_age or age)
         return self._write(directory / f"{name}_tokens.json", tokens, age)
 
     def _write(self, path: Path, content: dict[str, Any] | bytes, age: float) -> Path:
