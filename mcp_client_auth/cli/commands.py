@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
@@ -91,6 +92,12 @@ def cli() -> None:
 
 def _server(*, required: bool = True) -> Callable[[F], F]:
     """What every verb about one server takes."""
+    url = click.argument("url", required=required)
+    return lambda function: url(_kept(function))
+
+
+def _kept(function: F) -> F:
+    """Whose login it is, how it is spoken for, and where it is kept."""
     insecure = click.option(
         "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
     )
@@ -120,8 +127,7 @@ def _server(*, required: bool = True) -> Callable[[F], F]:
         envvar="MCP_CLIENT_AUTH_ACCOUNT",
         help="Which of several logins to this server.",
     )
-    url = click.argument("url", required=required)
-    return lambda function: url(account(certificate(key(store(insecure(function))))))
+    return account(certificate(key(store(insecure(function)))))
 
 
 def _client(function: F) -> F:
@@ -324,6 +330,45 @@ def doctor(url: str | None, account: str, store: str | None, **asked: Any) -> in
     key = key_for(url, account) if url else None
     wanted = Asked(choose_storage(store, key), url, key, options, asked["register"])
     return run_doctor(wanted, strict=asked["strict"], as_json=asked["as_json"])
+
+
+@cli.command(name="import")
+@_kept
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+@click.option(
+    "--from",
+    "place",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The cache of mcp-remote (default: ~/.mcp-auth).",
+)
+@click.option("-y", "--yes", is_flag=True, help="Import without asking.")
+@click.option("--force", is_flag=True, help="Replace a login that you have here.")
+@click.option("--no-check", is_flag=True, help="Do not try each login at its server.")
+@click.option("-v", "--verbose", is_flag=True, help="Show each request and its answer.")
+def import_(
+    urls: tuple[str, ...],
+    account: str,
+    store: str | None,
+    place: Path | None,
+    yes: bool,
+    force: bool,
+    no_check: bool,
+    verbose: bool,
+    **asked: Any,
+) -> int:
+    """Take over the logins of mcp-remote, for each URL or for all."""
+    from .importing import run_import
+    from .progress import Progress
+
+    progress = Progress(verbose=True) if verbose else None
+    return run_import(
+        urls,
+        lambda url: _session(url, account, store, None, progress, **_usual(url, asked)),
+        place=place,
+        yes=yes,
+        force=force,
+        check=not no_check,
+    )
 
 
 @cli.command()
