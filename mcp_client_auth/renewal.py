@@ -9,8 +9,9 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .binding import unbound
 from .credential import Credential
-from .errors import BadResponse, TokenRefused, Unavailable
+from .errors import BadResponse, DpopUnsupported, TokenRefused, Unavailable
 from .events import Event, tell
 from .flight import on_the_wire
 from .protocol.registration import PreRegistered
@@ -74,6 +75,8 @@ class Renewal:
         self._unsaved: tuple[Credential, Credential] | None = None
 
     def hold(self, credential: Credential) -> Credential:
+        if credential.dpop_key is not None:  # read here, on the thread that waits anyway
+            self._edges.binding(credential.dpop_key)
         self.held, self.looked = Held.of(credential), True
         return credential
 
@@ -88,6 +91,8 @@ class Renewal:
     def fits(self, stored: Credential) -> bool:
         identity, resource = self._wanted.identity, self._wanted.options.resource
         if isinstance(identity, PreRegistered) and identity.client_id != stored.client.client_id:
+            return False
+        if self._wanted.options.dpop and stored.dpop_key is None:
             return False
         return resource is None or (resource or None) == stored.resource
 
@@ -129,7 +134,7 @@ class Renewal:
                 return self._left(stored if usable else None)
             try:
                 return self.hold(self._refreshed(stored, now))
-            except TokenRefused as error:
+            except (TokenRefused, DpopUnsupported) as error:
                 return self._refused(stored, error, usable=usable)
             except Unavailable:
                 if not usable or self.trouble is None:
@@ -158,7 +163,8 @@ class Renewal:
             raise trouble.error.fresh()
         with on_the_wire():
             try:
-                tokens = self._edges.run(refresh(stored, now))
+                prover = self._edges.bound(stored.dpop_key)
+                tokens = self._edges.run(refresh(stored, now, prover))
             except (Unavailable, BadResponse) as error:
                 raise self._troubled(error) from None
             fresh = self._keep(stored, stored.renewed(tokens))
@@ -168,7 +174,10 @@ class Renewal:
             self.unproven = fresh
         if same_token(stored, self.useless):
             self.useless = fresh
-        self._edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
+        url = shown(stored.token_endpoint)
+        self._edges.tell("refresh", url=url, detail=summary(tokens))
+        if stored.dpop_key and (said := unbound(tokens, stored.tokens)):
+            self._edges.tell("notice", url=url, detail=said)
         return fresh
 
     def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
@@ -187,10 +196,11 @@ class Renewal:
         return fault
 
     def _refused(
-        self, stored: Credential, error: TokenRefused, *, usable: bool
+        self, stored: Credential, error: TokenRefused | DpopUnsupported, *, usable: bool
     ) -> Credential | None:
         """A definite rejection ends the refresh token; the record itself stays."""
-        event = Event("refresh", shown(stored.token_endpoint), error.status, error.summary)
+        status = error.status if isinstance(error, TokenRefused) else 0
+        event = Event("refresh", shown(stored.token_endpoint), status, error.summary)
         tell(self._edges.on_event, event)
         if error.code in DEFINITE:
             if error.code in DEAD_CLIENT and stored.client.redirect_uris:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Final, Literal
 
+from .binding import Binding
 from .cooling import Cooling
 from .credential import Credential, Key
 from .errors import (
@@ -31,6 +32,7 @@ from .renewal import Renewal, same_token
 from .steps import (
     Edges,
     Wanted,
+    bound_by,
     fresh_token_refused,
     log_in,
     probe,
@@ -80,6 +82,10 @@ class Session:
             return False
         others = (replace(self.key, server=server) for server in below(self.key.server, url))
         return not any(self.edges.storage.summary(key) for key in others)
+
+    def binding(self, credential: Credential) -> Binding | None:
+        """What signs each request with a bound token (RFC 9449 §7); None for a Bearer token."""
+        return bound_by(self.edges, credential)
 
     def settled(self) -> bool:
         """Whether there is nothing to wait for: no credential, and none in the store."""
@@ -192,7 +198,7 @@ class Session:
         return self._renewal.patiently(None)
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        stuck = sent is not None and self._cannot_help(sent)
+        stuck = sent is not None and self._cannot_help(sent, challenge)
         renewed = None if stuck else self._renewal.patiently(sent)
         if renewed is not None:
             return renewed
@@ -205,11 +211,13 @@ class Session:
         began = self._closings
         return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
 
-    def _cannot_help(self, sent: Credential) -> bool:
+    def _cannot_help(self, sent: Credential, challenge: Challenge | None) -> bool:
         """Whether a refresh of `sent` is of no use, and nobody has stored anything else."""
         stored, renewal = self._renewal.stored(), self._renewal
         if stored is None or not same_token(stored, sent):
             return False
+        if challenge and challenge.dpop_only and not sent.tokens.bound:
+            return True  # only a login binds (RFC 9449 §5)
         age = self.edges.clock() - sent.tokens.issued_at
         again = sent is renewal.useless and (renewal.refusals > 1 or 0 <= age < _JUST_RENEWED)
         return again or self._just_renewed(sent)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from .binding import Binding, Bindings, key_for_login, unbound
 from .credential import ClientKey, Credential, Key
 from .errors import (
     AuthError,
@@ -28,8 +29,10 @@ from .protocol.authorization import (
     require_code_grant,
 )
 from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.client_auth import PLAIN, Prover
 from .protocol.discovery import Discovery, discover
-from .protocol.flow import Flow, HttpRequest, T, Transport, run
+from .protocol.dpop import choose_algorithm, demanded
+from .protocol.flow import Flow, HttpRequest, HttpResponse, T, Transport, run
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.redirects import Callback, callback_for, with_port_of
@@ -44,7 +47,7 @@ from .protocol.registration import (
     way_to_client,
 )
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import exchange, revoke
+from .protocol.tokens import BOUND_ONLY, exchange, require_bound, revoke
 from .protocol.urls import canonical, require_secure, same_issuer, shown, split
 from .secret import Secret
 from .storage import Storage
@@ -74,9 +77,18 @@ class Edges:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
+    bindings: Bindings = field(default_factory=Bindings, compare=False)
 
     def run(self, flow: Flow[T]) -> T:
         return run(flow, self.transport, self.on_event)
+
+    def binding(self, key: Secret) -> Binding:
+        """Who signs for a credential that is bound to `key`; `StorageError` where it is none."""
+        return self.bindings.of(key, self.clock, self.random, self.storage.where)
+
+    def bound(self, key: Secret | None, inner: Prover = PLAIN) -> Prover:
+        """The same prover, with the proofs of a credential's key where there is one."""
+        return inner if key is None else self.binding(key).beside(inner)
 
     def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
         tell(self.on_event, Event(name, url, detail=detail, rule=rule))
@@ -84,11 +96,16 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """A login that waits for its authorization response."""
+    """A login that waits for its authorization response.
+
+    `dpop_key`: what its tokens are to be bound to; `bound_only`: the resource takes no others.
+    """
 
     wanted: Wanted
     request: AuthorizationRequest
     reused: bool = False
+    dpop_key: Secret | None = None
+    bound_only: bool = False
 
 
 def log_in(
@@ -139,7 +156,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     names = ("authorized-request", "answer") if credential else ("request", "challenge")
     where = shown(wanted.server_url)
     edges.tell(names[0], url=where)
-    response = edges.transport(_probe_request(wanted.server_url, credential))
+    response = _probed(wanted, edges, credential)
     challenge = relevant(read_challenges(response.header_values("www-authenticate")))
     detail = f"{challenge.scheme} challenge" if challenge else ""
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
@@ -147,6 +164,28 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     if credential and response.status == 401:
         raise fresh_token_refused(wanted.key.server)
     return challenge if response.status == 401 else None
+
+
+def _probed(wanted: Wanted, edges: Edges, credential: Credential | None) -> HttpResponse:
+    """The answer to the MCP request; for a bound token to one with the nonce (RFC 9449 §9)."""
+    url = wanted.server_url
+    if credential is None:
+        return edges.transport(_probe_request(url, {}))
+    token, binding = credential.tokens.access_token, bound_by(edges, credential)
+    if binding is None:
+        bearer = {"Authorization": "Bearer " + token.reveal()}
+        return edges.transport(_probe_request(url, bearer))
+    response = edges.transport(_probe_request(url, binding.headers(token, "POST", url)))
+    if binding.heard_from_resource(response):
+        response = edges.transport(_probe_request(url, binding.headers(token, "POST", url)))
+        binding.heard_from_resource(response)
+    return response
+
+
+def bound_by(edges: Edges, credential: Credential) -> Binding | None:
+    """What signs the requests to the resource; None for a Bearer token."""
+    key = credential.dpop_key
+    return edges.binding(key) if key is not None and credential.tokens.bound else None
 
 
 def fresh_token_refused(server: str) -> TokenRefused:
@@ -169,7 +208,8 @@ def sign_out(edges: Edges, credential: Credential) -> bool:
         if token is None or not endpoint:
             continue
         try:
-            done.append(edges.run(revoke(credential, token, hint)))
+            prover = edges.bound(credential.dpop_key)
+            done.append(edges.run(revoke(credential, token, hint, prover)))
         except AuthError as error:
             edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
             done.append(False)
@@ -190,6 +230,8 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
     discovery = edges.run(
         discover(wanted.server_url, challenge, wanted.options, usable=usable, held=issuers)
     )
+    if wanted.options.dpop or demanded(discovery):
+        choose_algorithm(discovery)  # refused here, before anybody is asked
     if held and not same_issuer(held.issuer, discovery.server.issuer):
         _require_portable(wanted, held, discovery.server)
     return discovery
@@ -226,6 +268,9 @@ def begin(
 ) -> PendingLogin:
     """Steps 7 to 9: a client and an authorization request."""
     client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
+    key = key_for_login(
+        discovery, client, wanted.options, lambda: readable(edges.storage, wanted.key)
+    )
     request = authorization_request(
         discovery,
         client,
@@ -234,25 +279,33 @@ def begin(
         wanted.options,
         state=Secret(edges.random()),
         verifier=Secret(edges.random()),
+        dpop_jkt=key.jkt if key else "",
     )
     edges.tell(
         "authorization-request",
         url=shown(discovery.server.authorization_endpoint),
         detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
-        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)",
+        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)"
+        + (f", a key for {key.algorithm} proofs (RFC 9449)" if key else ""),
     )
-    return PendingLogin(wanted, request, reused)
+    kept = key.kept if key else None
+    return PendingLogin(wanted, request, reused, kept, demanded(discovery))
 
 
 def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Credential:
     """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
     request, wanted = pending.request, pending.wanted
     try:
-        tokens = edges.run(exchange(code, edges.clock()))
+        prover = edges.bound(pending.dpop_key)
+        tokens = edges.run(exchange(code, edges.clock(), prover))
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
         raise
+    if pending.bound_only:
+        require_bound(tokens, request.server.token_endpoint)
+    elif pending.dpop_key and (said := unbound(tokens)):
+        edges.tell("notice", url=shown(request.server.token_endpoint), detail=said)
     fresh = Credential(
         key=wanted.key,
         issuer=request.server.issuer,
@@ -262,7 +315,8 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         resource=request.resource,
         revocation_endpoint=request.server.revocation_endpoint,
         requested=request.scope,
-        options=wanted.options.kept(),
+        options=wanted.options.kept() | ({BOUND_ONLY: True} if pending.bound_only else {}),
+        dpop_key=pending.dpop_key,
     )
     with edges.storage.lock(wanted.key):
         stored = readable(edges.storage, wanted.key)
@@ -349,7 +403,7 @@ def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
     return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)
 
 
-def _probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
+def _probe_request(server_url: str, proof: Mapping[str, str]) -> HttpRequest:
     """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
     message = {
         "jsonrpc": "2.0",
@@ -364,7 +418,6 @@ def _probe_request(server_url: str, credential: Credential | None) -> HttpReques
     headers = {
         "Accept": "application/json, text/event-stream",
         "Content-Type": "application/json",
+        **proof,
     }
-    if credential is not None:
-        headers["Authorization"] = "Bearer " + credential.tokens.access_token.reveal()
     return HttpRequest("POST", server_url, headers, json.dumps(message).encode())

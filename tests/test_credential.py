@@ -47,12 +47,13 @@ FULL = Credential(
     ISSUER,
     ISSUER + "/token",
     CONFIDENTIAL,
-    TokenSet(Secret(PLANTED), 1.0, 100.0, Secret(PLANTED), ("a", "b")),
+    TokenSet(Secret(PLANTED), 1.0, 100.0, Secret(PLANTED), ("a", "b"), "DPoP"),
     resource="https://mcp.example.com/",
     revocation_endpoint=ISSUER + "/revoke",
     requested=(),
     options={"assume_pkce_s256": True},
     generation=7,
+    dpop_key=Secret(PLANTED),
 )
 text = st.text(st.characters(codec="utf-8"))
 words = st.none() | st.lists(text).map(tuple)
@@ -83,11 +84,14 @@ def test_a_registration_is_read_back_as_it_was(client: Client) -> None:
     assert loads_client(dumps_client(client), "the test") == client
 
 
+LATER = {"dpop_key"}  # what the first records did not have
+
+
 def damages(record: str) -> dict[str, str]:
     """The record with each field taken out or made of another type."""
     fields: dict[str, Any] = json.loads(record)
     found = {"empty": "", "not JSON": record[:-5], "an array": "[]", "a string": '"x"'}
-    for name in fields:
+    for name in fields.keys() - LATER:
         found[f"no {name}"] = json.dumps({k: v for k, v in fields.items() if k != name})
     for name in {"client", "tokens", "key", "version", "redirect_uris", "scope"} & set(fields):
         wrongs: list[Any] = [None, 7, [[]], "x"]
@@ -107,6 +111,24 @@ def test_a_damaged_record_is_a_storage_error_that_shows_nothing_of_it(record: st
     assert caught.value.code in ("damaged_record", "newer_record")
     assert "the keyring" in str(caught.value)
     assert PLANTED not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_record_from_before_keys_is_of_bearer_tokens_and_no_key() -> None:
+    fields = json.loads(dumps(BARE))
+    del fields["dpop_key"], fields["tokens"]["token_type"], fields["client"]["dpop"]
+    old = loads(json.dumps(fields), "the test")
+    assert old == BARE
+    assert old.dpop_key is None
+    assert not old.tokens.bound
+
+
+@pytest.mark.parametrize("wrong", [7, {}, ["x"], True])
+def test_a_key_or_token_type_of_another_type_is_damage(wrong: object) -> None:
+    for place in ("dpop_key", "token_type"):
+        fields = json.loads(dumps(FULL))
+        (fields if place == "dpop_key" else fields["tokens"])[place] = wrong
+        with pytest.raises(StorageError):
+            loads(json.dumps(fields), "the keyring")
 
 
 def test_a_record_of_a_newer_version_is_left_alone() -> None:

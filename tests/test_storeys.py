@@ -18,7 +18,7 @@ STOREYS = (
     {"protocol"},
     {"credential"},
     {"transport", "storage", "prompt"},
-    {"session", "renewal", "steps", "flight", "cooling"},
+    {"session", "renewal", "steps", "binding", "flight", "cooling"},
     {"cli", "auth", "signin", "notebook", "testing"},
     {"__init__", "__main__"},
 )

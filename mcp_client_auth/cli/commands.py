@@ -121,6 +121,7 @@ def _server(function: F) -> F:
 )
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
+@click.option("--dpop", is_flag=True, help="Ask for tokens that only a key here can use (DPoP).")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
 @click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
@@ -145,7 +146,14 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 def token(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
     session = _session(url, account, store, options=_options(allow_insecure_http))
-    click.echo(session.fresh().tokens.access_token.reveal())
+    tokens = session.fresh().tokens
+    click.echo(tokens.access_token.reveal())
+    if tokens.bound:
+        from .progress import say
+
+        say(
+            "This token is bound to a key (DPoP): it is of no use without a proof for each request."
+        )
 
 
 @cli.command(name="list")
@@ -247,6 +255,7 @@ def _protocol(asked: dict[str, Any]) -> dict[str, Any]:
         resource=asked["resource"],
         issuer=asked["issuer"],
         redirect_uri=redirect_uri,
+        dpop=asked["dpop"],
         login_timeout=asked["timeout"],
         assume_pkce_s256=asked["assume_pkce_s256"],
         allow_insecure_http=asked["allow_insecure_http"],

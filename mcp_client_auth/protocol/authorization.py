@@ -50,6 +50,7 @@ class AuthorizationRequest:
     resource: str | None
     state: Secret
     verifier: Secret
+    dpop_jkt: str = ""
 
     def accept(self, query: str) -> AuthorizationCode:
         """The only maker of `AuthorizationCode`, from the callback's query string.
@@ -126,8 +127,12 @@ def authorization_request(
     *,
     state: Secret,
     verifier: Secret,
+    dpop_jkt: str = "",
 ) -> AuthorizationRequest:
-    """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1)."""
+    """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1).
+
+    `dpop_jkt`: the thumbprint of the key that the code shall be bound to (RFC 9449 §10).
+    """
     fields = dict(options.authorize_params)
     fields["redirect_uri"] = redirect_uri
     if scope:
@@ -139,6 +144,8 @@ def authorization_request(
     fields["state"] = state.reveal()
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
+    if dpop_jkt:
+        fields["dpop_jkt"] = dpop_jkt
     endpoint = discovery.server.authorization_endpoint
     return AuthorizationRequest(
         url=_authlib.authorization_url(endpoint, client.client_id, list(fields.items())),
@@ -149,6 +156,7 @@ def authorization_request(
         resource=discovery.resource,
         state=state,
         verifier=verifier,
+        dpop_jkt=dpop_jkt,
     )
 
 

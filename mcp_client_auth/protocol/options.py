@@ -24,6 +24,7 @@ class Options:
     `redirect_uri`: the callback, with a port to pin it (default: 127.0.0.1, any free port).
     `authorize_params`: more parameters for the authorization request.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
+    `dpop`: ask for tokens that are bound to a key (RFC 9449), also where nobody demands it.
     `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
     `patience`: seconds that a request waits for a token endpoint with a passing fault.
     `assume_pkce_s256`: go on although the metadata does not list S256.
@@ -36,6 +37,7 @@ class Options:
     redirect_uri: str = ""
     authorize_params: Mapping[str, str] = field(default_factory=dict)
     client_name: str = CLIENT_NAME
+    dpop: bool = False
     login_timeout: float = 600.0
     http_timeout: float = 15.0
     patience: float = 10.0
@@ -65,6 +67,7 @@ _RESERVED: Final = {
     "client_secret",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "request",

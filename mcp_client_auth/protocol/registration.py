@@ -75,6 +75,7 @@ class Client:
     """A client as one authorization server knows it; its secret goes to that issuer only.
 
     `secret_expires_at` is in seconds since the epoch, 0 for never (RFC 7591 §3.2.1).
+    `dpop`: it gets no tokens but such that are bound to a key (RFC 9449 §5.2).
     """
 
     client_id: str
@@ -87,6 +88,7 @@ class Client:
     secret_expires_at: float = 0.0
     management_uri: str = ""
     management_token: Secret | None = None
+    dpop: bool = False
 
     def expired(self, now: float) -> bool:
         return 0 < self.secret_expires_at <= now
@@ -192,6 +194,7 @@ def read_registration(
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
         management_uri=document.text("registration_client_uri"),
         management_token=Secret(token) if token else None,
+        dpop=document.flag("dpop_bound_access_tokens"),
     )
 
 
