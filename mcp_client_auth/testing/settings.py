@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias, get_args
 AuthMethod: TypeAlias = Literal["none", "client_secret_basic", "client_secret_post"]
 AUTH_METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
 OFFLINE_ACCESS = "offline_access"
+Dpop: TypeAlias = Literal["off", "supported", "required"]
+Nonces: TypeAlias = Literal["none", "as", "mcp", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Settings:
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
     `registration_method`: what a dynamic registration is answered, a secret with it.
+    `dpop`: whether tokens may or must be bound to a key; `dpop_nonces`: which of the two servers
+    wants a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
     """
 
@@ -47,6 +51,9 @@ class Settings:
     registration_method: AuthMethod = "none"
     client_id_metadata_documents: bool = False
     clients: tuple[RegisteredClient, ...] = ()
+    dpop: Dpop = "off"
+    dpop_nonces: Nonces = "none"
+    dpop_algorithms: tuple[str, ...] = ("ES256", "ES384", "PS256", "RS256", "Ed25519", "EdDSA")
     issuer_path: str = ""
     latency: float = 0.0
     login_name: str = "Ada"

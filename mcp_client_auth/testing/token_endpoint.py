@@ -16,22 +16,27 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class TokenEndpoint:
-    """RFC 6749 §4.1.3 and §6, with RFC 7636 and RFC 8707."""
+    """RFC 6749 §4.1.3 and §6, with RFC 7636, RFC 8707 and RFC 9449.
+
+    `jkt` is the thumbprint of the key that signed for the request, empty for none.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, resource: str) -> None:
         self._settings = settings
         self._ledger = ledger
         self._resource = resource
 
-    def answer(self, client: RegisteredClient, parameters: dict[str, str]) -> dict[str, Any]:
+    def answer(
+        self, client: RegisteredClient, parameters: dict[str, str], jkt: str = ""
+    ) -> dict[str, Any]:
         match _required(parameters, "grant_type"):
             case "authorization_code":
-                return self._document(self._exchange(client, parameters))
+                return self._document(self._exchange(client, parameters, jkt))
             case "refresh_token":
-                return self._document(self._refresh(client, parameters))
+                return self._document(self._refresh(client, parameters, jkt))
         raise Fault("unsupported_grant_type")
 
-    def _exchange(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _exchange(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         code = self._ledger.spend_code(_required(parameters, "code"), client.client_id)
         if code is None:
             raise Fault("invalid_grant", "the code is unknown, expired or used")
@@ -39,18 +44,23 @@ class TokenEndpoint:
             raise Fault("invalid_grant", "redirect_uri differs from the authorization request")
         _check_verifier(_required(parameters, "code_verifier"), code.request.challenge)
         self._check_resource(parameters)
-        return self._ledger.begin_family(code, refreshable=self._refreshable(code))
+        if code.request.jkt and code.request.jkt != jkt:
+            raise Fault("invalid_grant", "the code is for another key")  # RFC 9449 §10
+        public, refreshable = client.method == "none", self._refreshable(code)
+        return self._ledger.begin_family(code, refreshable=refreshable, jkt=jkt, public=public)
 
-    def _refresh(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _refresh(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         token = _required(parameters, "refresh_token")
         family = self._ledger.find_refresh(token, client.client_id)
         if family is None:
             raise Fault("invalid_grant", "the refresh token is unknown, revoked or used")
+        if family.jkt and family.jkt != jkt:
+            raise Fault("invalid_grant", "the refresh token is for another key")  # RFC 9449 §5
         self._check_resource(parameters)
         scope = tuple(parameters.get("scope", "").split()) or family.scope
         if not set(scope) <= set(family.scope):
             raise Fault("invalid_scope", "more than was granted")
-        return self._ledger.rotate(token, scope)
+        return self._ledger.rotate(token, scope, jkt)
 
     def _refreshable(self, code: Code) -> bool:
         return self._settings.refresh_always or OFFLINE_ACCESS in code.request.scope
@@ -62,7 +72,7 @@ class TokenEndpoint:
     def _document(self, tokens: Tokens) -> dict[str, Any]:
         document: dict[str, Any] = {
             "access_token": tokens.access_token,
-            "token_type": "Bearer",
+            "token_type": tokens.kind,
             "expires_in": self._settings.access_token_seconds,
             "scope": " ".join(tokens.scope),
         }
