@@ -119,7 +119,7 @@ def loads(text: str, where: str) -> Credential:
             generation=raw["generation"],
             dpop_key=_dpop_key(raw.get("dpop_key")),
         )
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise damaged(where) from None
 
 
@@ -203,7 +203,9 @@ def _tokens(raw: Mapping[str, Any]) -> TokenSet:
 
 
 def _dpop_key(value: Any) -> Secret | None:
-    """The key is read when it is first used; here only that it is text."""
+    """The key itself is read when it is first used; here only that it may be one."""
+    if value is not None and not {"kty", "alg", "d"} <= json.loads(value).keys():
+        raise KeyError("no private JWK")
     return None if value is None else _secret(value)
 
 

@@ -53,7 +53,7 @@ FULL = Credential(
     requested=(),
     options={"assume_pkce_s256": True},
     generation=7,
-    dpop_key=Secret(PLANTED),
+    dpop_key=Secret(json.dumps({"kty": "EC", "alg": "ES256", "d": PLANTED})),
 )
 text = st.text(st.characters(codec="utf-8"))
 words = st.none() | st.lists(text).map(tuple)
@@ -122,13 +122,19 @@ def test_a_record_from_before_keys_is_of_bearer_tokens_and_no_key() -> None:
     assert not old.tokens.bound
 
 
-@pytest.mark.parametrize("wrong", [7, {}, ["x"], True])
-def test_a_key_or_token_type_of_another_type_is_damage(wrong: object) -> None:
-    for place in ("dpop_key", "token_type"):
-        fields = json.loads(dumps(FULL))
-        (fields if place == "dpop_key" else fields["tokens"])[place] = wrong
-        with pytest.raises(StorageError):
-            loads(json.dumps(fields), "the keyring")
+@pytest.mark.parametrize("wrong", [7, {}, ["x"], True, "", "{}", "[]", PLANTED])
+def test_what_is_no_key_is_damage(wrong: object) -> None:
+    fields = {**json.loads(dumps(FULL)), "dpop_key": wrong}
+    with pytest.raises(StorageError) as caught:
+        loads(json.dumps(fields), "the keyring")
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_token_type_of_another_type_is_damage() -> None:
+    fields = json.loads(dumps(FULL))
+    fields["tokens"]["token_type"] = 7
+    with pytest.raises(StorageError):
+        loads(json.dumps(fields), "the keyring")
 
 
 def test_a_record_of_a_newer_version_is_left_alone() -> None:

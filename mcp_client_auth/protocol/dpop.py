@@ -97,7 +97,14 @@ def read_key(kept: Secret) -> ProofKey:
     except (JoseError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError("not a private key for proofs") from None  # the cause may show it
     public = {name: members[name] for name in _PUBLIC if name in members}
-    return ProofKey(algorithm, public, key.thumbprint(), kept, key)
+    return ProofKey(algorithm, public, thumbprint(public), kept, key)
+
+
+def thumbprint(public: Mapping[str, str]) -> str:
+    """The name of a public key (RFC 7638), which `jkt` and `dpop_jkt` hold (§6.1, §10)."""
+    from joserfc import jwk
+
+    return jwk.thumbprint(dict(public))
 
 
 def target(url: str) -> str:
