@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
-from .credential import Credential, damaged
+from .credential import damaged
 from .protocol.client_auth import PLAIN, Prover
 from .protocol.discovery import Discovery
 from .protocol.dpop import (
@@ -27,7 +27,7 @@ from .protocol.flow import HttpResponse
 from .protocol.options import Options
 from .protocol.registration import Client
 from .protocol.tokens import DPOP, TokenSet
-from .protocol.urls import Origin, origin, same_issuer
+from .protocol.urls import Origin, origin
 from .secret import Secret
 
 logger: Final = logging.getLogger("mcp_client_auth")
@@ -112,26 +112,15 @@ class Bindings:
         return self._known.setdefault(kept, Binding(key, clock, random))
 
 
-def key_for_login(
-    discovery: Discovery, client: Client, options: Options, held: Callable[[], Credential | None]
-) -> ProofKey | None:
+def key_for_login(discovery: Discovery, client: Client, options: Options) -> ProofKey | None:
     """A new key where the resource, the client or the caller wants bound tokens.
 
-    Not where the authorization server merely knows how. What was bound before stays bound at
-    its issuer. Raises `DpopUnsupported` where no algorithm will do.
+    Not where the authorization server merely knows how. Raises `DpopUnsupported` where no
+    algorithm will do.
     """
-    wanted = options.dpop or client.dpop or demanded(discovery)
-    if wanted or _was_bound(held(), discovery):
+    if options.dpop or client.dpop or demanded(discovery):
         return make_key(choose_algorithm(discovery))
     return None
-
-
-def _was_bound(held: Credential | None, discovery: Discovery) -> bool:
-    return (
-        held is not None
-        and held.dpop_key is not None
-        and same_issuer(held.issuer, discovery.server.issuer)
-    )
 
 
 def unbound(tokens: TokenSet, before: TokenSet | None = None) -> str:

@@ -202,8 +202,8 @@ class Session:
         renewed = None if stuck else self._renewal.patiently(sent)
         if renewed is not None:
             return renewed
-        if stuck and sent is self._renewal.unproven:
-            refused = fresh_token_refused(self.key.server)
+        if sent and stuck and sent is self._renewal.unproven:
+            refused = fresh_token_refused(self.key.server, bound=sent.tokens.bound)
             self._cooling.remember("login", refused)
             raise refused
         if sent and not stuck:  # one of a moment ago may yet be refreshed, when it is older
@@ -252,7 +252,7 @@ class Session:
                 self._cooling.check(purpose)
             try:
                 fresh = log_in(
-                    self.wanted,
+                    self.wanted if force else self._as_before(),
                     self.edges,
                     self.prompt,
                     challenge,
@@ -306,6 +306,13 @@ class Session:
         )
 
     # Small things
+
+    def _as_before(self) -> Wanted:
+        """What was bound to a key is asked for so again; a forced login decides anew."""
+        held, options = readable(self.edges.storage, self.key), self.wanted.options
+        if held is None or held.dpop_key is None:
+            return self.wanted
+        return replace(self.wanted, options=replace(options, dpop=True))
 
     def _visiting(self, visit: Visit, began: int) -> None:
         self._visit = visit

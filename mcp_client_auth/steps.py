@@ -162,7 +162,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
     tell(edges.on_event, event)
     if credential and response.status == 401:
-        raise fresh_token_refused(wanted.key.server)
+        raise fresh_token_refused(wanted.key.server, bound=credential.tokens.bound)
     return challenge if response.status == 401 else None
 
 
@@ -188,14 +188,17 @@ def bound_by(edges: Edges, credential: Credential) -> Binding | None:
     return edges.binding(key) if key is not None and credential.tokens.bound else None
 
 
-def fresh_token_refused(server: str) -> TokenRefused:
+def fresh_token_refused(server: str, *, bound: bool = False) -> TokenRefused:
+    causes = "token audience and issuer are the usual causes"
+    if bound:
+        causes += ". It may not take tokens that are bound to a key: try --force without --dpop"
     return TokenRefused(
         "the server refuses the token that its authorization server has just issued",
         url=server,
         server=server,
         code="invalid_token",
         status=401,
-        hint="The operator must mend this: token audience and issuer are the usual causes",
+        hint="The operator must mend this: " + causes,
     )
 
 
@@ -268,9 +271,7 @@ def begin(
 ) -> PendingLogin:
     """Steps 7 to 9: a client and an authorization request."""
     client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
-    key = key_for_login(
-        discovery, client, wanted.options, lambda: readable(edges.storage, wanted.key)
-    )
+    key = key_for_login(discovery, client, wanted.options)
     request = authorization_request(
         discovery,
         client,

@@ -511,6 +511,15 @@ def test_a_step_up_of_a_bound_login_stays_bound(tmp_path: Path) -> None:
         assert scene.browser.visits == 2
 
 
+def test_a_forced_login_decides_anew_whether_to_bind(tmp_path: Path) -> None:
+    """Else who asked for it once, where the resource cannot do it, could not get out again."""
+    with scene_of(tmp_path, dpop="supported") as scene:
+        send(scene.auth(ask=True, options=Options(dpop=True)), scene.server.url)
+        prompt = BrowserPrompt(open_url=scene.browser)
+        login(scene.server.url, storage=scene.storage, prompt=prompt, force=True)
+        assert scene.stored.dpop_key is None
+
+
 def test_a_confidential_clients_refresh_proves_both(tmp_path: Path) -> None:
     with scene_of(tmp_path, dpop_nonces="as", registration_method="client_secret_basic") as scene:
         assert send(scene.auth(ask=True), scene.server.url) == 200

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mcp_client_auth import FileStorage
+from mcp_client_auth.credential import key_for
 from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -63,6 +65,16 @@ def test_the_example_with_its_own_client_uses_it(
     secret.write_text("s3cret of the app\n")
     with DemoServer(Settings(clients=(CLIENT,), registration=False)) as server:
         assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+
+
+def test_the_example_with_bound_tokens_leaves_nothing_to_steal(
+    environment: dict[str, str],
+) -> None:
+    with DemoServer(Settings(dpop="supported", dpop_nonces="both")) as server:
+        assert "whoami" in run(environment, "bound_tokens.py", server.url)
+        stored = FileStorage(environment["MCP_CLIENT_AUTH_HOME"]).load(key_for(server.url))
+    assert stored is not None
+    assert stored.tokens.bound
 
 
 def test_every_example_is_run_here() -> None:

@@ -30,7 +30,7 @@ wait
 
 
 @contextmanager
-def behind_authkit(lifetime: int) -> Iterator[str]:
+def behind_authkit(lifetime: int, **features: object) -> Iterator[str]:
     """The address of a FastMCP server whose tokens live for `lifetime` seconds."""
     node = shutil.which("node")
     if node is None or not (node_modules() / "oidc-provider").exists():
@@ -41,6 +41,7 @@ def behind_authkit(lifetime: int) -> Iterator[str]:
         "port": there,
         "resource": f"http://{HOST}:{here}/api/mcp",
         "accessTokenTtl": lifetime,
+        **features,
     }
     with (
         server([node, str(HERE / "oidc_provider.mjs"), json.dumps(options)]) as issuer,
@@ -67,6 +68,13 @@ def authkit() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def short_lived_authkit() -> Iterator[str]:
     with behind_authkit(SHORT) as url:
+        yield url
+
+
+@pytest.fixture(params=[True, "nonce"], ids=["no nonce", "nonce"])
+def binding_authkit(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Its authorization server binds tokens to keys (RFC 9449); FastMCP takes Bearer only."""
+    with behind_authkit(LONG, dpop=request.param) as url:
         yield url
 
 
