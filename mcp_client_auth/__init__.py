@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from .events import Event as Event
     from .prompt import BrowserPrompt as BrowserPrompt
     from .prompt import Prompt as Prompt
+    from .prompt.device import DevicePrompt as DevicePrompt
+    from .protocol.grants import ClientCredentials as ClientCredentials
+    from .protocol.grants import DeviceCode as DeviceCode
+    from .protocol.grants import EnterpriseManaged as EnterpriseManaged
+    from .protocol.grants import WorkloadIdentity as WorkloadIdentity
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
@@ -69,8 +74,12 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
     "BrowserPrompt": "prompt",
+    "ClientCredentials": "protocol.grants",
     "ClientMetadataDocument": "protocol.registration",
     "Credential": "credential",
+    "DeviceCode": "protocol.grants",
+    "DevicePrompt": "prompt.device",
+    "EnterpriseManaged": "protocol.grants",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",
@@ -84,6 +93,7 @@ _HOMES = {
     "Prompt": "prompt",
     "Secret": "secret",
     "Storage": "storage",
+    "WorkloadIdentity": "protocol.grants",
     "alogin": "signin",
     "login": "signin",
     "logout": "signin",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from .credential import damaged
@@ -26,7 +27,7 @@ from .protocol.dpop import (
 from .protocol.flow import HttpResponse
 from .protocol.options import Options
 from .protocol.registration import Client
-from .protocol.tokens import DPOP, TokenSet
+from .protocol.tokens import BOUND_ONLY, DPOP, TokenSet, require_bound
 from .protocol.urls import Origin, origin
 from .secret import Secret
 
@@ -50,6 +51,10 @@ class Binding:
     ) -> None:
         self._key, self._clock, self._random, self._inner = key, clock, random, inner
         self._nonces = {} if nonces is None else nonces
+
+    @property
+    def binds(self) -> bool:
+        return True
 
     def beside(self, inner: Prover) -> Binding:
         """The same key and nonces, for a client that proves itself by `inner`."""
@@ -112,15 +117,47 @@ class Bindings:
         return self._known.setdefault(kept, Binding(key, clock, random))
 
 
-def key_for_login(discovery: Discovery, client: Client, options: Options) -> ProofKey | None:
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """What a login binds its tokens to: a key, or none. `only`: the resource takes no others."""
+
+    key: ProofKey | None = None
+    only: bool = False
+
+    @property
+    def kept(self) -> Secret | None:
+        return self.key.kept if self.key else None
+
+    @property
+    def jkt(self) -> str:
+        return self.key.jkt if self.key else ""
+
+    @property
+    def options(self) -> dict[str, bool]:
+        """What the credential remembers beside the key."""
+        return {BOUND_ONLY: True} if self.only else {}
+
+    def checked(self, tokens: TokenSet, url: str, tell: Callable[[str], None]) -> TokenSet:
+        """The tokens of an answer, if they may be used; `tell` is told of a lesser kind."""
+        if self.only:
+            return require_bound(tokens, url)
+        if self.key and (said := unbound(tokens)):
+            tell(said)
+        return tokens
+
+
+UNBOUND: Final = Bond()
+
+
+def bond_for(discovery: Discovery, client: Client, options: Options) -> Bond:
     """A new key where the resource, the client or the caller wants bound tokens.
 
     Not where the authorization server merely knows how. Raises `DpopUnsupported` where no
     algorithm will do.
     """
-    if options.dpop or client.dpop or demanded(discovery):
-        return make_key(choose_algorithm(discovery))
-    return None
+    only = demanded(discovery)
+    wanted = only or options.dpop or client.dpop
+    return Bond(make_key(choose_algorithm(discovery)) if wanted else None, only)
 
 
 def unbound(tokens: TokenSet, before: TokenSet | None = None) -> str:

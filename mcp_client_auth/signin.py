@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import httpx
 
     from .events import Listener
+    from .prompt.device import DevicePrompt
     from .protocol.flow import Transport
+    from .protocol.grants import Grant
     from .protocol.options import Options
     from .protocol.registration import Identity
     from .storage import Storage
@@ -101,7 +103,8 @@ def login(
     client: Identity = None,
     scope: str | Sequence[str] | None = None,
     storage: Storage | str | None = None,
-    prompt: Prompt | Literal["auto"] | None = "auto",
+    prompt: Prompt | DevicePrompt | Literal["auto"] | None = "auto",
+    grant: Grant | None = None,
     options: Options | None = None,
     on_event: Listener | None = None,
     transport: Transport | None = None,
@@ -113,7 +116,7 @@ def login(
     opened. Blocks until the person has signed in; raises any `AuthError`.
     """
     if prompt == "auto":
-        prompt = _talking_prompt()
+        prompt = _talking_prompt(grant)
     auth = MCPAuth(
         url,
         account=account,
@@ -121,6 +124,7 @@ def login(
         scope=scope,
         storage=storage,
         prompt=prompt,
+        grant=grant,
         options=options,
         on_event=on_event,
         transport=transport,
@@ -139,10 +143,23 @@ def logout(url: str, *, account: str = "default", storage: Storage | str | None 
     return done != "nothing"
 
 
-def _talking_prompt() -> Prompt:
+def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:
     import sys
 
     from .prompt.browser import open_url
+    from .prompt.device import DevicePrompt, Invitation
+    from .protocol.grants import DeviceCode
+
+    def invite(asked: Invitation) -> None:
+        lines = [f"  {asked.link}", f"and enter the code {asked.code}"]
+        lines += [f"or open\n\n  {asked.direct}"] if asked.direct else []
+        told = "\n\n".join(lines)
+        print(f"To log in, open this address on any device:\n\n{told}\n", file=sys.stderr)
+
+    if isinstance(grant, DeviceCode):
+        return DevicePrompt(invite)
+    if grant is not None:
+        return None
 
     def show(url: str) -> None:
         print(f"To log in, open this address in a browser:\n\n  {url}\n", file=sys.stderr)

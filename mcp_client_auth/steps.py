@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from .binding import Binding, Bindings, key_for_login, unbound
-from .credential import ClientKey, Credential, Key
+from .attempts import RULES, Attempt
+from .binding import UNBOUND, Binding, Bindings, Bond, bond_for
+from .clients import (
+    DEAD_CLIENT,
+    callback,
+    callers_client,
+    forget_client,
+    registered_client,
+    speaking_to,
+)
+from .credential import Credential, Key
 from .errors import (
     AuthError,
     AuthorizationDenied,
@@ -26,33 +33,28 @@ from .protocol.authorization import (
     AuthorizationCode,
     AuthorizationRequest,
     authorization_request,
+    pushes,
     require_code_grant,
 )
-from .protocol.challenge import Challenge, read_challenges, relevant
-from .protocol.client_auth import PLAIN, Prover
+from .protocol.challenge import Challenge
+from .protocol.client_auth import Prover
+from .protocol.device import require_device
 from .protocol.discovery import Discovery, discover
 from .protocol.dpop import choose_algorithm, demanded
-from .protocol.flow import Flow, HttpRequest, HttpResponse, T, Transport, run
+from .protocol.flow import Flow, T, Transport, run
+from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
-from .protocol.redirects import Callback, callback_for, with_port_of
-from .protocol.registration import (
-    Client,
-    ClientMetadataDocument,
-    Identity,
-    PreRegistered,
-    metadata_document_client,
-    pre_registered,
-    register,
-    way_to_client,
-)
+from .protocol.pushed import push
+from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import BOUND_ONLY, exchange, require_bound, revoke
-from .protocol.urls import canonical, require_secure, same_issuer, shown, split
+from .protocol.tokens import TokenSet, exchange, revoke
+from .protocol.urls import canonical, require_secure, same_issuer, shown
+from .proving import Proving
 from .secret import Secret
 from .storage import Storage
 
-DEAD_CLIENT = ("invalid_client", "unauthorized_client")
+_LEAST_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,12 @@ class Wanted:
     identity: Identity = None
     scope: Scopes | None = None
     options: Options = field(default_factory=Options)
+    grant: Grant | None = None
+
+    @property
+    def alone(self) -> Alone | None:
+        """The grant, where it is one that asks nobody."""
+        return self.grant if isinstance(self.grant, Alone) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +90,20 @@ class Edges:
     def run(self, flow: Flow[T]) -> T:
         return run(flow, self.transport, self.on_event)
 
+    def prover(self, identity: Identity, key: Secret | None = None) -> Prover:
+        """Signs for the client of `identity`, or for one that a credential holds; with the
+        proofs of `key`, which a credential is bound to (RFC 9449)."""
+        proving = Proving(identity, self.clock, self.random)
+        return proving if key is None else self.binding(key).beside(proving)
+
     def binding(self, key: Secret) -> Binding:
-        """Who signs for a credential that is bound to `key`; `StorageError` where it is none."""
+        """Who signs with a credential's key; `StorageError` where it is none."""
         return self.bindings.of(key, self.clock, self.random, self.storage.where)
 
-    def bound(self, key: Secret | None, inner: Prover = PLAIN) -> Prover:
-        """The same prover, with the proofs of a credential's key where there is one."""
-        return inner if key is None else self.binding(key).beside(inner)
+    def checked(self, tokens: TokenSet, bond: Bond, url: str) -> TokenSet:
+        """What a login may use of what it got; `DpopUnsupported` where the resource would not."""
+        where = shown(url)
+        return bond.checked(tokens, url, lambda said: self.tell("notice", url=where, detail=said))
 
     def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
         tell(self.on_event, Event(name, url, detail=detail, rule=rule))
@@ -96,16 +111,12 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class PendingLogin:
-    """A login that waits for its authorization response.
-
-    `dpop_key`: what its tokens are to be bound to; `bound_only`: the resource takes no others.
-    """
+    """A login that waits for its authorization response."""
 
     wanted: Wanted
     request: AuthorizationRequest
     reused: bool = False
-    dpop_key: Secret | None = None
-    bound_only: bool = False
+    bond: Bond = UNBOUND
 
 
 def log_in(
@@ -122,18 +133,46 @@ def log_in(
     `scope` overrides the choice, which else keeps what was gained before.
     """
     edges.storage.check()
-    discovery = find(wanted, edges, challenge)
-    callback = _callback(wanted, edges, discovery)
-    with prompt.visit(callback, wanted.key.server, wanted.key.account) as visit:
-        on_visit(visit)
+    discovery, began = find(wanted, edges, challenge), edges.monotonic()
+    asked = scope if scope is not None else choice(wanted, edges, discovery)
+    attempt = Attempt(discovery, way_to_client(wanted.identity, discovery.server), asked)
+    while True:  # each mending once, so it ends
+        left = max(wanted.options.login_timeout - (edges.monotonic() - began), 0.0)
+        ended = _attempt(wanted, edges, prompt, attempt, left, on_visit)
+        if isinstance(ended, Credential):
+            return ended
+        attempt = ended
+
+
+def _attempt(
+    wanted: Wanted,
+    edges: Edges,
+    prompt: Prompt,
+    attempt: Attempt,
+    left: float,
+    on_visit: Callable[[Visit], None],
+) -> Credential | Attempt:
+    """One try; the next one instead of an error where something can be mended."""
+    where, pending, visited = callback(wanted, edges, attempt), None, False
+    with prompt.visit(where, wanted.key.server, wanted.key.account) as visit:
         try:
-            asked = scope if scope is not None else _choice(wanted, edges, discovery)
-            pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=asked)
-            code = _ask(pending, edges, visit)
+            on_visit(visit)
+            pending = begin(wanted, edges, attempt, visit.redirect_uri)
+            pending = _pushed(pending, edges)
+            visited = True
+            code = _ask(pending, edges, visit, left)
             credential = finish(pending, edges, code)
-        except AuthorizationDenied:
-            visit.end("denied")
-            raise
+        except AuthError as error:
+            reused = pending is not None and pending.reused
+            what = attempt.mending(error, wanted.scope, reused=reused, visited=visited)
+            if what is None:
+                visit.end("denied" if isinstance(error, AuthorizationDenied) else "failed")
+                raise
+            if pending and what == "registration":
+                forget_client(edges, pending.request.client, pending.request.redirect_uri)
+            edges.tell("notice", url=error.url, detail=error.summary, rule=RULES[what])
+            visit.end("again")
+            return attempt.mend(what, visited=visited)
         except BaseException:
             visit.end("failed")
             raise
@@ -148,70 +187,15 @@ def require_server(url: str, options: Options) -> None:
     )
 
 
-def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challenge | None:
-    """Steps 1 and 2 without a token, 14 and 15 with one: the same MCP request.
-
-    Raises `TokenRefused` when the server answers 401 to a token.
-    """
-    names = ("authorized-request", "answer") if credential else ("request", "challenge")
-    where = shown(wanted.server_url)
-    edges.tell(names[0], url=where)
-    response = _probed(wanted, edges, credential)
-    challenge = relevant(read_challenges(response.header_values("www-authenticate")))
-    detail = f"{challenge.scheme} challenge" if challenge else ""
-    event = Event(names[1], where, response.status, detail, seconds=response.seconds)
-    tell(edges.on_event, event)
-    if credential and response.status == 401:
-        raise fresh_token_refused(wanted.key.server, bound=credential.tokens.bound)
-    return challenge if response.status == 401 else None
-
-
-def _probed(wanted: Wanted, edges: Edges, credential: Credential | None) -> HttpResponse:
-    """The answer to the MCP request; for a bound token to one with the nonce (RFC 9449 §9)."""
-    url = wanted.server_url
-    if credential is None:
-        return edges.transport(_probe_request(url, {}))
-    token, binding = credential.tokens.access_token, bound_by(edges, credential)
-    if binding is None:
-        bearer = {"Authorization": "Bearer " + token.reveal()}
-        return edges.transport(_probe_request(url, bearer))
-    response = edges.transport(_probe_request(url, binding.headers(token, "POST", url)))
-    if binding.heard_from_resource(response):
-        response = edges.transport(_probe_request(url, binding.headers(token, "POST", url)))
-        binding.heard_from_resource(response)
-    return response
-
-
-def bound_by(edges: Edges, credential: Credential) -> Binding | None:
-    """What signs the requests to the resource; None for a Bearer token."""
-    key = credential.dpop_key
-    return edges.binding(key) if key is not None and credential.tokens.bound else None
-
-
-def fresh_token_refused(server: str, *, bound: bool = False) -> TokenRefused:
-    causes = "token audience and issuer are the usual causes"
-    if bound:
-        causes += ". It may not take tokens that are bound to a key: try --force without --dpop"
-    return TokenRefused(
-        "the server refuses the token that its authorization server has just issued",
-        url=server,
-        server=server,
-        code="invalid_token",
-        status=401,
-        hint="The operator must mend this: " + causes,
-    )
-
-
-def sign_out(edges: Edges, credential: Credential) -> bool:
+def sign_out(edges: Edges, credential: Credential, identity: Identity = None) -> bool:
     """Whether the server has ended the grant: its refresh token, else its access token."""
     endpoint, tokens = credential.revocation_endpoint, credential.tokens
     pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
-    done = []
+    done, prover = [], edges.prover(identity, credential.dpop_key)
     for token, hint in pairs:
         if token is None or not endpoint:
             continue
         try:
-            prover = edges.bound(credential.dpop_key)
             done.append(edges.run(revoke(credential, token, hint, prover)))
         except AuthError as error:
             edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
@@ -225,7 +209,12 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
     require_server(wanted.server_url, wanted.options)
 
     def usable(server: ServerMetadata) -> None:
-        require_code_grant(server, wanted.options)
+        if wanted.alone:  # needs a token endpoint and no more
+            return
+        if isinstance(wanted.grant, DeviceCode):
+            require_device(server)
+        else:
+            require_code_grant(server, wanted.options)
         way_to_client(wanted.identity, server)
 
     held = readable(edges.storage, wanted.key)
@@ -241,86 +230,103 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
 
 
 def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) -> None:
-    """A client that the caller supplied belongs to the issuer that it was first used with."""
-    supplied = wanted.identity
-    if isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id:
+    """What the caller supplied belongs to the issuer that it was first used with."""
+    supplied, pinned = wanted.identity, wanted.options.issuer
+    known = isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id
+    if (wanted.alone and not pinned) or (known and not wanted.alone):
+        what = f"client {quoted(held.client.client_id, 60)}" if known else "assertion"
         raise IssuerMismatch(
-            f"the server now names another authorization server, but the client"
-            f" {quoted(supplied.client_id, 60)} belongs to {shown(held.issuer)}",
+            f"the server now names another authorization server, but the {what} belongs to"
+            f" {shown(held.issuer)}",
             url=shown(server.issuer),
             hint="If the operator confirms the move, pass the client that he registered there,"
             " and its issuer (--issuer, Options(issuer=…)); the old login was kept",
         )
+    pinned = wanted.options.issuer
+    if wanted.options.initial_access_token and not same_issuer(pinned, server.issuer):
+        raise IssuerMismatch(
+            "the server now names another authorization server, but the initial access token"
+            f" belongs to {shown(held.issuer)}",
+            url=shown(server.issuer),
+            hint="Leave the token out, or pass the one of the new issuer with its name (--issuer,"
+            " Options(issuer=…)); the old login was kept",
+        )
 
 
-def _choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
+def choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
     """What to ask for; at the same issuer also all that was asked for and given before."""
+    if wanted.scope == ():  # the caller wants no scope parameter
+        return None
     asked, held = choose(discovery, wanted.scope), readable(edges.storage, wanted.key)
     if held is None or not same_issuer(held.issuer, discovery.server.issuer):
         return asked
     return step_up(held.requested or (), held.tokens.scope or (), asked or ()) or None
 
 
-def begin(
-    wanted: Wanted,
-    edges: Edges,
-    discovery: Discovery,
-    redirect_uri: str,
-    *,
-    scope: Scopes | None,
-) -> PendingLogin:
+def begin(wanted: Wanted, edges: Edges, attempt: Attempt, redirect_uri: str) -> PendingLogin:
     """Steps 7 to 9: a client and an authorization request."""
-    client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
-    key = key_for_login(discovery, client, wanted.options)
+    discovery, scope = attempt.discovery, attempt.scope
+    client, reused = callers_client(wanted, edges, discovery.server, attempt.way), False
+    if client is None:
+        client, reused = registered_client(wanted, edges, discovery.server, redirect_uri, scope)
+    bond = bond_for(discovery, client, wanted.options)
     request = authorization_request(
-        discovery,
+        replace(discovery, server=speaking_to(discovery.server, client)),
         client,
         redirect_uri,
         scope,
         wanted.options,
         state=Secret(edges.random()),
         verifier=Secret(edges.random()),
-        dpop_jkt=key.jkt if key else "",
+        dpop_jkt=bond.jkt,
     )
     edges.tell(
         "authorization-request",
         url=shown(discovery.server.authorization_endpoint),
         detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
         rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)"
-        + (f", a key for {key.algorithm} proofs (RFC 9449)" if key else ""),
+        + (f", a key for {bond.key.algorithm} proofs (RFC 9449)" if bond.key else ""),
     )
-    kept = key.kept if key else None
-    return PendingLogin(wanted, request, reused, kept, demanded(discovery))
+    return PendingLogin(wanted, request, reused, bond)
+
+
+def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
+    """The request sent ahead to the server, where it wants that or the caller does."""
+    if not pushes(pending.request.server, pending.wanted.options):
+        return pending
+    prover = edges.prover(pending.wanted.identity, pending.bond.kept)
+    return replace(pending, request=edges.run(push(pending.request, prover)))
 
 
 def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Credential:
     """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
     request, wanted = pending.request, pending.wanted
     try:
-        prover = edges.bound(pending.dpop_key)
+        prover = edges.prover(wanted.identity, pending.bond.kept)
         tokens = edges.run(exchange(code, edges.clock(), prover))
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
         raise
-    if pending.bound_only:
-        require_bound(tokens, request.server.token_endpoint)
-    elif pending.dpop_key and (said := unbound(tokens)):
-        edges.tell("notice", url=shown(request.server.token_endpoint), detail=said)
     fresh = Credential(
         key=wanted.key,
         issuer=request.server.issuer,
         token_endpoint=request.server.token_endpoint,
         client=request.client,
-        tokens=tokens,
+        tokens=edges.checked(tokens, pending.bond, request.server.token_endpoint),
         resource=request.resource,
         revocation_endpoint=request.server.revocation_endpoint,
         requested=request.scope,
-        options=wanted.options.kept() | ({BOUND_ONLY: True} if pending.bound_only else {}),
-        dpop_key=pending.dpop_key,
+        options=wanted.options.kept() | pending.bond.options,
+        dpop_key=pending.bond.kept,
     )
-    with edges.storage.lock(wanted.key):
-        stored = readable(edges.storage, wanted.key)
+    return keep(edges, fresh)
+
+
+def keep(edges: Edges, fresh: Credential) -> Credential:
+    """The tokens of a login into the storage, in the place of what was there."""
+    with edges.storage.lock(fresh.key):
+        stored = readable(edges.storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
@@ -328,97 +334,28 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
 
 
 def readable(storage: Storage, key: Key) -> Credential | None:
-    """What is stored; a damaged record counts as none where a login is about to replace it."""
+    """What is stored; what cannot be read counts as none where a login is about to replace it."""
     try:
         return storage.load(key)
     except StorageError as error:
-        if error.code != "damaged_record":
+        if error.code not in ("damaged_record", "elsewhere"):
             raise
         return None
 
 
-def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:
-    """Drop a registration that the server no longer knows; only that one."""
-    if client.kind != "dynamic":
-        return
-    key = _client_key(client.issuer, redirect_uri)
-    with edges.storage.lock(key, "client"):
-        stored = edges.storage.load_client(key)
-        if stored and stored.client_id == client.client_id:
-            edges.storage.delete_client(key)
-
-
-def _ask(pending: PendingLogin, edges: Edges, visit: Visit) -> AuthorizationCode:
-    request = pending.request
+def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> AuthorizationCode:
+    """Step 10 and 11. A second visit has what is `left` of the time, or a minute."""
+    request, timeout = pending.request, pending.wanted.options.login_timeout
     edges.tell("sign-in", detail="waiting for the person in the browser")
     try:
-        code = visit.ask(request, pending.wanted.options.login_timeout)
+        code = visit.ask(request, min(timeout, max(left, _LEAST_PATIENCE)))
     except LoginFailed as error:
         if pending.reused and error.code == "timeout":
             # the server may have forgotten the client and shown its error page only
             forget_client(edges, request.client, request.redirect_uri)
+        if error.code == "timeout" and request.pushed_for is not None:
+            error.hint += f". The address was good for {request.pushed_for:.0f} s only"
         raise
     rule = "state matches" + (", iss matches (RFC 9207)" if request.server.iss_promised else "")
     edges.tell("authorization-response", url=shown(request.redirect_uri), detail="code", rule=rule)
     return code
-
-
-def _callback(wanted: Wanted, edges: Edges, discovery: Discovery) -> Callback:
-    issuer = discovery.server.issuer
-    dynamic = way_to_client(wanted.identity, discovery.server) == "dynamic"
-    callback = callback_for(wanted.identity, dynamic, issuer, wanted.options)
-    if not dynamic:
-        return callback
-    return with_port_of(callback, edges.storage.load_client(ClientKey(issuer, callback.template)))
-
-
-def _client(
-    wanted: Wanted, edges: Edges, discovery: Discovery, redirect_uri: str, scope: Scopes | None
-) -> tuple[Client, bool]:
-    """The client to use, and whether it is a registration that was used before."""
-    server, identity = discovery.server, wanted.identity
-    kind = way_to_client(identity, server)
-    if kind == "pre-registered" and isinstance(identity, PreRegistered):
-        return pre_registered(identity, server, wanted.options), False
-    if kind == "metadata-document" and isinstance(identity, ClientMetadataDocument):
-        return metadata_document_client(identity, server), False
-    key = _client_key(server.issuer, redirect_uri)
-    with edges.storage.lock(key, "client"):
-        stored = edges.storage.load_client(key)
-        if stored and _serves(stored, redirect_uri, scope, edges.clock()):
-            edges.tell("registration", url=shown(server.issuer), rule="a kept registration is used")
-            return stored, True
-        client = edges.run(register(server, redirect_uri, scope, wanted.options))
-        with suppress(AuthError):  # the credential holds its client; the next login can register
-            edges.storage.save_client(key, client)
-        return client, False
-
-
-def _serves(client: Client, redirect_uri: str, scope: Scopes | None, now: float) -> bool:
-    within = set(scope or ()) <= set(client.scope)
-    return redirect_uri in client.redirect_uris and within and not client.expired(now)
-
-
-def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
-    parts = split(redirect_uri)
-    return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)
-
-
-def _probe_request(server_url: str, proof: Mapping[str, str]) -> HttpRequest:
-    """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
-    message = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "mcp-login", "version": "1"},
-        },
-    }
-    headers = {
-        "Accept": "application/json, text/event-stream",
-        "Content-Type": "application/json",
-        **proof,
-    }
-    return HttpRequest("POST", server_url, headers, json.dumps(message).encode())

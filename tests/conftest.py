@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
+
 
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "mcp-client-auth"
     monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(home))
-    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", "MCP_CLIENT_AUTH_STORAGE"):
+    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *SETTINGS):
         monkeypatch.delenv(name, raising=False)
     return home
 
@@ -19,10 +21,11 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fresh_process() -> Iterator[None]:
     """What lasts as long as a process lasts as long as a test."""
     yield
-    from mcp_client_auth.storage.fallback import _warn_once
+    from mcp_client_auth.storage.chosen import _warn_once
     from mcp_client_auth.storage.keyring_thread import SHARED
     from mcp_client_auth.storage.memory import process_memory
 
     SHARED.reset()
+    SHARED.waiting = None
     process_memory.cache_clear()
     _warn_once.cache_clear()

@@ -39,7 +39,7 @@ from mcp_client_auth import (
 from mcp_client_auth.binding import Binding, Bindings
 from mcp_client_auth.credential import Credential, key_for
 from mcp_client_auth.events import Event
-from mcp_client_auth.protocol.client_auth import PLAIN, FormPost, Plain
+from mcp_client_auth.protocol.client_auth import FormPost, Plain
 from mcp_client_auth.protocol.dpop import make_key
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
 from mcp_client_auth.protocol.registration import Client
@@ -177,11 +177,11 @@ def test_a_session_does_not_collect_keys() -> None:
     assert len(bindings._known) <= 4
 
 
-def test_without_a_key_the_inner_prover_is_used_as_it_is() -> None:
+def test_without_a_key_nothing_is_bound() -> None:
     edges = MCPAuth(SERVER, storage=MemoryStorage(), prompt=None).session.edges
-    assert edges.bound(None) is PLAIN
-    inner = Asserting()
-    assert edges.bound(None, inner) is inner
+    assert not edges.prover(None).binds
+    assert edges.prover(None).proof("POST", URL) == ""
+    assert edges.prover(None, KEY.kept).binds
 
 
 # When it is used, in a world of its own

@@ -50,9 +50,11 @@ from mcp_client_auth import (
     TokenRefused,
     Unavailable,
 )
+from mcp_client_auth.credential import dumps
 from mcp_client_auth.flight import wait
 from mcp_client_auth.protocol.flow import HttpResponse
 from mcp_client_auth.renewal import jitter as dice
+from mcp_client_auth.storage.records import Item
 
 TOKEN = ISSUER + "/token"
 DOWN = Unavailable("no answer: connection reset", hint="Try again later")
@@ -1256,3 +1258,39 @@ def test_a_refresh_keeps_what_its_answer_leaves_out(world: World) -> None:
     assert program.stored.tokens.refresh_token == before.tokens.refresh_token
     assert program.stored.tokens.scope == before.tokens.scope
     assert program.stored.generation == before.generation + 1
+
+
+# A storage where a write that was given up lands late
+
+
+def test_who_holds_the_later_record_puts_it_back_over_one_that_landed_late(
+    world: World, tmp_path: Path
+) -> None:
+    files = FileStorage(tmp_path / "store")
+    program = Program(world, storage=files)
+    files.save(credential(world))
+    program.post()
+    late = program.stored
+    world.clock.go(3601)
+    assert program.post() == 200
+    good = program.stored
+    files.write(Item.of(late.key), dumps(late))
+    world.clock.go(3600 - 20)
+    assert program.post() == 200  # due: it looks into the store, and renews its own
+    assert (world.refreshes, world.authorization.reused) == (2, [])
+    assert program.stored.generation == good.generation + 1
+
+
+def test_a_login_after_a_logout_is_not_overwritten_by_what_another_still_holds(
+    world: World, tmp_path: Path
+) -> None:
+    files = FileStorage(tmp_path / "store")
+    program = Program(world, storage=files)
+    files.save(replace(credential(world), generation=9))
+    program.post()
+    files.delete(program.session.key)
+    files.save(credential(world))
+    again = program.stored
+    world.clock.go(3600 - 20)
+    program.post()
+    assert program.stored.generation == again.generation + 1

@@ -42,12 +42,14 @@ from mcp_client_auth import (
     TokenRefused,
     Unavailable,
 )
+from mcp_client_auth.clients import forget_client
 from mcp_client_auth.credential import ClientKey, Credential
 from mcp_client_auth.events import STEPS
+from mcp_client_auth.probing import probe
 from mcp_client_auth.protocol.challenge import read_challenges
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.registration import Client
-from mcp_client_auth.steps import Edges, Wanted, forget_client, log_in, probe, sign_out
+from mcp_client_auth.steps import Edges, Wanted, log_in, sign_out
 
 APP = PreRegistered("app", "s3cret", "client_secret_post")
 
@@ -291,15 +293,28 @@ def test_a_registration_that_cannot_be_kept_serves_this_login(login: Login) -> N
 
 
 @pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])
-def test_a_registration_that_the_server_has_forgotten_is_dropped(login: Login, code: str) -> None:
-    login()
-    assert login.registration
+def test_a_registration_that_the_server_has_forgotten_is_made_anew_once(
+    login: Login, code: str
+) -> None:
+    first = login()
     login.world.faults = [oauth_error(code, 401)]
+    second = login()
+    assert second.client.client_id != first.client.client_id
+    assert login.registration == second.client
+    assert [visit.ending for visit in login.person.visits] == ["signed-in", "again", "signed-in"]
+    login.world.faults = [oauth_error(code, 401), oauth_error(code, 401)]
     with pytest.raises(TokenRefused):
         login()
+    assert len(login.person.visits) == 5
     assert login.registration is None
-    login()
-    assert len(login.world.authorization.registrations) == 2
+    assert login.storage.load(KEY) == second
+
+
+def test_a_new_registration_that_is_refused_is_no_reason_to_ask_again(login: Login) -> None:
+    login.world.faults = [oauth_error("invalid_client", 401)]
+    with pytest.raises(TokenRefused):
+        login()
+    assert [visit.ending for visit in login.person.visits] == ["failed"]
 
 
 def test_any_other_refusal_keeps_the_registration(login: Login) -> None:

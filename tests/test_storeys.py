@@ -18,7 +18,20 @@ STOREYS = (
     {"protocol"},
     {"credential"},
     {"transport", "storage", "prompt"},
-    {"session", "renewal", "steps", "binding", "flight", "cooling"},
+    {
+        "session",
+        "renewal",
+        "steps",
+        "binding",
+        "probing",
+        "attempts",
+        "clients",
+        "obtaining",
+        "assertions",
+        "proving",
+        "flight",
+        "cooling",
+    },
     {"cli", "auth", "signin", "notebook", "testing"},
     {"__init__", "__main__"},
 )
@@ -35,6 +48,7 @@ MAKERS = {
     "AuthorizationRequest": {"protocol/authorization.py"},
     "AuthorizationCode": {"protocol/authorization.py"},
     "TokenSet": {"protocol/tokens.py", "credential.py"},  # from an answer, and from a record
+    "DeviceAuthorization": {"protocol/device.py"},
     "Challenge": {"protocol/challenge.py"},
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

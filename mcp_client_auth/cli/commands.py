@@ -12,6 +12,8 @@ from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
     from ..prompt import Prompt
+    from ..prompt.device import DevicePrompt
+    from ..protocol.grants import Grant
     from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session import Session
@@ -87,21 +89,28 @@ def _server(function: F) -> F:
     return click.argument("url")(function)
 
 
+def _client(function: F) -> F:
+    """What a verb takes that can use a client of the caller's."""
+    function = click.option(
+        "--client-auth-method",
+        type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
+        metavar="METHOD",
+        help="How that client proves itself: client_secret_post, client_secret_basic or none.",
+    )(function)
+    function = click.option(
+        "--client-secret-file",
+        type=click.File(encoding="utf-8"),
+        help="A file with that client's secret (- for standard input).",
+    )(function)
+    return click.option(
+        "--client-id", metavar="ID", help="A client that the operator registered for you."
+    )(function)
+
+
 @cli.command()
 @_server
 @click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
-@click.option("--client-id", metavar="ID", help="A client that the operator registered for you.")
-@click.option(
-    "--client-secret-file",
-    type=click.File(encoding="utf-8"),
-    help="A file with that client's secret (- for standard input).",
-)
-@click.option(
-    "--client-auth-method",
-    type=click.Choice(["none", "client_secret_post", "client_secret_basic"]),
-    metavar="METHOD",
-    help="How that client proves itself: client_secret_post, client_secret_basic or none.",
-)
+@_client
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
 @click.option(
@@ -120,6 +129,7 @@ def _server(function: F) -> F:
     help="How long to wait for you (default: 600).",
 )
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
+@click.option("--device", is_flag=True, help="Sign in on another device, with a code.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
 @click.option("--dpop", is_flag=True, help="Ask for tokens that only a key here can use (DPoP).")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
@@ -128,12 +138,16 @@ def _server(function: F) -> F:
 def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any) -> None:
     """Log in to the MCP server at URL."""
     from .progress import Progress, report, say
+    from .storing import settle
 
     opens = _opens(browser=not asked["no_browser"])
     progress = Progress(verbose=verbose, opens=opens)
-    prompt = _prompt(progress, opens=opens)
-    session = _session(url, account, store, prompt, progress, **_protocol(asked))
+    prompt = _device_prompt(progress) if asked["device"] else _prompt(progress, opens=opens)
+    grant = _device_grant() if asked["device"] else None
+    session = _session(url, account, store, prompt, progress, grant=grant, **_protocol(asked))
     before = None if asked["force"] else session.usable()
+    if before is None:
+        settle(session.edges.storage, asked=store is not None)
     credential = before or session.log_in(force=asked["force"])
     heading = "You are already logged in to" if before else "Logged in to"
     if progress.spoke:
@@ -143,9 +157,22 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
 @cli.command()
 @_server
-def token(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
+@click.option(
+    "--grant",
+    type=click.Choice(["client_credentials", "workload_identity"]),
+    help="Get one without a person, for a program of its own.",
+)
+@_client
+@click.option(
+    "--assertion-file",
+    metavar="FILE",
+    help="A file with the workload's own JWT.",
+)
+@click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
+@click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
+def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
-    session = _session(url, account, store, options=_options(allow_insecure_http))
+    session = _session(url, account, store, **_alone(asked))
     tokens = session.fresh().tokens
     click.echo(tokens.access_token.reveal())
     if tokens.bound:
@@ -159,17 +186,20 @@ def token(url: str, account: str, store: str | None, allow_insecure_http: bool) 
 @cli.command(name="list")
 def list_() -> None:
     """List the logins on this machine."""
-    from ..storage.directory import Directory
+    from ..credential import PERSONAL
+    from ..storage.index import Index
     from .progress import expiry, plain, say, table
 
-    found = Directory().summaries()
+    found = Index().all()
     if not found:
         say("You are not logged in to any server. Log in with: mcp-login URL")
         return
     rows = [("SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
     for entry in found:
         until = expiry(entry.expires_at, renewable=entry.renewable)
-        label = entry.key.account + (f" ({entry.key.client})" if entry.key.client else "")
+        kind = entry.key.grant if entry.key.grant != PERSONAL else ""
+        own = " ".join(word for word in (kind, entry.key.client) if word)
+        label = entry.key.account + (f" ({own})" if own else "")
         rows.append((plain(entry.key.server), plain(label), plain(entry.storage), until))
     click.echo(table(rows))
 
@@ -213,22 +243,39 @@ def _prompt(progress: Progress, *, opens: bool) -> Prompt:
     return BrowserPrompt(open_url if opens else lambda url: False, progress.show_url)
 
 
+def _device_prompt(progress: Progress) -> DevicePrompt:
+    from ..prompt.device import DevicePrompt
+
+    return DevicePrompt(progress.show_code)
+
+
+def _device_grant() -> Grant:
+    from ..protocol.grants import DeviceCode
+
+    return DeviceCode()
+
+
 def _session(
     url: str,
     account: str,
     store: str | None,
-    prompt: Prompt | None = None,
+    prompt: Prompt | DevicePrompt | None = None,
     progress: Progress | None = None,
     **protocol: Any,
 ) -> Session:
     from ..auth import open_session
     from ..credential import key_for
+    from ..prompt.device import DevicePrompt
     from ..storage import choose_storage
+    from .storing import tell_of_waiting
 
+    tell_of_waiting()
+    person = protocol.get("grant") is None or isinstance(prompt, DevicePrompt)
     return open_session(
         url,
         account=account,
-        storage=choose_storage(store, key_for(url, account)),
+        # what a grant without a person gives can be had again, so memory does where no keyring is
+        storage=choose_storage(store, key_for(url, account)) if person else store,
         prompt=prompt,
         on_event=progress,
         personal=True,
@@ -236,10 +283,32 @@ def _session(
     )
 
 
-def _options(allow_insecure_http: bool) -> Options:
+def _options(allow_insecure_http: bool, issuer: str = "") -> Options:
     from ..protocol.options import Options
 
-    return Options(allow_insecure_http=allow_insecure_http)
+    return Options(allow_insecure_http=allow_insecure_http, issuer=issuer)
+
+
+def _alone(asked: dict[str, Any]) -> dict[str, Any]:
+    """The grant without a person that the options of `token` make, with client and scope."""
+    from ..protocol.grants import ClientCredentials, WorkloadIdentity
+
+    options = _options(asked["allow_insecure_http"], asked["issuer"])
+    if asked["grant"] is None:
+        for name, value in asked.items():
+            if value and name != "allow_insecure_http":
+                raise UsageError(f"--{name.replace('_', '-')} needs --grant")
+        return {"options": options}
+    workload = asked["grant"] == "workload_identity"
+    if workload != bool(asked["assertion_file"]):
+        raise UsageError("--assertion-file and --grant workload_identity need each other")
+    grant = WorkloadIdentity(assertion_file=asked["assertion_file"]) if workload else None
+    return {
+        "grant": grant or ClientCredentials(),
+        "client": _identity({**asked, "client_metadata_url": None}),
+        "scope": asked["scope"],
+        "options": options,
+    }
 
 
 def _protocol(asked: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ from ..credential import Credential
 from ..errors import quoted
 from ..events import Event
 from ..protocol.scopes import Scopes
+
+if TYPE_CHECKING:
+    from ..prompt.device import Invitation
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
@@ -49,6 +52,14 @@ class Progress:
         open_it = "Open this address in a browser and sign in:"
         here = "Sign in in your browser. If none opens, go to this address:"
         for line in ("", here if self._opens else open_it, "", f"  {url}", ""):
+            self._say(line)
+        self._say("Waiting for you … (Ctrl-C ends it)")
+
+    def show_code(self, asked: Invitation) -> None:
+        lines = ("", "Open this address on any device:", "", f"  {asked.link}", "")
+        more = ("and enter this code:", "", f"  {plain(asked.code)}", "")
+        direct = ("or open this one, which has the code in it:", "", f"  {asked.direct}", "")
+        for line in (*lines, *more, *(direct if asked.direct else ())):
             self._say(line)
         self._say("Waiting for you … (Ctrl-C ends it)")
 

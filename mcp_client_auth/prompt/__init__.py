@@ -20,7 +20,7 @@ from ..protocol.urls import shown
 if TYPE_CHECKING:
     from .loopback import Listener
 
-Ending = Literal["signed-in", "denied", "failed"]
+Ending = Literal["signed-in", "denied", "failed", "again"]
 
 
 class Visit(Protocol):
@@ -37,7 +37,7 @@ class Visit(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """Show the person how the login ended."""
+        """Show the person how the login ended; "again": another visit follows at once."""
         ...
 
     def cancel(self) -> None:

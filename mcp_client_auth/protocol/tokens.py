@@ -88,8 +88,6 @@ class Renewable(Protocol):
     def revocation_endpoint(self) -> str: ...
     @property
     def options(self) -> Mapping[str, Any]: ...
-    @property
-    def dpop_key(self) -> Secret | None: ...
 
 
 def exchange_request(code: AuthorizationCode) -> FormPost:
@@ -114,9 +112,7 @@ def exchange(code: AuthorizationCode, now: float, prover: Prover = PLAIN) -> Flo
     response = yield from request.send(prover)
     asked = code.request
     sent = (code.code, asked.verifier, asked.client.secret)
-    tokens = read_token_response(
-        response, now, asked=asked.scope, sent=sent, proved=bool(asked.dpop_jkt)
-    )
+    tokens = read_token_response(response, now, asked=asked.scope, sent=sent, proved=prover.binds)
     yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return tokens
 
@@ -147,7 +143,7 @@ def refresh(held: Renewable, now: float, prover: Prover = PLAIN) -> Flow[TokenSe
         asked=held.tokens.scope,
         kept=kept,
         sent=sent,
-        proved=held.dpop_key is not None,
+        proved=prover.binds,
     )
     return require_bound(tokens, response.url) if held.options.get(BOUND_ONLY) else tokens
 
@@ -195,9 +191,7 @@ def read_token_response(
     `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
     anything that is not a token response.
     """
-    document = _token_document(response)
-    if document is None or not _granted(response, document):
-        raise _failure(response, document, sent)
+    document = granted_document(response, sent)
     access = document.need("access_token")
     if not (access.isascii() and access.isprintable()):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
@@ -230,17 +224,34 @@ def require_bound(tokens: TokenSet, url: str) -> TokenSet:
     )
 
 
-def _granted(response: HttpResponse, document: Document) -> bool:
+def granted_document(
+    response: HttpResponse,
+    sent: Sequence[Secret | None] = (),
+    *,
+    what: str = "token",
+    field: str = "access_token",
+) -> Document:
+    """The object of an answer that has `field`, and so grants what was asked for.
+
+    Raises as `read_token_response` does; `what` is the endpoint's name in messages.
+    """
+    document = _document(response, what)
+    if document is None or not _granted(response, document, field):
+        raise _failure(response, document, sent, what)
+    return document
+
+
+def _granted(response: HttpResponse, document: Document, field: str) -> bool:
     """Some servers say no with a 200, and an error beside a token is an error."""
     refused = bool(document.text("error")) or document.raw.get("ok") is False
-    return 200 <= response.status < 300 and "access_token" in document.raw and not refused
+    return 200 <= response.status < 300 and field in document.raw and not refused
 
 
-def _token_document(response: HttpResponse) -> Document | None:
+def _document(response: HttpResponse, what: str) -> Document | None:
     value = parsed(response)
     if value is None and _FORM.match(response.body):
         value = _form(response)
-    return Document("token response", response.url, value) if isinstance(value, dict) else None
+    return Document(f"{what} response", response.url, value) if isinstance(value, dict) else None
 
 
 def _form(response: HttpResponse) -> dict[str, Any] | None:
@@ -257,7 +268,7 @@ def _form(response: HttpResponse) -> dict[str, Any] | None:
 
 
 def _failure(
-    response: HttpResponse, document: Document | None, sent: Sequence[Secret | None]
+    response: HttpResponse, document: Document | None, sent: Sequence[Secret | None], what: str
 ) -> AuthError:
     error = masked(document.text("error"), sent) if document else ""
     code = error_code(error) if error else ""
@@ -267,7 +278,7 @@ def _failure(
         text = masked(document.text("error_description"), sent) if document else ""
         said = f": {quoted(text)}" if text else ""
         return TokenRefused(
-            f"the token endpoint refused with {quoted(code, 60)}{said}",
+            f"the {what} endpoint refused with {quoted(code, 60)}{said}",
             url=where,
             code=code,
             status=response.status,
@@ -282,9 +293,9 @@ def _failure(
             hint=failure.hint,
             retry_after=failure.retry_after,
         )
-    got = described(response) if document is None else "an object that grants no token"
+    got = described(response) if document is None else "an object that grants nothing"
     return BadResponse(
-        f"the token endpoint must answer a token response (RFC 6749 §5.1), but HTTP"
+        f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), but HTTP"
         f" {response.status} came with {got}",
         url=where,
     )

@@ -6,9 +6,11 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final, Protocol, cast
+from functools import cache
+from pathlib import Path
+from typing import Final, Protocol
 
-from ..credential import ClientKey, Credential, Key
+from ..credential import PERSONAL, ClientKey, Credential, Key
 from ..errors import UsageError, quoted
 from ..protocol.registration import Client
 
@@ -22,8 +24,9 @@ class Summary:
     """What may be known of a credential without reading it: nothing here is secret.
 
     `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
-    there is a refresh token; `storage` names the storage that holds the secret; `client_id`
-    is the client that the credential was issued to.
+    there is a refresh token, or a grant that asks again; `storage` names the storage that
+    holds the secret; `client_id` is the client that the credential was issued to,
+    `generation` the credential's own.
     """
 
     key: Key
@@ -33,6 +36,7 @@ class Summary:
     renewable: bool
     storage: str
     client_id: str = ""
+    generation: int = 0
 
     @classmethod
     def of(cls, credential: Credential, storage: str) -> Summary:
@@ -42,9 +46,10 @@ class Summary:
             credential.issuer,
             tokens.scope,
             tokens.expires_at,
-            tokens.refresh_token is not None,
+            tokens.refresh_token is not None or credential.key.grant != PERSONAL,
             storage,
             credential.client.client_id,
+            credential.generation,
         )
 
 
@@ -94,37 +99,57 @@ class Storage(Protocol):
 
 
 def choose_storage(wanted: Storage | str | None = None, key: Key | None = None) -> Storage:
-    """The storage named, else the environment's, else the one that holds `key`, else the keyring.
+    """Where to look for `key` and where to keep it; nothing is touched yet, see `Storage.check`.
 
-    Raises `UsageError` for an unknown name. Nothing is touched yet: see `Storage.check`.
+    A credential is found where the index says that it lies. A new one goes to the storage that
+    is `wanted`, else the environment's, else the sealed file when there is a key for it, else
+    what a person has chosen before, else the keyring. Raises `UsageError` for an unknown name.
     """
-    if wanted is not None and not isinstance(wanted, str):
-        return wanted
-    from .directory import Directory
-
-    directory = Directory()
-    name = wanted or os.environ.get(VARIABLE) or (directory.storage_of(key) if key else None)
-    if name in (None, "", "keyring"):
-        from .keyring import KeyringStorage
-
-        return KeyringStorage(directory)
-    if name == "file":
-        from .file import FileStorage
-
-        return FileStorage(directory)
-    if name == "memory":
-        from .memory import process_memory
-
-        return process_memory()
-    known = ", ".join(CHOICES)
-    raise UsageError(f"there is no storage {quoted(str(name), 40)}", hint=f"Known: {known}")
+    return _chosen(wanted, key, library=False)
 
 
 def library_storage(wanted: Storage | str | None = None, key: Key | None = None) -> Storage:
     """The same for a library, which has nobody to ask: without a keyring, memory and a warning."""
-    chosen = choose_storage(wanted, key)
-    if wanted is None and chosen.name == "keyring" and not os.environ.get(VARIABLE):
-        from .fallback import KeyringOrMemory
+    return _chosen(wanted, key, library=True)
 
-        return cast("Storage", KeyringOrMemory())
-    return chosen
+
+def _chosen(wanted: Storage | str | None, key: Key | None, *, library: bool) -> Storage:
+    if wanted is not None and not isinstance(wanted, str):
+        return wanted
+    name = wanted or os.environ.get(VARIABLE) or ""
+    if name == "memory":
+        return storage_named(name)
+    if name and name not in CHOICES:
+        raise _unknown(name)
+    from .chosen import Chosen
+
+    return Chosen(key, name, library=library)
+
+
+def storage_named(name: str) -> Storage:
+    """One storage by itself, whatever the index says; `UsageError` for an unknown name."""
+    if name == "memory":
+        from .memory import process_memory
+
+        return process_memory()
+    if name not in CHOICES:
+        raise _unknown(name)
+    from .directory import Directory
+
+    return _records(name, Directory().path)
+
+
+@cache
+def _records(name: str, home: Path) -> Storage:
+    """One for all sessions: it remembers which of its records it has found damaged."""
+    from .directory import Directory
+    from .file import FileStorage
+    from .keyring import KeyringStorage
+
+    kind = FileStorage if name == "file" else KeyringStorage
+    return kind(Directory(home))
+
+
+def _unknown(name: str) -> UsageError:
+    known = ", ".join(CHOICES)
+    return UsageError(f"there is no storage {quoted(name, 40)}", hint=f"Known: {known}")

@@ -1,25 +1,26 @@
-"""The directory beside the secrets: a non-secret index, lock files, and files done right."""
+"""The directory beside the secrets: lock files, and files done right."""
 
 from __future__ import annotations
 
-import json
+import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..credential import ClientKey, Key, damaged
 from ..errors import StorageError, Unavailable
 
-if TYPE_CHECKING:
-    from . import Summary
-
 VARIABLE: Final = "MCP_CLIENT_AUTH_HOME"
 _POSIX: Final = os.name == "posix"
+_OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
+_NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
+READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+DAMAGED: Final = ".damaged"
 
 
 class Directory:
@@ -33,10 +34,9 @@ class Directory:
 
     def read(self, name: str) -> str | None:
         """A file's text; None when there is none. A symlink or a stranger's file is refused."""
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         try:
-            self._own(self.path.stat(), "")
-            handle = os.open(self.path / name, flags)
+            self._own(self.path.lstat(), "")
+            handle = os.open(self.path / name, READ)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -74,86 +74,93 @@ class Directory:
         except OSError as error:
             raise self._broken("removed", name, error) from None
 
+    def set_aside(self, name: str) -> None:
+        """Give a file another name, under which it is not read again: `damaged()` tells it."""
+        try:
+            os.replace(self.path / name, self.path / (name + DAMAGED))
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._broken("set aside", name, error) from None
+
+    def keeps_private(self, name: str) -> bool:
+        """Whether a file's mode is what it was given; some file systems keep no modes."""
+        return not (_POSIX and (self.path / name).stat().st_mode & 0o077)
+
     @contextmanager
     def lock(self, key: Key | ClientKey, purpose: str, timeout: float) -> Iterator[None]:
         """A lock file beside the record; the operating system frees a dead holder's."""
-        from filelock import FileLock, Timeout
-
         self._make()
         path = self.path / f"{key.id}.{purpose}.lock"
-        held: AbstractContextManager[Any] = FileLock(path, timeout=timeout, mode=0o600)
+        held = self._locked(path, purpose, timeout)
+        try:
+            yield
+        finally:
+            held.__exit__(None, None, None)
+
+    def _locked(self, path: Path, purpose: str, timeout: float) -> AbstractContextManager[object]:
+        from filelock import FileLock, SoftFileLock, Timeout
+
+        held: Any = FileLock(path, timeout=timeout, mode=0o600, fallback_to_soft=False)
         try:
             held.__enter__()
         except Timeout:
             raise Unavailable(
                 f"another process has held the {purpose} lock for {timeout:.0f} s",
                 code="locked",
-                hint=f"Try again; if no such process exists, remove {path}",
+                hint="Try again; if it hangs, end the process that uses this login",
             ) from None
+        except NotImplementedError:
+            raise self._no_locks() from None
         except OSError as error:
-            raise self._broken("locked", path.name, error) from None
-        try:
-            yield
-        finally:
+            raise (
+                self._no_locks()
+                if error.errno in _NO_LOCKS
+                else self._broken("locked", path.name, error)
+            ) from None
+        if isinstance(held, SoftFileLock):  # an older filelock: no lock once its holder has died
             held.__exit__(None, None, None)
+            raise self._no_locks()
+        return held  # type: ignore[no-any-return]
 
-    def index(self, summary: Summary) -> None:
-        self.write(f"{summary.key.id}.json", json.dumps({"version": 1, **asdict(summary)}))
-
-    def unindex(self, key: Key) -> None:
-        self.remove(f"{key.id}.json")
-
-    def summaries(self) -> list[Summary]:
-        """All credentials known here, by server and account; an unreadable entry is skipped."""
-        try:
-            names = [entry.name for entry in os.scandir(self.path) if entry.name.endswith(".json")]
-        except OSError:
-            return []
-        found = [entry for name in names if (entry := self._summary(name))]
-        return sorted(found, key=lambda s: (s.key.server, s.key.account, s.key.client))
-
-    def summary(self, key: Key) -> Summary | None:
-        return self._summary(f"{key.id}.json")
-
-    def storage_of(self, key: Key) -> str | None:
-        """The name of the storage that holds the secret of `key`, if the index knows it."""
-        entry = self.summary(key)
-        return entry.storage if entry else None
-
-    def _summary(self, name: str) -> Summary | None:
-        from . import Summary
-
-        with suppress(ValueError, KeyError, TypeError, AttributeError, StorageError):
-            raw = json.loads(self.read(name) or "")
-            scope = None if raw["scope"] is None else tuple(raw["scope"])
-            return Summary(
-                Key(**{name: str(value) for name, value in raw["key"].items()}),
-                str(raw["issuer"]),
-                scope,
-                raw["expires_at"],
-                bool(raw["renewable"]),
-                str(raw["storage"]),
-                str(raw.get("client_id", "")),
-            )
-        return None
+    def _no_locks(self) -> StorageError:
+        return StorageError(
+            f"the file system of {self.path} cannot lock files, so that two processes could"
+            " spoil each other's login",
+            code="no_locks",
+            hint=f"Set {VARIABLE} to a directory on a local disk",
+        )
 
     def _make(self) -> None:
         try:
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for missing in reversed(_missing(self.path)):
+                missing.mkdir(mode=0o700, exist_ok=True)
+                missing.chmod(0o700)  # whatever the umask
             found = self.path.lstat()
         except OSError as error:
             raise self._broken("made", "", error) from None
-        if _POSIX and not stat.S_ISDIR(found.st_mode):
-            raise StorageError(
-                f"{self.path} is not a directory", hint="Remove it, or set " + VARIABLE
-            )
         self._own(found, "")
         if _POSIX and found.st_mode & 0o077:
-            with suppress(OSError):
-                self.path.chmod(0o700)
+            self._close()
+
+    def _close(self) -> None:
+        """A directory that was open to others before we came: closed if it is only ours."""
+        if any(not _OURS.match(name) for name in os.listdir(self.path)):
+            raise StorageError(
+                f"{self.path} is open to other users and holds files of others",
+                code="open_directory",
+                hint=f"Set {VARIABLE} to a directory of its own; it is made when it is missing",
+            )
+        with suppress(OSError):  # some file systems keep no modes
+            self.path.chmod(0o700)
 
     def _own(self, found: os.stat_result, name: str) -> None:
-        if _POSIX and found.st_uid not in (os.geteuid(), 0):
+        """Refuse what a stranger could have put there."""
+        if not name and not stat.S_ISDIR(found.st_mode):
+            raise StorageError(
+                f"{self.path} is not a directory", hint=f"Remove it, or set {VARIABLE} to another"
+            )
+        if _POSIX and found.st_uid != os.geteuid():
             raise StorageError(
                 f"{self.path / name} belongs to another user (uid {found.st_uid})",
                 code="foreign_owner",
@@ -184,6 +191,15 @@ class Directory:
             f"{self.path / name} cannot be {doing}: {why}",
             hint=f"What was stored is unchanged; mend the directory or set {VARIABLE} to another",
         )
+
+
+def _missing(path: Path) -> list[Path]:
+    """The directories to make, the innermost first."""
+    return (
+        [path, *(parent for parent in path.parents if not parent.exists())]
+        if not (path.is_symlink() or path.exists())
+        else []
+    )
 
 
 def _default() -> Path:

@@ -7,14 +7,21 @@ import secrets
 from typing import Final
 
 from ..errors import StorageError
-from .directory import Directory
-from .records import Records
+from ..secret import Secret
+from .directory import DAMAGED, VARIABLE, Directory
+from .records import Item, Records
+from .sealing import given_key, is_sealed, seal, unseal
 
 _SUFFIX: Final = ".secret"
 
 
 class FileStorage(Records):
-    """One 0600 file for each record in a 0700 directory. Not encrypted."""
+    """One 0600 file for each record in a 0700 directory.
+
+    Sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that `MCP_CLIENT_AUTH_KEY_FILE`
+    names (32 bytes in base64); in clear text without one. What is in clear text stays readable
+    when there is a key, and is sealed with the next write.
+    """
 
     name = "file"
 
@@ -23,22 +30,49 @@ class FileStorage(Records):
 
     @property
     def where(self) -> str:
-        return f"a file that only you can read, in {self.directory.path}"
+        kind = "a sealed file" if self._key else "a file that only you can read"
+        return f"{kind}, in {self.directory.path}"
 
     def check(self) -> None:
         canary = secrets.token_hex(8)
-        item = f"canary-{canary}"  # of its own: another process may be checking too
+        item = Item(f"canary-{canary}", ("canary",))  # of its own: others may be checking too
         self.write(item, canary)
-        kept = self.read(item)
+        try:
+            kept = self.read(item) == canary
+            private = self._key or self.directory.keeps_private(item.id + _SUFFIX)
+        except FileNotFoundError:
+            kept = private = False
         self.remove(item)
-        if kept != canary:
+        if not kept:
             raise StorageError(f"{self.directory.path} does not keep what is written")
+        if not private:
+            raise StorageError(
+                f"the file system of {self.directory.path} cannot keep a file from other users",
+                code="not_private",
+                hint=f"Set {VARIABLE} to a directory on another, or MCP_CLIENT_AUTH_KEY to a key"
+                " that seals the files (openssl rand -base64 32)",
+            )
 
-    def read(self, item: str) -> str | None:
-        return self.directory.read(item + _SUFFIX)
+    def read(self, item: Item) -> str | None:
+        text = self.directory.read(item.id + _SUFFIX)
+        if text is None or not is_sealed(text):
+            return text
+        return unseal(text, self._key, item.about, self.place(item))
 
-    def write(self, item: str, text: str) -> None:
-        self.directory.write(item + _SUFFIX, text)
+    def write(self, item: Item, text: str) -> None:
+        kept = seal(text, self._key, item.about) if self._key else text
+        self.directory.write(item.id + _SUFFIX, kept)
 
-    def remove(self, item: str) -> None:
-        self.directory.remove(item + _SUFFIX)
+    def remove(self, item: Item) -> None:
+        self.directory.remove(item.id + _SUFFIX)
+        self.directory.remove(item.id + _SUFFIX + DAMAGED)
+
+    def set_aside(self, item: Item) -> None:
+        self.directory.set_aside(item.id + _SUFFIX)
+
+    def place(self, item: Item) -> str:
+        return str(self.directory.path / (item.id + _SUFFIX))
+
+    @property
+    def _key(self) -> Secret | None:
+        return given_key()

@@ -1,36 +1,38 @@
 """Credentials in the OS keyring itself, one item each.
 
 Only a backend that keeps secrets counts, and every call has a time limit: a locked keyring
-with a prompt that nobody sees blocks for ever.
+with a prompt that nobody sees blocks for ever. A record that is larger than every backend
+takes is sealed in a file, and its key is what the keyring keeps.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
+import json
 import secrets
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
+from ..credential import VERSION, damaged, record
 from ..errors import StorageError
-from .directory import Directory
+from ..secret import Secret
+from .backends import label, remedy, roomy, usable, why, why_not_kept
+from .directory import DAMAGED, Directory
 from .keyring_thread import SHARED, Stuck
-from .records import Records
+from .records import Item, Records
+from .sealing import new_key, seal, unseal
 
 T = TypeVar("T")
 SERVICE: Final = "mcp-client-auth"
 _USER: Final = "mcp-client-auth"
-_WEAK: Final = ("keyring.backends.fail", "keyring.backends.null", "keyrings.alt")
+_SEALED: Final = ".sealed"
 _AT_TERMINAL: Final = 60.0
 _ALONE: Final = 3.0
 _LEFT_ALONE: Final = "it did not answer before and is left alone in this process"
-_REMEDY: Final = (
-    "Either unlock or install a keyring, or keep the credential in a file that only you can"
-    " read (--store file, MCP_CLIENT_AUTH_STORAGE=file), or for this process only"
-    " (--store memory)"
-)
+# Windows takes 2,560 bytes of UTF-16, less in practice; a bridge to it takes no more.
+_SMALL: Final = 1000
 
 
 class KeyringStorage(Records):
@@ -48,7 +50,10 @@ class KeyringStorage(Records):
 
     @property
     def where(self) -> str:
-        return f"the OS keyring ({_label(SHARED.backend)})" if SHARED.backend else "the OS keyring"
+        return f"the OS keyring ({label(SHARED.backend)})" if SHARED.backend else "the OS keyring"
+
+    def place(self, item: Item) -> str:
+        return f"{self.where}, item {_service(item.id)}"
 
     def check(self) -> None:
         """Write, read back and delete a canary, once a process."""
@@ -56,37 +61,80 @@ class KeyringStorage(Records):
             return
         canary = secrets.token_hex(8)
         item = f"canary-{canary}"
-        self.write(item, canary)
+        self._set(item, canary)
         try:
-            kept = self.read(item)
+            kept = self._get(item)
         except StorageError:
             with suppress(StorageError):
-                self.remove(item)
+                self._unset(item)
             raise
-        self.remove(item)
+        self._unset(item)
         if kept != canary:
             raise self._failure("it does not keep what is written to it")
         SHARED.checked = True
 
-    def read(self, item: str) -> str | None:
-        value: str | None = self._call(lambda k: k.get_password(_service(item), _USER))
+    def read(self, item: Item) -> str | None:
+        text = self._get(item.id)
+        key = _seal_of(text, self.place(item))
+        if key is None:
+            return text
+        file = item.id + _SEALED
+        sealed = self.directory.read(file)
+        place = str(self.directory.path / file)
+        if sealed is None:
+            raise damaged(place)
+        return unseal(sealed, key, item.about, place)
+
+    def write(self, item: Item, text: str) -> None:
+        file = item.id + _SEALED
+        if len(text) <= _SMALL or roomy(self._backend()):
+            self._set(item.id, text)
+            self.directory.remove(file)
+            return
+        with suppress(StorageError):  # a key that is there already: then the file alone changes
+            key = _seal_of(self._get(item.id), "")
+            if key:
+                self.directory.write(file, seal(text, key, item.about))
+                return
+        key = new_key()
+        self.directory.write(file, seal(text, key, item.about))
+        self._set(item.id, json.dumps({"version": VERSION, "seal": key.reveal()}))
+
+    def remove(self, item: Item) -> None:
+        self._unset(item.id)
+        with suppress(StorageError):
+            self._unset(item.id + DAMAGED)
+        for name in (_SEALED, _SEALED + DAMAGED):
+            self.directory.remove(item.id + name)
+
+    def set_aside(self, item: Item) -> None:
+        text = self._get(item.id)
+        if text is not None:
+            self._set(item.id + DAMAGED, text)
+        self.directory.set_aside(item.id + _SEALED)
+
+    def _get(self, name: str) -> str | None:
+        value: str | None = self._call(lambda k: k.get_password(_service(name), _USER))
         return value
 
-    def write(self, item: str, text: str) -> None:
+    def _set(self, name: str, text: str) -> None:
         def keep(backend: Any) -> None:
             try:
-                backend.set_password(_service(item), _USER, text)
+                backend.set_password(_service(name), _USER, text)
             except Exception as error:
-                raise self._failure(_why_not_kept(error)) from None
+                raise self._failure(why_not_kept(error), error) from None
 
         self._call(keep)
 
-    def remove(self, item: str) -> None:
+    def _unset(self, name: str) -> None:
         def delete(backend: Any) -> None:
-            if backend.get_password(_service(item), _USER) is not None:
-                backend.delete_password(_service(item), _USER)
+            if backend.get_password(_service(name), _USER) is not None:
+                backend.delete_password(_service(name), _USER)
 
         self._call(delete)
+
+    def _backend(self) -> Any:
+        return SHARED.backend or self._call(lambda backend: backend)
 
     def _call(self, action: Callable[[Any], T]) -> T:
         if SHARED.backend is None:
@@ -94,14 +142,14 @@ class KeyringStorage(Records):
         limit = self._limit()
         known = SHARED.stuck
         try:
-            return SHARED.call(usable_backend, action, limit)
+            return SHARED.call(usable, action, limit)
         except Stuck:
             late = f"it did not answer within {limit:.0f} s; a prompt to unlock it may be waiting"
             raise self._failure(_LEFT_ALONE if known else late) from None
         except StorageError:
             raise
         except Exception as error:  # backends raise whatever their platform does
-            raise self._failure(_why(error)) from None
+            raise self._failure(why(error), error) from None
 
     def _limit(self) -> float:
         if self._timeout is not None:
@@ -110,8 +158,10 @@ class KeyringStorage(Records):
         person = stdin is not None and not stdin.closed and stdin.isatty()
         return _AT_TERMINAL if person else _ALONE
 
-    def _failure(self, why: str) -> StorageError:
-        return StorageError(f"{self.where} cannot be used: {why}", code="keyring", hint=_REMEDY)
+    def _failure(self, said: str, error: Exception | None = None) -> StorageError:
+        return StorageError(
+            f"{self.where} cannot be used: {said}", code="keyring", hint=remedy(error)
+        )
 
 
 def _load() -> None:
@@ -120,66 +170,13 @@ def _load() -> None:
         importlib.import_module("keyring.backends.SecretService")
 
 
-def usable_backend() -> Any:
-    """The backend that `keyring` finds, if it keeps secrets; else `StorageError`."""
-    import keyring
-
-    found = keyring.get_keyring()
-    named = bool(os.environ.get("PYTHON_KEYRING_BACKEND")) or keyring.core.load_config() is not None
-    for backend in _inside(found):
-        if not _weak(backend) and (named or backend.priority >= 1):
-            return backend
-    raise StorageError(
-        f"no OS keyring is usable here: keyring offers {_label(found)}",
-        code="no_keyring",
-        hint=_REMEDY,
-    )
+def _service(name: str) -> str:
+    return f"{SERVICE}:{name}"
 
 
-def _inside(backend: Any) -> list[Any]:
-    """A chainer stands for several; each is looked at by itself."""
-    if type(backend).__module__ == "keyring.backends.chainer":
-        return list(backend.backends)
-    return [backend]
-
-
-def _weak(backend: Any) -> bool:
-    kind = type(backend)
-    return kind.__module__.startswith(_WEAK) or "plaintext" in kind.__name__.lower()
-
-
-def _label(backend: Any) -> str:
-    module = type(backend).__module__.rpartition(".")[2]
-    return {
-        "SecretService": "Secret Service",
-        "libsecret": "libsecret",
-        "kwallet": "KWallet",
-        "macOS": "macOS Keychain",
-        "Windows": "Windows Credential Manager",
-        "fail": "none",
-        "null": "the null backend",
-    }.get(module, module)
-
-
-def _service(item: str) -> str:
-    return f"{SERVICE}:{item}"
-
-
-def _why(error: Exception) -> str:
-    name = type(error).__name__
-    known = {
-        "KeyringLocked": "it is locked",
-        "InitError": "it has no collection to write to, or its prompt was dismissed",
-        "NoKeyringError": "there is none on this machine",
-    }
-    return known.get(name) or f"{name}: {str(error)[:200]}"
-
-
-def _why_not_kept(error: Exception) -> str:
-    """A bridge or a program behind the backend may quote what it was given to keep."""
-    from keyring.errors import KeyringError
-
-    if isinstance(error, KeyringError | OSError):
-        return _why(error)
-    numbers = [str(part) for part in error.args if isinstance(part, int)]
-    return " ".join([type(error).__name__, *numbers])
+def _seal_of(text: str | None, place: str) -> Secret | None:
+    """The key that an item holds instead of a record."""
+    if text is None or '"seal"' not in text[:40]:
+        return None
+    key = record(text, place).get("seal")
+    return Secret(key) if isinstance(key, str) else None

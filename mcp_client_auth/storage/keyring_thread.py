@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from ..forking import fresh_in_children
 
 T = TypeVar("T")
+_A_WHILE: Final = 2.0
 _Job: TypeAlias = "tuple[Callable[[], Any], Future[Any]] | None"
 
 
@@ -23,7 +24,12 @@ class Stuck(Exception):
 
 
 class KeyringThread:
-    """Calls `action(backend)` one at a time. `find` looks for the backend at the first call."""
+    """Calls `action(backend)` one at a time. `find` looks for the backend at the first call.
+
+    `waiting` is told when a call takes long.
+    """
+
+    waiting: Callable[[], None] | None = None
 
     def __init__(self) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
@@ -47,6 +53,11 @@ class KeyringThread:
         answer: Future[T] = Future()
         self._start()
         self._jobs.put((lambda: action(self._found(find)), answer))
+        if self.waiting and limit > _A_WHILE:
+            limit -= _A_WHILE
+            wait([answer], _A_WHILE)
+            if not answer.done():
+                self.waiting()
         try:
             return answer.result(limit)
         except TimeoutError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
 
 from ..credential import (
     ClientKey,
@@ -17,9 +17,25 @@ from ..credential import (
     loads,
     loads_client,
 )
+from ..errors import StorageError
 from ..protocol.registration import Client
 from . import LOCK_WAIT, Summary
 from .directory import Directory
+from .index import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text to keep: its id, and what it is about, so that it cannot stand for another."""
+
+    id: str
+    about: tuple[str, ...]
+
+    @classmethod
+    def of(cls, key: Key | ClientKey) -> Item:
+        if isinstance(key, Key):
+            return cls(key.id, ("credential", key.server, key.account, key.grant, key.client))
+        return cls(key.id, ("client", key.issuer, key.redirect_uri))
 
 
 class Records(ABC):
@@ -33,6 +49,8 @@ class Records(ABC):
 
     def __init__(self, directory: Directory | None = None) -> None:
         self.directory = directory or Directory()
+        self.index = Index(self.directory)
+        self._damaged: set[str] = set()
 
     @property
     @abstractmethod
@@ -40,55 +58,75 @@ class Records(ABC):
     @abstractmethod
     def check(self) -> None: ...
     @abstractmethod
-    def read(self, item: str) -> str | None: ...
+    def read(self, item: Item) -> str | None: ...
     @abstractmethod
-    def write(self, item: str, text: str) -> None: ...
+    def write(self, item: Item, text: str) -> None: ...
     @abstractmethod
-    def remove(self, item: str) -> None: ...
+    def remove(self, item: Item) -> None:
+        """Remove the text, and what was set aside of it."""
+
+    @abstractmethod
+    def set_aside(self, item: Item) -> None:
+        """Keep a damaged text under another name."""
+
+    def place(self, item: Item) -> str:
+        """Where this item lies, for an error about it."""
+        return self.where
 
     def load(self, key: Key) -> Credential | None:
-        text = self.read(key.id)
-        if text is None:
-            return None
-        credential = loads(text, self.where)
-        if credential.key != key:
-            raise damaged(self.where)  # a record that was copied here from another place
-        return replace(credential, key=key)  # one Key for all who hold it, not one each
+        item = Item.of(key)
+        try:
+            text = self.read(item)
+            credential = None if text is None else self._parsed(text, key)
+        except StorageError as error:
+            if error.code == "damaged_record":
+                self._damaged.add(item.id)
+            raise
+        return self._healed(key, credential)
 
     def save(self, credential: Credential) -> None:
+        key, item = credential.key, Item.of(credential.key)
         summary = Summary.of(credential, self.name)
-        claimed = self.directory.storage_of(credential.key) is None
+        claimed = self.index.get(key) is None
         if claimed:
-            self.directory.index(summary)
+            self.index.put(summary)
         try:
-            self.write(credential.key.id, dumps(credential))
+            if item.id in self._damaged:
+                self.set_aside(item)
+                self._damaged.discard(item.id)
+            self.write(item, dumps(credential))
         except BaseException:
             if claimed:
-                self.directory.unindex(credential.key)
+                self.index.drop(key)
             raise
-        self.directory.index(summary)
+        self.index.put(summary)
 
     def delete(self, key: Key) -> None:
-        self.remove(key.id)
-        if self.directory.storage_of(key) in (None, self.name):  # another's secret stays findable
-            self.directory.unindex(key)
+        entry = self.index.get(key)
+        ours = entry is None or entry.storage == self.name  # another's secret stays findable
+        if ours:
+            self.index.bury(key)
+        self.remove(Item.of(key))
+        if ours:
+            self.index.drop(key)
             self.set_note(key, "cooling", "")
 
     def list(self) -> Sequence[Summary]:
-        return self.directory.summaries()
+        return self.index.all()
 
     def summary(self, key: Key) -> Summary | None:
-        return self.directory.summary(key)
+        return self.index.get(key)
 
     def load_client(self, key: ClientKey) -> Client | None:
-        text = self.read(key.id)
-        return None if text is None else loads_client(text, self.where)
+        item = Item.of(key)
+        text = self.read(item)
+        return None if text is None else loads_client(text, self.place(item))
 
     def save_client(self, key: ClientKey, client: Client) -> None:
-        self.write(key.id, dumps_client(client))
+        self.write(Item.of(key), dumps_client(client))
 
     def delete_client(self, key: ClientKey) -> None:
-        self.remove(key.id)
+        self.remove(Item.of(key))
 
     def note(self, key: Key, name: str) -> str | None:
         return self.directory.read(f"{key.id}.{name}.note")
@@ -104,3 +142,34 @@ class Records(ABC):
         self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
     ) -> AbstractContextManager[object]:
         return self.directory.lock(key, purpose, timeout)
+
+    def _parsed(self, text: str, key: Key) -> Credential:
+        place = self.place(Item.of(key))
+        credential = loads(text, place)
+        if credential.key != key:
+            raise damaged(place)  # a record that was copied here from another place
+        return replace(credential, key=key)  # one Key for all who hold it, not one each
+
+    def _healed(self, key: Key, credential: Credential | None) -> Credential | None:
+        """What was found, and the index mended where the two disagree.
+
+        A crash may have come between them, an item may have been deleted by hand, or a write
+        that was given up may have landed after a later one or after the end of the login.
+        """
+        entry = self.index.get(key)
+        with suppress(StorageError):  # reading does not fail because nothing can be written
+            if credential is None:
+                if entry and entry.storage == self.name:
+                    self.index.drop(key)
+            elif entry is None and self.index.buried(key, credential.generation):
+                self.remove(Item.of(key))
+                return None
+            elif entry is None or self._outdated(entry, credential):
+                self.index.put(Summary.of(credential, self.name))
+        return credential
+
+    def _outdated(self, entry: Summary, credential: Credential) -> bool:
+        late = credential.generation < entry.generation  # whoever holds the later one mends it
+        return (
+            entry.storage == self.name and not late and entry != Summary.of(credential, self.name)
+        )

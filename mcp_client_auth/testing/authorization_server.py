@@ -11,16 +11,17 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from .client_authentication import authenticated_client
+from .device_endpoint import DEVICE_GRANT, DEVICE_PATH, VERIFICATION_PATH, device_document
 from .discovery_document import document_route
 from .faults import NO_STORE, Fault, form, unique_parameters
 from .journal import TOKEN_PATH
 from .ledger import AuthorizationRequest, Ledger
-from .pages import consent_page, error_page
+from .pages import consent_page, device_entry_page, device_page, error_page, told_page
 from .proofs import ProofFault, Proofs
 from .redirects import is_allowed, is_document_url, with_parameters
 from .registration import read_registration
 from .settings import AUTH_METHODS, Addresses, RegisteredClient, Settings
-from .token_endpoint import TokenEndpoint
+from .token_endpoint import JWT_BEARER, TokenEndpoint
 
 AUTHORIZE_PATH = "/oauth2/authorize"
 REGISTER_PATH = "/oauth2/register"
@@ -41,6 +42,10 @@ def authorization_server(
         Route(TOKEN_PATH, endpoints.token, methods=["POST"]),
         Route(REVOKE_PATH, endpoints.revoke, methods=["POST"]),
     ]
+    if settings.device_authorization:
+        routes.append(Route(DEVICE_PATH, endpoints.begin_device, methods=["POST"]))
+        routes.append(Route(VERIFICATION_PATH, endpoints.show_device, methods=["GET"]))
+        routes.append(Route(VERIFICATION_PATH, endpoints.decide_device, methods=["POST"]))
     if settings.registration:
         routes.append(Route(REGISTER_PATH, endpoints.register, methods=["POST"]))
     app = Starlette(routes=routes, exception_handlers={Fault: _answer_fault})
@@ -58,7 +63,7 @@ def metadata(settings: Settings, addresses: Addresses) -> dict[str, Any]:
         "revocation_endpoint": origin + REVOKE_PATH,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": list(_grants(settings)),
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": list(AUTH_METHODS),
         "revocation_endpoint_auth_methods_supported": list(AUTH_METHODS),
@@ -68,9 +73,20 @@ def metadata(settings: Settings, addresses: Addresses) -> dict[str, Any]:
     }
     if settings.dpop != "off":
         document["dpop_signing_alg_values_supported"] = list(settings.dpop_algorithms)
+    if settings.device_authorization:
+        document["device_authorization_endpoint"] = origin + DEVICE_PATH
     if settings.registration:
         document["registration_endpoint"] = origin + REGISTER_PATH
     return document
+
+
+def _grants(settings: Settings) -> tuple[str, ...]:
+    more = {
+        "client_credentials": settings.client_credentials,
+        JWT_BEARER: bool(settings.trusted_issuers),
+        DEVICE_GRANT: settings.device_authorization,
+    }
+    return "authorization_code", "refresh_token", *(name for name, on in more.items() if on)
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:
@@ -86,7 +102,7 @@ class _Endpoints:
         self._settings = settings
         self._ledger = ledger
         self._addresses = addresses
-        self._tokens = TokenEndpoint(settings, ledger, addresses.resource)
+        self._tokens = TokenEndpoint(settings, ledger, addresses)
 
     async def authorize(self, request: Request) -> Response:
         # RFC 6749 §4.1.2.1: without a known client and redirect URI nothing is redirected
@@ -123,7 +139,7 @@ class _Endpoints:
 
     async def token(self, request: Request) -> Response:
         parameters = await form(request)
-        client = self._authenticated(request, parameters)
+        client = self._speaking(request, parameters)
         answer = self._tokens.answer(client, parameters, self._proved(request))
         headers = (
             {**NO_STORE, **self._proofs.next_nonce()} if "dpop" in request.headers else NO_STORE
@@ -142,6 +158,39 @@ class _Endpoints:
             headers = self._proofs.challenge() if fault.code == "use_dpop_nonce" else {}
             raise Fault(fault.code, fault.description, headers=headers) from None
 
+    async def begin_device(self, request: Request) -> Response:
+        parameters = await form(request)
+        client = self._authenticated(request, parameters)
+        if parameters.get("resource") != self._addresses.resource:
+            raise Fault("invalid_target", "resource must be the MCP server's URL")
+        scope = self._scope(parameters.get("scope", ""))
+        document = device_document(self._settings, self._ledger, self._addresses, client, scope)
+        return JSONResponse(document, headers=NO_STORE)
+
+    async def show_device(self, request: Request) -> Response:
+        device = self._ledger.device(request.query_params.get("user_code", ""))
+        if device is None:
+            return device_entry_page(VERIFICATION_PATH)
+        client = self._client(device.family.client_id)
+        return device_page(
+            action=VERIFICATION_PATH,
+            user_code=device.user_code,
+            client_name=client.name if client and client.name else device.family.client_id,
+            scopes=device.family.scope,
+            login_name=self._settings.login_name,
+        )
+
+    async def decide_device(self, request: Request) -> Response:
+        try:
+            answers = await form(request)
+        except Fault as fault:
+            return error_page(f"The request is not valid: {fault.description}.")
+        device = self._ledger.device(answers.get("user_code", ""))
+        if device is None:
+            return error_page("This code is not known here, or it was used.")
+        self._ledger.decide_device(answers.get("decision", "deny"), device.user_code)
+        return told_page("You can go back to your other device.")
+
     async def revoke(self, request: Request) -> Response:
         parameters = await form(request)
         client = self._authenticated(request, parameters)
@@ -152,7 +201,8 @@ class _Endpoints:
 
     async def register(self, request: Request) -> Response:
         method = self._settings.registration_method
-        client, answer = read_registration(await request.body(), method)
+        grants = [name for name in _grants(self._settings) if name != "client_credentials"]
+        client, answer = read_registration(await request.body(), method, grants)
         self._ledger.register(client)
         return JSONResponse(answer, 201, headers=NO_STORE)
 
@@ -161,6 +211,13 @@ class _Endpoints:
         if known is None and self._settings.client_id_metadata_documents:
             return RegisteredClient(client_id) if is_document_url(client_id) else None
         return known
+
+    def _speaking(self, request: Request, parameters: dict[str, str]) -> RegisteredClient:
+        """The client that proved itself; an assertion may speak without one (RFC 7523 §3.1)."""
+        named = "client_id" in parameters or "authorization" in request.headers
+        if not named and parameters.get("grant_type") == JWT_BEARER:
+            return RegisteredClient("")
+        return self._authenticated(request, parameters)
 
     def _authenticated(self, request: Request, parameters: dict[str, str]) -> RegisteredClient:
         header = request.headers.get("authorization", "")

@@ -69,6 +69,19 @@ class _Refresh:
     rotated: bool = False
 
 
+@dataclass(slots=True)
+class Device:
+    """A device code that waits for its person; `interval` grows with each hasty question."""
+
+    device_code: str
+    user_code: str
+    family: Family
+    interval: float
+    expires_at: float
+    asked_at: float
+    decision: str = "pending"
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What one token response gives; `refresh_token` is empty where none is issued."""
@@ -96,6 +109,8 @@ class Ledger:
         self._codes: dict[str, Code] = {}
         self._access: dict[str, Access] = {}
         self._refresh: dict[str, _Refresh] = {}
+        self._devices: dict[str, Device] = {}
+        self._hurry = 0
         self._reuses = 0
 
     @property
@@ -188,9 +203,71 @@ class Ledger:
 
     def mint(self, client_id: str, resource: str, scope: tuple[str, ...]) -> str:
         """An access token that nobody consented to, of a family of its own."""
+        return self.grant(client_id, resource, scope).access_token
+
+    def grant(self, client_id: str, resource: str, scope: tuple[str, ...], jkt: str = "") -> Tokens:
+        """The same as a token response: the client asks again for the next one."""
         with self._lock:
             family = Family(client_id, resource, scope)
-            return self._issue(family, scope, refreshable=False).access_token
+            return self._issue(family, scope, refreshable=False, jkt=jkt)
+
+    def open_device(
+        self,
+        client_id: str,
+        resource: str,
+        scope: tuple[str, ...],
+        interval: float,
+        seconds: float,
+    ) -> Device:
+        code, now = secrets.token_urlsafe(24), self._clock()
+        user_code = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(8))
+        family = Family(client_id, resource, scope)
+        device = Device(code, user_code, family, interval, now + seconds, now)
+        with self._lock:
+            self._devices[code] = device
+        return device
+
+    def device(self, user_code: str) -> Device | None:
+        """What waits for this code to be typed; the dash and the case do not count."""
+        typed = user_code.replace("-", "").upper()
+        with self._lock:
+            waiting = (d for d in self._devices.values() if d.decision == "pending")
+            return next((d for d in waiting if d.user_code == typed), None)
+
+    def decide_device(self, decision: str, user_code: str = "") -> int:
+        """Decide for one code, or for all; how many waited."""
+        with self._lock:
+            waiting = [d for d in self._devices.values() if d.decision == "pending"]
+            for device in waiting:
+                if user_code in ("", device.user_code):
+                    device.decision = decision
+            return len(waiting)
+
+    def hurry_devices(self, times: int) -> None:
+        self._hurry = times
+
+    def ask_device(
+        self, device_code: str, client_id: str, jkt: str = "", refresh_jkt: str = ""
+    ) -> Tokens | str:
+        """Tokens, once, bound to these keys, or the error code of RFC 8628 §3.5."""
+        with self._lock:
+            device, now = self._devices.get(device_code), self._clock()
+            if device is None or device.family.client_id != client_id:
+                return "invalid_grant"
+            hasty = now - device.asked_at < device.interval * 0.9  # the network's own jitter
+            device.asked_at = now
+            if now >= device.expires_at:
+                return "expired_token"
+            if hasty or self._hurry > 0:
+                self._hurry -= not hasty
+                device.interval += 5
+                return "slow_down"
+            if device.decision == "allow":
+                del self._devices[device_code]
+                family = device.family
+                family.jkt = refresh_jkt
+                return self._issue(family, family.scope, refreshable=True, jkt=jkt)
+            return "authorization_pending" if device.decision == "pending" else "access_denied"
 
     def expire_access_tokens(self) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ _PROGRAMS: Final = ("dbus-daemon", "dbus-send", "gnome-keyring-daemon")
 _PATIENCE: Final = 10.0
 _BUS: Final = "org.freedesktop.DBus"
 _SECRETS: Final = "org.freedesktop.secrets"
+_PROMPTER: Final = "org.gnome.keyring.SystemPrompter"
 _LOGIN: Final = "/org/freedesktop/secrets/collection/login"
 
 
@@ -63,6 +64,21 @@ class SecretService:
     def lock(self) -> None:
         """Lock the collection: no prompt can be shown here, so nobody can unlock it again."""
         self._send(_SECRETS, "org.freedesktop.Secret.Service.Lock", f"array:objpath:{_LOGIN}")
+
+    def lock_with_a_prompt(self) -> None:
+        """Lock the collection; whoever wants it is asked in a window that nobody answers.
+
+        A call that unlocks it then blocks for ever, as at a desktop that nobody looks at.
+        """
+        from jeepney import message_bus
+        from jeepney.io.blocking import open_dbus_connection
+
+        window = open_dbus_connection(bus=self.environment["DBUS_SESSION_BUS_ADDRESS"])
+        self._running.callback(window.close)
+        taken = window.send_and_get_reply(message_bus.RequestName(_PROMPTER))
+        if taken.body != (1,):
+            raise RuntimeError("somebody else shows the prompts already")
+        self.lock()
 
     def freeze(self) -> None:
         """Let it take every call from now on and never answer."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 AuthMethod: TypeAlias = Literal["none", "client_secret_basic", "client_secret_post"]
 AUTH_METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
@@ -27,6 +28,14 @@ class RegisteredClient:
             raise ValueError(f"method {self.method!r} and the presence of a secret disagree")
 
 
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """Whose assertions count (RFC 7523 §3), and the public key that they are signed with."""
+
+    issuer: str
+    jwk: Mapping[str, Any] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How both servers behave.
@@ -35,6 +44,9 @@ class Settings:
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
     `registration_method`: what a dynamic registration is answered, a secret with it.
+    `client_credentials`: a client that proves itself may speak for itself. `trusted_issuers`:
+    whose assertions are taken as a grant. `device_authorization`: offer it, with a
+    `device_interval` between two questions and `device_code_seconds` to answer, in seconds.
     `dpop`: whether tokens may or must be bound to a key; `dpop_nonces`: which of the two servers
     wants a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
@@ -51,6 +63,11 @@ class Settings:
     registration_method: AuthMethod = "none"
     client_id_metadata_documents: bool = False
     clients: tuple[RegisteredClient, ...] = ()
+    client_credentials: bool = False
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    device_authorization: bool = False
+    device_interval: int = 5
+    device_code_seconds: int = 600
     dpop: Dpop = "off"
     dpop_nonces: Nonces = "none"
     dpop_algorithms: tuple[str, ...] = ("ES256", "ES384", "PS256", "RS256", "Ed25519", "EdDSA")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,15 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from person import Person
 from processes import HERE, HOST, free_port, install_line, node_modules, server
 
+from mcp_client_auth.testing.secret_service import INSTALL, SecretService
+
 LONG, SHORT = 300, 3
-SECRET_SERVICE = """
-printf %s password | gnome-keyring-daemon --foreground --unlock --components=secrets >/dev/null &
-until dbus-send --session --print-reply --dest=org.freedesktop.DBus / \\
-    org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true
-do sleep 0.05; done
-printf '{"url": "%s"}\\n' "$DBUS_SESSION_BUS_ADDRESS"
-wait
-"""
 
 
 @contextmanager
@@ -91,18 +84,12 @@ def short_lived_sdk() -> Iterator[str]:
 
 
 @pytest.fixture
-def secret_service(tmp_path: Path) -> Iterator[dict[str, str]]:
+def secret_service() -> Iterator[dict[str, str]]:
     """The environment in which an unlocked Secret Service is the OS keyring."""
-    if not all(map(shutil.which, ("dbus-run-session", "dbus-send", "gnome-keyring-daemon"))):
-        pytest.skip("a Secret Service is needed: apt-get install dbus gnome-keyring")
-    place = {
-        "HOME": str(tmp_path),
-        "XDG_DATA_HOME": str(tmp_path),
-        "XDG_RUNTIME_DIR": str(tmp_path),
-    }
-    arguments = ["dbus-run-session", "--", "sh", "-c", SECRET_SERVICE]
-    with server(arguments, {**os.environ, **place}) as bus:
-        yield {**place, "DBUS_SESSION_BUS_ADDRESS": bus}
+    if not SecretService.installed():
+        pytest.skip(f"a Secret Service is needed: {INSTALL}")
+    with SecretService() as service:
+        yield service.environment
 
 
 @pytest.fixture

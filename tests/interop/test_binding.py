@@ -33,6 +33,6 @@ def test_a_certified_server_binds_login_and_refresh_to_the_key(
 
     other = replace(stored, dpop_key=make_key("ES256").kept)
     with pytest.raises(TokenRefused):
-        session.edges.run(refresh(other, 0.0, session.edges.bound(other.dpop_key)))
-    renewed = session.edges.run(refresh(stored, 0.0, session.edges.bound(stored.dpop_key)))
+        session.edges.run(refresh(other, 0.0, session.edges.prover(None, other.dpop_key)))
+    renewed = session.edges.run(refresh(stored, 0.0, session.edges.prover(None, stored.dpop_key)))
     assert renewed.bound

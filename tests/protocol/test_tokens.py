@@ -54,7 +54,6 @@ class Held:
     token_endpoint: str = ISSUER + "/token"
     revocation_endpoint: str = ISSUER + "/revoke"
     options: Mapping[str, Any] = field(default_factory=dict)
-    dpop_key: Secret | None = None
 
 
 def held(refresh_token: str = "r1", scope: Scopes | None = ("a",), **more: Any) -> Held:

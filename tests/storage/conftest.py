@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -15,11 +16,12 @@ from typing import Any
 import pytest
 
 from mcp_client_auth.credential import Key, key_for
-from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage import Storage, storage_named
 
 # A helper and a script beside the tests: they are not installed, and no package.
 sys.path.insert(0, str(Path(__file__).parent))
 
+SUPPORT = Path(__file__).parents[1] / "support"
 SCRIPT = Path(__file__).with_name("storage_process.py")
 PATIENCE = 30
 
@@ -85,7 +87,7 @@ def key(tmp_path: Path) -> Key:
 def storage(request: pytest.FixtureRequest) -> Storage:
     if request.param == "keyring":
         request.getfixturevalue("secret_service")
-    return choose_storage(request.param)
+    return storage_named(request.param)
 
 
 @pytest.fixture(params=["keyring", "file"])
@@ -93,7 +95,26 @@ def lasting(request: pytest.FixtureRequest) -> Storage:
     """A storage that another process shares."""
     if request.param == "keyring":
         request.getfixturevalue("secret_service")
-    return choose_storage(request.param)
+    return storage_named(request.param)
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """One of `storage_samples.KINDS`, which is then what is at hand."""
+    kind: str = request.param
+    if kind == "keyring":
+        request.getfixturevalue("secret_service")
+    elif kind == "sealed keyring":
+        from keyring.core import load_keyring
+
+        path = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+        monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "small_vault.Vault")
+        monkeypatch.setenv("SMALL_VAULT", str(tmp_path / "vault.json"))
+        monkeypatch.setattr("keyring.core._keyring_backend", load_keyring("small_vault.Vault"))
+    elif kind == "sealed file":
+        monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", base64.b64encode(os.urandom(32)).decode())
+    return kind
 
 
 @pytest.fixture

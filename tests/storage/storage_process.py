@@ -13,8 +13,9 @@ from storage_samples import CLIENT_KEY, full, full_client, with_token
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import AuthError
-from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage import Storage, storage_named
 
+NEWER = "newer"
 Action = Callable[[Storage, Key, str], object]
 
 
@@ -75,6 +76,35 @@ def die_in(storage: Storage, key: Key, call: str) -> None:
     save(storage, key, "never")
 
 
+def die_at(storage: Storage, key: Key, point: str) -> str:
+    """Write, and end as kill -9 does before the nth step that others could see the half of."""
+    left = int(point)
+
+    def counted(module: Any, name: str) -> None:
+        step = getattr(module, name)
+
+        def counting(*arguments: Any, **named: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os._exit(9)
+            return step(*arguments, **named)
+
+        setattr(module, name, counting)
+
+    import keyring
+
+    stored = storage.load(key)
+    assert stored is not None
+    for name in ("open", "fsync", "replace"):
+        counted(os, name)
+    backend: Any = type(keyring.get_keyring())
+    counted(backend, "set_password")
+    with storage.lock(key):
+        storage.save(with_token(stored, NEWER * 500))
+    return "survived"
+
+
 def hang(storage: Storage, key: Key, _: str) -> None:
     """A write to a keyring that never returns."""
     import keyring
@@ -93,13 +123,13 @@ def hang(storage: Storage, key: Key, _: str) -> None:
 ACTIONS: dict[str, Action] = {
     action.__name__: action
     for action in (load, save, delete, servers, client, check, check_often, append, hold)
-} | {"die-in": die_in, "hang": hang}
+} | {"die-in": die_in, "die-at": die_at, "hang": hang}
 
 
 def main(action: str, storage: str, server: str, argument: str = "") -> None:
     """Print the result as JSON, or the error's type, code and message."""
     try:
-        done = ACTIONS[action](choose_storage(storage), Key(server), argument)
+        done = ACTIONS[action](storage_named(storage), Key(server), argument)
     except AuthError as error:
         print(json.dumps({"error": type(error).__name__, "code": error.code, "text": str(error)}))
     else:

@@ -17,8 +17,9 @@ from storage_samples import full
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
-from mcp_client_auth.storage import Storage, Summary, choose_storage
+from mcp_client_auth.storage import Storage, Summary, storage_named
 from mcp_client_auth.storage.directory import Directory
+from mcp_client_auth.storage.index import Index
 
 if TYPE_CHECKING:
     from conftest import Elsewhere
@@ -35,7 +36,7 @@ def directory(home: Path) -> Directory:
     return Directory()
 
 
-@pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct)
+@pytest.fixture(params=[0o000, 0o022, 0o077, 0o177, 0o777], ids=oct)
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield
@@ -49,7 +50,7 @@ def mode(path: Path) -> int:
 @POSIX
 @pytest.mark.usefixtures("umask")
 def test_everything_is_private_whatever_the_umask(home: Path, key: Key) -> None:
-    storage = choose_storage("file")
+    storage = storage_named("file")
     with storage.lock(key):
         storage.save(full(key))
     assert mode(home) == 0o700
@@ -58,11 +59,41 @@ def test_everything_is_private_whatever_the_umask(home: Path, key: Key) -> None:
 
 
 @POSIX
-def test_a_directory_that_others_could_read_is_closed(home: Path, directory: Directory) -> None:
-    home.mkdir(mode=0o755)
+def test_a_directory_of_ours_that_others_could_read_is_closed(
+    home: Path, directory: Directory, key: Key
+) -> None:
+    home.mkdir()
+    for name in (f"{key.id}.json", f".{key.id}.secret.abc", "settings.conf"):
+        home.chmod(0o755)
+        directory.write(name, "text")
+        assert mode(home) == 0o700
+
+
+@POSIX
+def test_a_directory_with_other_things_in_it_is_not_closed_but_refused(
+    home: Path, directory: Directory
+) -> None:
+    home.mkdir()
     home.chmod(0o755)
-    directory.write("name", "text")
-    assert mode(home) == 0o700
+    (home / "index.html").write_text("somebody's")
+    with pytest.raises(StorageError, match="open to other users") as caught:
+        directory.write("name", "text")
+    assert caught.value.code == "open_directory"
+    assert "MCP_CLIENT_AUTH_HOME" in caught.value.hint
+    assert (mode(home), [path.name for path in home.iterdir()]) == (0o755, ["index.html"])
+
+
+@POSIX
+@pytest.mark.parametrize("mask", [0o177, 0o777], ids=oct)
+def test_directories_made_on_the_way_can_be_entered_whatever_the_umask(
+    mask: int, tmp_path: Path
+) -> None:
+    before = os.umask(mask)
+    try:
+        Directory(tmp_path / "a" / "b" / "c").write("name", "text")
+    finally:
+        os.umask(before)
+    assert [mode(tmp_path / place) for place in ("a", "a/b", "a/b/c")] == [0o700] * 3
 
 
 @POSIX
@@ -99,7 +130,7 @@ def test_without_a_home_it_is_the_platforms_data_directory(
 def test_a_write_that_fails_is_a_typed_error_and_leaves_the_old_record_whole(
     call: str, number: int, home: Path, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    storage = choose_storage("file")
+    storage = storage_named("file")
     storage.save(full(key))
     before = contents(home)
 
@@ -126,8 +157,8 @@ def test_a_home_that_cannot_be_made_is_a_typed_error(
     for place in ("file", "file/below"):
         monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(tmp_path / place))
         with pytest.raises(StorageError):
-            choose_storage("file").save(full(key))
-        with pytest.raises(StorageError), choose_storage("file").lock(key):
+            storage_named("file").save(full(key))
+        with pytest.raises(StorageError), storage_named("file").lock(key):
             pass
 
 
@@ -158,7 +189,7 @@ def test_what_a_killed_write_left_goes_with_its_record(
     left = [text for name, text in contents(home).items() if name.startswith(".")]
     assert any("planted" in text for text in left)
     lasting.delete(key)
-    assert contents(home) == {}
+    assert contents(home) == {f"{key.id}.deleted": "7"}
 
 
 @POSIX
@@ -194,14 +225,17 @@ def test_a_symlink_in_place_of_the_directory_is_refused(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     home.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError, match="not a directory"):
         directory.write("name", "text")
     assert not list((tmp_path / "elsewhere").iterdir())
+    (tmp_path / "elsewhere/name").write_text("another's")
+    with pytest.raises(StorageError, match="not a directory"):
+        directory.read("name")
 
 
 @ROOT
 def test_a_strangers_file_is_refused(home: Path, key: Key) -> None:
-    storage = choose_storage("file")
+    storage = storage_named("file")
     storage.save(full(key))
     os.chown(home / f"{key.id}.secret", STRANGER, STRANGER)
     with pytest.raises(StorageError, match="another user") as caught:
@@ -211,7 +245,7 @@ def test_a_strangers_file_is_refused(home: Path, key: Key) -> None:
 
 @ROOT
 def test_in_a_strangers_directory_nothing_is_read_written_or_locked(home: Path, key: Key) -> None:
-    storage = choose_storage("file")
+    storage = storage_named("file")
     storage.save(full(key))
     os.chown(home, STRANGER, STRANGER)
     before = contents(home)
@@ -244,21 +278,21 @@ def test_in_a_strangers_directory_nothing_is_read_written_or_locked(home: Path, 
 def test_an_index_entry_that_cannot_be_read_hides_no_other(
     text: str, home: Path, directory: Directory, key: Key
 ) -> None:
-    storage = choose_storage("file")
+    storage = storage_named("file")
     storage.save(full(key))
     (home / "0.json").write_text(text)
-    assert [summary.key for summary in directory.summaries()] == [key]
+    assert [summary.key for summary in Index(directory).all()] == [key]
 
 
 @pytest.mark.parametrize("field", ["server", "account", "client"])
 def test_an_index_entry_of_wrong_types_hides_no_other(
     field: str, home: Path, directory: Directory, key: Key
 ) -> None:
-    directory.index(Summary.of(full(key), "file"))
+    Index(directory).put(Summary.of(full(key), "file"))
     entry = json.loads((home / f"{key.id}.json").read_text())
     entry["key"][field] = 5
     (home / "0.json").write_text(json.dumps(entry))
-    assert key in [summary.key for summary in directory.summaries()]
+    assert key in [summary.key for summary in Index(directory).all()]
 
 
 def test_the_list_of_thousands_takes_no_time_to_speak_of(directory: Directory, key: Key) -> None:
@@ -270,7 +304,7 @@ def test_the_list_of_thousands_takes_no_time_to_speak_of(directory: Directory, k
         entry = {"version": 1, "key": _plain(owner), **_rest(summary)}
         (directory.path / f"{owner.id}.json").write_text(json.dumps(entry))
     began = time.monotonic()
-    found = directory.summaries()
+    found = Index(directory).all()
     assert time.monotonic() - began < 2
     assert [s.key.account for s in found] == sorted(s.key.account for s in found)
     assert len(found) == 1000
@@ -310,4 +344,29 @@ def _full_disk(number: int) -> Any:
             self._file.write(text[: len(text) // 2])
             raise OSError(number, os.strerror(number))
 
-    return Full
+    def open_(handle: int, mode: str = "r", **more: Any) -> Any:
+        return Full(handle) if mode == "w" else opened(handle, mode, **more)
+
+    return open_
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [NotImplementedError("no flock"), *(OSError(n, os.strerror(n)) for n in (38, 37, 95, 22))],
+    ids=lambda fault: repr(fault)[:40],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="error numbers of Linux")
+def test_a_file_system_that_cannot_lock_is_said(
+    fault: Exception, directory: Directory, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("fcntl.flock", fail)
+    lock = directory.lock(key, "refresh", 0.2)
+    with pytest.raises(StorageError, match="cannot lock files") as caught, lock:
+        pass
+    assert caught.value.code == "no_locks"
+    assert "local disk" in caught.value.hint
+    with pytest.raises(StorageError), directory.lock(key, "refresh", 0.2):
+        pass  # nor is a lock of another kind left behind that nobody would ever take away

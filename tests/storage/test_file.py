@@ -13,7 +13,7 @@ from storage_samples import CLIENT_KEY, PLANTED, full, full_client
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
-from mcp_client_auth.storage import Storage, choose_storage
+from mcp_client_auth.storage import Storage
 from mcp_client_auth.storage.file import FileStorage
 
 if TYPE_CHECKING:
@@ -85,9 +85,26 @@ def damaged(files: FileStorage, key: Key) -> None:
     with pytest.raises(StorageError, match="damaged") as caught:
         files.load(key)
     assert caught.value.code == "damaged_record"
+    assert f"{key.id}.secret" in caught.value.summary
     assert caught.value.__cause__ is None
     assert not any(secret in str(caught.value) for secret in PLANTED.values())
     assert [summary.key for summary in files.list()] == [key]
+
+
+def test_a_damaged_record_is_set_aside_by_the_next_login_and_goes_with_the_logout(
+    files: FileStorage, key: Key, home: Path
+) -> None:
+    files.save(full(key))
+    record = home / f"{key.id}.secret"
+    record.write_bytes(record.read_bytes()[:99])
+    spoilt = record.read_bytes()
+    damaged(files, key)
+    assert record.read_bytes() == spoilt
+    files.save(full(key))
+    assert files.load(key) == full(key)
+    assert (home / f"{key.id}.secret.damaged").read_bytes() == spoilt
+    files.delete(key)
+    assert [path.suffix for path in home.iterdir()] == [".deleted"]
 
 
 def test_a_record_of_a_newer_version_says_so_and_is_left_alone(
@@ -104,38 +121,6 @@ def test_a_record_of_a_newer_version_says_so_and_is_left_alone(
             _ = files.load(item) if isinstance(item, Key) else files.load_client(item)
         assert caught.value.code == "newer_record"
         assert record.read_text() == newer
-
-
-def test_the_index_tells_where_the_secret_lies_after_it_is_gone(
-    files: FileStorage, key: Key, home: Path
-) -> None:
-    files.save(full(key))
-    (home / f"{key.id}.secret").unlink()
-    assert files.load(key) is None
-    assert choose_storage(None, key).name == "file"
-    files.delete(key)
-    assert list(files.list()) == []
-
-
-def test_a_home_without_its_index_still_holds_the_credential(
-    files: FileStorage, key: Key, home: Path
-) -> None:
-    files.save(full(key))
-    (home / f"{key.id}.json").unlink()
-    assert files.load(key) == full(key)
-    assert list(files.list()) == []
-    files.save(full(key))
-    assert [summary.key for summary in files.list()] == [key]
-
-
-@pytest.mark.usefixtures("secret_service")
-def test_deleting_from_another_storage_keeps_the_entry_of_the_one_that_holds_it(
-    files: FileStorage, key: Key
-) -> None:
-    files.save(full(key))
-    choose_storage("keyring").delete(key)
-    assert files.load(key) == full(key)
-    assert choose_storage(None, key).name == "file"
 
 
 def test_secrets_lie_in_the_secret_files_only(files: FileStorage, key: Key, home: Path) -> None:

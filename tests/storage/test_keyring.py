@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from keyring.backends import chainer, fail, null
 from keyring.errors import KeyringLocked, PasswordSetError
-from storage_samples import CLIENT_KEY, PLANTED, full, full_client
+from storage_samples import CLIENT_KEY, PLANTED, bare, full, full_client, with_token
 
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
 from mcp_client_auth.storage.keyring import KeyringStorage
+from mcp_client_auth.storage.keyring_thread import SHARED
+from mcp_client_auth.storage.records import Item
 from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
 if TYPE_CHECKING:
@@ -250,7 +252,7 @@ def test_an_error_that_quotes_the_record_is_not_quoted(
             raise kind(f"bridge.exe set {password[password.index(secret) :]}")
 
     with pytest.raises(StorageError) as caught:
-        offer(Quoting()).save(full(key))
+        offer(Quoting()).save(with_token(bare(key), secret))
     assert secret not in str(caught.value)
     assert kind.__name__ in str(caught.value)
 
@@ -391,11 +393,15 @@ def test_a_check_of_the_real_one_takes_its_canary_away(
     monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     storage = KeyringStorage()
     storage.check()
-    assert storage.read("canary-known") is None
+    assert storage.read(Item("canary-known", ())) is None
 
 
 def locked(service: SecretService) -> None:
     service.lock()
+
+
+def prompting(service: SecretService) -> None:
+    service.lock_with_a_prompt()
 
 
 def frozen(service: SecretService) -> None:
@@ -411,10 +417,11 @@ def as_it_is(service: SecretService) -> None:
     ("password", "spoil", "said"),
     [
         ("password", locked, "it is locked"),
+        ("password", prompting, "a prompt to unlock it may be waiting"),
         ("password", frozen, "did not answer within 3 s"),
         (None, as_it_is, "no collection"),
     ],
-    ids=["locked", "hung", "no collection"],
+    ids=["locked", "a prompt", "hung", "no collection"],
 )
 def test_a_secret_service_that_cannot_be_used_says_why_in_time(
     password: str | None,
@@ -459,6 +466,49 @@ def test_a_machine_without_a_keyring_says_so(
     assert answer["error"] == "StorageError"
     assert answer["code"] in ("no_keyring", "keyring")
     assert "--store file" in answer["text"]
+
+
+def test_a_late_write_that_was_given_up_is_noticed_by_who_holds_the_later_one(
+    offer: Any, key: Key
+) -> None:
+    """A backend that lands an abandoned write long after others have written."""
+
+    class Late(Backend):
+        def __init__(self) -> None:
+            super().__init__()
+            self.late: list[tuple[str, str, str]] = []
+            self.slow = False
+            self.release = threading.Event()
+
+        def set_password(self, service: str, user: str, password: str) -> None:
+            if self.slow:
+                self.late.append((service, user, password))
+                self.release.wait(30)
+            super().set_password(service, user, password)
+
+    backend = Late()
+    offer(backend)
+    storage = KeyringStorage(timeout=0.3)
+    first = bare(key)
+    storage.save(first)
+    backend.slow = True
+    with pytest.raises(StorageError, match="did not answer"):
+        storage.save(with_token(first, "abandoned"))
+    backend.slow = False
+    elsewhere, later = Backend(), with_token(with_token(first, "x"), "good")
+    elsewhere.items = backend.items  # another process, whose calls go through
+    SHARED.reset()
+    offer(elsewhere)
+    other = KeyringStorage(timeout=5)
+    other.save(later)
+    backend.release.set()
+    deadline = time.monotonic() + 10
+    while "abandoned" not in str(elsewhere.items) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    found, entry = other.load(key), other.summary(key)
+    assert found == with_token(first, "abandoned")
+    assert entry is not None
+    assert entry.generation == later.generation > found.generation
 
 
 def test_a_process_whose_keyring_hangs_can_end(make_elsewhere: Callable[[str], Elsewhere]) -> None:

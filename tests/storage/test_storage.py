@@ -157,19 +157,19 @@ def test_another_process_finds_what_this_one_saved(
     assert lasting.load(key) is None
 
 
-def test_eight_processes_that_write_under_the_lock_lose_nothing(
+def test_twenty_processes_that_write_under_the_lock_lose_nothing(
     lasting: Storage, key: Key, elsewhere: Elsewhere
 ) -> None:
     lasting.save(with_token(bare(key), ""))
     with ExitStack() as stack:
-        letters = "abcdefgh"
-        writers = [stack.enter_context(elsewhere.start("append", x * 5)) for x in letters]
+        letters = "abcdefghijklmnopqrst"
+        writers = [stack.enter_context(elsewhere.start("append", x * 3)) for x in letters]
         for writer in writers:
             elsewhere.answer(writer)
     stored = lasting.load(key)
     assert stored is not None
-    assert sorted(stored.tokens.access_token.reveal()) == sorted(letters * 5)
-    assert stored.generation == 1 + 5 * len(letters)
+    assert sorted(stored.tokens.access_token.reveal()) == sorted(letters * 3)
+    assert stored.generation == 1 + 3 * len(letters)
 
 
 def test_a_note_is_kept_beside_the_record_until_it_is_emptied(storage: Storage, key: Key) -> None:

@@ -1,0 +1,57 @@
+"""The one question about where logins are kept, and the word about a keyring that is slow."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..errors import StorageError
+from ..storage import Storage
+from .progress import say
+
+
+def settle(storage: Storage, *, asked: bool) -> None:
+    """Prove that the storage keeps what it is given, before a browser opens.
+
+    Where there is no keyring and somebody to ask (who has not named a storage), one question,
+    whose answer is remembered; else the `StorageError`.
+    """
+    try:
+        storage.check()
+    except StorageError as error:
+        if asked or error.code not in ("no_keyring", "keyring") or not _somebody():
+            raise
+        if not _agreed(error):
+            raise
+        storage.check()
+
+
+def tell_of_waiting() -> None:
+    """A locked keyring may show its question in a window that nobody looks at."""
+    from ..storage.keyring_thread import SHARED
+
+    SHARED.waiting = _waiting
+
+
+def _waiting() -> None:
+    say("Waiting for the OS keyring: it may be asking for its password in a window …")
+
+
+def _agreed(error: StorageError) -> bool:
+    from ..storage import storage_named
+    from ..storage.index import Index
+
+    index = Index()
+    say(f"{error.summary[0].upper()}{error.summary[1:]}.")
+    say(f"Logins can be kept in files instead, in {index.directory.path}:")
+    say("only you can read them, but they are not encrypted.")
+    if not click.confirm("Keep this login and later ones there?", default=False, err=True):
+        return False
+    storage_named("file").check()
+    index.choose("file")
+    return True
+
+
+def _somebody() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
