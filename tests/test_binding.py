@@ -26,12 +26,16 @@ from session_world import ISSUER, PLACE, SERVER, Person, Program, World, documen
 
 from mcp_client_auth import (
     BrowserPrompt,
+    ClientCredentials,
+    DeviceCode,
+    DevicePrompt,
     DpopUnsupported,
     FileStorage,
     LoginRequired,
     MCPAuth,
     MemoryStorage,
     Options,
+    PreRegistered,
     StorageError,
     UsageError,
     login,
@@ -539,6 +543,40 @@ def test_a_server_that_began_to_demand_bound_tokens_gets_a_new_login_at_once(
         assert send(scene.auth(ask=True), scene.server.url) == 200
         assert scene.stored.tokens.bound
         assert scene.server.token_requests("refresh_token") == 0
+
+
+def test_a_service_without_a_person_is_bound_too(tmp_path: Path) -> None:
+    own = RegisteredClient("app", "s3cret", "client_secret_basic")
+    settings: dict[str, Any] = {"clients": (own,), "client_credentials": True}
+    with scene_of(tmp_path, dpop_nonces="both", **settings) as scene:
+        client = PreRegistered("app", secret="s3cret", method="client_secret_basic")
+        auth = scene.auth(client=client, grant=ClientCredentials())
+        assert send(auth, scene.server.url) == 200
+        first = auth.session.current()
+        assert first is not None
+        assert first.tokens.bound
+        scene.storage.save(replace(first, tokens=replace(first.tokens, expires_at=time.time() - 1)))
+        again = scene.auth(client=client, grant=ClientCredentials())
+        assert send(again, scene.server.url) == 200
+        second = again.session.current()
+        assert second is not None
+        assert second.dpop_key == first.dpop_key
+        assert second.tokens.bound
+
+
+def test_a_login_on_another_device_is_bound_too(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"device_authorization": True, "device_interval": 1}
+    with scene_of(tmp_path, dpop_nonces="both", **settings) as scene:
+
+        def allow(invitation: object) -> None:
+            scene.server.decide_device("allow")
+
+        prompt = DevicePrompt(allow)
+        auth = MCPAuth(scene.server.url, storage=scene.storage, prompt=prompt, grant=DeviceCode())
+        assert send(auth, scene.server.url) == 200
+        assert scene.stored.tokens.bound
+        scene.age()
+        assert send(scene.auth(), scene.server.url) == 200
 
 
 # What others get to see and to use

@@ -64,10 +64,13 @@ def short_lived_authkit() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=[True, "nonce"], ids=["no nonce", "nonce"])
+@pytest.fixture(
+    params=[{"dpop": True}, {"dpop": "nonce"}, {"dpop": "nonce", "par": "required"}],
+    ids=["no nonce", "nonce", "nonce and pushed"],
+)
 def binding_authkit(request: pytest.FixtureRequest) -> Iterator[str]:
     """Its authorization server binds tokens to keys (RFC 9449); FastMCP takes Bearer only."""
-    with behind_authkit(LONG, dpop=request.param) as url:
+    with behind_authkit(LONG, **request.param) as url:
         yield url
 
 
