@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .errors import Untrusted as Untrusted
     from .errors import UsageError as UsageError
     from .events import Event as Event
+    from .leaving import LoggedOut as LoggedOut
     from .prompt import BrowserPrompt as BrowserPrompt
     from .prompt import Prompt as Prompt
     from .prompt.device import DevicePrompt as DevicePrompt
@@ -85,6 +86,7 @@ _HOMES = {
     "HttpTransport": "transport",
     "Key": "credential",
     "KeyringStorage": "storage.keyring",
+    "LoggedOut": "leaving",
     "Login": "signin",
     "MCPAuth": "auth",
     "MemoryStorage": "storage.memory",

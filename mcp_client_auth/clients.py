@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from .credential import ClientKey
 from .errors import AuthError
+from .protocol.management import is_manageable
 from .protocol.metadata import ServerMetadata
 from .protocol.redirects import Callback, callback_for, with_port_of
 from .protocol.registration import (
@@ -65,13 +67,15 @@ def registered_client(
     scope: Scopes | None,
 ) -> tuple[Client, bool]:
     """A dynamic registration, and whether it was used before."""
-    key = _client_key(server.issuer, redirect_uri)
+    key = client_key(server.issuer, redirect_uri)
     with edges.storage.lock(key, "client"):
         stored = edges.storage.load_client(key)
         if stored and _serves(stored, redirect_uri, scope, edges.clock()):
             edges.tell("registration", url=shown(server.issuer), rule="a kept registration is used")
             return stored, True
         made = edges.run(register(server, redirect_uri, scope, wanted.options))
+        if not is_manageable(made.management_uri, server):
+            made = replace(made, management_uri="", management_token=None)
         client = prepared(made, None, server)
         with suppress(AuthError):  # the credential holds its client; the next login can register
             edges.storage.save_client(key, client)
@@ -82,7 +86,7 @@ def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:
     """Drop a registration that the server no longer knows; only that one."""
     if client.kind != "dynamic":
         return
-    key = _client_key(client.issuer, redirect_uri)
+    key = client_key(client.issuer, redirect_uri)
     with edges.storage.lock(key, "client"):
         stored = edges.storage.load_client(key)
         if stored and stored.client_id == client.client_id:
@@ -99,6 +103,6 @@ def _serves(client: Client, redirect_uri: str, scope: Scopes | None, now: float)
     return redirect_uri in client.redirect_uris and within and not client.expired(now)
 
 
-def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
+def client_key(issuer: str, redirect_uri: str) -> ClientKey:
     parts = split(redirect_uri)
     return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from .binding import Binding
 from .cooling import Cooling
@@ -25,6 +25,7 @@ from .errors import (
 )
 from .events import Event, tell
 from .flight import Flights, done, wait
+from .leaving import LoggedOut, end_at_server, forget, forget_registration
 from .obtaining import log_in_by_device, obtain, own_client
 from .probing import bound_by, fresh_token_refused, probe
 from .prompt import Prompt, Visit
@@ -34,7 +35,7 @@ from .protocol.grants import DeviceCode
 from .protocol.scopes import Scopes, step_up
 from .protocol.urls import below, covers
 from .renewal import Renewal, same_token
-from .steps import Edges, Wanted, log_in, readable, sign_out
+from .steps import Edges, Wanted, log_in, readable
 from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0
@@ -167,21 +168,20 @@ class Session:
             raise self._login_required("you are not logged in to")
         return held
 
-    def log_out(self) -> Literal["nothing", "revoked", "forgotten"]:
-        """Delete the login here, then revoke it at the server (RFC 7009).
-
-        "forgotten": the server has not revoked it, or could not be reached.
-        """
+    def log_out(self, *, local: bool = False) -> LoggedOut:
+        """Delete the login here, then end it at the server, unless `local` (RFC 7009, 7592)."""
         with self.edges.storage.lock(self.key):
-            stored = readable(self.edges.storage, self.key)
-            self.edges.storage.delete(self.key)
+            found, stored, trouble = forget(self.edges.storage, self.key)
             self._cooling.clear()
             self._renewal.forget()
         if stored is None:
-            return "nothing"
+            return LoggedOut(found, trouble=trouble)
         if self.wanted.alone:
             stored = replace(stored, client=own_client(self.wanted, stored))
-        return "revoked" if sign_out(self.edges, stored, self.wanted.identity) else "forgotten"
+        if local:
+            forget_registration(self.edges, stored.client)
+            return LoggedOut(found)
+        return end_at_server(self.edges, stored, self.wanted.identity)
 
     def close(self) -> None:
         """End a login that is waiting for its person, or is on the way to him."""

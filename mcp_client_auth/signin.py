@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .events import Listener
+    from .leaving import LoggedOut
     from .prompt.device import DevicePrompt
     from .protocol.flow import Transport
     from .protocol.grants import Grant
@@ -75,9 +76,9 @@ class Login:
             )
         return binding.headers(held.tokens.access_token, method.upper(), url)
 
-    def logout(self) -> None:
-        """Revoke at the authorization server and delete what is stored."""
-        self.auth.session.log_out()
+    def logout(self, *, local: bool = False) -> LoggedOut:
+        """Delete what is stored here, then end it at the authorization server unless `local`."""
+        return self.auth.session.log_out(local=local)
 
     def close(self) -> None:
         self.auth.close()
@@ -137,10 +138,19 @@ async def alogin(url: str, **arguments: Any) -> Login:
     return await await_(Flights().start("login", lambda: login(url, **arguments)))
 
 
-def logout(url: str, *, account: str = "default", storage: Storage | str | None = None) -> bool:
-    """Revoke and delete the login to `url`; False when there was none."""
-    done = open_session(url, account=account, storage=storage, prompt=None).log_out()
-    return done != "nothing"
+def logout(
+    url: str,
+    *,
+    account: str = "default",
+    storage: Storage | str | None = None,
+    local: bool = False,
+) -> LoggedOut:
+    """Delete the login to `url` here, then end it at the server unless `local`.
+
+    True when there was one. What the server did not confirm is no error, but said in the value.
+    """
+    session = open_session(url, account=account, storage=storage, prompt=None)
+    return session.log_out(local=local)
 
 
 def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:

@@ -48,7 +48,7 @@ from .protocol.options import Options
 from .protocol.pushed import push
 from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import TokenSet, exchange, revoke
+from .protocol.tokens import TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
 from .secret import Secret
@@ -185,22 +185,6 @@ def require_server(url: str, options: Options) -> None:
     require_secure(
         canonical(url), "the server URL", allow_insecure_http=options.allow_insecure_http
     )
-
-
-def sign_out(edges: Edges, credential: Credential, identity: Identity = None) -> bool:
-    """Whether the server has ended the grant: its refresh token, else its access token."""
-    endpoint, tokens = credential.revocation_endpoint, credential.tokens
-    pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
-    done, prover = [], edges.prover(identity, credential.dpop_key)
-    for token, hint in pairs:
-        if token is None or not endpoint:
-            continue
-        try:
-            done.append(edges.run(revoke(credential, token, hint, prover)))
-        except AuthError as error:
-            edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
-            done.append(False)
-    return bool(done) and done[0]
 
 
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:

@@ -45,11 +45,12 @@ from mcp_client_auth import (
 from mcp_client_auth.clients import forget_client
 from mcp_client_auth.credential import ClientKey, Credential
 from mcp_client_auth.events import STEPS
+from mcp_client_auth.leaving import sign_out
 from mcp_client_auth.probing import probe
 from mcp_client_auth.protocol.challenge import read_challenges
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.registration import Client
-from mcp_client_auth.steps import Edges, Wanted, log_in, sign_out
+from mcp_client_auth.steps import Edges, Wanted, log_in
 
 APP = PreRegistered("app", "s3cret", "client_secret_post")
 
@@ -418,7 +419,7 @@ def test_the_challenge_leads_the_discovery(login: Login) -> None:
 def test_a_sign_out_ends_the_grant_and_then_the_token(login: Login) -> None:
     held = login()
     login.world.sent.clear()
-    assert sign_out(login.edges, held)
+    assert sign_out(login.edges, held, None, [])
     hints = [b"token_type_hint=refresh_token", b"token_type_hint=access_token"]
     assert [hint in r.body for hint, r in zip(hints, login.world.sent, strict=True)] == [True, True]
     assert {request.url for request in login.world.sent} == {ISSUER + "/revoke"}
@@ -427,7 +428,7 @@ def test_a_sign_out_ends_the_grant_and_then_the_token(login: Login) -> None:
 def test_a_sign_out_without_an_endpoint_sends_nothing(login: Login) -> None:
     held = replace(login(), revocation_endpoint="")
     login.world.sent.clear()
-    assert not sign_out(login.edges, held)
+    assert not sign_out(login.edges, held, None, [])
     assert login.world.sent == []
 
 
@@ -437,5 +438,5 @@ def test_a_sign_out_that_is_not_heard_says_so(login: Login) -> None:
     def transport(request: HttpRequest) -> HttpResponse:
         raise Unavailable("no answer")
 
-    assert not sign_out(replace(login.edges, transport=transport), held)
+    assert not sign_out(replace(login.edges, transport=transport), held, None, [])
     assert "no answer" in login.events[-1].detail

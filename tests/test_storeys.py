@@ -31,6 +31,7 @@ STOREYS = (
         "proving",
         "flight",
         "cooling",
+        "leaving",
     },
     {"cli", "auth", "signin", "notebook", "testing"},
     {"__init__", "__main__"},

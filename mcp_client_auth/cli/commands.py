@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import UsageError, quoted
 
 if TYPE_CHECKING:
+    from ..credential import Key
     from ..prompt import Prompt
     from ..prompt.device import DevicePrompt
     from ..protocol.grants import Grant
@@ -67,26 +68,27 @@ def cli() -> None:
     """Log in to MCP servers, keep the logins, and use them."""
 
 
-def _server(function: F) -> F:
+def _server(*, required: bool = True) -> Callable[[F], F]:
     """What every verb about one server takes."""
-    function = click.option(
+    insecure = click.option(
         "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
-    )(function)
-    function = click.option(
+    )
+    store = click.option(
         "--store",
         type=click.Choice(["keyring", "file", "memory"]),
         envvar="MCP_CLIENT_AUTH_STORAGE",
         help="Where credentials are kept (default: the OS keyring).",
-    )(function)
-    function = click.option(
+    )
+    account = click.option(
         "--account",
         default="default",
         metavar="LABEL",
         callback=_label,
         envvar="MCP_CLIENT_AUTH_ACCOUNT",
         help="Which of several logins to this server.",
-    )(function)
-    return click.argument("url")(function)
+    )
+    url = click.argument("url", required=required)
+    return lambda function: url(account(store(insecure(function))))
 
 
 def _client(function: F) -> F:
@@ -108,7 +110,7 @@ def _client(function: F) -> F:
 
 
 @cli.command()
-@_server
+@_server()
 @click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
 @_client
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
@@ -156,7 +158,7 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
 
 @cli.command()
-@_server
+@_server()
 @click.option(
     "--grant",
     type=click.Choice(["client_credentials", "workload_identity"]),
@@ -205,20 +207,30 @@ def list_() -> None:
 
 
 @cli.command()
-@_server
-def logout(url: str, account: str, store: str | None, allow_insecure_http: bool) -> None:
-    """Log out of URL: end the login at the server, delete it here."""
-    from .progress import say
+@_server(required=False)
+@click.option("--all", "every", is_flag=True, help="Every login on this machine.")
+@click.option("--local", is_flag=True, help="Delete it here only; the server is not told.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def logout(
+    url: str | None,
+    account: str,
+    store: str | None,
+    allow_insecure_http: bool,
+    every: bool,
+    local: bool,
+    yes: bool,
+) -> None:
+    """Log out of URL: delete the login here, end it at the server."""
+    from .leaving import confirm_all, leave
 
-    session = _session(url, account, store, options=_options(allow_insecure_http))
-    which = f"{session.key.server} (account {account})"
-    done = session.log_out()
-    if done == "nothing":
-        say(f"You were not logged in to {which}")
+    if every == bool(url):
+        raise UsageError("logout needs a URL, or --all")
+    options = _options(allow_insecure_http)
+    if url:
+        leave(_session(url, account, store, options=options), local=local)
         return
-    say(f"Logged out of {which}")
-    if done == "forgotten":
-        say("  The server has not confirmed that it ended the login; here it is deleted.")
+    for key in confirm_all(yes=yes):
+        leave(_session_of(key, options), local=local)
 
 
 @cli.command()
@@ -281,6 +293,17 @@ def _session(
         personal=True,
         **protocol,
     )
+
+
+def _session_of(key: Key, options: Options) -> Session:
+    """The session of a login that is listed, whoever made it."""
+    from ..session import Session
+    from ..steps import Edges, Wanted
+    from ..storage import choose_storage
+    from ..transport import HttpTransport
+
+    edges = Edges(choose_storage(None, key), HttpTransport(key.server, options))
+    return Session(Wanted(key.server, key, options=options), edges, None)
 
 
 def _options(allow_insecure_http: bool, issuer: str = "") -> Options:

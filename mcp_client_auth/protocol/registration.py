@@ -283,7 +283,7 @@ def read_registration(
         redirect_uris=(redirect_uri,),
         scope=parse(document.text("scope")) or tuple(scope or ()),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
-        management_uri=document.text("registration_client_uri"),
+        management_uri=document.text("registration_client_uri") if management else "",
         management_token=Secret(management) if management else None,
         dpop=document.flag("dpop_bound_access_tokens"),
     )

@@ -48,6 +48,9 @@ def authorization_server(
         routes.append(Route(VERIFICATION_PATH, endpoints.decide_device, methods=["POST"]))
     if settings.registration:
         routes.append(Route(REGISTER_PATH, endpoints.register, methods=["POST"]))
+    if settings.registration_management:
+        place = REGISTER_PATH + "/{client_id}"
+        routes.append(Route(place, endpoints.unregister, methods=["DELETE"]))
     app = Starlette(routes=routes, exception_handlers={Fault: _answer_fault})
     app.router.redirect_slashes = False
     return app
@@ -204,7 +207,18 @@ class _Endpoints:
         grants = [name for name in _grants(self._settings) if name != "client_credentials"]
         client, answer = read_registration(await request.body(), method, grants)
         self._ledger.register(client)
+        if self._settings.registration_management:
+            place = f"{self._addresses.as_origin}{REGISTER_PATH}/{client.client_id}"
+            answer["registration_client_uri"] = place
+            answer["registration_access_token"] = self._ledger.manage(client.client_id)
         return JSONResponse(answer, 201, headers=NO_STORE)
+
+    async def unregister(self, request: Request) -> Response:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        client_id = request.path_params["client_id"]
+        if scheme != "Bearer" or not self._ledger.unregister(token, client_id):
+            return Response(status_code=401, headers={"WWW-Authenticate": "Bearer", **NO_STORE})
+        return Response(status_code=204, headers=NO_STORE)
 
     def _client(self, client_id: str) -> RegisteredClient | None:
         known = self._ledger.client(client_id)

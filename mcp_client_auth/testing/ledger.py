@@ -105,6 +105,7 @@ class Ledger:
         self._lifetime = access_token_seconds
         self._lock = threading.Lock()
         self._clients = {client.client_id: client for client in clients}
+        self._managed: dict[str, str] = {}
         self._requests: dict[str, tuple[AuthorizationRequest, float]] = {}
         self._codes: dict[str, Code] = {}
         self._access: dict[str, Access] = {}
@@ -126,6 +127,23 @@ class Ledger:
     def register(self, client: RegisteredClient) -> None:
         with self._lock:
             self._clients[client.client_id] = client
+
+    def manage(self, client_id: str) -> str:
+        """A registration access token (RFC 7592 §3)."""
+        token = secrets.token_urlsafe(24)
+        with self._lock:
+            self._managed[token] = client_id
+        return token
+
+    def unregister(self, token: str, client_id: str) -> bool:
+        """Delete a client and what it was granted; whether the token was its own."""
+        with self._lock:
+            if self._managed.get(token) != client_id or client_id not in self._clients:
+                return False
+            del self._clients[client_id], self._managed[token]
+            for refresh in self._refresh.values():
+                refresh.family.revoked |= refresh.family.client_id == client_id
+            return True
 
     def open_request(self, request: AuthorizationRequest) -> str:
         """Keep a request until the person decides; its single-use transaction id."""

@@ -43,7 +43,8 @@ class Settings:
     `scopes`: what the resource lists, and what is granted when none is asked for.
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
-    `registration_method`: what a dynamic registration is answered, a secret with it.
+    `registration_method`: what a dynamic registration is answered, a secret with it;
+    `registration_management`: with the URI and token to delete it (RFC 7592).
     `client_credentials`: a client that proves itself may speak for itself. `trusted_issuers`:
     whose assertions are taken as a grant. `device_authorization`: offer it, with a
     `device_interval` between two questions and `device_code_seconds` to answer, in seconds.
@@ -61,6 +62,7 @@ class Settings:
     access_token_seconds: int = 3600
     registration: bool = True
     registration_method: AuthMethod = "none"
+    registration_management: bool = False
     client_id_metadata_documents: bool = False
     clients: tuple[RegisteredClient, ...] = ()
     client_credentials: bool = False
