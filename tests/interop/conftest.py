@@ -67,6 +67,16 @@ def short_lived_authkit() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(
+    params=[{"dpop": True}, {"dpop": "nonce"}, {"dpop": "nonce", "par": "required"}],
+    ids=["no nonce", "nonce", "nonce and pushed"],
+)
+def binding_authkit(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Its authorization server binds tokens to keys (RFC 9449); FastMCP takes Bearer only."""
+    with behind_authkit(LONG, **request.param) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def sdk() -> Iterator[str]:
     with by_the_sdk(LONG) as url:

@@ -4,8 +4,8 @@
 //   node oidc_provider.mjs '{"port": 9000, "resource": "http://…/api/mcp", "accessTokenTtl": 300}'
 //
 // `resource` is the one audience it knows, byte for byte. `trace` prints errors on stderr.
-// AuthKit has none of `device`, `dpop` and `par` (true or "required"); a test may switch them on,
-// and name `clients` that are registered beforehand.
+// AuthKit has none of `device`, `dpop` (true or "nonce") and `par` (true or "required"); a test may
+// switch them on, and name `clients` that are registered beforehand.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
@@ -65,7 +65,11 @@ const provider = new Provider(issuer, {
   features: {
     deviceFlow: { enabled: options.device },
     devInteractions: { enabled: true },
-    dPoP: { enabled: options.dpop },
+    dPoP: {
+      enabled: Boolean(options.dpop),
+      nonceSecret: randomBytes(32),
+      requireNonce: () => options.dpop === 'nonce',
+    },
     introspection: { enabled: true, allowedPolicy: () => true },
     pushedAuthorizationRequests: {
       enabled: Boolean(options.par),
