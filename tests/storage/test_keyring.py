@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -509,6 +511,36 @@ def test_a_late_write_that_was_given_up_is_noticed_by_who_holds_the_later_one(
     assert found == with_token(first, "abandoned")
     assert entry is not None
     assert entry.generation == later.generation > found.generation
+
+
+BUS = """<busconfig><type>session</type><listen>unix:dir={place}</listen>
+<policy context="default"><allow send_destination="*"/><allow own="*"/></policy></busconfig>"""
+
+
+@pytest.mark.parametrize("dead", [False, True], ids=["nobody keeps secrets", "the bus has died"])
+def test_a_bus_without_a_secret_service_says_so_in_time(
+    dead: bool, tmp_path: Path, make_elsewhere: Callable[[str], Elsewhere]
+) -> None:
+    if not SecretService.installed():
+        pytest.skip(f"a Secret Service is needed: {INSTALL}")
+    with TemporaryDirectory(prefix="bus-") as place:
+        config = Path(place) / "bus.conf"
+        config.write_text(BUS.format(place=place))
+        command = ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as bus:
+            assert bus.stdout is not None
+            address = bus.stdout.readline().strip()
+            if dead:
+                bus.kill()
+                bus.wait()
+            began = time.monotonic()
+            environment = {"DBUS_SESSION_BUS_ADDRESS": address}
+            with make_elsewhere("keyring").start("check", **environment) as process:
+                answer = make_elsewhere("keyring").answer(process)
+            bus.kill()
+        assert time.monotonic() - began < 15
+    assert answer["error"] == "StorageError"
+    assert "--store file" in answer["text"]
 
 
 def test_a_process_whose_keyring_hangs_can_end(make_elsewhere: Callable[[str], Elsewhere]) -> None:
