@@ -27,7 +27,7 @@ from .protocol.dpop import (
 from .protocol.flow import HttpResponse
 from .protocol.options import Options
 from .protocol.registration import Client
-from .protocol.tokens import BOUND_ONLY, DPOP, TokenSet, require_bound
+from .protocol.tokens import BOUND_ONLY, TokenSet, require_bound
 from .protocol.urls import Origin, origin
 from .secret import Secret
 
@@ -73,7 +73,7 @@ class Binding:
     def headers(self, token: Secret, method: str, url: str) -> dict[str, str]:
         """What goes with one request to the resource (§7.1), and with no other."""
         proof = self._proof("resource server", method, url, token)
-        return {"Authorization": f"{DPOP} {token.reveal()}", "DPoP": proof}
+        return {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof}
 
     def heard_from_resource(self, response: HttpResponse) -> bool:
         """Keep the nonce of an answer; whether it asks for the request once more (§9)."""

@@ -11,14 +11,15 @@ from typing import Any, Final
 
 from .errors import StorageError
 from .protocol.registration import Client
-from .protocol.tokens import BEARER, TokenSet
+from .protocol.tokens import TokenSet
 from .protocol.urls import canonical
 from .secret import Secret
 
 VERSION: Final = 1
 PERSONAL: Final = "authorization_code"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
-_LATER: Final = ("key_file", "algorithm")  # left out while empty, so that older programs read on
+# Left out while empty, so that older programs read on
+_LATER: Final = ("key_file", "algorithm", "dpop", "bound", "dpop_key")
 _SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
 
 
@@ -206,8 +207,8 @@ def _client(raw: Mapping[str, Any]) -> Client:
 
 
 def _tokens(raw: Mapping[str, Any]) -> TokenSet:
-    kind = intern(raw.get("token_type", BEARER))
-    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"]), "token_type": kind})
+    bound = raw.get("bound") is True
+    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"]), "bound": bound})
 
 
 def _dpop_key(value: Any) -> Secret | None:

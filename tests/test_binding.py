@@ -232,7 +232,7 @@ def test_a_bearer_answer_to_a_wish_is_used_and_said(caplog: pytest.LogCaptureFix
     program = Program(world, prompt=Person(world), options=Options(dpop=True))
     with caplog.at_level(logging.WARNING, "mcp_client_auth"):
         assert program.post() == 200
-    assert program.stored.tokens.token_type == "Bearer"
+    assert not program.stored.tokens.bound
     assert any(e.name == "notice" and "Bearer token came" in e.detail for e in program.events)
     assert "Bearer token came" in caplog.text
     assert len(world.proofs) == 1

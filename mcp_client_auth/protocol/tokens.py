@@ -42,7 +42,6 @@ _HINTS: Final = {
 }
 _FORM: Final = re.compile(rb"\w+=")
 _LONGEST: Final = 10 * 365 * 86_400.0
-BEARER, DPOP = "Bearer", "DPoP"  # RFC 6750 §6.1.1, RFC 9449 §12.1
 BOUND_ONLY: Final = "dpop_required"  # among a credential's options
 
 
@@ -51,8 +50,8 @@ class TokenSet:
     """What the token endpoint gave.
 
     `expires_at` is in seconds since the epoch, None where the server does not say;
-    `issued_at` likewise, taken before the request was sent. `scope` is what was granted;
-    `token_type` is `Bearer` or `DPoP`.
+    `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
+    `bound`: the type of the access token is DPoP, not Bearer, so a proof goes with it (RFC 9449).
     """
 
     access_token: Secret
@@ -60,12 +59,7 @@ class TokenSet:
     expires_at: float | None = None
     refresh_token: Secret | None = None
     scope: Scopes | None = None
-    token_type: str = BEARER
-
-    @property
-    def bound(self) -> bool:
-        """Whether the access token goes out with a proof (RFC 9449 §7.1), not as a Bearer."""
-        return self.token_type == DPOP
+    bound: bool = False
 
     @property
     def lifetime(self) -> float | None:
@@ -208,7 +202,7 @@ def read_token_response(
         expires_at=None if lifetime is None else now + min(max(lifetime, 0.0), _LONGEST),
         refresh_token=Secret(refresh_token) if refresh_token else kept,
         scope=asked if granted is None else granted,
-        token_type=DPOP if bound else BEARER,
+        bound=bound,
     )
 
 

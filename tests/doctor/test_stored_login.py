@@ -12,12 +12,14 @@ import pytest
 from findings import Examine, only
 from hostile import World, challenge, text
 
+from mcp_client_auth import BrowserPrompt, login
 from mcp_client_auth.cli.doctor import exit_code_of
 from mcp_client_auth.credential import Credential, key_for
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.memory import MemoryStorage
+from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 
 def jwt(**claims: Any) -> str:
@@ -71,6 +73,22 @@ def test_the_audience_is_read_from_the_token(
     found = only(examined(world.url), "login.audience")
     assert found.level == level
     assert says in found.came
+
+
+def test_a_bound_login_is_examined_with_its_key(examined: Examine, storage: MemoryStorage) -> None:
+    with DemoServer(Settings(dpop="required", dpop_nonces="both")) as server:
+        browser = ScriptedBrowser()
+        login(server.url, storage=storage, prompt=BrowserPrompt(open_url=browser))
+        browser.join(5)
+        report = examined(server.url)
+        assert only(report, "login.token").level == "ok"
+        stored = storage.load(key_for(server.url))
+        assert stored is not None
+        assert stored.dpop_key is not None
+        assert json.loads(stored.dpop_key.reveal())["d"] not in str(report)
+        damaged = Secret('{"alg": "ES256", "kty": "EC", "d": "planted"}')
+        storage.save(replace(stored, dpop_key=damaged))
+        assert "planted" not in str(examined(server.url))
 
 
 def test_a_refused_token_is_an_error(

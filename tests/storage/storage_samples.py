@@ -54,7 +54,7 @@ def full(key: Key) -> Credential:
             expires_at=1_800_003_600.25,
             refresh_token=Secret(PLANTED["refresh token"]),
             scope=("read", "write"),
-            token_type="DPoP",
+            bound=True,
         ),
         resource="https://mcp.example.com/",
         revocation_endpoint="https://auth.example.com/revoke",
