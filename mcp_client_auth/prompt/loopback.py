@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Final, Self
@@ -24,6 +23,7 @@ from urllib.parse import parse_qsl
 
 from ..errors import LoginFailed, UsageError
 from ..events import logger
+from ..secret import Secret
 from .page import HEADERS, Page, aside, render
 
 _LINE: Final = 16 * 1024
@@ -62,7 +62,7 @@ class Listener:
         self.redirect_uri = f"http://{name}:{self.port}{path}"
         names = {name, *(server.name for server in self._servers)}
         self.hosts = {f"{n}:{self.port}" for n in names} | (names if self.port == 80 else set())
-        self._taken: str | None = None
+        self._taken: Secret | None = None
         self._page: Page | None = None
         self._over = threading.Event()
         self._turn = threading.Lock()
@@ -155,15 +155,14 @@ class Listener:
                 return 410
             if self._taken is not None:
                 # A reload, or a scanner that was here first: the same answer, the same page.
-                again = compare_digest(self._taken.encode(), query.encode())
-                return 200 if again else 410
+                return 200 if self._taken == Secret(query) else 410
             try:
                 if not self._offer(query):
                     return 400
             except Exception as error:
                 logger.debug("a callback could not be judged: %s", type(error).__name__)
                 return 400
-            self._taken = query
+            self._taken = Secret(query)
             return 200
 
 

@@ -8,7 +8,7 @@ the clock and chance.
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 from urllib.parse import quote
 
@@ -69,7 +69,7 @@ class FormPost:
 
     url: str
     client: Client
-    body: str
+    body: str = field(repr=False)
     private: bool = False
 
     def signed(self, prover: Prover = PLAIN) -> HttpRequest:

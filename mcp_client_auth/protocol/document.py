@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ..errors import BadResponse, quoted
+from ..secret import Secret
 from .flow import HttpResponse
 from .urls import shown
 
@@ -23,12 +24,16 @@ class Document:
 
     what: str
     url: str
-    raw: Mapping[str, Any]
+    raw: Mapping[str, Any] = field(repr=False)  # of a token response, these are the tokens
 
     def text(self, name: str) -> str:
         """An optional string; empty when absent, null or of another type."""
         value = self.raw.get(name)
         return value if isinstance(value, str) else ""
+
+    def secret(self, name: str) -> Secret | None:
+        """An optional string that nobody may see; None when absent or empty."""
+        return Secret(self.text(name)) if self.text(name) else None
 
     def need(self, name: str) -> str:
         value = self.raw.get(name)

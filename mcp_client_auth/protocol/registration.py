@@ -267,8 +267,8 @@ def read_registration(
     if response.status not in (200, 201):
         raise refused_registration(server, response, initial)
     document = read_document(response, "registration response")
-    secret = Secret(document.text("client_secret")) if document.text("client_secret") else None
-    management = document.text("registration_access_token")
+    secret = document.secret("client_secret")
+    management = document.secret("registration_access_token")
     method = document.text("token_endpoint_auth_method") or usable_method(secret, server)
     if method != "none" and secret is None:
         document.broken(f"it demands {quoted(method, 60)} without giving a client secret")
@@ -284,7 +284,7 @@ def read_registration(
         scope=parse(document.text("scope")) or tuple(scope or ()),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
         management_uri=document.text("registration_client_uri") if management else "",
-        management_token=Secret(management) if management else None,
+        management_token=management,
         dpop=document.flag("dpop_bound_access_tokens"),
     )
 

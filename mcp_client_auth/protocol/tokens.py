@@ -186,24 +186,27 @@ def read_token_response(
     anything that is not a token response.
     """
     document = granted_document(response, sent)
-    access = document.need("access_token")
-    if not (access.isascii() and access.isprintable()):
+    access = Secret(document.need("access_token"))
+    if not _fits_a_header(access):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
     bound = document.text("token_type").lower() == "dpop"
     if bound and not proved:
         document.broken("it binds the token to a DPoP key that was never sent (RFC 9449 §5)")
     lifetime = document.number("expires_in")
-    refresh_token = document.text("refresh_token")
     scope = document.raw.get("scope")
     granted = parse(scope) if isinstance(scope, str) else document.texts("scope")
     return TokenSet(
-        access_token=Secret(access),
+        access_token=access,
         issued_at=now,
         expires_at=None if lifetime is None else now + min(max(lifetime, 0.0), _LONGEST),
-        refresh_token=Secret(refresh_token) if refresh_token else kept,
+        refresh_token=document.secret("refresh_token") or kept,
         scope=asked if granted is None else granted,
         bound=bound,
     )
+
+
+def _fits_a_header(token: Secret) -> bool:
+    return token.reveal().isascii() and token.reveal().isprintable()
 
 
 def require_bound(tokens: TokenSet, url: str) -> TokenSet:

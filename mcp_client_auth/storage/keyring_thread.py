@@ -90,6 +90,7 @@ def _serve(jobs: SimpleQueue[_Job]) -> None:
             answer.set_result(action())
         except BaseException as error:
             answer.set_exception(error)
+        del job, action, answer  # what was written lives no longer than its writing
 
 
 SHARED: Final = KeyringThread()
