@@ -7,9 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
-from person import Person, wait_until_dead
+from forms import NO_METADATA, NO_RESOURCE_METADATA, SDK, Place
 
 CALLBACK = "http://127.0.0.1:1/callback"
+
+
+at_todays = pytest.mark.parametrize("place", [SDK], indirect=True, ids=[SDK.name])
+
+
+@pytest.fixture
+def sdk(place: Place) -> str:
+    return place.url
 
 
 @pytest.fixture
@@ -31,11 +39,13 @@ def client_id(http: httpx.Client, metadata: dict[str, Any]) -> str:
     return str(http.post(metadata["registration_endpoint"], json=client).json()["client_id"])
 
 
+@at_todays
 def test_the_issuer_has_a_slash_and_no_iss_is_promised(metadata: dict[str, Any], sdk: str) -> None:
     assert metadata["issuer"] == str(httpx.URL(sdk).copy_with(path="/"))
     assert "authorization_response_iss_parameter_supported" not in metadata
 
 
+@at_todays
 def test_a_public_client_is_registered_although_none_is_not_listed(
     http: httpx.Client, metadata: dict[str, Any], client_id: str
 ) -> None:
@@ -43,6 +53,7 @@ def test_a_public_client_is_registered_although_none_is_not_listed(
     assert client_id
 
 
+@at_todays
 def test_the_callback_port_is_compared(
     http: httpx.Client, metadata: dict[str, Any], client_id: str
 ) -> None:
@@ -56,6 +67,7 @@ def test_the_callback_port_is_compared(
     assert http.get(metadata["authorization_endpoint"], params=query).status_code == 400
 
 
+@at_todays
 @pytest.mark.parametrize(("secret", "status"), [({}, 400), ({"client_secret": ""}, 200)])
 def test_a_revocation_wants_a_secret_even_of_a_public_client(
     http: httpx.Client,
@@ -68,9 +80,23 @@ def test_a_revocation_wants_a_secret_even_of_a_public_client(
     assert http.post(metadata["revocation_endpoint"], data=form).status_code == status
 
 
-def test_a_logout_ends_the_token_at_the_server(person: Person, sdk: str) -> None:
-    person.log_in(sdk)
-    token = person.token(sdk)
-    assert person.visits(sdk)["me"] == "ada"
-    assert person.mcp_login("logout", sdk).code == 0
-    wait_until_dead(sdk, token)
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [(NO_RESOURCE_METADATA, 200), (NO_METADATA, 404)],
+    indirect=["place"],
+    ids=[NO_RESOURCE_METADATA.name, NO_METADATA.name],
+)
+def test_an_older_server_has_no_resource_metadata(
+    http: httpx.Client, place: Place, status: int
+) -> None:
+    challenge = http.post(place.url, json={})
+    assert challenge.status_code == 401
+    assert "resource_metadata" not in challenge.headers["www-authenticate"]
+    for path in ("", httpx.URL(place.url).path):
+        assert _well_known(http, place, f"oauth-protected-resource{path}") == 404
+    assert _well_known(http, place, "oauth-authorization-server") == status
+    assert _well_known(http, place, "openid-configuration") == 404
+
+
+def _well_known(http: httpx.Client, place: Place, name: str) -> int:
+    return http.get(httpx.URL(place.url).copy_with(path=f"/.well-known/{name}")).status_code
