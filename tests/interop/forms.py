@@ -22,8 +22,10 @@ from processes import HERE, HOST, free_port, install_line, node_modules, server
 import mcp_client_auth
 
 # Long enough for a login and two programs, so that the refresh has little left to wait for.
-LIFETIME: Final = 6
+LIFETIME: Final = 4
 SHORT: Final = 2
+# A server that ends the login of whoever shows it a dead token must not be met at the very end.
+LONGER: Final = 10
 # Right only where it is encoded before it is joined (RFC 6749 §2.3.1).
 HARD_SECRET: Final = "a secret: with + signs / and %20 spaces"
 
@@ -133,7 +135,7 @@ def oauth_proxy(scratch: Path) -> Iterator[Place]:
 
 @contextmanager
 def in_memory(scratch: Path, *, scopes: tuple[str, ...] = ()) -> Iterator[Place]:
-    settings = {"port": free_port(), "lifetime": LIFETIME, "scopes": scopes}
+    settings = {"port": free_port(), "lifetime": LONGER, "scopes": scopes}
     with _fastmcp("memory", settings) as url:
         yield Place(url)
 
@@ -243,7 +245,7 @@ FORMS: Final = (
     IN_MEMORY,
     replace(
         IN_MEMORY,
-        name="InMemory…, scopes",
+        name="InMemoryOAuthProvider, scopes",
         start=partial(in_memory, scopes=("read", "write")),
         less="read",
     ),

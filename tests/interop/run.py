@@ -21,12 +21,15 @@ from forms import FORMS, Form, missing, waits_for
 from life import STEPS, Life, offered
 from person import Person
 
-_WIDTH = 9
+_NAME, _WIDTH, _REASON = 30, 9, 160
 
 
 @dataclass(slots=True)
 class Row:
-    """`steps`: the outcome of each step; `trouble`: the error of the one that failed."""
+    """`steps`: the outcome of each that was reached. `trouble`: the error of the one that failed.
+
+    `note`: why none was walked.
+    """
 
     form: Form
     steps: dict[str, str] = field(default_factory=dict)
@@ -59,7 +62,8 @@ def walk(form: Form) -> Row:
 def line(row: Row) -> str:
     absent = "" if row.trouble or row.note else "–"
     cells = "".join(f"{row.steps.get(step, absent):{_WIDTH}}" for step in STEPS)
-    return f"{row.form.name:28}{cells}{row.seconds:6.1f} s  {row.note}".rstrip()
+    said = row.note or (row.trouble.strip().splitlines() or [""])[-1][:_REASON]
+    return f"{row.form.name:{_NAME}}{cells}{row.seconds:6.1f} s  {said}".rstrip()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [
         form for form in FORMS if not options.forms or any(w in form.name for w in options.forms)
     ]
-    print(f"{'form':28}{''.join(f'{step:{_WIDTH}}' for step in STEPS)}")
+    print(f"{'form':{_NAME}}{''.join(f'{step:{_WIDTH}}' for step in STEPS)}")
     rows = []
     with ThreadPoolExecutor(options.jobs) as pool:
         for row in pool.map(walk, chosen):

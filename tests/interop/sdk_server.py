@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import math
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -186,7 +187,8 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         grant.access.add(access)
         grant.refresh.add(refresh)
-        self._expiry[access] = int(time.time()) + self._lifetime
+        # in whole seconds, and never earlier than `expires_in` says
+        self._expiry[access] = math.ceil(time.time()) + self._lifetime
         return OAuthToken(
             access_token=access,
             expires_in=self._lifetime,
