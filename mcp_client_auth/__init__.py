@@ -29,8 +29,15 @@ if TYPE_CHECKING:
     from .errors import Untrusted as Untrusted
     from .errors import UsageError as UsageError
     from .events import Event as Event
+    from .leaving import LoggedOut as LoggedOut
     from .prompt import BrowserPrompt as BrowserPrompt
     from .prompt import Prompt as Prompt
+    from .prompt.device import DevicePrompt as DevicePrompt
+    from .protocol.grants import ClientCredentials as ClientCredentials
+    from .protocol.grants import DeviceCode as DeviceCode
+    from .protocol.grants import EnterpriseManaged as EnterpriseManaged
+    from .protocol.grants import WorkloadIdentity as WorkloadIdentity
+    from .protocol.options import Endpoints as Endpoints
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
@@ -67,13 +74,19 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
     "BrowserPrompt": "prompt",
+    "ClientCredentials": "protocol.grants",
     "ClientMetadataDocument": "protocol.registration",
     "Credential": "credential",
+    "DeviceCode": "protocol.grants",
+    "DevicePrompt": "prompt.device",
+    "EnterpriseManaged": "protocol.grants",
+    "Endpoints": "protocol.options",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",
     "Key": "credential",
     "KeyringStorage": "storage.keyring",
+    "LoggedOut": "leaving",
     "Login": "signin",
     "MCPAuth": "auth",
     "MemoryStorage": "storage.memory",
@@ -82,6 +95,7 @@ _HOMES = {
     "Prompt": "prompt",
     "Secret": "secret",
     "Storage": "storage",
+    "WorkloadIdentity": "protocol.grants",
     "alogin": "signin",
     "login": "signin",
     "logout": "signin",

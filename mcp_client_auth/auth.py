@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from .credential import Credential
     from .prompt import Prompt
+    from .prompt.device import DevicePrompt
     from .protocol.challenge import Challenge
     from .protocol.flow import Transport
+    from .protocol.grants import Grant
     from .protocol.options import Options
     from .protocol.registration import Identity
     from .protocol.scopes import Scopes
@@ -45,7 +47,7 @@ else:
     _BASES: Final = dict.fromkeys(importlib.import_module(n).Auth for n in _INSTALLED)
     _HttpAuth = type("_HttpAuth", tuple(_BASES), {})
 
-Asking: TypeAlias = "Prompt | Literal['auto'] | None"
+Asking: TypeAlias = "Prompt | DevicePrompt | Literal['auto'] | None"
 _KNOWN_URLS: Final = 256
 
 
@@ -56,7 +58,9 @@ class MCPAuth(_HttpAuth):
     `PreRegistered` or `ClientMetadataDocument` instead of dynamic registration. `scope`: what
     to ask for instead of what the server suggests. `storage`: a `Storage`, "keyring", "file"
     or "memory" (default: the OS keyring, else memory with a warning). `prompt`: "auto" opens a
-    browser where one can be, None never asks. `on_failure`: "raise" an `AuthError`, or hand
+    browser where one can be, None never asks. `grant`: how to get a token without a browser
+    here (`ClientCredentials`, `WorkloadIdentity`, `EnterpriseManaged`, `DeviceCode`; the last
+    wants a `DevicePrompt`). `on_failure`: "raise" an `AuthError`, or hand
     back the server's "response" and keep the error in `last_error`. `on_event`: called with an
     `Event` for each step. `transport`: sends the OAuth requests (default: `HttpTransport`).
 
@@ -72,6 +76,7 @@ class MCPAuth(_HttpAuth):
         scope: str | Sequence[str] | None = None,
         storage: Storage | str | None = None,
         prompt: Asking = "auto",
+        grant: Grant | None = None,
         options: Options | None = None,
         on_failure: Literal["raise", "response"] = "raise",
         on_event: Listener | None = None,
@@ -87,6 +92,7 @@ class MCPAuth(_HttpAuth):
             scope=scope,
             storage=storage,
             prompt=prompt,
+            grant=grant,
             options=options,
             on_event=on_event,
             transport=transport,
@@ -94,7 +100,7 @@ class MCPAuth(_HttpAuth):
         self.last_error: AuthError | None = None
         self._on_failure = on_failure
         self._covered: dict[str, bool] = {}
-        if not _plain(url, storage):
+        if grant is not None or not _plain(url, storage):
             self.session  # noqa: B018 - what is wrong is said here
 
     @cached_property
@@ -224,6 +230,7 @@ def open_session(
     scope: str | Sequence[str] | None = None,
     storage: Storage | str | None = None,
     prompt: Asking = "auto",
+    grant: Grant | None = None,
     options: Options | None = None,
     on_event: Listener | None = None,
     transport: Transport | None = None,
@@ -234,6 +241,7 @@ def open_session(
     `personal`: the login is the person's own, whatever client it uses, as the command's is.
     """
     from .credential import key_for
+    from .protocol.grants import Alone, require_client
     from .protocol.registration import PreRegistered
     from .session import Session
     from .steps import Edges, Wanted, require_server
@@ -241,8 +249,13 @@ def open_session(
     from .transport import HttpTransport
 
     options = options or _usual_options()
-    own = client.client_id if isinstance(client, PreRegistered) and not personal else ""
-    key = key_for(url, account, own)
+    asked = _prompt(prompt, grant)
+    require_client(grant, client)
+    own = client.client_id if isinstance(client, PreRegistered) else ""
+    if isinstance(grant, Alone):
+        key = key_for(url, account, own, grant.name)
+    else:
+        key = key_for(url, account, "" if personal else own)
     kept = library_storage(storage, key)
     try:
         require_server(url, options)
@@ -254,8 +267,22 @@ def open_session(
         transport=transport or HttpTransport(url, options),
         on_event=on_event,
     )
-    wanted = Wanted(url.strip().partition("#")[0], key, client, _scopes(scope), options)
-    return Session(wanted, edges, automatic_prompt() if prompt == "auto" else prompt)
+    wanted = Wanted(url.strip().partition("#")[0], key, client, _scopes(scope), options, grant)
+    return Session(wanted, edges, asked)
+
+
+def _prompt(prompt: Asking, grant: Grant | None) -> Prompt | DevicePrompt | None:
+    """The caller's; `UsageError` for one that cannot show what the grant has to be shown."""
+    if prompt == "auto":
+        return automatic_prompt() if grant is None else None
+    if grant is None and prompt is None:
+        return None
+    from .prompt.device import DevicePrompt
+    from .protocol.grants import DeviceCode
+
+    if prompt and isinstance(prompt, DevicePrompt) != isinstance(grant, DeviceCode):
+        raise UsageError("a DevicePrompt and DeviceCode() need each other")
+    return prompt
 
 
 def automatic_prompt() -> Prompt | None:

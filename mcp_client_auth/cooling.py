@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from . import errors
-from .errors import AuthError, Unavailable
+from .errors import AuthError, Unavailable, UsageError
 
 if TYPE_CHECKING:
     from .credential import Key
@@ -40,7 +40,7 @@ class Cooling:
             raise error
 
     def remember(self, purpose: str, error: AuthError) -> None:
-        if isinstance(error, Unavailable) or error.code == "aborted":
+        if isinstance(error, Unavailable | UsageError) or error.code == "aborted":
             return  # nobody was asked in vain
         entry = {
             "kind": type(error).__name__,

@@ -16,7 +16,9 @@ from .protocol.urls import canonical
 from .secret import Secret
 
 VERSION: Final = 1
+PERSONAL: Final = "authorization_code"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
+_LATER: Final = ("key_file", "algorithm")  # left out while empty, so that older programs read on
 _SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
 
 
@@ -26,11 +28,12 @@ class Key:
 
     `server` is canonical; `account` is the person's label; `client` is empty for our own
     registration or metadata document, so that the command and a bare `MCPAuth` share a login.
+    `grant` is that of a person's login, with a browser or a device code; or one without a person.
     """
 
     server: str
     account: str = "default"
-    grant: str = "authorization_code"
+    grant: str = PERSONAL
     client: str = ""
 
     @property
@@ -90,8 +93,13 @@ class Credential:
         )
 
 
-def key_for(server_url: str, account: str = "default", client: str = "") -> Key:
-    return Key(canonical(server_url), account, client=client)
+def key_for(
+    server_url: str,
+    account: str = "default",
+    client: str = "",
+    grant: str = PERSONAL,
+) -> Key:
+    return Key(canonical(server_url), account, grant, client)
 
 
 def dumps(credential: Credential) -> str:
@@ -175,14 +183,14 @@ def damaged(where: str) -> StorageError:
 
 def _plain(value: Any) -> dict[str, Any]:
     """Fields as JSON can hold them. `asdict` copies; a Secret copies as itself."""
-    return {name: _revealed(item) for name, item in asdict(value).items()}
+    return dict(_revealed(asdict(value)))
 
 
 def _revealed(value: Any) -> Any:
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, dict):
-        return {name: _revealed(item) for name, item in value.items()}
+        return {n: _revealed(item) for n, item in value.items() if item or n not in _LATER}
     return value
 
 

@@ -96,14 +96,19 @@ class Unavailable(AuthError):
 
 
 class Refused(AuthError):
-    """The server said no. `status` is its HTTP status, 0 where it came through the browser."""
+    """The server said no. `status` is its HTTP status, 0 where it came through the browser.
+
+    `description` is what the server said about it, made fit to be shown; empty for nothing.
+    """
 
     default_code = "refused"
     status: int = 0
+    description: str = ""
 
 
 class AuthorizationDenied(Refused):
-    """The authorization response carries an error (RFC 6749 §4.1.2.1)."""
+    """The authorization response carries an error (RFC 6749 §4.1.2.1), or that to a request
+    that was pushed does (RFC 9126 §2.3; then it has a `status`)."""
 
     default_code = "access_denied"
 

@@ -29,7 +29,8 @@ STEPS: Final = (
     "authorized-request",
     "answer",
 )
-BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "notice")
+TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that met a passing fault
+BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "again", "notice")
 
 
 @dataclass(frozen=True, slots=True)

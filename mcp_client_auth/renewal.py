@@ -9,15 +9,18 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .clients import DEAD_CLIENT, forget_client
 from .credential import Credential
-from .errors import BadResponse, TokenRefused, Unavailable
-from .events import Event, tell
+from .errors import BadResponse, TokenRefused, Unavailable, Untrusted, UsageError
+from .events import TRYING_AGAIN, Event, tell
 from .flight import on_the_wire
+from .obtaining import reissue
+from .protocol.grants import Alone
 from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
-from .protocol.urls import shown
+from .protocol.urls import same_issuer, shown
 from .secret import Secret
-from .steps import DEAD_CLIENT, Edges, Wanted, forget_client
+from .steps import Edges, Wanted
 
 _MARGIN: Final = 60.0
 _FIRST_PAUSE: Final = 0.5
@@ -44,9 +47,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A passing fault of the token endpoint: until `until` (monotonic) nothing is sent there."""
+    """A fault of the token endpoint: until `until` (monotonic) nothing is sent there.
 
-    error: Unavailable
+    A passing one, or the refusal of a grant that asks nobody.
+    """
+
+    error: Unavailable | TokenRefused
     pause: float
     until: float
 
@@ -89,7 +95,21 @@ class Renewal:
         identity, resource = self._wanted.identity, self._wanted.options.resource
         if isinstance(identity, PreRegistered) and identity.client_id != stored.client.client_id:
             return False
+        if self._wanted.alone and not self._serves(stored, self._wanted.alone):
+            return False
         return resource is None or (resource or None) == stored.resource
+
+    def _serves(self, stored: Credential, grant: Alone) -> bool:
+        """Where anew costs nobody anything, what differs from the caller's wish is not used."""
+        issuer, scope = self._wanted.options.issuer, self._wanted.scope or ()
+        pinned = not issuer or same_issuer(issuer, stored.issuer)
+        owned = stored.options.get("owner", "") == grant.owner
+        return pinned and owned and set(scope) <= set(stored.requested or ())
+
+    def can_renew(self, credential: Credential) -> bool:
+        """By its refresh token, or because its grant can ask again."""
+        token = credential.tokens.refresh_token
+        return bool(self._wanted.alone) or token not in (None, self._refused_token)
 
     def replaced(self, sent: Credential | None) -> Credential | None:
         """What somebody else has stored since, renewed where it has expired; `sent` is not."""
@@ -125,18 +145,23 @@ class Renewal:
             if self._still_good(stored, rejected, now):
                 return self.hold(stored)
             usable = stored.alive(now) and not same_token(stored, rejected)
-            if stored.tokens.refresh_token in (None, self._refused_token):
+            if not self.can_renew(stored):
                 return self._left(stored if usable else None)
             try:
                 return self.hold(self._refreshed(stored, now))
-            except TokenRefused as error:
-                return self._refused(stored, error, usable=usable)
-            except Unavailable:
-                if not usable or self.trouble is None:
+            except (TokenRefused, Unavailable, Untrusted, UsageError) as error:
+                if isinstance(error, TokenRefused) and not self._wanted.alone:
+                    return self._refused(stored, error, usable=usable)
+                if not usable or (isinstance(error, Unavailable) and self.trouble is None):
                     raise
-                pause = self.trouble.until - self._edges.monotonic()
-                self.held = Held.until(stored, now + max(pause, 0.0))
-                return stored
+                return self._postponed(stored, now)
+
+    def _postponed(self, stored: Credential, now: float) -> Credential:
+        """A token that lives is used on; it is renewed when the trouble may be over."""
+        here = self._edges.monotonic()
+        until = self.trouble.until if self.trouble else here + _LONGEST_PAUSE
+        self.held = Held.until(stored, now + max(until - here, 0.0))
+        return stored
 
     def _latest(self) -> Credential | None:
         """What the storage holds, or would hold had it not failed to keep it (under the lock)."""
@@ -168,9 +193,13 @@ class Renewal:
             raise trouble.error.fresh()
         with on_the_wire():
             try:
-                tokens = self._edges.run(refresh(stored, now))
+                tokens = self._renewed(stored, now)
             except (Unavailable, BadResponse) as error:
                 raise self._troubled(error) from None
+            except TokenRefused as error:
+                if self._wanted.alone:
+                    self._rested(error)
+                raise
             fresh = self._keep(stored, stored.renewed(tokens))
         self.trouble = None
         # what is known of a token is known of its successor, until the server accepts that
@@ -180,6 +209,12 @@ class Renewal:
             self.useless = fresh
         self._edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
         return fresh
+
+    def _renewed(self, stored: Credential, now: float) -> TokenSet:
+        if self._wanted.alone:
+            return reissue(self._wanted, self._edges, self._wanted.alone, stored)
+        prover = self._edges.prover(self._wanted.identity)
+        return self._edges.run(refresh(stored, now, prover))
 
     def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
         """Note a passing fault. An answer that is no OAuth answer says nothing about the grant."""
@@ -193,8 +228,14 @@ class Renewal:
         pause = min(last * 2, _LONGEST_PAUSE)
         wanted = max(fault.retry_after or 0.0, pause * jitter())
         self.trouble = Trouble(fault, pause, self._edges.monotonic() + wanted)
-        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule="kept; again later")
+        self._edges.tell("refresh", url=fault.url, detail=fault.summary, rule=TRYING_AGAIN)
         return fault
+
+    def _rested(self, error: TokenRefused) -> None:
+        """Note the refusal of a grant that asks nobody: nothing else is left, so do not insist."""
+        until = self._edges.monotonic() + _LONGEST_PAUSE
+        self.trouble = Trouble(error, _LONGEST_PAUSE, until)
+        tell(self._edges.on_event, Event("refresh", error.url, error.status, error.summary))
 
     def _refused(
         self, stored: Credential, error: TokenRefused, *, usable: bool

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NoReturn, final
 from urllib.parse import quote_plus
 
 _MASK = "****"
+# an assertion or a proof: it begins with the base64 of `{"`, and may have been cut short
+_SIGNED = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}")
 
 
 @final
@@ -62,4 +65,4 @@ def masked(text: str, secrets: Iterable[Secret | None]) -> str:
     for secret in secrets:
         if secret:
             text = text.replace(secret.reveal(), _MASK).replace(quote_plus(secret.reveal()), _MASK)
-    return text
+    return _SIGNED.sub(_MASK, text)

@@ -1,6 +1,7 @@
 """Which token to send now: the only place that reads the store, takes the locks and decides.
 
-Fresh token, else refresh, else the person; and never the person where nobody can answer.
+Fresh token, else refresh, else the person; and never the person where nobody can answer. A
+grant that asks nobody stands in the person's place.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import shlex
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from .cooling import Cooling
 from .credential import Credential, Key
@@ -23,8 +24,12 @@ from .errors import (
 )
 from .events import Event, tell
 from .flight import Flights, done, wait
+from .leaving import LoggedOut, end_at_server, forget, forget_registration
+from .obtaining import log_in_by_device, obtain, own_client
 from .prompt import Prompt, Visit
+from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
+from .protocol.grants import DeviceCode
 from .protocol.scopes import Scopes, step_up
 from .protocol.urls import below, covers
 from .renewal import Renewal, same_token
@@ -35,8 +40,8 @@ from .steps import (
     log_in,
     probe,
     readable,
-    sign_out,
 )
+from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0
 _JUST_RENEWED: Final = 5.0
@@ -45,12 +50,14 @@ _JUST_RENEWED: Final = 5.0
 class Session:
     """One login to one server. Safe from any thread, task and event loop."""
 
-    def __init__(self, wanted: Wanted, edges: Edges, prompt: Prompt | None) -> None:
+    def __init__(self, wanted: Wanted, edges: Edges, prompt: Prompt | DevicePrompt | None) -> None:
         self.wanted, self.edges, self.prompt = wanted, edges, prompt
         self._flights = Flights()
-        self._cooling = Cooling(edges.storage, wanted.key, edges.clock)
+        # a program that was started again with a mended secret must not wait for the old one
+        notes = MemoryStorage() if wanted.alone else edges.storage
+        self._cooling = Cooling(notes, wanted.key, edges.clock)
         self._renewal = Renewal(wanted, edges)
-        self._visit: Visit | None = None
+        self._visit: Visit | DeviceVisit | None = None
         self._closings = 0
 
     @property
@@ -69,7 +76,7 @@ class Session:
             return held.credential
         if not held.credential.alive(now):
             return None
-        if held.credential.tokens.refresh_token:
+        if self._renewal.can_renew(held.credential):
             self._flights.start("renew", lambda: self._renewal.now(None))
         return held.credential
 
@@ -156,23 +163,26 @@ class Session:
         expires = held.tokens.expires_at if held else None
         if held and expires is not None and expires < self.edges.clock() + min_valid:
             held = wait(self._flights.start("renew early", lambda: self._renewal.patiently(held)))
+        if held is None and self.wanted.alone:
+            return self.log_in()
         if held is None:
             raise self._login_required("you are not logged in to")
         return held
 
-    def log_out(self) -> Literal["nothing", "revoked", "forgotten"]:
-        """Delete the login here, then revoke it at the server (RFC 7009).
-
-        "forgotten": the server has not revoked it, or could not be reached.
-        """
+    def log_out(self, *, local: bool = False) -> LoggedOut:
+        """Delete the login here, then end it at the server, unless `local` (RFC 7009, 7592)."""
         with self.edges.storage.lock(self.key):
-            stored = readable(self.edges.storage, self.key)
-            self.edges.storage.delete(self.key)
+            found, stored, trouble = forget(self.edges.storage, self.key)
             self._cooling.clear()
             self._renewal.forget()
         if stored is None:
-            return "nothing"
-        return "revoked" if sign_out(self.edges, stored) else "forgotten"
+            return LoggedOut(found, trouble=trouble)
+        if self.wanted.alone:
+            stored = replace(stored, client=own_client(self.wanted, stored))
+        if local:
+            forget_registration(self.edges, stored.client)
+            return LoggedOut(found)
+        return end_at_server(self.edges, stored, self.wanted.identity)
 
     def close(self) -> None:
         """End a login that is waiting for its person, or is on the way to him."""
@@ -234,8 +244,8 @@ class Session:
 
         An `explicit` one asks although somebody has just been asked in vain.
         """
-        if self.prompt is None:
-            raise self._login_required("a person must log in to")
+        if not self._can_ask:
+            raise self._nobody()
         with self.edges.storage.lock(self.key, "login", _LEASE):
             if not force and (found := self._found_meanwhile(sent, scope)):
                 return found
@@ -243,14 +253,7 @@ class Session:
             if not explicit:
                 self._cooling.check(purpose)
             try:
-                fresh = log_in(
-                    self.wanted,
-                    self.edges,
-                    self.prompt,
-                    challenge,
-                    scope=self.wanted.scope if force else scope,
-                    on_visit=lambda visit: self._visiting(visit, began),
-                )
+                fresh = self._asked(challenge, self.wanted.scope if force else scope, began)
             except AuthError as error:
                 self._cooling.remember(purpose, error.at(server=self.key.server, step="login"))
                 raise
@@ -259,6 +262,28 @@ class Session:
             self._renewal.unproven, self._renewal.trouble = fresh, None
             self._renewal.useless, self._renewal.refusals = None, 0
             return self._renewal.hold(fresh)
+
+    def _asked(self, challenge: Challenge | None, scope: Scopes | None, began: int) -> Credential:
+        """What the grant asks: nobody, a person at another device, a person at a browser."""
+        wanted, edges, prompt = self.wanted, self.edges, self.prompt
+        if wanted.alone:
+            return obtain(wanted, edges, wanted.alone, challenge, scope=scope)
+
+        def on_visit(visit: Visit | DeviceVisit) -> None:
+            self._visiting(visit, began)
+
+        if isinstance(prompt, DevicePrompt):
+            return log_in_by_device(
+                wanted, edges, prompt, challenge, scope=scope, on_visit=on_visit
+            )
+        if prompt is None:
+            raise self._nobody()
+        return log_in(wanted, edges, prompt, challenge, scope=scope, on_visit=on_visit)
+
+    @property
+    def _can_ask(self) -> bool:
+        """Whether a token can be had from here: by a person, or by a grant that needs none."""
+        return self.wanted.alone is not None or self.prompt is not None
 
     def _found_meanwhile(self, sent: Credential | None, scope: Scopes | None) -> Credential | None:
         """A login that somebody else has made while we waited for the lease."""
@@ -288,7 +313,7 @@ class Session:
                 hint="The account may lack the permission; when that has changed, run: "
                 + self._command("--force"),
             )
-        if self.prompt is None:
+        if not self._can_ask:
             raise self._login_required(f"the scope {' '.join(needed)} must be granted for", scope)
         tell(self.edges.on_event, Event("step-up", self.key.server, 403, " ".join(scope)))
         name = f"login for {' '.join(scope)}"  # it must not join a login for less
@@ -299,7 +324,7 @@ class Session:
 
     # Small things
 
-    def _visiting(self, visit: Visit, began: int) -> None:
+    def _visiting(self, visit: Visit | DeviceVisit, began: int) -> None:
         self._visit = visit
         if self._closings != began:  # closed before there was anything to cancel
             raise LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")
@@ -311,9 +336,13 @@ class Session:
         account = () if self.key.account == "default" else ("--account", self.key.account)
         return shlex.join(["mcp-login", self.key.server, *account, *more])
 
+    def _nobody(self) -> LoginRequired:
+        return self._login_required("a person must log in to")
+
     def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
         scope = scope or self.wanted.scope
-        asked = ("--scope", " ".join(scope)) if scope else ()
+        asked = ["--scope", " ".join(scope)] if scope else []
+        asked += ["--device"] if isinstance(self.wanted.grant, DeviceCode) else []
         return LoginRequired(
             f"{why} {self.key.server}",
             server=self.key.server,

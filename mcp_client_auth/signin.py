@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from .auth import MCPAuth, automatic_prompt, open_session
 from .credential import Credential
 from .flight import Flights, await_
-from .prompt import BrowserPrompt, Prompt
+from .prompt import Prompt
 
 if TYPE_CHECKING:
     import httpx
 
     from .events import Listener
+    from .leaving import LoggedOut
+    from .prompt.device import DevicePrompt
     from .protocol.flow import Transport
+    from .protocol.grants import Grant
     from .protocol.options import Options
     from .protocol.registration import Identity
     from .storage import Storage
@@ -55,9 +58,9 @@ class Login:
         """The `Authorization` header for any other HTTP client."""
         return {"Authorization": f"Bearer {self.token()}"}
 
-    def logout(self) -> None:
-        """Revoke at the authorization server and delete what is stored."""
-        self.auth.session.log_out()
+    def logout(self, *, local: bool = False) -> LoggedOut:
+        """Delete what is stored here, then end it at the authorization server unless `local`."""
+        return self.auth.session.log_out(local=local)
 
     def close(self) -> None:
         self.auth.close()
@@ -83,7 +86,8 @@ def login(
     client: Identity = None,
     scope: str | Sequence[str] | None = None,
     storage: Storage | str | None = None,
-    prompt: Prompt | Literal["auto"] | None = "auto",
+    prompt: Prompt | DevicePrompt | Literal["auto"] | None = "auto",
+    grant: Grant | None = None,
     options: Options | None = None,
     on_event: Listener | None = None,
     transport: Transport | None = None,
@@ -92,10 +96,11 @@ def login(
     """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
 
     The arguments are those of `MCPAuth`. The sign-in URL is printed to stderr as well as
-    opened. Blocks until the person has signed in; raises any `AuthError`.
+    opened, and on the main thread of a program at a terminal the address that the browser
+    ends on may be pasted instead. Blocks until the person has signed in; raises any `AuthError`.
     """
     if prompt == "auto":
-        prompt = _talking_prompt()
+        prompt = _talking_prompt(grant)
     auth = MCPAuth(
         url,
         account=account,
@@ -103,6 +108,7 @@ def login(
         scope=scope,
         storage=storage,
         prompt=prompt,
+        grant=grant,
         options=options,
         on_event=on_event,
         transport=transport,
@@ -115,19 +121,36 @@ async def alogin(url: str, **arguments: Any) -> Login:
     return await await_(Flights().start("login", lambda: login(url, **arguments)))
 
 
-def logout(url: str, *, account: str = "default", storage: Storage | str | None = None) -> bool:
-    """Revoke and delete the login to `url`; False when there was none."""
-    done = open_session(url, account=account, storage=storage, prompt=None).log_out()
-    return done != "nothing"
+def logout(
+    url: str,
+    *,
+    account: str = "default",
+    storage: Storage | str | None = None,
+    local: bool = False,
+) -> LoggedOut:
+    """Delete the login to `url` here, then end it at the server unless `local`.
+
+    True when there was one. What the server did not confirm is no error, but said in the value.
+    """
+    session = open_session(url, account=account, storage=storage, prompt=None)
+    return session.log_out(local=local)
 
 
-def _talking_prompt() -> Prompt:
+def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:
     import sys
 
-    from .prompt.browser import open_url
+    from .cli.waiting import talking_prompt
+    from .prompt.device import DevicePrompt, Invitation
+    from .protocol.grants import DeviceCode
 
-    def show(url: str) -> None:
-        print(f"To log in, open this address in a browser:\n\n  {url}\n", file=sys.stderr)
+    def invite(asked: Invitation) -> None:
+        lines = [f"  {asked.link}", f"and enter the code {asked.code}"]
+        lines += [f"or open\n\n  {asked.direct}"] if asked.direct else []
+        told = "\n\n".join(lines)
+        print(f"To log in, open this address on any device:\n\n{told}\n", file=sys.stderr)
 
-    opens = automatic_prompt() is not None
-    return BrowserPrompt(open_url=open_url if opens else lambda url: False, show_url=show)
+    if isinstance(grant, DeviceCode):
+        return DevicePrompt(invite)
+    if grant is not None:
+        return None
+    return talking_prompt(opens=automatic_prompt() is not None)

@@ -6,10 +6,18 @@ import json
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from .credential import ClientKey, Credential, Key
+from .attempts import RULES, Attempt
+from .clients import (
+    DEAD_CLIENT,
+    callback,
+    callers_client,
+    forget_client,
+    registered_client,
+    speaking_to,
+)
+from .credential import Credential, Key
 from .errors import (
     AuthError,
     AuthorizationDenied,
@@ -25,31 +33,27 @@ from .protocol.authorization import (
     AuthorizationCode,
     AuthorizationRequest,
     authorization_request,
+    pushes,
     require_code_grant,
 )
 from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.client_auth import Prover
+from .protocol.device import require_device
 from .protocol.discovery import Discovery, discover
 from .protocol.flow import Flow, HttpRequest, T, Transport, run
+from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
-from .protocol.redirects import Callback, callback_for, with_port_of
-from .protocol.registration import (
-    Client,
-    ClientMetadataDocument,
-    Identity,
-    PreRegistered,
-    metadata_document_client,
-    pre_registered,
-    register,
-    way_to_client,
-)
+from .protocol.pushed import push
+from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import exchange, revoke
-from .protocol.urls import canonical, require_secure, same_issuer, shown, split
+from .protocol.tokens import exchange
+from .protocol.urls import canonical, require_secure, same_issuer, shown
+from .proving import Proving
 from .secret import Secret
 from .storage import Storage
 
-DEAD_CLIENT = ("invalid_client", "unauthorized_client")
+_LEAST_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,12 @@ class Wanted:
     identity: Identity = None
     scope: Scopes | None = None
     options: Options = field(default_factory=Options)
+    grant: Grant | None = None
+
+    @property
+    def alone(self) -> Alone | None:
+        """The grant, where it is one that asks nobody."""
+        return self.grant if isinstance(self.grant, Alone) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,10 @@ class Edges:
 
     def run(self, flow: Flow[T]) -> T:
         return run(flow, self.transport, self.on_event)
+
+    def prover(self, identity: Identity) -> Prover:
+        """Signs for the client of `identity`, or for one that a credential holds."""
+        return Proving(identity, self.clock, self.random)
 
     def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
         tell(self.on_event, Event(name, url, detail=detail, rule=rule))
@@ -105,18 +119,46 @@ def log_in(
     `scope` overrides the choice, which else keeps what was gained before.
     """
     edges.storage.check()
-    discovery = find(wanted, edges, challenge)
-    callback = _callback(wanted, edges, discovery)
-    with prompt.visit(callback, wanted.key.server, wanted.key.account) as visit:
-        on_visit(visit)
+    discovery, began = find(wanted, edges, challenge), edges.monotonic()
+    asked = scope if scope is not None else choice(wanted, edges, discovery)
+    attempt = Attempt(discovery, way_to_client(wanted.identity, discovery.server), asked)
+    while True:  # each mending once, so it ends
+        left = max(wanted.options.login_timeout - (edges.monotonic() - began), 0.0)
+        ended = _attempt(wanted, edges, prompt, attempt, left, on_visit)
+        if isinstance(ended, Credential):
+            return ended
+        attempt = ended
+
+
+def _attempt(
+    wanted: Wanted,
+    edges: Edges,
+    prompt: Prompt,
+    attempt: Attempt,
+    left: float,
+    on_visit: Callable[[Visit], None],
+) -> Credential | Attempt:
+    """One try; the next one instead of an error where something can be mended."""
+    where, pending, visited = callback(wanted, edges, attempt), None, False
+    with prompt.visit(where, wanted.key.server, wanted.key.account) as visit:
         try:
-            asked = scope if scope is not None else _choice(wanted, edges, discovery)
-            pending = begin(wanted, edges, discovery, visit.redirect_uri, scope=asked)
-            code = _ask(pending, edges, visit)
+            on_visit(visit)
+            pending = begin(wanted, edges, attempt, visit.redirect_uri)
+            pending = _pushed(pending, edges)
+            visited = True
+            code = _ask(pending, edges, visit, left)
             credential = finish(pending, edges, code)
-        except AuthorizationDenied:
-            visit.end("denied")
-            raise
+        except AuthError as error:
+            reused = pending is not None and pending.reused
+            what = attempt.mending(error, wanted.scope, reused=reused, visited=visited)
+            if what is None:
+                visit.end("denied" if isinstance(error, AuthorizationDenied) else "failed")
+                raise
+            if pending and what == "registration":
+                forget_client(edges, pending.request.client, pending.request.redirect_uri)
+            edges.tell("again", url=error.url, detail=error.summary, rule=RULES[what])
+            visit.end("again")
+            return attempt.mend(what, visited=visited)
         except BaseException:
             visit.end("failed")
             raise
@@ -139,7 +181,7 @@ def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challe
     names = ("authorized-request", "answer") if credential else ("request", "challenge")
     where = shown(wanted.server_url)
     edges.tell(names[0], url=where)
-    response = edges.transport(_probe_request(wanted.server_url, credential))
+    response = edges.transport(probe_request(wanted.server_url, credential))
     challenge = relevant(read_challenges(response.header_values("www-authenticate")))
     detail = f"{challenge.scheme} challenge" if challenge else ""
     event = Event(names[1], where, response.status, detail, seconds=response.seconds)
@@ -160,29 +202,18 @@ def fresh_token_refused(server: str) -> TokenRefused:
     )
 
 
-def sign_out(edges: Edges, credential: Credential) -> bool:
-    """Whether the server has ended the grant: its refresh token, else its access token."""
-    endpoint, tokens = credential.revocation_endpoint, credential.tokens
-    pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
-    done = []
-    for token, hint in pairs:
-        if token is None or not endpoint:
-            continue
-        try:
-            done.append(edges.run(revoke(credential, token, hint)))
-        except AuthError as error:
-            edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")
-            done.append(False)
-    return bool(done) and done[0]
-
-
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
     """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
 
     require_server(wanted.server_url, wanted.options)
 
     def usable(server: ServerMetadata) -> None:
-        require_code_grant(server, wanted.options)
+        if wanted.alone:  # needs a token endpoint and no more
+            return
+        if isinstance(wanted.grant, DeviceCode):
+            require_device(server)
+        else:
+            require_code_grant(server, wanted.options)
         way_to_client(wanted.identity, server)
 
     held = readable(edges.storage, wanted.key)
@@ -196,38 +227,47 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
 
 
 def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) -> None:
-    """A client that the caller supplied belongs to the issuer that it was first used with."""
-    supplied = wanted.identity
-    if isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id:
+    """What the caller supplied belongs to the issuer that it was first used with."""
+    supplied, pinned = wanted.identity, wanted.options.issuer
+    known = isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id
+    if (wanted.alone and not pinned) or (known and not wanted.alone):
+        what = f"client {quoted(held.client.client_id, 60)}" if known else "assertion"
         raise IssuerMismatch(
-            f"the server now names another authorization server, but the client"
-            f" {quoted(supplied.client_id, 60)} belongs to {shown(held.issuer)}",
+            f"the server now names another authorization server, but the {what} belongs to"
+            f" {shown(held.issuer)}",
             url=shown(server.issuer),
             hint="If the operator confirms the move, pass the client that he registered there,"
             " and its issuer (--issuer, Options(issuer=…)); the old login was kept",
         )
+    pinned = wanted.options.issuer
+    if wanted.options.initial_access_token and not same_issuer(pinned, server.issuer):
+        raise IssuerMismatch(
+            "the server now names another authorization server, but the initial access token"
+            f" belongs to {shown(held.issuer)}",
+            url=shown(server.issuer),
+            hint="Leave the token out, or pass the one of the new issuer with its name (--issuer,"
+            " Options(issuer=…)); the old login was kept",
+        )
 
 
-def _choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
+def choice(wanted: Wanted, edges: Edges, discovery: Discovery) -> Scopes | None:
     """What to ask for; at the same issuer also all that was asked for and given before."""
+    if wanted.scope == ():  # the caller wants no scope parameter
+        return None
     asked, held = choose(discovery, wanted.scope), readable(edges.storage, wanted.key)
     if held is None or not same_issuer(held.issuer, discovery.server.issuer):
         return asked
     return step_up(held.requested or (), held.tokens.scope or (), asked or ()) or None
 
 
-def begin(
-    wanted: Wanted,
-    edges: Edges,
-    discovery: Discovery,
-    redirect_uri: str,
-    *,
-    scope: Scopes | None,
-) -> PendingLogin:
+def begin(wanted: Wanted, edges: Edges, attempt: Attempt, redirect_uri: str) -> PendingLogin:
     """Steps 7 to 9: a client and an authorization request."""
-    client, reused = _client(wanted, edges, discovery, redirect_uri, scope)
+    discovery, scope = attempt.discovery, attempt.scope
+    client, reused = callers_client(wanted, edges, discovery.server, attempt.way), False
+    if client is None:
+        client, reused = registered_client(wanted, edges, discovery.server, redirect_uri, scope)
     request = authorization_request(
-        discovery,
+        replace(discovery, server=speaking_to(discovery.server, client)),
         client,
         redirect_uri,
         scope,
@@ -244,11 +284,19 @@ def begin(
     return PendingLogin(wanted, request, reused)
 
 
+def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
+    """The request sent ahead to the server, where it wants that or the caller does."""
+    if not pushes(pending.request.server, pending.wanted.options):
+        return pending
+    prover = edges.prover(pending.wanted.identity)
+    return replace(pending, request=edges.run(push(pending.request, prover)))
+
+
 def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Credential:
     """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
     request, wanted = pending.request, pending.wanted
     try:
-        tokens = edges.run(exchange(code, edges.clock()))
+        tokens = edges.run(exchange(code, edges.clock(), edges.prover(wanted.identity)))
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
@@ -264,8 +312,13 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         requested=request.scope,
         options=wanted.options.kept(),
     )
-    with edges.storage.lock(wanted.key):
-        stored = readable(edges.storage, wanted.key)
+    return keep(edges, fresh)
+
+
+def keep(edges: Edges, fresh: Credential) -> Credential:
+    """The tokens of a login into the storage, in the place of what was there."""
+    with edges.storage.lock(fresh.key):
+        stored = readable(edges.storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
@@ -282,74 +335,25 @@ def readable(storage: Storage, key: Key) -> Credential | None:
         return None
 
 
-def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:
-    """Drop a registration that the server no longer knows; only that one."""
-    if client.kind != "dynamic":
-        return
-    key = _client_key(client.issuer, redirect_uri)
-    with edges.storage.lock(key, "client"):
-        stored = edges.storage.load_client(key)
-        if stored and stored.client_id == client.client_id:
-            edges.storage.delete_client(key)
-
-
-def _ask(pending: PendingLogin, edges: Edges, visit: Visit) -> AuthorizationCode:
-    request = pending.request
+def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> AuthorizationCode:
+    """Step 10 and 11. A second visit has what is `left` of the time, or a minute."""
+    request, timeout = pending.request, pending.wanted.options.login_timeout
     edges.tell("sign-in", detail="waiting for the person in the browser")
     try:
-        code = visit.ask(request, pending.wanted.options.login_timeout)
+        code = visit.ask(request, min(timeout, max(left, _LEAST_PATIENCE)))
     except LoginFailed as error:
         if pending.reused and error.code == "timeout":
             # the server may have forgotten the client and shown its error page only
             forget_client(edges, request.client, request.redirect_uri)
+        if error.code == "timeout" and request.pushed_for is not None:
+            error.hint += f". The address was good for {request.pushed_for:.0f} s only"
         raise
     rule = "state matches" + (", iss matches (RFC 9207)" if request.server.iss_promised else "")
     edges.tell("authorization-response", url=shown(request.redirect_uri), detail="code", rule=rule)
     return code
 
 
-def _callback(wanted: Wanted, edges: Edges, discovery: Discovery) -> Callback:
-    issuer = discovery.server.issuer
-    dynamic = way_to_client(wanted.identity, discovery.server) == "dynamic"
-    callback = callback_for(wanted.identity, dynamic, issuer, wanted.options)
-    if not dynamic:
-        return callback
-    return with_port_of(callback, edges.storage.load_client(ClientKey(issuer, callback.template)))
-
-
-def _client(
-    wanted: Wanted, edges: Edges, discovery: Discovery, redirect_uri: str, scope: Scopes | None
-) -> tuple[Client, bool]:
-    """The client to use, and whether it is a registration that was used before."""
-    server, identity = discovery.server, wanted.identity
-    kind = way_to_client(identity, server)
-    if kind == "pre-registered" and isinstance(identity, PreRegistered):
-        return pre_registered(identity, server, wanted.options), False
-    if kind == "metadata-document" and isinstance(identity, ClientMetadataDocument):
-        return metadata_document_client(identity, server), False
-    key = _client_key(server.issuer, redirect_uri)
-    with edges.storage.lock(key, "client"):
-        stored = edges.storage.load_client(key)
-        if stored and _serves(stored, redirect_uri, scope, edges.clock()):
-            edges.tell("registration", url=shown(server.issuer), rule="a kept registration is used")
-            return stored, True
-        client = edges.run(register(server, redirect_uri, scope, wanted.options))
-        with suppress(AuthError):  # the credential holds its client; the next login can register
-            edges.storage.save_client(key, client)
-        return client, False
-
-
-def _serves(client: Client, redirect_uri: str, scope: Scopes | None, now: float) -> bool:
-    within = set(scope or ()) <= set(client.scope)
-    return redirect_uri in client.redirect_uris and within and not client.expired(now)
-
-
-def _client_key(issuer: str, redirect_uri: str) -> ClientKey:
-    parts = split(redirect_uri)
-    return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)
-
-
-def _probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
+def probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
     """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
     message = {
         "jsonrpc": "2.0",

@@ -15,8 +15,9 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .certificates import Cert, Verify, tls_context
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
 from .forking import fresh_in_children
 from .protocol.flow import HttpRequest, HttpResponse
@@ -33,6 +34,8 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 # own class and wider ones. Nobody may name the last.
 PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
 _METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
+_Admit: TypeAlias = Callable[[str, str], None]
+OnTls: TypeAlias = Callable[[str, ssl.SSLObject], None] | None
 
 
 class _Opening:
@@ -52,29 +55,47 @@ _opening: Final = _Opening()
 class HttpTransport:
     """The default transport. Safe from any thread; `close()` frees its connections.
 
-    `verify`, `proxy` and `cert` are httpx's; the environment's proxies and CA files apply.
+    `verify` is True, a CA file or directory, or an SSLContext; `cert` is a client certificate
+    (RFC 8705): a PEM file, or (certificate, key) or (certificate, key, password). `proxy` is
+    httpx's; the environment's proxies and CA files apply.
+    `on_tls(url, connection)` sees each connection whose certificate has been verified.
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
     """
 
-    __slots__ = ("_cert", "_clients", "_options", "_proxy", "_server_url", "_typed_as", "_verify")
+    __slots__ = (
+        "_cert",
+        "_clients",
+        "_on_tls",
+        "_options",
+        "_proxy",
+        "_server_url",
+        "_typed_as",
+        "_verify",
+    )
 
     def __init__(
         self,
         server_url: str,
         options: Options | None = None,
         *,
-        verify: ssl.SSLContext | str | bool = True,
+        verify: Verify = True,
         proxy: str | None = None,
-        cert: Any = None,
+        cert: Cert = None,
+        on_tls: OnTls = None,
     ) -> None:
-        self._server_url = server_url
+        self._server_url, self._on_tls = server_url, on_tls
         self._options = options or Options()
         self._verify, self._proxy, self._cert = verify, proxy, cert
         self._clients: dict[tuple[bool, bool], httpx.Client] | None = (
             None  # most sessions never need one
         )
         self._typed_as: dict[str, int] | None = None
+
+    @property
+    def has_certificate(self) -> bool:
+        """False where no client certificate can be presented; a context may hold one."""
+        return bool(self._cert) or isinstance(self._verify, ssl.SSLContext)
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Send it; a GET follows redirects within its origin, anything else follows none."""
@@ -102,7 +123,7 @@ class HttpTransport:
         import httpx
 
         admitted = partial(self._admitted, private=request.private)
-        watch = _Watch(deadline, url, admitted)
+        watch = _Watch(deadline, url, admitted, self._on_tls)
         client = self._opened(loopback=is_loopback(url), plain=url.startswith("http:"))
         left = max(deadline - time.monotonic(), 0.01)
         try:
@@ -169,9 +190,10 @@ class HttpTransport:
                     # no connection twice: each one's address is checked, its socket is known
                     limits=httpx.Limits(max_keepalive_connections=0),
                     headers={"User-Agent": "mcp-client-auth"},
-                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else self._verify,
+                    verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    if plain
+                    else tls_context(self._verify, self._cert),
                     proxy=self._proxy,
-                    cert=self._cert,
                 )
             except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
                 raise UsageError(
@@ -219,7 +241,9 @@ class HttpTransport:
 
         A name that is public now and private a moment later is not what he typed.
         """
-        if not any(own and same_host(own, url) for own in (self._server_url, self._options.issuer)):
+        endpoints = self._options.endpoints.named() if self._options.endpoints else ()
+        named = (self._server_url, self._options.issuer, *(own for _, own in endpoints))
+        if not any(own and same_host(own, url) for own in named):
             return False
         self._typed_as = self._typed_as or {}
         return kind <= self._typed_as.setdefault(split(url).hostname or "", kind)
@@ -234,8 +258,8 @@ class _Watch:
     A timeout of httpx is per read, so a server that drips outlives it; the timer does not.
     """
 
-    def __init__(self, deadline: float, url: str, admitted: Callable[[str, str], None]) -> None:
-        self._url, self._admitted = url, admitted
+    def __init__(self, deadline: float, url: str, admitted: _Admit, on_tls: OnTls) -> None:
+        self._url, self._admitted, self._on_tls = url, admitted, on_tls
         self._stream: Any = None
         self._direct = False
         self.expired = False
@@ -258,6 +282,8 @@ class _Watch:
             self._connected(info["return_value"])
         elif name.endswith("start_tls.complete"):
             self._follow(info["return_value"])
+            if self._on_tls:
+                self._on_tls(self._url, info["return_value"].get_extra_info("ssl_object"))
 
     def _follow(self, stream: Any) -> None:
         self._stream = stream

@@ -83,6 +83,17 @@ def test_a_registration_is_read_back_as_it_was(client: Client) -> None:
     assert loads_client(dumps_client(client), "the test") == client
 
 
+def test_a_client_with_a_key_is_read_back_with_its_path() -> None:
+    keyed = replace(PUBLIC, method="private_key_jwt", key_file="/keys/k.pem", algorithm="ES256")
+    assert loads_client(dumps_client(keyed), "the test") == keyed
+    assert loads(dumps(replace(FULL, client=keyed)), "the test").client == keyed
+
+
+def test_a_record_of_before_there_were_keys_is_read() -> None:
+    for record in (json.loads(dumps_client(PUBLIC)), json.loads(dumps(FULL))["client"]):
+        assert not {"key_file", "algorithm"} & set(record), "and an older program reads ours"
+
+
 def damages(record: str) -> dict[str, str]:
     """The record with each field taken out or made of another type."""
     fields: dict[str, Any] = json.loads(record)

@@ -3,11 +3,16 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+from key_samples import pem, public_pem
+
+from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 CLIENT = RegisteredClient(
@@ -63,6 +68,54 @@ def test_the_example_with_its_own_client_uses_it(
     secret.write_text("s3cret of the app\n")
     with DemoServer(Settings(clients=(CLIENT,), registration=False)) as server:
         assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+
+
+def test_the_example_of_a_service_needs_nobody(environment: dict[str, str], tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret of the app\n")
+    with DemoServer(Settings(clients=(CLIENT,), client_credentials=True)) as server:
+        assert "whoami" in run(environment, "service.py", server.url, "app", str(secret))
+
+
+def test_the_example_of_a_workload_needs_only_its_jwt(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    jwt = tmp_path / "jwt"
+    with (
+        IdentityProvider() as provider,
+        DemoServer(Settings(trusted_issuers=(provider.trusted,))) as server,
+    ):
+        jwt.write_text(provider.workload_token(server.issuer))
+        assert "whoami" in run(environment, "workload.py", server.url, str(jwt))
+
+
+def test_the_example_on_another_device_waits_for_the_person_there(
+    environment: dict[str, str],
+) -> None:
+    over = threading.Event()
+
+    def person(server: DemoServer) -> None:
+        while not over.wait(0.05):
+            server.decide_device("allow")
+
+    with DemoServer(Settings(device_authorization=True, device_interval=1)) as server:
+        somebody = threading.Thread(target=person, args=(server,))
+        somebody.start()
+        try:
+            assert "whoami" in run(environment, "on_another_device.py", server.url)
+        finally:
+            over.set()
+            somebody.join()
+
+
+def test_the_example_with_a_key_signs_with_it(environment: dict[str, str], tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(pem("P-256"))
+    client = RegisteredClient(
+        "app", None, "private_key_jwt", CLIENT.redirect_uris, public_key=public_pem("P-256")
+    )
+    with DemoServer(Settings(clients=(client,), registration=False)) as server:
+        assert "whoami" in run(environment, "signing_client.py", server.url, "app", str(key))
 
 
 def test_every_example_is_run_here() -> None:

@@ -9,7 +9,7 @@ import traceback
 
 import pytest
 
-from mcp_client_auth.secret import Secret
+from mcp_client_auth.secret import Secret, masked
 
 PLANTED = "planted-secret-7f3a"
 SECRET = Secret(PLANTED)
@@ -74,3 +74,16 @@ def test_it_compares_by_value_and_only_with_its_kind() -> None:
 def test_an_empty_one_is_false() -> None:
     assert SECRET
     assert not Secret("")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("bad eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJtZSJ9.c2ln-_s, sorry", "bad ****, sorry"),
+        ("bad eyJhbGciOiJFUzI1NiJ9.eyJpc3", "bad ****"),
+        ("keys eyJoy and okey.eyJ are words", "keys eyJoy and okey.eyJ are words"),
+        (f"{PLANTED} and {PLANTED}", "**** and ****"),
+    ],
+)
+def test_what_was_sent_or_signed_is_masked_in_a_servers_words(text: str, shown: str) -> None:
+    assert masked(text, [SECRET, None]) == shown

@@ -40,6 +40,7 @@ from mcp_client_auth import (
     Credential,
     FileStorage,
     InsufficientScope,
+    LoggedOut,
     LoginFailed,
     LoginRequired,
     MemoryStorage,
@@ -1112,10 +1113,10 @@ def test_without_a_login_there_is_no_token(world: World) -> None:
 def test_a_logout_revokes_and_forgets(world: World) -> None:
     program = logged_in(world)
     program.post()
-    assert program.session.log_out() == "revoked"
+    assert program.session.log_out() == LoggedOut(True, revoked=True)
     assert program.storage.load(KEY) is None
     assert all(family.revoked for family in world.authorization.refresh.values())
-    assert program.session.log_out() == "nothing"
+    assert program.session.log_out() == LoggedOut(False)
     with pytest.raises(LoginRequired):
         program.post()
     assert world.bearers[-1] == ""
@@ -1123,7 +1124,9 @@ def test_a_logout_revokes_and_forgets(world: World) -> None:
 
 def test_a_logout_that_reaches_nobody_forgets_all_the_same(world: World) -> None:
     program = logged_in(world, revocation_endpoint="")
-    assert program.session.log_out() == "forgotten"
+    done = program.session.log_out()
+    assert (done.found, done.revoked) == (True, None)
+    assert done.trouble == ("the authorization server offers no revocation",)
     assert program.storage.load(KEY) is None
 
 
@@ -1148,7 +1151,7 @@ def test_a_logout_ends_the_cooling(world: World) -> None:
 
 def test_a_logout_during_a_refresh_waits_for_it_and_ends_what_it_brought(world: World) -> None:
     program = logged_in(world, age=3601)
-    done: list[str] = []
+    done: list[LoggedOut] = []
     out = threading.Thread(target=lambda: done.append(program.session.log_out()))
 
     def slow() -> None:
@@ -1159,7 +1162,7 @@ def test_a_logout_during_a_refresh_waits_for_it_and_ends_what_it_brought(world: 
     world.faults = [slow]
     program.post()
     out.join(10)
-    assert done == ["revoked"]
+    assert done == [LoggedOut(True, revoked=True)]
     assert program.storage.load(KEY) is None
     assert all(family.revoked for family in world.authorization.refresh.values())
 

@@ -165,8 +165,8 @@ def test_a_logout_of_the_object_ends_it_here_and_there(log_in: LogIn, server: De
 
 def test_logout_says_whether_there_was_a_login(log_in: LogIn) -> None:
     log_in()
-    assert logout(log_in.url, storage=log_in.storage) is True
-    assert logout(log_in.url, storage=log_in.storage) is False
+    assert logout(log_in.url, storage=log_in.storage).revoked is True
+    assert not logout(log_in.url, storage=log_in.storage)
 
 
 def test_logout_is_of_one_account(log_in: LogIn) -> None:

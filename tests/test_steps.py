@@ -42,12 +42,14 @@ from mcp_client_auth import (
     TokenRefused,
     Unavailable,
 )
+from mcp_client_auth.clients import forget_client
 from mcp_client_auth.credential import ClientKey, Credential
 from mcp_client_auth.events import STEPS
+from mcp_client_auth.leaving import sign_out
 from mcp_client_auth.protocol.challenge import read_challenges
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.registration import Client
-from mcp_client_auth.steps import Edges, Wanted, forget_client, log_in, probe, sign_out
+from mcp_client_auth.steps import Edges, Wanted, log_in, probe
 
 APP = PreRegistered("app", "s3cret", "client_secret_post")
 
@@ -195,6 +197,42 @@ def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) 
     assert login.world.authorization.forms == []
 
 
+def test_an_initial_access_token_does_not_follow_a_move(login: Login) -> None:
+    login.wanted = replace(login.wanted, options=Options(initial_access_token="planted"))
+    before = login()
+    login.world.issuer = OTHER
+    with pytest.raises(IssuerMismatch, match="initial access token"):
+        login()
+    assert login.storage.load(KEY) == before
+    assert login.world.servers[OTHER].registrations == []
+    pinned = Options(initial_access_token="planted", issuer=OTHER)
+    login.wanted = replace(login.wanted, options=pinned)
+    assert login().issuer == OTHER
+
+
+def test_the_time_of_two_visits_is_that_of_one_or_a_minute_more(login: Login) -> None:
+    login.edges = replace(login.edges, monotonic=login.world.clock.monotonic)
+    login()
+    visit, given = login.person.visit, list[float]()
+
+    def slow(callback: Any, server: str, account: str) -> Visited:
+        made = visit(callback, server, account)
+        ask = made.ask
+
+        def asked(request: Any, timeout: float) -> Any:
+            given.append(timeout)
+            login.world.clock.go(590)
+            return ask(request, timeout)
+
+        made.ask = asked  # type: ignore[method-assign]
+        return made
+
+    login.person.visit = slow  # type: ignore[method-assign]
+    login.world.faults = [oauth_error("invalid_client", 401)]
+    login()
+    assert given == [600, 60]
+
+
 def test_a_registered_client_is_made_anew_after_a_move(login: Login) -> None:
     first = login()
     login.world.issuer = OTHER
@@ -291,15 +329,28 @@ def test_a_registration_that_cannot_be_kept_serves_this_login(login: Login) -> N
 
 
 @pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client"])
-def test_a_registration_that_the_server_has_forgotten_is_dropped(login: Login, code: str) -> None:
-    login()
-    assert login.registration
+def test_a_registration_that_the_server_has_forgotten_is_made_anew_once(
+    login: Login, code: str
+) -> None:
+    first = login()
     login.world.faults = [oauth_error(code, 401)]
+    second = login()
+    assert second.client.client_id != first.client.client_id
+    assert login.registration == second.client
+    assert [visit.ending for visit in login.person.visits] == ["signed-in", "again", "signed-in"]
+    login.world.faults = [oauth_error(code, 401), oauth_error(code, 401)]
     with pytest.raises(TokenRefused):
         login()
+    assert len(login.person.visits) == 5
     assert login.registration is None
-    login()
-    assert len(login.world.authorization.registrations) == 2
+    assert login.storage.load(KEY) == second
+
+
+def test_a_new_registration_that_is_refused_is_no_reason_to_ask_again(login: Login) -> None:
+    login.world.faults = [oauth_error("invalid_client", 401)]
+    with pytest.raises(TokenRefused):
+        login()
+    assert [visit.ending for visit in login.person.visits] == ["failed"]
 
 
 def test_any_other_refusal_keeps_the_registration(login: Login) -> None:
@@ -403,7 +454,7 @@ def test_the_challenge_leads_the_discovery(login: Login) -> None:
 def test_a_sign_out_ends_the_grant_and_then_the_token(login: Login) -> None:
     held = login()
     login.world.sent.clear()
-    assert sign_out(login.edges, held)
+    assert sign_out(login.edges, held, None, [])
     hints = [b"token_type_hint=refresh_token", b"token_type_hint=access_token"]
     assert [hint in r.body for hint, r in zip(hints, login.world.sent, strict=True)] == [True, True]
     assert {request.url for request in login.world.sent} == {ISSUER + "/revoke"}
@@ -412,7 +463,7 @@ def test_a_sign_out_ends_the_grant_and_then_the_token(login: Login) -> None:
 def test_a_sign_out_without_an_endpoint_sends_nothing(login: Login) -> None:
     held = replace(login(), revocation_endpoint="")
     login.world.sent.clear()
-    assert not sign_out(login.edges, held)
+    assert not sign_out(login.edges, held, None, [])
     assert login.world.sent == []
 
 
@@ -422,5 +473,5 @@ def test_a_sign_out_that_is_not_heard_says_so(login: Login) -> None:
     def transport(request: HttpRequest) -> HttpResponse:
         raise Unavailable("no answer")
 
-    assert not sign_out(replace(login.edges, transport=transport), held)
+    assert not sign_out(replace(login.edges, transport=transport), held, None, [])
     assert "no answer" in login.events[-1].detail

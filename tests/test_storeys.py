@@ -14,12 +14,24 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 # From the ground up. `credential` is a value like those below it: the record that a storage
 # keeps, so the edges know it although it is the session that thinks in it.
 STOREYS = (
-    {"errors", "events", "secret", "forking"},
+    {"errors", "events", "secret", "forking", "certificates"},
     {"protocol"},
     {"credential"},
     {"transport", "storage", "prompt"},
-    {"session", "renewal", "steps", "flight", "cooling"},
-    {"cli", "auth", "signin", "notebook", "testing"},
+    {
+        "session",
+        "renewal",
+        "steps",
+        "attempts",
+        "clients",
+        "obtaining",
+        "assertions",
+        "proving",
+        "flight",
+        "cooling",
+        "leaving",
+    },
+    {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(STOREYS) for room in rooms}
@@ -35,6 +47,7 @@ MAKERS = {
     "AuthorizationRequest": {"protocol/authorization.py"},
     "AuthorizationCode": {"protocol/authorization.py"},
     "TokenSet": {"protocol/tokens.py", "credential.py"},  # from an answer, and from a record
+    "DeviceAuthorization": {"protocol/device.py"},
     "Challenge": {"protocol/challenge.py"},
 }
 FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -33,6 +33,9 @@ def run(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except KeyboardInterrupt:
+        from .screen import screen
+
+        screen.clear()
         # no word on what was changed: a logout or a login may have done its part already
         print("mcp-login: interrupted", file=sys.stderr)
         # the end waits for a renewal that is on the wire; who will not wait presses it again
@@ -63,8 +66,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def exit_code(error: AuthError) -> int:
+    return code_of(type(error))
+
+
+def code_of(error: type) -> int:
     """The code of the nearest class that has one."""
-    for kind in type(error).__mro__:
+    for kind in error.__mro__:
         if kind.__name__ in EXIT_CODES:
             return EXIT_CODES[kind.__name__]
     return 1
@@ -72,10 +79,11 @@ def exit_code(error: AuthError) -> int:
 
 def _say(error: AuthError) -> None:
     """One message: what happened, where, what to do."""
-    import click
+    from .screen import say, screen
 
-    click.echo(f"mcp-login: {error.summary}", err=True)
+    screen.clear()
+    say(f"mcp-login: {error.summary}")
     if error.url and error.url not in error.summary:
-        click.echo(f"  at {error.url}", err=True)
+        say(f"  at {error.url}")
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        say(f"  {error.hint}")

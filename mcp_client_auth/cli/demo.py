@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UsageError
-from .progress import Progress, say
+from .progress import Progress
+from .screen import say
+
+if TYPE_CHECKING:
+    from ..prompt import Prompt
 
 
 def run_demo(*, browser: bool) -> None:
@@ -36,10 +39,10 @@ def _call_whoami(url: str, *, browser: bool) -> str:
     """One MCP request from an ordinary httpx client; the fifteen steps happen inside it."""
     import httpx
 
-    from .. import BrowserPrompt, MCPAuth, MemoryStorage
+    from .. import MCPAuth, MemoryStorage
 
     progress = Progress(verbose=True)
-    prompt = BrowserPrompt(*_opener(progress, browser=browser))
+    prompt = _prompt(browser=browser)
     auth = MCPAuth(url, storage=MemoryStorage(), prompt=prompt, on_event=progress)
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "whoami"}}
     headers = {"Accept": "application/json, text/event-stream"}
@@ -50,14 +53,14 @@ def _call_whoami(url: str, *, browser: bool) -> str:
     return "\n".join(part["text"] for part in content)
 
 
-def _opener(
-    progress: Progress, *, browser: bool
-) -> tuple[Callable[[str], bool], Callable[[str], None] | None]:
-    from ..prompt.browser import can_open, open_url
+def _prompt(*, browser: bool) -> Prompt:
+    from .. import BrowserPrompt
+    from ..prompt.browser import can_open
     from ..testing import ScriptedBrowser
+    from .waiting import talking_prompt
 
     if browser and can_open():
-        return open_url, progress.show_url
+        return talking_prompt(opens=True, reads=False)
     say("A scripted browser signs in for you.")
     say("")
-    return ScriptedBrowser(), None
+    return BrowserPrompt(ScriptedBrowser())

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
-from typing import Final
-
-import click
+from typing import TYPE_CHECKING, Final
 
 from ..credential import Credential
 from ..errors import quoted
-from ..events import Event
+from ..events import TRYING_AGAIN, Event
 from ..protocol.scopes import Scopes
+from .screen import encodes, green, say, screen
+
+if TYPE_CHECKING:
+    from ..prompt.device import Invitation
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
     "challenge": "asked the server",
     "server-metadata": "found its authorization server",
     "registration": "registered there as a client",
+    "again": "once more",
     "token": "signed in",
     "answer": "the server accepts the login",
+}
+# What is waited for meanwhile, drawn at a terminal only.
+_ASKING: Final = {
+    "request": "Asking the server",
+    "resource-metadata-request": "Asking the server for its metadata",
+    "server-metadata-request": "Looking for its authorization server",
+    "registration-request": "Registering there as a client",
+    "token-request": "Fetching the tokens",
+    "authorized-request": "Asking the server with the login",
 }
 _NAME: Final = 25
 
@@ -28,37 +39,57 @@ _NAME: Final = 25
 class Progress:
     """An event listener that tells a person; `verbose` shows every step with its rule.
 
-    `opens`: whether a browser will be opened for them.
+    `limit`: seconds that one request may take; `patience`: seconds for a passing fault.
     """
 
-    def __init__(self, *, verbose: bool = False, opens: bool = True) -> None:
-        self._verbose = verbose
-        self._opens = opens
+    def __init__(
+        self, *, verbose: bool = False, limit: float = 15.0, patience: float = 10.0
+    ) -> None:
+        self._verbose, self._limit = verbose, limit
+        self._fault = Patience(patience)
         self._url = ""
-        self._mark = "✓" if _encodes("✓") else "+"
+        self._mark = green("✓" if encodes("✓") else "+")
         self.spoke = False
 
     def __call__(self, event: Event) -> None:
+        if event.name in _ASKING:
+            screen.draw(f"{_ASKING[event.name]} ...", f"(at most {self._limit:.0f} s)")
+        self._fault(event)
         if self._verbose:
             self._say(_line(event, event.url if event.url != self._url else ""))
             self._url = event.url
         elif event.name in _SHORT and not event.rule.startswith("absent"):
             self._say(f"  {self._mark} {_short(event)}")
 
-    def show_url(self, url: str) -> None:
-        open_it = "Open this address in a browser and sign in:"
-        here = "Sign in in your browser. If none opens, go to this address:"
-        for line in ("", here if self._opens else open_it, "", f"  {url}", ""):
+    def show_code(self, asked: Invitation) -> None:
+        lines = ("", "Open this address on any device:", "", f"  {asked.link}", "")
+        more = ("and enter this code:", "", f"  {plain(asked.code)}", "")
+        direct = ("or open this one, which has the code in it:", "", f"  {asked.direct}", "")
+        for line in (*lines, *more, *(direct if asked.direct else ())):
             self._say(line)
         self._say("Waiting for you … (Ctrl-C ends it)")
 
     def _say(self, text: str) -> None:
         self.spoke = True
+        screen.clear()
         say(text)
 
 
-def say(text: str) -> None:
-    click.echo(text, err=True)
+class Patience:
+    """An event listener that says once what is waited for: a token endpoint out of order."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._said = False
+
+    def __call__(self, event: Event) -> None:
+        if event.rule != TRYING_AGAIN or self._said:
+            return
+        self._said = True
+        screen.tell(
+            f"The authorization server is out of order ({plain(event.detail)});"
+            f" trying again for at most {self._seconds:.0f} s."
+        )
 
 
 def plain(text: str, limit: int = 300) -> str:
@@ -124,6 +155,8 @@ def _short(event: Event) -> str:
             )
         case "server-metadata":
             return f"{said}: {plain(event.detail)}"
+        case "again":
+            return f"{said}: {plain(event.rule)}"
         case "registration" if not event.status:
             return "registered there before"
         case "answer" if not 200 <= event.status < 300:
@@ -140,11 +173,3 @@ def _line(event: Event, url: str) -> str:
     parts = [plain(part) for part in (first, event.detail, event.rule) if part] or [""]
     first, *more = parts
     return f"{number}  {event.name:<{_NAME}}  {first}" + "".join(f"\n      {m}" for m in more)
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode(getattr(sys.stderr, "encoding", None) or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True

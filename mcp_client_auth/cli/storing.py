@@ -8,7 +8,7 @@ import click
 
 from ..errors import StorageError
 from ..storage import Storage
-from .progress import say
+from .screen import say
 
 
 def settle(storage: Storage, *, asked: bool) -> None:

@@ -6,11 +6,14 @@ callback is bound before the URL exists and which is told how the login ended.
 
 from __future__ import annotations
 
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 from ..errors import AuthError, LoginFailed
 from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Unrelated
@@ -20,7 +23,9 @@ from ..protocol.urls import shown
 if TYPE_CHECKING:
     from .loopback import Listener
 
-Ending = Literal["signed-in", "denied", "failed"]
+Ending = Literal["signed-in", "denied", "failed", "again"]
+# How often the wait is told how long it still is. On Windows also how soon Ctrl-C is noticed.
+_TICK: Final = 0.2 if sys.platform == "win32" else 1.0
 
 
 class Visit(Protocol):
@@ -37,7 +42,7 @@ class Visit(Protocol):
         ...
 
     def end(self, ending: Ending) -> None:
-        """Show the person how the login ended."""
+        """Show the person how the login ended; "again": another visit follows at once."""
         ...
 
     def cancel(self) -> None:
@@ -61,6 +66,33 @@ class Prompt(Protocol):
         ...
 
 
+class Desk(Protocol):
+    """What a person is shown while the answer is awaited. `say` and `typed` come from any thread.
+
+    Nothing that happens here may fail: a closed terminal must not cost a login.
+    """
+
+    def invite(self, url: str, redirect_uri: str) -> None:
+        """The address to open, and what to do where no callback can arrive."""
+        ...
+
+    def waiting(self, left: float) -> None:
+        """Each second: so many seconds are left."""
+        ...
+
+    def typed(self, count: int) -> None:
+        """So many characters are typed and wait for Enter."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One line."""
+        ...
+
+    def over(self) -> None:
+        """Nobody is waited for any longer."""
+        ...
+
+
 class FirstAnswer:
     """The race for one authorization request: the first valid answer wins, once."""
 
@@ -68,6 +100,10 @@ class FirstAnswer:
         self._request = request
         self._answer: Future[AuthorizationCode] = Future()
         self._turn = threading.Lock()
+
+    @property
+    def decided(self) -> bool:
+        return self._answer.done()
 
     def offer(self, query: str) -> bool:
         """Whether this query is the answer, good or bad; everything else is ignored."""
@@ -87,37 +123,67 @@ class FirstAnswer:
             if not self._answer.done():
                 self._answer.set_exception(error)
 
-    def wait(self, timeout: float) -> AuthorizationCode:
-        try:
-            return self._answer.result(timeout)
-        except TimeoutError:
-            raise LoginFailed(
-                f"nobody signed in within {timeout:.0f} s",
-                url=shown(self._request.server.authorization_endpoint),
-                code="timeout",
-                hint="Look at the browser window: an error shown there never reaches this"
-                " program. Then start the login again",
-            ) from None
+    def wait(
+        self, timeout: float, tick: Callable[[float], None] = lambda left: None
+    ) -> AuthorizationCode:
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            tick(left)
+            with suppress(TimeoutError):
+                return self._answer.result(min(left, _TICK))
+        raise LoginFailed(
+            f"nobody signed in within {timeout:.0f} s",
+            url=shown(self._request.server.authorization_endpoint),
+            code="timeout",
+            hint="Look at the browser window: an error shown there never reaches this"
+            " program. Then start the login again",
+        )
+
+
+# Another way for the answer to come, beside the listener: it starts on entering, on threads of
+# its own, and has stopped on leaving. What it finds it offers to the race.
+Racer: TypeAlias = Callable[[AuthorizationRequest, FirstAnswer], AbstractContextManager[object]]
 
 
 class BrowserPrompt:
     """The default: a loopback listener and a browser.
 
     `open_url(url) -> bool` opens the browser (default: the platform's, see `can_open`);
-    `show_url(url)` shows the URL to the person as well. Both run before the wait.
+    `show_url(url)` shows the URL to the person as well, and a `desk` also how the wait goes
+    on. All this happens before the wait. `racers` are other ways for the answer to come.
     """
 
     def __init__(
         self,
         open_url: Callable[[str], bool] | None = None,
         show_url: Callable[[str], None] | None = None,
+        *,
+        desk: Desk | None = None,
+        racers: Sequence[Racer] = (),
     ) -> None:
-        self._open_url, self._show_url = open_url, show_url
+        self._open_url = open_url or _open
+        self._desk = desk or (_Notice(show_url) if show_url else None)
+        self._racers = racers
 
     def visit(self, callback: Callback, server: str, account: str) -> Visit:
         return _BrowserVisit(
-            _bound(callback), server, account, self._open_url or _open, self._show_url
+            _bound(callback), server, account, self._open_url, self._desk, self._racers
         )
+
+
+class _Notice:
+    """A desk of which only the address is wanted."""
+
+    def __init__(self, show_url: Callable[[str], None]) -> None:
+        self._show_url = show_url
+
+    def invite(self, url: str, redirect_uri: str) -> None:
+        self._show_url(url)
+
+    def waiting(self, left: float) -> None: ...
+    def typed(self, count: int) -> None: ...
+    def say(self, text: str) -> None: ...
+    def over(self) -> None: ...
 
 
 class _BrowserVisit:
@@ -127,11 +193,12 @@ class _BrowserVisit:
         server: str,
         account: str,
         open_url: Callable[[str], bool],
-        show_url: Callable[[str], None] | None,
+        desk: Desk | None,
+        racers: Sequence[Racer],
     ) -> None:
         self._listener = listener
         self._server, self._account = server, account
-        self._open_url, self._show_url = open_url, show_url
+        self._open_url, self._desk, self._racers = open_url, desk, racers
         self._race: FirstAnswer | None = None
         self._cancelled = False
         self.redirect_uri = listener.redirect_uri
@@ -144,15 +211,20 @@ class _BrowserVisit:
         if self._cancelled:
             self.cancel()
         self._listener.start(race.offer)
-        if self._show_url:
-            self._show_url(url)
-        if not self._open_url(url) and self._show_url is None:
-            raise LoginFailed(
-                "no browser could be opened",
-                code="no_browser",
-                hint=f"Run mcp-login {self._server} in a terminal",
-            )
-        return race.wait(timeout)
+        with ExitStack() as beside:
+            if self._desk:
+                beside.callback(self._desk.over)
+            for racer in self._racers:  # before the invitation: nothing of an answer is missed
+                beside.enter_context(racer(request, race))
+            if self._desk:
+                self._desk.invite(url, request.redirect_uri)
+            if not self._open_url(url) and self._desk is None:
+                raise LoginFailed(
+                    "no browser could be opened",
+                    code="no_browser",
+                    hint=f"Run mcp-login {self._server} in a terminal",
+                )
+            return race.wait(timeout, self._desk.waiting if self._desk else lambda left: None)
 
     def end(self, ending: Ending) -> None:
         from .page import Page

@@ -18,7 +18,7 @@ from ..events import logger
 from ..protocol.urls import is_loopback, origin_url, split
 
 _MOMENT: Final = 0.5
-_DISPLAYS: Final = ("DISPLAY", "WAYLAND_DISPLAY")
+DISPLAYS: Final = ("DISPLAY", "WAYLAND_DISPLAY")
 _REMOTE: Final = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
 _TERMINAL: Final = frozenset({"browsh", "elinks", "links", "links2", "lynx", "w3m", "www-browser"})
 _OPENERS: Final = (
@@ -61,7 +61,7 @@ def can_open(environ: Mapping[str, str] | None = None, platform: str | None = No
     if env.get("CI", "").lower() not in ("", "0", "false"):
         return False
     # An editor at work on a remote machine names its helper in $BROWSER.
-    if any(_named(env)) or _has(env, _DISPLAYS):
+    if any(_named(env)) or _has(env, DISPLAYS):
         return True
     if _has(env, _REMOTE):
         return False
@@ -115,7 +115,7 @@ def _openers(env: Mapping[str, str]) -> list[list[str]]:
         return [["open"]]
     # Without a display xdg-open ends in a browser that wants the terminal. The module
     # `webbrowser` is no help: it does the same, and runs $BROWSER again, in the foreground.
-    return _for_windows_from_linux(env) + (list(_OPENERS) if _has(env, _DISPLAYS) else [])
+    return _for_windows_from_linux(env) + (list(_OPENERS) if _has(env, DISPLAYS) else [])
 
 
 def _for_windows_from_linux(env: Mapping[str, str]) -> list[list[str]]:

@@ -11,16 +11,16 @@ from hashlib import sha256
 from html import escape
 from typing import Final, Literal, TypeAlias
 
-Kind: TypeAlias = Literal["signed-in", "denied", "failed"]
+Kind: TypeAlias = Literal["signed-in", "denied", "failed", "again"]
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--ground:#f4f5f7;--card:#fff;--line:#e2e5ea;--ink:#16191f;
 --soft:#565e6b;--tone:#4b5563;--tint:#eceef1;--shade:0 1px 2px #1018280a,0 12px 32px #10182814}
-.signed-in{--tone:#0f7a4d;--tint:#e2f5ec}.denied{--tone:#93590a;--tint:#fdf0d9}
+.signed-in{--tone:#0f7a4d;--tint:#e2f5ec}.denied,.again{--tone:#93590a;--tint:#fdf0d9}
 .failed{--tone:#b42330;--tint:#fde8e9}
 @media(prefers-color-scheme:dark){:root{--ground:#0e1013;--card:#171a1f;--line:#2a2f37;
 --ink:#eceef2;--soft:#a3abb8;--tone:#b3bac6;--tint:#262b33;--shade:0 16px 48px #0006}
-.signed-in{--tone:#5fd6a0;--tint:#12301f}.denied{--tone:#f1b857;--tint:#33260d}
+.signed-in{--tone:#5fd6a0;--tint:#12301f}.denied,.again{--tone:#f1b857;--tint:#33260d}
 .failed{--tone:#ff8d93;--tint:#3a191c}}
 *{box-sizing:border-box;margin:0}
 body{min-height:100vh;min-height:100svh;display:grid;place-items:center;padding:24px;
@@ -47,6 +47,7 @@ _SIGN: Final = {
     "signed-in": "M23 37l9 9 18-19",
     "denied": "M25 36h22",
     "failed": "M27 27l18 18m0-18-18 18",
+    "again": "M46 30a12 12 0 1 0 2 9m-1-17v9h-9",
     "neutral": "M36 25v14m0 9v.01",
 }
 _WORDS: Final[dict[Kind, tuple[str, str, str]]] = {
@@ -64,6 +65,12 @@ _WORDS: Final[dict[Kind, tuple[str, str, str]]] = {
         "The login did not finish",
         "Go back to the program that started the login; it says what went wrong.",
         "You can close this window.",
+    ),
+    "again": (
+        "Once more, please",
+        "The server did not take this first answer, for a reason that has nothing to do with you."
+        " The program asks it again in another way, and may need you to sign in once more.",
+        "You can close this window. A new one opens if you are needed.",
     ),
 }
 _NOTHING: Final = ("Nothing here", "A login ends at another address of this program.")

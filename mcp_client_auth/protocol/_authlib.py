@@ -44,3 +44,24 @@ def with_client(method: str, client_id: str, secret: str, url: str, body: str) -
     auth: Any = ClientAuth(client_id, secret, method)
     _, _, answer = auth.prepare("POST", url, {}, body)
     return str(answer)
+
+
+def with_fields(body: str, fields: Sequence[tuple[str, str]]) -> str:
+    """The form with more fields."""
+    from authlib.common.urls import add_params_to_qs
+
+    return str(add_params_to_qs(body, list(fields)))
+
+
+def with_query(url: str, fields: Sequence[tuple[str, str]]) -> str:
+    """The URL with more in its query; what stands there stays (RFC 6749 §3.1)."""
+    from authlib.common.urls import add_params_to_uri
+
+    return str(add_params_to_uri(url, list(fields)))
+
+
+def form(fields: Sequence[tuple[str, str]]) -> str:
+    """The fields form-encoded."""
+    from authlib.common.urls import url_encode
+
+    return str(url_encode(list(fields)))

@@ -14,6 +14,7 @@ from ..errors import (
     IssuerMismatch,
     PkceUnsupported,
     Unavailable,
+    UsageError,
     quoted,
 )
 from ..secret import Secret, masked
@@ -39,7 +40,8 @@ class AuthorizationRequest:
     """One authorization request; `url` is what the browser opens.
 
     It holds everything that its answer is checked against and exchanged with, so that no
-    answer can be taken to another issuer (RFC 9700 §4.4).
+    answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what is asked;
+    `pushed_for` is how many seconds a reference to it holds, None where it was not pushed.
     """
 
     url: str = field(repr=False)
@@ -50,6 +52,8 @@ class AuthorizationRequest:
     resource: str | None
     state: Secret
     verifier: Secret
+    parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    pushed_for: float | None = None
 
     def accept(self, query: str) -> AuthorizationCode:
         """The only maker of `AuthorizationCode`, from the callback's query string.
@@ -83,30 +87,9 @@ class AuthorizationRequest:
         )
 
     def _refusal(self, fields: Mapping[str, str]) -> AuthorizationDenied | Unavailable:
-        code, text = (
-            error_code(fields["error"]),
-            masked(fields.get("error_description", ""), (self.state,)),
-        )
-        said = f": {quoted(text)}" if text else ""
-        where = shown(self.server.authorization_endpoint)
-        if code in _LATER:
-            return Unavailable(
-                f"the authorization server could not serve the login, {quoted(code, 60)}{said}",
-                url=where,
-                code=code,
-                hint="Nothing was changed; try again later",
-            )
-        summary = (
-            "the login was denied in the browser"
-            if code == "access_denied"
-            else f"the authorization server refused the login with {quoted(code, 60)}"
-        )
-        return AuthorizationDenied(
-            summary + said,
-            url=where,
-            code=code,
-            hint="Nothing was changed; start the login again to give consent",
-        )
+        code = error_code(fields["error"])
+        text = masked(fields.get("error_description", ""), (self.state,))
+        return refusal(self, code, text, shown(self.server.authorization_endpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +98,46 @@ class AuthorizationCode:
 
     code: Secret
     request: AuthorizationRequest
+
+
+def refusal(
+    request: AuthorizationRequest, code: str, text: str, url: str, status: int = 0
+) -> AuthorizationDenied | Unavailable:
+    """The error of an authorization response, or of that to a pushed request (`status`)."""
+    said = f": {quoted(text)}" if text else ""
+    if code in _LATER:
+        return Unavailable(
+            f"the authorization server could not serve the login, {quoted(code, 60)}{said}",
+            url=url,
+            code=code,
+            hint="Nothing was changed; try again later",
+        )
+    denied = code == "access_denied" and not status
+    return AuthorizationDenied(
+        ("the login was denied in the browser" if denied else _refused_with(code)) + said,
+        url=url,
+        code=code,
+        status=status,
+        description=quoted(text)[1:-1] if text else "",
+        hint="Nothing was changed; " + _what_helps(request, code, denied=denied),
+    )
+
+
+def _refused_with(code: str) -> str:
+    return f"the authorization server refused the login with {quoted(code, 60)}"
+
+
+def _what_helps(request: AuthorizationRequest, code: str, *, denied: bool) -> str:
+    if denied:
+        return "start the login again to give consent"
+    if code == "invalid_request_uri" and request.pushed_for is not None:
+        return (
+            f"the address is good once and for {request.pushed_for:.0f} s (RFC 9126 §2.2): start"
+            " the login again and sign in before that"
+        )
+    if code in ("invalid_client", "unauthorized_client"):
+        return "the server does not accept this client: check its id and how it proves itself"
+    return "start the login again when what the server complains of is mended"
 
 
 def authorization_request(
@@ -128,7 +151,7 @@ def authorization_request(
     verifier: Secret,
 ) -> AuthorizationRequest:
     """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1)."""
-    fields = dict(options.authorize_params)
+    fields = options.asked()
     fields["redirect_uri"] = redirect_uri
     if scope:
         fields["scope"] = " ".join(scope)
@@ -140,15 +163,17 @@ def authorization_request(
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
     endpoint = discovery.server.authorization_endpoint
+    pairs = tuple(fields.items())
     return AuthorizationRequest(
-        url=_authlib.authorization_url(endpoint, client.client_id, list(fields.items())),
+        url=_authlib.authorization_url(endpoint, client.client_id, pairs),
         server=discovery.server,
         client=client,
         redirect_uri=redirect_uri,
-        scope=scope,
+        scope=scope or None,  # what is granted without a scope parameter the server decides
         resource=discovery.resource,
         state=state,
         verifier=verifier,
+        parameters=(("response_type", "code"), *pairs),
     )
 
 
@@ -162,7 +187,8 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
             "the authorization server metadata has no “authorization_endpoint”",
             url=shown(server.issuer),
         )
-    if server.source == "defaults" or options.assume_pkce_s256:
+    _require_a_place_to_push(server, options)
+    if server.source != "metadata" or options.assume_pkce_s256:
         return
     methods = server.code_challenge_methods
     if "S256" in (methods or ()):
@@ -174,6 +200,27 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
         url=shown(server.issuer),
         hint="If its operator confirms S256, pass --assume-pkce-s256"
         " (Options(assume_pkce_s256=True))",
+    )
+
+
+def pushes(server: ServerMetadata, options: Options) -> bool:
+    """Whether the request goes to the server itself (RFC 9126 §5), not through the browser."""
+    return server.par_required or options.push_authorization_request
+
+
+def _require_a_place_to_push(server: ServerMetadata, options: Options) -> None:
+    if server.pushed_authorization_request_endpoint or not pushes(server, options):
+        return
+    if server.par_required:
+        raise BadResponse(
+            "the authorization server metadata requires pushed authorization requests, but has"
+            " no “pushed_authorization_request_endpoint” (RFC 9126 §5)",
+            url=shown(server.issuer),
+        )
+    raise UsageError(
+        "the authorization server takes no pushed authorization requests",
+        url=shown(server.issuer),
+        hint="Leave out --par (Options(push_authorization_request=True))",
     )
 
 

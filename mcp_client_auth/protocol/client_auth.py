@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 from ..errors import UsageError
 from . import _authlib
+from .assertions import ASSERTION_TYPE
 from .flow import Flow, HttpRequest, HttpResponse, send
-from .registration import Client
+from .registration import ASSERTED, CERTIFIED, Client
 
 
 class Prover(Protocol):
@@ -64,7 +65,9 @@ class FormPost:
 
     def signed(self, prover: Prover = PLAIN) -> HttpRequest:
         """The request to send, once: a proof is not to be used again (RFC 9449 §11.1)."""
-        request = replace(form_request(self.url, self.client, self.body), private=self.private)
+        assertion = prover.assertion(self.client) if self.client.method in ASSERTED else ""
+        request = form_request(self.url, self.client, self.body, assertion)
+        request = replace(request, private=self.private)
         proof = prover.proof("POST", self.url)
         return replace(request, headers={**request.headers, "DPoP": proof}) if proof else request
 
@@ -75,8 +78,12 @@ class FormPost:
         return response
 
 
-def form_request(url: str, client: Client, body: str) -> HttpRequest:
-    """A form POST with the client's proof in the header or the body, as its method says."""
+def form_request(url: str, client: Client, body: str, assertion: str = "") -> HttpRequest:
+    """A form POST with the client's proof in the header or the body, as its method says.
+
+    `client_id` stands in the body but for Basic: RFC 8705 §2 wants it there, RFC 7521 §4.2
+    allows it.
+    """
     headers = {
         "Accept": "application/json",
         "Content-Type": "application/x-www-form-urlencoded",
@@ -84,8 +91,15 @@ def form_request(url: str, client: Client, body: str) -> HttpRequest:
     secret = client.secret.reveal() if client.secret else ""
     if client.method == "client_secret_basic":
         headers["Authorization"] = "Basic " + _basic(client.client_id, secret)
-    else:
-        body = _authlib.with_client(client.method, client.client_id, secret, url, body)
+        return HttpRequest("POST", url, headers, body.encode())
+    if not client.client_id:  # an assertion grant needs no client (RFC 7523 §3.1)
+        return HttpRequest("POST", url, headers, body.encode())
+    public = client.method in (*ASSERTED, *CERTIFIED)  # what proves it is not the body's secret
+    method = "none" if public else client.method
+    body = _authlib.with_client(method, client.client_id, secret, url, body)
+    if assertion:
+        proof = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)]
+        body = _authlib.with_fields(body, proof)
     return HttpRequest("POST", url, headers, body.encode())
 
 

@@ -7,7 +7,7 @@ then decides. Nothing is ever invented once a server has named its metadata.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -19,11 +19,12 @@ from .flow import Flow, HttpRequest, HttpResponse, send
 from .metadata import (
     ResourceMetadata,
     ServerMetadata,
+    caller_server_metadata,
     default_server_metadata,
     read_resource_metadata,
     read_server_metadata,
 )
-from .options import LATEST, Options
+from .options import LATEST, Endpoints, Options
 from .urls import (
     canonical,
     issuer_places,
@@ -107,10 +108,13 @@ def _ordered(servers: tuple[str, ...], held: Collection[str]) -> tuple[str, ...]
     return tuple(sorted(servers, key=lambda s: not any(same_issuer(s, h) for h in held)))
 
 
-def resource_metadata(
-    server_url: str, challenge: Challenge | None, options: Options, tried: list[str]
-) -> Flow[ResourceMetadata | None]:
-    """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
+def resource_places(
+    server_url: str, challenge: Challenge | None, options: Options
+) -> dict[str, str]:
+    """Where resource metadata may lie, in the order in which it is asked for, each with its rule.
+
+    `InsecureUrl` for a place that the challenge names and nobody should go to.
+    """
     suffix = "oauth-protected-resource"
     places = {well_known(server_url, suffix): "well-known of the path (RFC 9728 §3.1)"}
     places.setdefault(well_known(origin_url(server_url), suffix), "well-known of the root")
@@ -122,7 +126,14 @@ def resource_metadata(
         )
         places.pop(named, None)
         places = {named: "resource_metadata of the challenge (RFC 9728 §5.1)", **places}
-    for place, rule in places.items():
+    return places
+
+
+def resource_metadata(
+    server_url: str, challenge: Challenge | None, options: Options, tried: list[str]
+) -> Flow[ResourceMetadata | None]:
+    """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
+    for place, rule in resource_places(server_url, challenge, options).items():
         yield Event("resource-metadata-request", url=shown(place), rule=rule)
         response = yield from send(metadata_request(place))
         if absent(response, tried):
@@ -143,13 +154,18 @@ def resource_metadata(
     return None
 
 
-def server_metadata(issuer: str, options: Options, tried: list[str]) -> Flow[ServerMetadata | None]:
-    """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5)."""
+def server_metadata(
+    issuer: str, options: Options, tried: list[str], *, private: bool = False
+) -> Flow[ServerMetadata | None]:
+    """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5).
+
+    `private`: the caller named it himself, so it may be anywhere.
+    """
     insecure = options.allow_insecure_http
     require_issuer(issuer, "the authorization server", allow_insecure_http=insecure)
     for place in issuer_places(issuer):
         yield Event("server-metadata-request", url=shown(place), rule="RFC 8414 §3.1, §5")
-        response = yield from send(metadata_request(place))
+        response = yield from send(replace(metadata_request(place), private=private))
         if absent(response, tried):
             yield Event(
                 "server-metadata", shown(place), response.status, tried[-1], "absent: next place"
@@ -175,7 +191,7 @@ def _first_usable(
     first: AuthError | None = None
     for issuer in issuers:
         try:
-            server = yield from _required(issuer, options)
+            server = yield from required_metadata(issuer, options)
             usable(server)
             return server
         except Unavailable:
@@ -185,16 +201,30 @@ def _first_usable(
     raise first or BadResponse("no authorization server is named")
 
 
-def _required(issuer: str, options: Options) -> Flow[ServerMetadata]:
+def required_metadata(
+    issuer: str, options: Options, *, private: bool = False
+) -> Flow[ServerMetadata]:
+    """The same, `BadResponse` where there is none; or what the caller told instead."""
+    if options.endpoints:
+        return (yield from _told(issuer, options.endpoints, options))
     tried: list[str] = []
-    server = yield from server_metadata(issuer, options, tried)
+    server = yield from server_metadata(issuer, options, tried, private=private)
     if server is None:
         raise BadResponse(
             f"the authorization server {shown(issuer)} has no metadata: " + "; ".join(tried),
             url=shown(issuer),
             code="no_server_metadata",
-            hint="The operator must serve the document of RFC 8414; nothing is guessed",
+            hint="The operator must serve the document of RFC 8414; nothing is guessed. If he tells"
+            " you the endpoints, pass them (Options(issuer=…, endpoints=…))",
         )
+    return server
+
+
+def _told(issuer: str, endpoints: Endpoints, options: Options) -> Flow[ServerMetadata]:
+    """The caller's own endpoints, of the pinned issuer and of no other."""
+    insecure = options.allow_insecure_http
+    server = caller_server_metadata(issuer, endpoints, allow_insecure_http=insecure)
+    yield Event("server-metadata", shown(issuer), detail=issuer, rule="endpoints of the caller")
     return server
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ..errors import IssuerMismatch, ResourceMismatch, quoted
 from .document import Document, read_document
 from .flow import HttpResponse
+from .options import Endpoints
 from .urls import require_issuer, require_secure, resource_matches, same_issuer, shown
 
 _ENDPOINTS: Final = (
@@ -18,6 +19,10 @@ _ENDPOINTS: Final = (
     "pushed_authorization_request_endpoint",
     "device_authorization_endpoint",
 )
+
+
+# RFC 8705 §5: those that this client speaks to itself
+_ALIASED: Final = ("token_endpoint", *_ENDPOINTS[1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +41,14 @@ class ResourceMetadata:
 class ServerMetadata:
     """Authorization server metadata (RFC 8414 §2), checked against its issuer.
 
-    `source` tells whether a document was read or the defaults of the 2025-03-26
-    specification stand in for one. An endpoint that is absent is an empty string.
+    `source` tells whether a document was read, or the defaults of the 2025-03-26
+    specification or the caller's own endpoints stand in for one. An endpoint that is absent is
+    an empty string. `aliases` are the endpoints for clients with a certificate.
     """
 
     issuer: str
     token_endpoint: str
-    source: Literal["metadata", "defaults"]
+    source: Literal["metadata", "defaults", "caller"]
     authorization_endpoint: str = ""
     registration_endpoint: str = ""
     revocation_endpoint: str = ""
@@ -55,7 +61,14 @@ class ServerMetadata:
     client_id_metadata_documents: bool = False
     iss_promised: bool = False
     par_required: bool = False
+    signing_algorithms: tuple[str, ...] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def for_certificates(self) -> ServerMetadata:
+        """The same server as a client with a certificate speaks to it (RFC 8705 §5)."""
+        aliases: Mapping[str, Any] = self.aliases
+        return replace(self, **aliases) if aliases else self
 
 
 def read_resource_metadata(
@@ -122,6 +135,8 @@ def read_server_metadata(
         client_id_metadata_documents=document.flag("client_id_metadata_document_supported"),
         iss_promised=document.flag("authorization_response_iss_parameter_supported"),
         par_required=document.flag("require_pushed_authorization_requests"),
+        signing_algorithms=document.texts("token_endpoint_auth_signing_alg_values_supported"),
+        aliases=_aliases(document, allow_insecure_http),
         raw=document.raw,
         **endpoints,
     )
@@ -136,6 +151,30 @@ def default_server_metadata(origin: str) -> ServerMetadata:
         authorization_endpoint=origin + "/authorize",
         registration_endpoint=origin + "/register",
     )
+
+
+def caller_server_metadata(
+    issuer: str, endpoints: Endpoints, *, allow_insecure_http: bool = False
+) -> ServerMetadata:
+    """What the caller knows of a server that publishes nothing; checked like a document.
+
+    Nothing is promised by it: neither `iss` (which is compared when it comes) nor scopes.
+    """
+    require_issuer(issuer, "the issuer", allow_insecure_http=allow_insecure_http)
+    named: dict[str, Any] = {name: url for name, url in endpoints.named() if url}
+    for name, url in named.items():
+        what = f"the {name.replace('_', ' ')}"
+        require_secure(url, what, allow_insecure_http=allow_insecure_http)
+    return ServerMetadata(issuer=issuer, source="caller", **named)
+
+
+def _aliases(document: Document, allow_insecure_http: bool) -> dict[str, str]:
+    raw = document.raw.get("mtls_endpoint_aliases")
+    if not isinstance(raw, dict):
+        return {}
+    inner = Document(document.what, document.url, raw)
+    found = {name: _endpoint(inner, name, allow_insecure_http) for name in _ALIASED}
+    return {name: url for name, url in found.items() if url}
 
 
 def _endpoint(document: Document, name: str, allow_insecure_http: bool) -> str:

@@ -10,9 +10,33 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..errors import UsageError
+from ..secret import Secret
 
 LATEST: Final = "2026-07-28"
 CLIENT_NAME: Final = "mcp-client-auth"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The endpoints of an authorization server that publishes no metadata."""
+
+    authorization: str = ""
+    token: str = ""
+    registration: str = ""
+    revocation: str = ""
+    pushed_authorization: str = ""
+    device_authorization: str = ""
+
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Each by its name in metadata (RFC 8414 §2)."""
+        return (
+            ("authorization_endpoint", self.authorization),
+            ("token_endpoint", self.token),
+            ("registration_endpoint", self.registration),
+            ("revocation_endpoint", self.revocation),
+            ("pushed_authorization_request_endpoint", self.pushed_authorization),
+            ("device_authorization_endpoint", self.device_authorization),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +46,14 @@ class Options:
     `resource`: sent instead of the metadata's (RFC 8707 §2); empty sends none.
     `issuer`: the only authorization server to be trusted; discovery starts at its well-known.
     `redirect_uri`: the callback, with a port to pin it (default: 127.0.0.1, any free port).
+    `endpoints`: those of an `issuer` without metadata; none of its metadata is then read.
+    `audience`: for servers that want it beside or instead of `resource` (Auth0, Ory Hydra):
+    sent with the authorization request, which is where they read it, and not with the code.
+    `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
     `authorize_params`: more parameters for the authorization request.
+    `push_authorization_request`: send the request itself to the server, which else is done
+    only where it is required (RFC 9126); the browser gets a reference to it.
+    `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
     `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
     `patience`: seconds that a request waits for a token endpoint with a passing fault.
@@ -34,7 +65,13 @@ class Options:
     resource: str | None = None
     issuer: str = ""
     redirect_uri: str = ""
+    endpoints: Endpoints | None = None
+    audience: str = ""
+    prompt: str = ""
+    login_hint: str = ""
     authorize_params: Mapping[str, str] = field(default_factory=dict)
+    push_authorization_request: bool = False
+    initial_access_token: Secret | str | None = None
     client_name: str = CLIENT_NAME
     login_timeout: float = 600.0
     http_timeout: float = 15.0
@@ -50,6 +87,20 @@ class Options:
                 f"authorize_params may not set {', '.join(sorted(reserved))}",
                 hint="These belong to the flow; resource and scope have arguments of their own",
             )
+
+        if isinstance(self.initial_access_token, str):
+            token = Secret(self.initial_access_token) if self.initial_access_token else None
+            object.__setattr__(self, "initial_access_token", token)
+        if self.endpoints and not (self.issuer and self.endpoints.token):
+            raise UsageError(
+                "endpoints need a token endpoint, and an issuer that they belong to",
+                hint="Options(issuer=…, endpoints=Endpoints(authorization=…, token=…))",
+            )
+
+    def asked(self) -> dict[str, str]:
+        """The caller's parameters of the authorization request."""
+        named = {"audience": self.audience, "prompt": self.prompt, "login_hint": self.login_hint}
+        return {**self.authorize_params, **{name: value for name, value in named.items() if value}}
 
     def kept(self) -> dict[str, Any]:
         """What a credential remembers of these (issuer and resource it holds itself)."""

@@ -23,8 +23,12 @@ class Callback:
     @property
     def template(self) -> str:
         """The redirect URI without its port."""
+        return replace(self, port=0).uri
+
+    @property
+    def uri(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}{self.path}"
+        return f"http://{host}" + (f":{self.port}" if self.port else "") + self.path
 
 
 def callback_for(identity: Identity, dynamic: bool, issuer: str, options: Options) -> Callback:

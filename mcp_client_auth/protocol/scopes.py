@@ -19,14 +19,17 @@ def choose(discovery: Discovery, wanted: Scopes | None) -> Scopes | None:
     """
     if wanted is not None:
         return wanted
-    challenged = discovery.challenge.scope if discovery.challenge else None
-    offered = discovery.metadata.scopes_supported if discovery.metadata else None
-    chosen = challenged if challenged is not None else offered
-    if chosen is None:
-        return None
-    if OFFLINE in (discovery.server.scopes_supported or ()):
+    chosen = suggested(discovery)
+    if chosen is not None and OFFLINE in (discovery.server.scopes_supported or ()):
         return union(chosen, (OFFLINE,))
     return chosen or None
+
+
+def suggested(discovery: Discovery) -> Scopes | None:
+    """The challenge's; else the resource's; None where neither says anything."""
+    challenged = discovery.challenge.scope if discovery.challenge else None
+    offered = discovery.metadata.scopes_supported if discovery.metadata else None
+    return challenged if challenged is not None else offered
 
 
 def step_up(requested: Iterable[str], granted: Iterable[str], challenged: Iterable[str]) -> Scopes:

@@ -160,9 +160,7 @@ def read_token_response(
     `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
     anything that is not a token response.
     """
-    document = _token_document(response)
-    if document is None or not _granted(response, document):
-        raise _failure(response, document, sent)
+    document = granted_document(response, sent)
     access = document.need("access_token")
     if not (access.isascii() and access.isprintable()):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
@@ -181,17 +179,34 @@ def read_token_response(
     )
 
 
-def _granted(response: HttpResponse, document: Document) -> bool:
+def granted_document(
+    response: HttpResponse,
+    sent: Sequence[Secret | None] = (),
+    *,
+    what: str = "token",
+    field: str = "access_token",
+) -> Document:
+    """The object of an answer that has `field`, and so grants what was asked for.
+
+    Raises as `read_token_response` does; `what` is the endpoint's name in messages.
+    """
+    document = _document(response, what)
+    if document is None or not _granted(response, document, field):
+        raise _failure(response, document, sent, what)
+    return document
+
+
+def _granted(response: HttpResponse, document: Document, field: str) -> bool:
     """Some servers say no with a 200, and an error beside a token is an error."""
     refused = bool(document.text("error")) or document.raw.get("ok") is False
-    return 200 <= response.status < 300 and "access_token" in document.raw and not refused
+    return 200 <= response.status < 300 and field in document.raw and not refused
 
 
-def _token_document(response: HttpResponse) -> Document | None:
+def _document(response: HttpResponse, what: str) -> Document | None:
     value = parsed(response)
     if value is None and _FORM.match(response.body):
         value = _form(response)
-    return Document("token response", response.url, value) if isinstance(value, dict) else None
+    return Document(f"{what} response", response.url, value) if isinstance(value, dict) else None
 
 
 def _form(response: HttpResponse) -> dict[str, Any] | None:
@@ -208,7 +223,7 @@ def _form(response: HttpResponse) -> dict[str, Any] | None:
 
 
 def _failure(
-    response: HttpResponse, document: Document | None, sent: Sequence[Secret | None]
+    response: HttpResponse, document: Document | None, sent: Sequence[Secret | None], what: str
 ) -> AuthError:
     error = masked(document.text("error"), sent) if document else ""
     code = error_code(error) if error else ""
@@ -218,7 +233,7 @@ def _failure(
         text = masked(document.text("error_description"), sent) if document else ""
         said = f": {quoted(text)}" if text else ""
         return TokenRefused(
-            f"the token endpoint refused with {quoted(code, 60)}{said}",
+            f"the {what} endpoint refused with {quoted(code, 60)}{said}",
             url=where,
             code=code,
             status=response.status,
@@ -233,9 +248,9 @@ def _failure(
             hint=failure.hint,
             retry_after=failure.retry_after,
         )
-    got = described(response) if document is None else "an object that grants no token"
+    got = described(response) if document is None else "an object that grants nothing"
     return BadResponse(
-        f"the token endpoint must answer a token response (RFC 6749 §5.1), but HTTP"
+        f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), but HTTP"
         f" {response.status} came with {got}",
         url=where,
     )

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Protocol
 
-from ..credential import ClientKey, Credential, Key
+from ..credential import PERSONAL, ClientKey, Credential, Key
 from ..errors import UsageError, quoted
 from ..protocol.registration import Client
 
@@ -24,8 +24,9 @@ class Summary:
     """What may be known of a credential without reading it: nothing here is secret.
 
     `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
-    there is a refresh token; `storage` names the storage that holds the secret; `client_id`
-    is the client that the credential was issued to, `generation` the credential's own.
+    there is a refresh token, or a grant that asks again; `storage` names the storage that
+    holds the secret; `client_id` is the client that the credential was issued to,
+    `generation` the credential's own.
     """
 
     key: Key
@@ -45,7 +46,7 @@ class Summary:
             credential.issuer,
             tokens.scope,
             tokens.expires_at,
-            tokens.refresh_token is not None,
+            tokens.refresh_token is not None or credential.key.grant != PERSONAL,
             storage,
             credential.client.client_id,
             credential.generation,

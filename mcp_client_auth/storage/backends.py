@@ -39,6 +39,7 @@ _NUMBERS: Final = {
     "1312": "this logon session has no credentials, as over SSH or in a service (1312)",
     "1783": "the record is too large for it (1783)",
 }
+_PERSIST: Final = "KEYRING_PROPERTY_PERSIST"
 _ELSEWHERE: Final = (
     "or keep the credential in a file that only you can read (--store file,"
     " MCP_CLIENT_AUTH_STORAGE=file), or for this process only (--store memory)"
@@ -53,7 +54,7 @@ def usable() -> Any:
     named = bool(os.environ.get("PYTHON_KEYRING_BACKEND")) or keyring.core.load_config() is not None
     for backend in _inside(found):
         if not _weak(backend) and (named or backend.priority >= 1):
-            return backend
+            return _at_home(backend)
     raise StorageError(
         f"no OS keyring is usable here: keyring offers {label(found)}",
         code="no_keyring",
@@ -118,6 +119,18 @@ def _first(error: Exception | None) -> str:
             " gnome-keyring-daemon --unlock)"
         )
     return "unlock or install a keyring (gnome-keyring, KWallet, KeePassXC)"
+
+
+def _at_home(backend: Any) -> Any:
+    """Windows would carry a credential to every machine of a domain account; ours stays here.
+
+    It is another object than the application's, whose own items are its own matter.
+    """
+    if type(backend).__module__ != "keyring.backends.Windows" or _PERSIST in os.environ:
+        return backend
+    ours = type(backend)()
+    ours.persist = "local machine"
+    return ours
 
 
 def _inside(backend: Any) -> list[Any]:

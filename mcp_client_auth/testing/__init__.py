@@ -10,30 +10,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .browser import Decision, Page, ScriptedBrowser
+    from .identity_provider import IdentityProvider
     from .journal import Held, RequestRecord
     from .server import DemoServer
-    from .settings import RegisteredClient, Settings
+    from .settings import RegisteredClient, Settings, TrustedIssuer
 
 __all__ = [
     "Decision",
     "DemoServer",
     "Held",
+    "IdentityProvider",
     "Page",
     "RegisteredClient",
     "RequestRecord",
     "ScriptedBrowser",
     "Settings",
+    "TrustedIssuer",
 ]
 
 _HOMES = {
     "Decision": "browser",
     "DemoServer": "server",
     "Held": "journal",
+    "IdentityProvider": "identity_provider",
     "Page": "browser",
     "RegisteredClient": "settings",
     "RequestRecord": "journal",
     "ScriptedBrowser": "browser",
     "Settings": "settings",
+    "TrustedIssuer": "settings",
 }
 
 

@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--issuer-path", default=defaults.issuer_path)
     parser.add_argument("--latency", type=float, default=defaults.latency, help="in seconds")
     parser.add_argument("--login-name", default=defaults.login_name)
-    parser.add_argument("--registration-method", choices=AUTH_METHODS, default="none")
+    parser.add_argument("--registration-method", choices=AUTH_METHODS[:-1], default="none")
     parser.add_argument("--challenge-scope", action="store_true")
     parser.add_argument("--client-id-metadata-documents", action="store_true")
     parser.add_argument("--omit-resource-metadata-parameter", action="store_true")

@@ -1,4 +1,4 @@
-"""A public JSON document that a page of any origin may read, as both servers publish one."""
+"""A public JSON document, as both servers publish one; pages of any origin may read it, or none."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ _CORS = {
 }
 
 
-def document_route(path: str, document: dict[str, Any]) -> Route:
+def document_route(path: str, document: dict[str, Any], *, cors: bool) -> Route:
+    headers = _CORS if cors else {}
+
     async def answer(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=_CORS)
-        return JSONResponse(document, headers=_CORS)
+        return JSONResponse(document, headers=headers)
 
-    return Route(path, answer, methods=["GET", "OPTIONS"])
+    return Route(path, answer, methods=["GET", "OPTIONS"] if cors else ["GET"])

@@ -19,11 +19,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 Side: TypeAlias = Literal["mcp", "as"]
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
 TOKEN_PATH = "/oauth2/token"
+_GRANTS = (
+    "", "authorization_code", "refresh_token", "client_credentials", "jwt-bearer", "device_code",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """One request that was answered; `grant_type` is empty but at the token endpoint."""
+    """One request that was answered.
+
+    `grant_type` stands without its URN, and is empty but at the token endpoint.
+    """
 
     side: Side
     method: str
@@ -190,9 +196,10 @@ class Gate:
 
 
 def _grant_type(body: bytes) -> str:
-    """A grant type of the two, or `other`: what a client sends may be anything, a secret too."""
+    """A known grant type, or `other`: what a client sends may be anything, a secret too."""
     asked = parse_qs(body.decode("utf-8", "replace")).get("grant_type", [""])[0]
-    return asked if asked in ("", "authorization_code", "refresh_token") else "other"
+    short = asked.removeprefix("urn:ietf:params:oauth:grant-type:")
+    return short if short in _GRANTS else "other"
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from .settings import RegisteredClient
 
 CODE_SECONDS = 60.0
+PUSHED_SECONDS = 90.0
 REQUEST_SECONDS = 600.0
 
 
@@ -63,6 +64,19 @@ class _Refresh:
     rotated: bool = False
 
 
+@dataclass(slots=True)
+class Device:
+    """A device code that waits for its person; `interval` grows with each hasty question."""
+
+    device_code: str
+    user_code: str
+    family: Family
+    interval: float
+    expires_at: float
+    asked_at: float
+    decision: str = "pending"
+
+
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """What one token response gives; `refresh_token` is empty where none is issued."""
@@ -85,10 +99,15 @@ class Ledger:
         self._lifetime = access_token_seconds
         self._lock = threading.Lock()
         self._clients = {client.client_id: client for client in clients}
+        self._managed: dict[str, str] = {}
         self._requests: dict[str, tuple[AuthorizationRequest, float]] = {}
         self._codes: dict[str, Code] = {}
         self._access: dict[str, Access] = {}
         self._refresh: dict[str, _Refresh] = {}
+        self._devices: dict[str, Device] = {}
+        self._hurry = 0
+        self._pushed: dict[str, tuple[dict[str, str], float]] = {}
+        self._jtis: set[str] = set()
         self._reuses = 0
 
     @property
@@ -104,6 +123,43 @@ class Ledger:
     def register(self, client: RegisteredClient) -> None:
         with self._lock:
             self._clients[client.client_id] = client
+
+    def manage(self, client_id: str) -> str:
+        """A registration access token (RFC 7592 §3)."""
+        token = secrets.token_urlsafe(24)
+        with self._lock:
+            self._managed[token] = client_id
+        return token
+
+    def unregister(self, token: str, client_id: str) -> bool:
+        """Delete a client and what it was granted; whether the token was its own."""
+        with self._lock:
+            if self._managed.get(token) != client_id or client_id not in self._clients:
+                return False
+            del self._clients[client_id], self._managed[token]
+            for refresh in self._refresh.values():
+                refresh.family.revoked |= refresh.family.client_id == client_id
+            return True
+
+    def spend_jti(self, jti: str) -> bool:
+        """Whether it is the first time (RFC 7523 §3)."""
+        with self._lock:
+            new = jti not in self._jtis
+            self._jtis.add(jti)
+            return new
+
+    def push(self, parameters: dict[str, str]) -> str:
+        """Keep a pushed request; its reference (RFC 9126 §2.2)."""
+        reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
+        with self._lock:
+            self._pushed[reference] = (parameters, self._clock() + PUSHED_SECONDS)
+        return reference
+
+    def take_pushed(self, reference: str) -> dict[str, str] | None:
+        """What was pushed, once; None when it is unknown, used or too old."""
+        with self._lock:
+            parameters, expires_at = self._pushed.pop(reference, (None, 0.0))
+            return parameters if self._clock() < expires_at else None
 
     def open_request(self, request: AuthorizationRequest) -> str:
         """Keep a request until the person decides; its single-use transaction id."""
@@ -177,9 +233,66 @@ class Ledger:
 
     def mint(self, client_id: str, resource: str, scope: tuple[str, ...]) -> str:
         """An access token that nobody consented to, of a family of its own."""
+        return self.grant(client_id, resource, scope).access_token
+
+    def grant(self, client_id: str, resource: str, scope: tuple[str, ...]) -> Tokens:
+        """The same as a token response: the client asks again for the next one."""
         with self._lock:
-            family = Family(client_id, resource, scope)
-            return self._issue(family, scope, refreshable=False).access_token
+            return self._issue(Family(client_id, resource, scope), scope, refreshable=False)
+
+    def open_device(
+        self,
+        client_id: str,
+        resource: str,
+        scope: tuple[str, ...],
+        interval: float,
+        seconds: float,
+    ) -> Device:
+        code, now = secrets.token_urlsafe(24), self._clock()
+        user_code = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(8))
+        family = Family(client_id, resource, scope)
+        device = Device(code, user_code, family, interval, now + seconds, now)
+        with self._lock:
+            self._devices[code] = device
+        return device
+
+    def device(self, user_code: str) -> Device | None:
+        """What waits for this code to be typed; the dash and the case do not count."""
+        typed = user_code.replace("-", "").upper()
+        with self._lock:
+            waiting = (d for d in self._devices.values() if d.decision == "pending")
+            return next((d for d in waiting if d.user_code == typed), None)
+
+    def decide_device(self, decision: str, user_code: str = "") -> int:
+        """Decide for one code, or for all; how many waited."""
+        with self._lock:
+            waiting = [d for d in self._devices.values() if d.decision == "pending"]
+            for device in waiting:
+                if user_code in ("", device.user_code):
+                    device.decision = decision
+            return len(waiting)
+
+    def hurry_devices(self, times: int) -> None:
+        self._hurry = times
+
+    def ask_device(self, device_code: str, client_id: str) -> Tokens | str:
+        """Tokens, once, or the error code of RFC 8628 §3.5."""
+        with self._lock:
+            device, now = self._devices.get(device_code), self._clock()
+            if device is None or device.family.client_id != client_id:
+                return "invalid_grant"
+            hasty = now - device.asked_at < device.interval * 0.9  # the network's own jitter
+            device.asked_at = now
+            if now >= device.expires_at:
+                return "expired_token"
+            if hasty or self._hurry > 0:
+                self._hurry -= not hasty
+                device.interval += 5
+                return "slow_down"
+            if device.decision == "allow":
+                del self._devices[device_code]
+                return self._issue(device.family, device.family.scope, refreshable=True)
+            return "authorization_pending" if device.decision == "pending" else "access_denied"
 
     def expire_access_tokens(self) -> None:
         with self._lock:

@@ -45,7 +45,9 @@ def mcp_server(
     }
     app = Starlette(
         routes=[
-            document_route("/.well-known/oauth-protected-resource/mcp", document),
+            document_route(
+                "/.well-known/oauth-protected-resource/mcp", document, cors=settings.cors
+            ),
             Route("/mcp", endpoint.post, methods=["POST"]),
         ]
     )

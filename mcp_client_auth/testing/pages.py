@@ -59,6 +59,36 @@ def consent_page(
     return _page("Allow access?", body, 200, f"'self' {_form_source(redirect_uri)}")
 
 
+def device_entry_page(action: str) -> HTMLResponse:
+    """Where a person types the code that the other device shows."""
+    body = f"""<h1>Connect a device</h1>
+<form method="get" action="{escape(action)}">
+<input name="user_code" aria-label="Code" autocomplete="off" autofocus>
+<button type="submit">Go on</button>
+</form>"""
+    return _page("Connect a device", body, 200, "'self'")
+
+
+def device_page(
+    *, action: str, user_code: str, client_name: str, scopes: Iterable[str], login_name: str
+) -> HTMLResponse:
+    items = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
+    body = f"""<h1>Allow {escape(client_name)} on another device to use your notes?</h1>
+<p>Signed in as <strong>{escape(login_name)}</strong>. Does that device show
+<strong>{escape(user_code)}</strong>? It asks for:</p>
+<ul>{items}</ul>
+<form method="post" action="{escape(action)}">
+<input type="hidden" name="user_code" value="{escape(user_code)}">
+<button type="submit" name="decision" value="deny">Deny</button>
+<button type="submit" name="decision" value="allow">Allow</button>
+</form>"""
+    return _page("Allow access?", body, 200, "'self'")
+
+
+def told_page(message: str) -> HTMLResponse:
+    return _page("Done", f"<h1>Done</h1>\n<p>{escape(message)}</p>", 200, "'none'")
+
+
 def error_page(message: str) -> HTMLResponse:
     body = f"<h1>This cannot go on</h1>\n<p>{escape(message)}</p>"
     return _page("Error", body, 400, "'none'")

@@ -19,12 +19,14 @@ _TEXT_LENGTH = 1000
 _URIS = 10
 
 
-def read_registration(body: bytes, method: AuthMethod) -> tuple[RegisteredClient, dict[str, Any]]:
+def read_registration(
+    body: bytes, method: AuthMethod, grants_known: Collection[str] = _GRANTS
+) -> tuple[RegisteredClient, dict[str, Any]]:
     """The client to keep and the answer to give it (RFC 7591 §3.2.1)."""
     asked = _document(body)
     uris = _redirect_uris(asked)
     name = _text(asked, "client_name")
-    grants = _words(asked, "grant_types", _GRANTS, ("authorization_code",))
+    grants = _words(asked, "grant_types", grants_known, ("authorization_code",))
     responses = _words(asked, "response_types", ("code",), ("code",))
     _one_of(asked, "token_endpoint_auth_method", AUTH_METHODS)
     scope = _text(asked, "scope")

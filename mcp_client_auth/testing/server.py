@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from starlette.types import ASGIApp
 
@@ -109,6 +109,14 @@ class DemoServer:
     def revoke_everything(self) -> None:
         """Every access token, refresh token and code is invalid from now on."""
         self._ledger.revoke_everything()
+
+    def decide_device(self, decision: Literal["allow", "deny"] = "allow") -> int:
+        """Answer for the person in front of the other device; how many codes waited."""
+        return self._ledger.decide_device(decision)
+
+    def slow_devices_down(self, times: int = 1) -> None:
+        """The next `times` questions for a device's tokens are answered `slow_down`."""
+        self._ledger.hurry_devices(times)
 
     def forget_clients(self) -> None:
         """No client is known any more, a pre-registered one neither."""

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-AuthMethod: TypeAlias = Literal["none", "client_secret_basic", "client_secret_post"]
+AuthMethod: TypeAlias = Literal[
+    "none", "client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"
+]
 AUTH_METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
 OFFLINE_ACCESS = "offline_access"
+SIGNING_ALGORITHMS = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519", "HS256")
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
-    """A client that the authorization server knows."""
+    """A client that the authorization server knows.
+
+    `public_key`: what its assertions are checked with, as PEM or JWK text (private_key_jwt).
+    """
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
     method: AuthMethod = "none"
     redirect_uris: tuple[str, ...] = ()
     name: str = ""
+    public_key: str = ""
 
     def __post_init__(self) -> None:
-        if (self.method == "none") != (self.client_secret is None):
+        if self.method.startswith("client_secret") == (self.client_secret is None):
             raise ValueError(f"method {self.method!r} and the presence of a secret disagree")
+        if (self.method == "private_key_jwt") != bool(self.public_key):
+            raise ValueError(f"method {self.method!r} and the presence of a public key disagree")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
+    """Whose assertions count (RFC 7523 §3), and the public key that they are signed with."""
+
+    issuer: str
+    jwk: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +50,18 @@ class Settings:
     `scopes`: what the resource lists, and what is granted when none is asked for.
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
-    `registration_method`: what a dynamic registration is answered, a secret with it.
+    `registration_method`: what a dynamic registration is answered, a secret with it;
+    `registration_management`: with the URI and token to delete it (RFC 7592).
+    `client_credentials`: a client that proves itself may speak for itself. `trusted_issuers`:
+    whose assertions are taken as a grant. `device_authorization`: offer it, with a
+    `device_interval` between two questions and `device_code_seconds` to answer, in seconds.
+    `initial_access_token`: what a registration must bring (RFC 7591 §3).
+    `refuse_document_clients`: list client ID metadata documents, and refuse each.
+    `refuse_offline_access`: list it, and refuse it at one of these places.
+    `require_pushed_requests`: take authorization requests only by reference (RFC 9126).
+    `signing_algorithms`: what an assertion may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
+    `cors`: let pages of any origin read the metadata documents.
     """
 
     scopes: tuple[str, ...] = ("notes:read",)
@@ -45,13 +73,27 @@ class Settings:
     access_token_seconds: int = 3600
     registration: bool = True
     registration_method: AuthMethod = "none"
+    registration_management: bool = False
     client_id_metadata_documents: bool = False
     clients: tuple[RegisteredClient, ...] = ()
+    client_credentials: bool = False
+    trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    device_authorization: bool = False
+    device_interval: int = 5
+    device_code_seconds: int = 600
+    initial_access_token: str = field(default="", repr=False)
+    refuse_document_clients: bool = False
+    refuse_offline_access: Literal["", "authorization", "registration"] = ""
+    require_pushed_requests: bool = False
+    signing_algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
     issuer_path: str = ""
     latency: float = 0.0
+    cors: bool = True
     login_name: str = "Ada"
 
     def __post_init__(self) -> None:
+        if self.registration_method == "private_key_jwt":
+            raise ValueError("no key is registered dynamically")
         path = self.issuer_path
         if path and (not path.startswith("/") or path.endswith("/")):
             raise ValueError("issuer_path begins with a slash and does not end with one")

@@ -8,20 +8,27 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 
+from .device_endpoint import DEVICE_GRANT, device_tokens
 from .faults import Fault
 from .ledger import Code, Ledger, Tokens
-from .settings import OFFLINE_ACCESS, RegisteredClient, Settings
+from .settings import OFFLINE_ACCESS, Addresses, RegisteredClient, Settings
+from .trusted_assertions import ID_JAG_TYPE, checked
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class TokenEndpoint:
-    """RFC 6749 §4.1.3 and §6, with RFC 7636 and RFC 8707."""
+    """RFC 6749 §4.1.3, §4.4 and §6, RFC 7523 §2.1, RFC 8628 §3.4; with RFC 7636 and RFC 8707."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, resource: str) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, addresses: Addresses) -> None:
         self._settings = settings
         self._ledger = ledger
-        self._resource = resource
+        self._resource = addresses.resource
+        self._issuer = addresses.issuer
+        self._trusted = {each.issuer: each for each in settings.trusted_issuers}
+        self._spent: set[str] = set()
 
     def answer(self, client: RegisteredClient, parameters: dict[str, str]) -> dict[str, Any]:
         match _required(parameters, "grant_type"):
@@ -29,6 +36,13 @@ class TokenEndpoint:
                 return self._document(self._exchange(client, parameters))
             case "refresh_token":
                 return self._document(self._refresh(client, parameters))
+            case "client_credentials" if self._settings.client_credentials:
+                return self._document(self._for_itself(client, parameters))
+            case g if g == JWT_BEARER and self._trusted:
+                return self._document(self._asserted(client, parameters))
+            case g if g == DEVICE_GRANT and self._settings.device_authorization:
+                self._check_resource(parameters)
+                return self._document(device_tokens(self._ledger, client, parameters))
         raise Fault("unsupported_grant_type")
 
     def _exchange(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
@@ -51,6 +65,36 @@ class TokenEndpoint:
         if not set(scope) <= set(family.scope):
             raise Fault("invalid_scope", "more than was granted")
         return self._ledger.rotate(token, scope)
+
+    def _for_itself(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+        if client.method == "none":  # RFC 6749 §4.4: confidential clients only
+            raise Fault("unauthorized_client", "this client cannot prove itself")
+        self._check_resource(parameters)
+        return self._ledger.grant(client.client_id, self._resource, self._scope(parameters))
+
+    def _asserted(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+        self._check_resource(parameters)
+        kind, claims = checked(_required(parameters, "assertion"), self._trusted, self._issuer)
+        scope = self._scope(parameters)
+        if kind == ID_JAG_TYPE:
+            self._check_id_jag(client, claims)
+            scope = self._scope({"scope": str(claims.get("scope", ""))})
+        return self._ledger.grant(client.client_id, self._resource, scope)
+
+    def _check_id_jag(self, client: RegisteredClient, claims: dict[str, Any]) -> None:
+        if claims.get("client_id") != client.client_id or not client.client_id:
+            raise Fault("invalid_grant", "the grant was issued to another client")
+        if claims.get("resource") != self._resource:
+            raise Fault("invalid_grant", "the grant is for another resource")
+        if claims.get("jti") in self._spent:
+            raise Fault("invalid_grant", "the grant was used before")
+        self._spent.add(str(claims.get("jti")))
+
+    def _scope(self, parameters: dict[str, str]) -> tuple[str, ...]:
+        scope = tuple(parameters.get("scope", "").split()) or self._settings.scopes
+        if not set(scope) <= set(self._settings.known_scopes):
+            raise Fault("invalid_scope", "a scope is not known here")
+        return scope
 
     def _refreshable(self, code: Code) -> bool:
         return self._settings.refresh_always or OFFLINE_ACCESS in code.request.scope

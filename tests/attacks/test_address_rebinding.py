@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from loopback_server import LoopbackServer, says
 
-from mcp_client_auth import HttpTransport, Options
+from mcp_client_auth import Endpoints, HttpTransport, Options
 from mcp_client_auth.errors import InsecureUrl, Unavailable
 from mcp_client_auth.protocol.flow import HttpRequest
 from mcp_client_auth.transport import LOOPBACK, PRIVATE, PUBLIC, host_class
@@ -134,6 +134,19 @@ def test_a_pinned_issuer_was_typed_as_well(resolve: Resolve, inside: LoopbackSer
     url = f"http://auth.corp.example:{inside.port}"
     transport = HttpTransport(PUBLIC_SERVER, Options(issuer=url))
     assert transport(HttpRequest("GET", url + "/x")).status == 200
+    transport.close()
+
+
+def test_an_endpoint_of_the_callers_was_typed_as_well(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    resolve({"auth.corp.example": ["127.0.0.1"], "mcp.example.com": ["93.184.216.34"]})
+    url = f"http://auth.corp.example:{inside.port}/token"
+    told = Options(issuer="https://issuer.example", endpoints=Endpoints(token=url))
+    transport = HttpTransport(PUBLIC_SERVER, told)
+    assert transport(HttpRequest("POST", url)).status == 200
+    with pytest.raises(InsecureUrl):
+        transport(HttpRequest("POST", inside.url))
     transport.close()
 
 

@@ -225,6 +225,6 @@ def test_help_and_version(terminal: Terminal) -> None:
     help_ = terminal.run("--help")
     assert help_.code == 0
     assert help_.err == ""
-    for verb in ("login", "token", "list", "logout", "demo"):
+    for verb in ("login", "token", "list", "logout", "import", "doctor", "demo"):
         assert re.search(rf"^  {verb} ", help_.out, re.MULTILINE)
     assert ".." not in help_.out.partition("Commands:")[2]

@@ -16,13 +16,17 @@ from typing import Any, TypeAlias
 
 from mcp_client_auth import (
     BrowserPrompt,
+    ClientCredentials,
     ClientMetadataDocument,
+    EnterpriseManaged,
     MCPAuth,
     MemoryStorage,
     Options,
     PreRegistered,
+    WorkloadIdentity,
 )
 from mcp_client_auth.errors import AuthError
+from mcp_client_auth.protocol.grants import Grant
 from mcp_client_auth.testing import ScriptedBrowser
 
 CLIENT_ID_DOCUMENT = "https://conformance-test.local/client-metadata.json"
@@ -31,7 +35,11 @@ TIMEOUT = 25.0
 
 Message: TypeAlias = dict[str, Any]
 
-_UNDERSTOOD = {"name", "client_id", "client_secret", "issuer"}
+_UNDERSTOOD = {
+    "name", "client_id", "client_secret", "issuer", "private_key_pem", "signing_algorithm",
+    "idp_client_id", "idp_id_token", "idp_issuer", "idp_token_endpoint",
+    "valid_jwt", "wrong_audience_jwt", "expired_jwt",
+}  # fmt: skip
 
 
 class NotImplementedYet(Exception):
@@ -49,8 +57,32 @@ def arguments(context: Mapping[str, str]) -> dict[str, Any]:
         raise NotImplementedYet(f"no argument for {', '.join(foreign)}")
     if "client_id" not in context:
         return {"client": ClientMetadataDocument(CLIENT_ID_DOCUMENT), "options": Options()}
-    known = PreRegistered(context["client_id"], secret=context.get("client_secret"))
-    return {"client": known, "options": Options(issuer=context.get("issuer", ""))}
+    given = {"client": client(context), "options": Options(issuer=context.get("issuer", ""))}
+    grant = grant_of(context)
+    return {**given, "grant": grant, "prompt": None} if grant else given
+
+
+def client(context: Mapping[str, str]) -> PreRegistered:
+    proof: dict[str, Any] = {}
+    if "client_secret" in context:
+        proof = {"secret": context["client_secret"]}
+    if "private_key_pem" in context:
+        proof = {"key": context["private_key_pem"], "algorithm": context["signing_algorithm"]}
+    return PreRegistered(context["client_id"], **proof)
+
+
+def grant_of(context: Mapping[str, str]) -> Grant | None:
+    """What is there to present; a client with an issuer beside it belongs to a person's login."""
+    if "valid_jwt" in context:
+        return WorkloadIdentity(assertion=context["valid_jwt"])
+    if "idp_id_token" in context:
+        return EnterpriseManaged(
+            assertion=context["idp_id_token"],
+            idp_client=PreRegistered(context["idp_client_id"]),
+            idp_issuer=context["idp_issuer"],
+            idp_token_endpoint=context["idp_token_endpoint"],
+        )
+    return None if "issuer" in context else ClientCredentials()
 
 
 def conversation(version: str) -> list[Message]:
@@ -129,8 +161,7 @@ def main(url: str) -> int:
         auth = MCPAuth(
             url,
             storage=MemoryStorage(),
-            prompt=BrowserPrompt(open_url=ScriptedBrowser()),
-            **arguments(context),
+            **{"prompt": BrowserPrompt(open_url=ScriptedBrowser()), **arguments(context)},
         )
         talk(url, version, auth)
     except AuthError as error:

@@ -3,34 +3,67 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # The servers are scripts beside their modules: they are not installed, and no package.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from forms import Place, missing
+import forms
 from life import Life
 from person import Person
 
 from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
+LONG, SHORT = 300, 3
+
+
+@contextmanager
+def behind_authkit(lifetime: int, **more: Any) -> Iterator[str]:
+    """The address of a FastMCP server whose tokens live for `lifetime` seconds.
+
+    `more` are options of the authorization server.
+    """
+    if lack := forms.missing():
+        pytest.skip(lack)
+    options = {"scopes": (), "lifetime": lifetime, **more}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        forms.behind_authkit(Path(scratch), **options) as place,
+    ):
+        yield place.url
+
+
+@pytest.fixture(scope="session")
+def authkit() -> Iterator[str]:
+    with behind_authkit(LONG) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with forms.sdk(tmp_path_factory.mktemp("server"), lifetime=LONG) as place:
+        yield place.url
+
 
 @pytest.fixture(scope="session")
 def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Place]:
+) -> Iterator[forms.Place]:
     """The running server of the form that is the parameter."""
-    if lack := missing():
+    if lack := forms.missing():
         pytest.skip(lack)
     with request.param.start(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
 @pytest.fixture
-def life(request: pytest.FixtureRequest, place: Place, person: Person) -> Life:
+def life(request: pytest.FixtureRequest, place: forms.Place, person: Person) -> Life:
     return Life.at(request.node.callspec.params["place"], place, person)
 
 

@@ -2,8 +2,8 @@
 
 KIND is `authkit`, `jwt`, `memory` or `proxy`. The JSON names the `port`, the `issuer` in front,
 the `scopes` that each request needs, the `lifetime` of tokens that it issues itself, the `secret`
-with which the proxy is known to the issuer, a `certificate` for https, and whether it takes tokens
-with a proof only (`dpop`). It prints one line of JSON when it listens.
+with which the proxy is known to the issuer, a `certificate` for https, and whether a `gate` stands
+in front that takes tokens with a proof only. It prints one line of JSON when it listens.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Settings:
     lifetime: int = 300
     secret: str = ""
     certificate: str = ""
-    dpop: bool = False
+    gate: bool = False
 
     @property
     def origin(self) -> str:
@@ -128,7 +128,7 @@ def main(kind: str, settings: Settings) -> None:
     server.tool(whoami)
     url = settings.origin + PATH
     app: Any = server.http_app(path=PATH)
-    app = DpopGate(app, url) if settings.dpop else app
+    app = DpopGate(app, url) if settings.gate else app
     serve(app, settings.port, url=url, certificate=settings.certificate)
 
 

@@ -98,21 +98,27 @@ def oidc(
     login: tuple[str, ...] = (),
     scopes: tuple[str, ...] = ("openid", "email"),
     lifetime: int = LIFETIME,
-    dpop: bool = False,
+    gate: bool = False,
     tls: bool = False,
     **options: Any,
 ) -> Iterator[Place]:
-    """oidc-provider in front of a FastMCP server; `options` are its script's."""
+    """oidc-provider in front of a FastMCP server; `options` are its script's.
+
+    `gate`: the server takes tokens with a proof of possession only.
+    """
     here, there = free_port(), free_port()
     made = private_ca.make(scratch) if tls else None
     trust = {"SSL_CERT_FILE": str(made.authority)} if made else {}
-    common = {"certificate": str(made.certificate) if made else "", "dpop": dpop}
+    common = {"certificate": str(made.certificate) if made else ""}
     resource = f"{'https' if tls else 'http'}://{HOST}:{here}/api/mcp"
     ours = {"port": there, "resource": resource, "lifetime": lifetime}
     with _oidc_provider({**options, **ours, **common}) as issuer:
-        theirs = {"port": here, "issuer": issuer, "scopes": scopes}
+        theirs = {"port": here, "issuer": issuer, "scopes": scopes, "gate": gate}
         with _fastmcp(kind, {**theirs, **common}, trust) as url:
             yield Place(url, login, trust)
+
+
+behind_authkit: Final = partial(oidc, kind="authkit", authkit=True, strict=True)
 
 
 @contextmanager
@@ -141,10 +147,10 @@ def in_memory(scratch: Path, *, scopes: tuple[str, ...] = ()) -> Iterator[Place]
 
 
 @contextmanager
-def sdk(scratch: Path, *, without: str = "") -> Iterator[Place]:
+def sdk(scratch: Path, *, without: str = "", lifetime: int = LIFETIME) -> Iterator[Place]:
     script = [sys.executable, str(HERE / "sdk_server.py"), str(free_port())]
     less = ("--without", without) if without else ()
-    with server([*script, "--ttl", str(LIFETIME), *less]) as url:
+    with server([*script, "--ttl", str(lifetime), *less]) as url:
         yield Place(url)
 
 
@@ -208,15 +214,12 @@ STRICT: Final = Form("strict resource", partial(oidc, strict=True))
 PAR: Final = Form("PAR required", partial(oidc, par="required"), less="openid")
 SHORT_LIVED: Final = Form("short-lived tokens", partial(oidc, lifetime=SHORT), renewals=3)
 DEVICE: Final = Form("device flow", partial(oidc, device=True, login=("--device",)), by_code=True)
-DPOP: Final = Form("DPoP required", partial(oidc, dpop=True, device=True), less="openid")
+DPOP: Final = Form(
+    "DPoP required", partial(oidc, dpop="nonce", gate=True, device=True), less="openid"
+)
 TLS: Final = Form("TLS with a private CA", partial(oidc, tls=True), less="openid")
-AUTHKIT: Final = Form(
-    "AuthKitProvider",
-    partial(oidc, kind="authkit", authkit=True, strict=True, scopes=()),
-)
-AUTHKIT_SCOPES: Final = Form(
-    "AuthKitProvider, scopes", partial(oidc, kind="authkit", authkit=True, strict=True)
-)
+AUTHKIT: Final = Form("AuthKitProvider", partial(behind_authkit, scopes=()))
+AUTHKIT_SCOPES: Final = Form("AuthKitProvider, scopes", behind_authkit)
 PROXY: Final = Form("OAuthProxy", oauth_proxy)
 IN_MEMORY: Final = Form(
     "InMemoryOAuthProvider", in_memory, me="somebody", revoked=BOTH, shows_expiry=False

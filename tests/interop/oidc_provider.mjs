@@ -6,7 +6,7 @@
 // `resource` is the audience of its tokens, `lifetime` theirs in seconds. `strict`: a resource
 // indicator that is not spelt so, byte for byte, is no target, and one is needed. `path`: the
 // issuer's, "/tenant". `clients`: known ones, and then nobody is registered. `authkit`: the
-// addresses of WorkOS AuthKit. `device`, `dpop` (with a nonce) and `par` (true or "required").
+// addresses of WorkOS AuthKit. `device`, `dpop` (true or "nonce") and `par` (true or "required").
 // `certificate`: a PEM file with key and chain, for https. `trace` prints errors on stderr.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -86,9 +86,9 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: options.device },
     devInteractions: { enabled: true },
     dPoP: {
-      enabled: options.dpop,
-      nonceSecret: options.dpop ? randomBytes(32) : undefined,
-      requireNonce: () => options.dpop,
+      enabled: Boolean(options.dpop),
+      nonceSecret: randomBytes(32),
+      requireNonce: () => options.dpop === 'nonce',
     },
     introspection: { enabled: true, allowedPolicy: () => true },
     pushedAuthorizationRequests: {

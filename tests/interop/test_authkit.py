@@ -6,17 +6,8 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from forms import AUTHKIT, Place
 
 CALLBACK = "http://127.0.0.1:1/callback"
-
-
-pytestmark = pytest.mark.parametrize("place", [AUTHKIT], indirect=True, ids=[AUTHKIT.name])
-
-
-@pytest.fixture
-def authkit(place: Place) -> str:
-    return place.url
 
 
 @pytest.fixture

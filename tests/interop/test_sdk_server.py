@@ -7,17 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from forms import NO_METADATA, NO_RESOURCE_METADATA, SDK, Place
+from forms import NO_METADATA, NO_RESOURCE_METADATA, Place
 
 CALLBACK = "http://127.0.0.1:1/callback"
-
-
-at_todays = pytest.mark.parametrize("place", [SDK], indirect=True, ids=[SDK.name])
-
-
-@pytest.fixture
-def sdk(place: Place) -> str:
-    return place.url
 
 
 @pytest.fixture
@@ -39,13 +31,11 @@ def client_id(http: httpx.Client, metadata: dict[str, Any]) -> str:
     return str(http.post(metadata["registration_endpoint"], json=client).json()["client_id"])
 
 
-@at_todays
 def test_the_issuer_has_a_slash_and_no_iss_is_promised(metadata: dict[str, Any], sdk: str) -> None:
     assert metadata["issuer"] == str(httpx.URL(sdk).copy_with(path="/"))
     assert "authorization_response_iss_parameter_supported" not in metadata
 
 
-@at_todays
 def test_a_public_client_is_registered_although_none_is_not_listed(
     http: httpx.Client, metadata: dict[str, Any], client_id: str
 ) -> None:
@@ -53,7 +43,6 @@ def test_a_public_client_is_registered_although_none_is_not_listed(
     assert client_id
 
 
-@at_todays
 def test_the_callback_port_is_compared(
     http: httpx.Client, metadata: dict[str, Any], client_id: str
 ) -> None:
@@ -67,7 +56,6 @@ def test_the_callback_port_is_compared(
     assert http.get(metadata["authorization_endpoint"], params=query).status_code == 400
 
 
-@at_todays
 @pytest.mark.parametrize(("secret", "status"), [({}, 400), ({"client_secret": ""}, 200)])
 def test_a_revocation_wants_a_secret_even_of_a_public_client(
     http: httpx.Client,

@@ -10,7 +10,7 @@ import pytest
 from mcp_client_auth.prompt.page import HEADERS, Kind, Page, aside, neutral, render
 
 SERVER = "https://mcp.example.com/mcp"
-KINDS: tuple[Kind, ...] = ("signed-in", "denied", "failed")
+KINDS: tuple[Kind, ...] = ("signed-in", "denied", "failed", "again")
 ALL = [
     *(pytest.param(render(Page(kind, SERVER, "work")), id=kind) for kind in KINDS),
     *(pytest.param(aside(status), id=str(status)) for status in (200, 400, 404, 410, 503)),
@@ -81,7 +81,8 @@ def test_each_end_has_words_of_its_own() -> None:
     assert "answered no" in said["denied"]
     assert "it says what went wrong" in said["failed"]
     assert "Go back to the program that started the login" in said["failed"]
-    assert len(set(said.values())) == 3
+    assert "did not take this first answer" in said["again"]
+    assert len(set(said.values())) == len(KINDS)
 
 
 def test_names_that_are_not_known_are_left_out() -> None:

@@ -114,6 +114,7 @@ def test_a_challenge_without_scope_names_none() -> None:
     [
         ('Basic realm="a"', None),
         ('Basic realm="a", Bearer realm="b"', 'Bearer realm="b"'),
+        ('Basic realm="a", error="x", scope="y", Bearer realm="b"', 'Bearer realm="b"'),
         ('DPoP algs="ES256", Bearer realm="b"', 'Bearer realm="b"'),
         ('DPoP algs="ES256"', 'DPoP algs="ES256"'),
         (f'Bearer, Bearer resource_metadata="{META}"', f'Bearer resource_metadata="{META}"'),

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from protocol_samples import PLANTED, client
 
-from mcp_client_auth.protocol.client_auth import form_request
+from mcp_client_auth.errors import UsageError
+from mcp_client_auth.protocol.client_auth import FormPost, Plain, form_request
 from mcp_client_auth.protocol.flow import HttpRequest
+from mcp_client_auth.protocol.registration import Client
 
 URL = "https://auth.example.com/token?tenant=1"
 text = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
@@ -75,3 +77,40 @@ def test_a_request_shows_neither_header_nor_body() -> None:
         request = form_request(URL, client(method, PLANTED), f"code={PLANTED}")
         assert PLANTED not in repr(request)
         assert "Basic" not in repr(request)
+
+
+class Signer(Plain):
+    def assertion(self, client: Client) -> str:
+        return f"head.{client.client_id}.signature"
+
+
+@pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
+def test_an_assertion_stands_in_the_body_and_no_secret_does(method: str) -> None:
+    request = FormPost(URL, client(method, PLANTED), "grant_type=x").signed(Signer())
+    assert fields(request) == {
+        "grant_type": "x",
+        "client_id": "c1",
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "head.c1.signature",
+    }
+    assert "Authorization" not in request.headers
+    assert PLANTED not in request.body.decode()
+
+
+@pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
+def test_without_a_signer_nothing_is_sent_at_all(method: str) -> None:
+    with pytest.raises(UsageError, match="needs a key"):
+        FormPost(URL, client(method, PLANTED), "grant_type=x").signed()
+
+
+@pytest.mark.parametrize("method", ["tls_client_auth", "self_signed_tls_client_auth"])
+def test_a_client_with_a_certificate_only_names_itself(method: str) -> None:
+    request = FormPost(URL, client(method), "grant_type=x").signed(Signer())
+    assert fields(request) == {"grant_type": "x", "client_id": "c1"}
+    assert "Authorization" not in request.headers
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_post", "client_secret_basic"])
+def test_nothing_is_signed_for_who_has_another_proof(method: str) -> None:
+    request = FormPost(URL, client(method, "s"), "grant_type=x").signed(Signer())
+    assert b"client_assertion" not in request.body

@@ -31,7 +31,7 @@ from mcp_client_auth.protocol.challenge import Challenge
 from mcp_client_auth.protocol.discovery import Discovery, discover
 from mcp_client_auth.protocol.flow import HttpResponse, run
 from mcp_client_auth.protocol.metadata import ServerMetadata
-from mcp_client_auth.protocol.options import LATEST, Options
+from mcp_client_auth.protocol.options import LATEST, Endpoints, Options
 
 NAMED = "https://meta.example.com/resource.json"
 ORIGIN = "https://mcp.example.com"
@@ -338,3 +338,41 @@ def test_every_step_tells_where_it_went_and_which_rule_applied() -> None:
     assert all(event.rule for event in events)
     assert "an HTML page" in events[1].detail
     assert ISSUER in events[3].detail
+
+
+# Endpoints of the caller's
+
+TOLD = Endpoints(authorization=ISSUER + "/a?tenant=1", token=ISSUER + "/t")
+
+
+def test_endpoints_of_the_callers_are_used_and_no_metadata_is_asked_for() -> None:
+    web = Web(pages())
+    discovery = found(web, options=Options(issuer=ISSUER, endpoints=TOLD))
+    assert web.asked == [RESOURCE_PLACE]
+    server = discovery.server
+    assert (server.issuer, server.source) == (ISSUER, "caller")
+    assert (server.authorization_endpoint, server.token_endpoint) == (
+        TOLD.authorization,
+        TOLD.token,
+    )
+    assert (server.registration_endpoint, server.revocation_endpoint) == ("", "")
+    assert not server.iss_promised
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"token": "http://auth.example.com/t"},
+        {"authorization": "http://auth.example.com/a"},
+        {"registration": "nonsense"},
+        {"revocation": "https://user:pw@auth.example.com/r"},
+        {"pushed_authorization": "http://auth.example.com/p"},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_each_of_them_is_checked(changed: dict[str, str]) -> None:
+    from dataclasses import replace
+
+    options = Options(issuer=ISSUER, endpoints=replace(TOLD, **changed))
+    with pytest.raises(InsecureUrl, match="endpoint"):
+        found(Web(pages()), options=options)

@@ -196,3 +196,34 @@ def test_a_document_is_read_or_refused_and_nothing_else(changes: dict[str, Any])
     for read in (server, resource):
         with suppress(AuthError):
             read(**changes)
+
+
+# Endpoints for clients with a certificate (RFC 8705 §5)
+
+
+def test_aliases_take_the_place_of_their_endpoints_for_certificates_only() -> None:
+    aliases = {
+        "token_endpoint": "https://mtls.example.com/token",
+        "authorization_endpoint": "https://mtls.example.com/authorize",
+        "unheard_of_endpoint": "https://mtls.example.com/x",
+        "revocation_endpoint": None,
+    }
+    found = server(mtls_endpoint_aliases=aliases, revocation_endpoint=ISSUER + "/revoke")
+    assert found.token_endpoint == ISSUER + "/token"
+    certified = found.for_certificates()
+    assert certified.token_endpoint == "https://mtls.example.com/token"
+    assert certified.revocation_endpoint == ISSUER + "/revoke"
+    assert certified.authorization_endpoint == ISSUER + "/authorize", "the browser has none"
+    assert certified.issuer == ISSUER
+
+
+@pytest.mark.parametrize("aliases", [None, [], "x", {}, {"token_endpoint": 7}])
+def test_aliases_that_say_nothing_count_as_absent(aliases: Any) -> None:
+    found = server(mtls_endpoint_aliases=aliases)
+    assert found.for_certificates() is found
+
+
+@pytest.mark.parametrize("url", ["http://mtls.example.com/token", "https://u@mtls.example.com/t"])
+def test_an_alias_is_checked_as_every_endpoint(url: str) -> None:
+    with pytest.raises(InsecureUrl):
+        server(mtls_endpoint_aliases={"token_endpoint": url})

@@ -125,6 +125,90 @@ def test_a_method_that_the_caller_names_is_used() -> None:
         PreRegistered("c1", method="telepathy")
 
 
+@pytest.mark.parametrize("key", [{"key": PLANTED}, {"key_file": "k.pem"}, {"key": len}])
+def test_a_key_without_a_method_means_private_key_jwt(key: dict[str, Any]) -> None:
+    metadata = server(token_endpoint_auth_methods_supported=["client_secret_post"])
+    made = pre_registered(PreRegistered("c1", "s", **key), metadata, Options())
+    assert made.method == "private_key_jwt"
+    assert made.key_file == key.get("key_file", "")
+    assert PLANTED not in repr(PreRegistered("c1", **key))
+
+
+@pytest.mark.parametrize(
+    ("means", "said"),
+    [
+        ({"method": "private_key_jwt"}, "--client-key-file"),
+        ({"method": "private_key_jwt", "secret": "s"}, "needs a key"),
+        ({"method": "client_secret_jwt"}, "needs a secret"),
+        ({"method": "client_secret_post"}, "needs a secret"),
+        ({"method": "client_secret_basic", "secret": ""}, "needs a secret"),
+        ({"method": "client_secret_post", "secret": "s", "key": "k"}, "not sign with a key"),
+        ({"method": "tls_client_auth", "key_file": "k"}, "not sign with a key"),
+        ({"key": "k", "key_file": "f"}, "exclude each other"),
+        ({"key": "k", "algorithm": "none"}, "“none” is not supported"),
+        ({"key": "k", "algorithm": "HS256"}, "does not sign with HS256"),
+        (
+            {"secret": "s", "method": "client_secret_jwt", "algorithm": "ES256"},
+            "does not sign with ES256",
+        ),
+    ],
+    ids=str,
+)
+def test_a_method_without_its_means_is_refused_at_once(means: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        PreRegistered("c1", **means)
+
+
+def test_a_secret_may_be_asked_to_sign() -> None:
+    metadata = server(token_endpoint_auth_methods_supported=["client_secret_jwt"])
+    assert pre_registered(PreRegistered("c1", "s"), metadata, Options()).method == (
+        "client_secret_jwt"
+    )
+    answered = read(client_secret="s", token_endpoint_auth_method="client_secret_jwt")
+    assert answered.method == "client_secret_jwt"
+
+
+def test_a_metadata_document_may_have_a_key_and_never_a_secret() -> None:
+    made = metadata_document_client(ClientMetadataDocument(DOCUMENT, key_file="k.pem"), server())
+    assert (made.method, made.key_file, made.secret) == ("private_key_jwt", "k.pem", None)
+    with pytest.raises(UsageError, match="exclude"):
+        ClientMetadataDocument(DOCUMENT, key="k", key_file="k.pem")
+    assert PLANTED not in repr(ClientMetadataDocument(DOCUMENT, key=PLANTED))
+
+
+@pytest.mark.parametrize("method", ["tls_client_auth", "private_key_jwt"])
+def test_a_method_for_which_nothing_was_registered_is_refused(method: str) -> None:
+    with pytest.raises(BadResponse, match=method):
+        read(client_secret="s", token_endpoint_auth_method=method)
+
+
+# An initial access token
+
+
+def test_an_initial_access_token_is_a_header_of_the_registration() -> None:
+    options = Options(initial_access_token=PLANTED)
+    request = registration_request(server(), REDIRECT, None, options)
+    assert request.headers["Authorization"] == f"Bearer {PLANTED}"
+    assert PLANTED not in f"{request!r} {options!r} {request.body!r}"
+    assert "Authorization" not in registration_request(server(), REDIRECT, None, Options()).headers
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_is_not_repeated(status: int) -> None:
+    body = {"error": "invalid_token", "error_description": f"{PLANTED} is not known"}
+    script = Script(answer(body, status))
+    with pytest.raises(RegistrationRefused, match="“\\*\\*\\*\\* is not known”") as caught:
+        run(register(server(), REDIRECT, None, Options(initial_access_token=PLANTED)), script)
+    assert "operator for a new one" in caught.value.hint
+    assert PLANTED not in f"{caught.value.__dict__}"
+
+
+def test_a_server_that_wants_one_is_understood() -> None:
+    with pytest.raises(RegistrationRefused) as caught:
+        read_registration(server(), REDIRECT, None, answer(b"", 401))
+    assert "--initial-access-token-file" in caught.value.hint
+
+
 def test_a_metadata_document_is_a_public_client_with_its_url_as_id() -> None:
     made = metadata_document_client(ClientMetadataDocument(DOCUMENT, (REDIRECT,)), server())
     assert (made.client_id, made.method, made.secret) == (DOCUMENT, "none", None)

@@ -98,12 +98,9 @@ def lasting(request: pytest.FixtureRequest) -> Storage:
     return storage_named(request.param)
 
 
-KINDS = ("keyring", "sealed keyring", "file", "sealed file", "memory")
-
-
 @pytest.fixture
 def kind(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """One of `KINDS`, by `parametrize("kind", KINDS, indirect=True)`; it is what is at hand."""
+    """One of `storage_samples.KINDS`, which is then what is at hand."""
     kind: str = request.param
     if kind == "keyring":
         request.getfixturevalue("secret_service")

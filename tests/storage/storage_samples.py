@@ -9,6 +9,7 @@ from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 
+KINDS = ("keyring", "sealed keyring", "file", "sealed file", "memory")
 ISSUER = "https://auth.example.com/tenant"
 CLIENT_KEY = ClientKey(ISSUER, "http://127.0.0.1/callback")
 PLANTED = {
@@ -32,6 +33,8 @@ def full_client() -> Client:
         secret_expires_at=1_900_000_000.5,
         management_uri="https://auth.example.com/register/client-1",
         management_token=Secret(PLANTED["management token"]),
+        key_file="/home/me/keys/client-1.pem",
+        algorithm="ES256",
     )
 
 

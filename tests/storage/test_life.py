@@ -16,9 +16,8 @@ from urllib.parse import parse_qsl
 
 import httpx
 import pytest
-from conftest import KINDS, SCRIPT
 from storage_process import NEWER
-from storage_samples import bare, with_token
+from storage_samples import KINDS, bare, with_token
 
 from mcp_client_auth import BrowserPrompt, LoginRequired, MCPAuth, login
 from mcp_client_auth.credential import Key, key_for
@@ -32,6 +31,7 @@ pytest_plugins = ["mcp_client_auth.testing.fixtures"]
 
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 HEADERS = {"Accept": "application/json, text/event-stream"}
+SCRIPT = Path(__file__).with_name("storage_process.py")
 SECRET = re.compile(r"access_token|refresh_token|client_secret|code|code_verifier|state|token")
 EVERY = pytest.mark.parametrize("kind", KINDS, indirect=True)
 LASTING = pytest.mark.parametrize("kind", KINDS[:-1], indirect=True)

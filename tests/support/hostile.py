@@ -46,7 +46,7 @@ class Exchange(BaseHTTPRequestHandler):
         with suppress(OSError):
             self.server.world.answer(self)
 
-    do_GET = do_POST = _serve  # noqa: N815
+    do_GET = do_POST = do_OPTIONS = do_DELETE = _serve  # noqa: N815
 
     def reply(
         self,
@@ -102,6 +102,7 @@ class World:
         self.visited: list[str] = []
         self.bodies: list[tuple[str, bytes]] = []
         self._behaviours: dict[Spot, Behaviour] = {}
+        self._more: dict[str, Behaviour] = {}
         self._usual: dict[Spot, Behaviour] = {
             "probe": challenge(self.origin + next(iter(_PATHS))),
             "resource": document(self.resource_metadata()),
@@ -116,6 +117,10 @@ class World:
 
     def at(self, spot: Spot, behaviour: Behaviour) -> None:
         self._behaviours[spot] = behaviour
+
+    def put(self, url: str, behaviour: Behaviour) -> None:
+        """One more address, on any of the origins."""
+        self._more[url] = behaviour
 
     def usual(self, spot: Spot) -> Behaviour:
         return self._usual[spot]
@@ -172,7 +177,8 @@ class World:
         behaviour = self._behaviours.get(spot) or self._usual[spot] if spot else _absent
         if self._foreign(exchange):
             behaviour = document({"elsewhere": True})
-        behaviour(exchange)
+        here = f"http://127.0.0.1:{exchange.server.server_address[1]}{urlsplit(exchange.path).path}"
+        self._more.get(here, behaviour)(exchange)
 
     def _foreign(self, exchange: Exchange) -> bool:
         return exchange.server is self._servers[2]

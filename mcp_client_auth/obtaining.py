@@ -1,0 +1,218 @@
+"""Tokens without a browser: a grant that asks nobody, first and again; a code for another device.
+
+What a browser is for is told in `steps`; here is what takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from .assertions import read_assertion
+from .attempts import Attempt
+from .clients import (
+    DEAD_CLIENT,
+    callback,
+    callers_client,
+    forget_client,
+    registered_client,
+    speaking_to,
+)
+from .credential import Credential
+from .errors import AuthError, TokenRefused
+from .prompt.device import DevicePrompt, DeviceVisit
+from .protocol.challenge import Challenge
+from .protocol.client_auth import Prover
+from .protocol.device import DeviceAuthorization, authorize_device, poll, too_late, wait_after
+from .protocol.discovery import Discovery, required_metadata
+from .protocol.grants import (
+    Alone,
+    ClientCredentials,
+    EnterpriseManaged,
+    IdentityProvider,
+    Target,
+    client_credentials,
+    identity_assertion,
+    jwt_bearer,
+)
+from .protocol.metadata import ServerMetadata, caller_server_metadata
+from .protocol.options import Endpoints, Options
+from .protocol.registration import Client, PreRegistered, pre_registered, way_to_client
+from .protocol.scopes import Scopes, suggested
+from .protocol.tokens import TokenSet
+from .protocol.urls import shown
+from .proving import prepared
+from .steps import Edges, Wanted, choice, find, keep
+
+
+def obtain(
+    wanted: Wanted,
+    edges: Edges,
+    grant: Alone,
+    challenge: Challenge | None,
+    *,
+    scope: Scopes | None = None,
+) -> Credential:
+    """Steps 3 to 13 without a person: find the server, present what the caller supplied.
+
+    One token request; no registration, and no other grant where this one is refused.
+    """
+    discovery = find(wanted, edges, challenge)
+    asked = scope or wanted.scope or suggested(discovery) or None
+    client, resource = _client(wanted, edges, discovery.server), discovery.resource
+    server = speaking_to(discovery.server, client)
+    target = Target(server.issuer, server.token_endpoint, client, resource, asked)
+    return keep(
+        edges,
+        Credential(
+            key=wanted.key,
+            issuer=server.issuer,
+            token_endpoint=server.token_endpoint,
+            client=replace(client, secret=None),  # the caller brings it each time
+            tokens=_granted(wanted, edges, grant, target),
+            resource=resource,
+            revocation_endpoint=server.revocation_endpoint,
+            requested=asked,
+            options={**wanted.options.kept(), "owner": grant.owner},
+        ),
+    )
+
+
+def reissue(wanted: Wanted, edges: Edges, grant: Alone, held: Credential) -> TokenSet:
+    """The next token from the endpoint of the last one, for the same: what a refresh is else."""
+    return _granted(
+        wanted,
+        edges,
+        grant,
+        Target(
+            held.issuer,
+            held.token_endpoint,
+            own_client(wanted, held),
+            held.resource,
+            held.requested,
+            bool(held.options.get("allow_private_addresses")),
+        ),
+    )
+
+
+def own_client(wanted: Wanted, held: Credential) -> Client:
+    """The stored client with the caller's secret of today, which is not stored."""
+    if not isinstance(wanted.identity, PreRegistered):
+        return held.client
+    secret = wanted.identity.secret
+    return replace(held.client, secret=secret if not isinstance(secret, str) else None)
+
+
+def _client(wanted: Wanted, edges: Edges, server: ServerMetadata) -> Client:
+    if client := callers_client(wanted, edges, server, "pre-registered"):
+        return client
+    return Client("", server.issuer, "pre-registered", "none")  # RFC 7523 §3.1: none is needed
+
+
+def _granted(wanted: Wanted, edges: Edges, grant: Alone, target: Target) -> TokenSet:
+    """What the grant gives, with the caller's assertion as it is now."""
+    prover = edges.prover(wanted.identity)
+    if isinstance(grant, ClientCredentials):
+        return edges.run(client_credentials(target, edges.clock(), prover))
+    pinned = bool(wanted.options.issuer)
+    if isinstance(grant, EnterpriseManaged):
+        provider = _provider(edges, grant, wanted.options)
+        subject = read_assertion(grant, provider.client.client_id)
+        kind = grant.assertion_type
+        now, there = edges.clock(), edges.prover(grant.idp_client)
+        both = identity_assertion(
+            provider, target, subject, kind, now, prover, idp_prover=there, pinned=pinned
+        )
+        return edges.run(both)
+    assertion = read_assertion(grant, target.issuer)
+    return edges.run(jwt_bearer(target, assertion, edges.clock(), prover, pinned=pinned))
+
+
+def _provider(edges: Edges, grant: EnterpriseManaged, options: Options) -> IdentityProvider:
+    """The caller's identity provider; only he can name one."""
+    options = replace(options, issuer="", endpoints=None)  # those are the authorization server's
+    if grant.idp_token_endpoint:
+        issuer = grant.idp_issuer or grant.idp_token_endpoint
+        server = caller_server_metadata(issuer, Endpoints(token=grant.idp_token_endpoint))
+    else:
+        server = edges.run(required_metadata(grant.idp_issuer, options, private=True))
+    client = prepared(pre_registered(grant.idp_client, server, options), grant.idp_client, server)
+    return IdentityProvider(server.token_endpoint, client)
+
+
+# A device that has no browser
+
+
+def log_in_by_device(
+    wanted: Wanted,
+    edges: Edges,
+    prompt: DevicePrompt,
+    challenge: Challenge | None,
+    *,
+    scope: Scopes | None = None,
+    on_visit: Callable[[DeviceVisit], None] = lambda visit: None,
+) -> Credential:
+    """Steps 3 to 13 with a person elsewhere; nothing stored changes before the tokens are there."""
+    edges.storage.check()
+    discovery = find(wanted, edges, challenge)
+    visit = prompt.visit(wanted.key.server, wanted.key.account)
+    on_visit(visit)
+    asked = scope if scope is not None else choice(wanted, edges, discovery)
+    client, redirect_uri = _for_device(wanted, edges, discovery, asked)
+    server, prover = speaking_to(discovery.server, client), edges.prover(wanted.identity)
+    try:
+        spoken = replace(discovery, server=server)
+        invitation = edges.run(authorize_device(spoken, client, asked, prover))
+        tokens = _awaited(wanted, edges, visit, invitation, prover)
+    except TokenRefused as error:
+        if error.code in DEAD_CLIENT:
+            forget_client(edges, client, redirect_uri)
+        raise
+    return keep(
+        edges,
+        Credential(
+            key=wanted.key,
+            issuer=server.issuer,
+            token_endpoint=server.token_endpoint,
+            client=client,
+            tokens=tokens,
+            resource=discovery.resource,
+            revocation_endpoint=server.revocation_endpoint,
+            requested=asked,
+            options=wanted.options.kept(),
+        ),
+    )
+
+
+def _for_device(
+    wanted: Wanted, edges: Edges, discovery: Discovery, scope: Scopes | None
+) -> tuple[Client, str]:
+    """The client, and the redirect URI of a registration: a browser may use that one next."""
+    way = way_to_client(wanted.identity, discovery.server)
+    if client := callers_client(wanted, edges, discovery.server, way):
+        return client, ""
+    redirect_uri = callback(wanted, edges, Attempt(discovery, way, scope)).uri
+    return registered_client(wanted, edges, discovery.server, redirect_uri, scope)[0], redirect_uri
+
+
+def _awaited(
+    wanted: Wanted,
+    edges: Edges,
+    visit: DeviceVisit,
+    asked: DeviceAuthorization,
+    prover: Prover,
+) -> TokenSet:
+    """Ask until the person has decided, within the code's life and his time (RFC 8628 §3.3)."""
+    began, interval = edges.monotonic(), asked.interval
+    patience = min(asked.expires_in, wanted.options.login_timeout)
+    where = shown(asked.server.token_endpoint)
+    visit.show(asked)
+    edges.tell("sign-in", detail="waiting for the person on another device")
+    edges.tell("token-request", url=where, rule="asked until the person has decided (RFC 8628)")
+    while edges.monotonic() + interval < began + patience:
+        visit.pause(interval, edges.sleep)
+        try:
+            return edges.run(poll(asked, edges.clock(), prover))
+        except AuthError as error:
+            interval = wait_after(error, interval)
+    raise too_late(where)

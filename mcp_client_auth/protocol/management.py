@@ -1,0 +1,43 @@
+"""The end of a registration at the server that gave it a management URI (RFC 7592)."""
+
+from __future__ import annotations
+
+from ..events import Event
+from .flow import Flow, HttpRequest, HttpResponse, send
+from .metadata import ServerMetadata
+from .registration import Client
+from .urls import is_loopback, same_origin, shown, split
+
+_GONE = (200, 204)
+
+
+def is_manageable(uri: str, server: ServerMetadata) -> bool:
+    """Whether a registration's token may go there: only home, and not in clear text."""
+    try:
+        private = split(uri).scheme == "https" or is_loopback(uri)
+    except ValueError:
+        return False
+    places = (server.registration_endpoint, server.issuer)
+    return private and any(place and same_origin(uri, place) for place in places)
+
+
+def deletion_request(client: Client, *, private: bool = False) -> HttpRequest:
+    """RFC 7592 §2.3. `private`: see `HttpRequest`."""
+    token = client.management_token.reveal() if client.management_token else ""
+    headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
+    return HttpRequest("DELETE", client.management_uri, headers, private=private)
+
+
+def read_deletion(response: HttpResponse) -> bool:
+    """Whether the client is gone; 405 and 403 are a server's right (§2.3)."""
+    return response.status in _GONE
+
+
+def unregister(client: Client, *, private: bool = False) -> Flow[bool]:
+    """End a registration; whether the server has said so."""
+    response = yield from send(deletion_request(client, private=private))
+    done = read_deletion(response)
+    said = "client deleted" if done else "client not deleted"
+    where = shown(client.management_uri)
+    yield Event("revocation", where, response.status, said, "RFC 7592 §2.3", response.seconds)
+    return done

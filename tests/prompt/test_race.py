@@ -1,0 +1,106 @@
+"""Several ways for one answer to come: the first valid one wins, and the others are ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth.prompt import BrowserPrompt, FirstAnswer
+from mcp_client_auth.protocol.authorization import AuthorizationRequest
+from mcp_client_auth.protocol.metadata import default_server_metadata
+from mcp_client_auth.protocol.redirects import Callback
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.secret import Secret
+
+ISSUER = "https://auth.example.com"
+CALLBACK = Callback("127.0.0.1", 0, "/callback")
+
+
+def asked(redirect_uri: str) -> AuthorizationRequest:
+    return AuthorizationRequest(
+        url=f"{ISSUER}/authorize?state=right",
+        server=default_server_metadata(ISSUER),
+        client=Client(issuer=ISSUER, client_id="c", kind="dynamic", method="none"),
+        redirect_uri=redirect_uri,
+        scope=None,
+        resource=None,
+        state=Secret("right"),
+        verifier=Secret("v"),
+    )
+
+
+@dataclass
+class Runner:
+    """A racer on a thread of its own, which offers what it is told to."""
+
+    offers: tuple[str, ...] = ()
+    log: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def __call__(self, request: AuthorizationRequest, race: FirstAnswer) -> Iterator[None]:
+        def run() -> None:
+            self.log += [f"{query} {race.offer(query)}" for query in self.offers]
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+            self.log.append("ended")
+
+
+def test_a_racer_wins_and_every_racer_is_ended() -> None:
+    winner, loser = Runner(("code=a&state=wrong", "code=b&state=right")), Runner()
+    prompt = BrowserPrompt(open_url=lambda url: True, racers=[loser, winner])
+    with prompt.visit(CALLBACK, "server", "account") as visit:
+        answer = visit.ask(asked(visit.redirect_uri), 5)
+        assert answer.code == Secret("b")
+        assert winner.log == ["code=a&state=wrong False", "code=b&state=right True", "ended"]
+        assert loser.log == ["ended"]
+
+
+def test_a_callback_wins_over_a_racer_that_has_nothing() -> None:
+    racer = Runner(("code=a&state=wrong",))
+    answers: list[threading.Thread] = []
+
+    def open_url(url: str) -> bool:
+        there = f"{visit.redirect_uri}?{urlencode({'code': 'c', 'state': 'right'})}"
+        answers.append(threading.Thread(target=lambda: urlopen(there).close()))
+        answers[0].start()
+        return True
+
+    with BrowserPrompt(open_url=open_url, racers=[racer]).visit(CALLBACK, "s", "a") as visit:
+        assert visit.ask(asked(visit.redirect_uri), 5).code == Secret("c")
+        visit.end("signed-in")
+        answers[0].join()
+    assert racer.log[-1] == "ended"
+
+
+def test_a_racer_is_ended_when_the_wait_fails() -> None:
+    racer = Runner()
+    with BrowserPrompt(open_url=lambda url: True, racers=[racer]).visit(
+        CALLBACK, "s", "a"
+    ) as visit:
+        with pytest.raises(LoginFailed, match="nobody signed in"):
+            visit.ask(asked(visit.redirect_uri), 0.05)
+        assert racer.log == ["ended"]
+
+
+def test_who_waits_is_told_how_long_it_still_is() -> None:
+    race, told = FirstAnswer(asked("http://127.0.0.1:1/callback")), list[float]()
+
+    def tick(left: float) -> None:
+        told.append(left)
+        if len(told) == 2:
+            race.offer("code=a&state=right")
+
+    assert race.wait(100, tick).code == Secret("a")
+    assert [round(left) for left in told] == [100, 99]

@@ -1,0 +1,173 @@
+"""A person at a real terminal: a pty whose shell or command is the leader of a session."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import signal
+import struct
+import termios
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import httpx
+from terminal import Terminal, command
+
+from mcp_client_auth.testing import DemoServer
+
+PATIENCE = 30.0
+WAITING = "Waiting for you"
+
+
+class Pty:
+    """What runs there, everything that it wrote, and the keyboard."""
+
+    def __init__(self, process: int, master: int) -> None:
+        self.process = process
+        self._master = master
+        self._text = b""
+        self._more = threading.Condition()
+        self._status: int | None = None
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def text(self) -> str:
+        with self._more:
+            return self._text.decode("utf-8", "replace")
+
+    def wait_for(self, words: str, after: int = 0) -> str:
+        """All that was written, once these words stand behind `after` characters of it."""
+        with self._more:
+            there = self._more.wait_for(lambda: words in self.text[after:], PATIENCE)
+            assert there, f"{words!r} is not in {self.text[after:]!r}"
+            return self.text
+
+    def type(self, keys: str) -> None:
+        data = keys.encode()
+        while data:  # the line discipline holds 4 KB and then makes us wait
+            data = data[os.write(self._master, data[:1024]) :]
+
+    def modes(self) -> list[Any]:
+        return termios.tcgetattr(self._master)
+
+    def echoes(self) -> bool:
+        return bool(self.modes()[3] & termios.ECHO)
+
+    def until(self, true: Any) -> None:
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, self.text
+            time.sleep(0.01)
+
+    def send(self, number: signal.Signals) -> None:
+        os.kill(self.process, number)
+
+    def end(self) -> int:
+        """The exit code, negative for a signal."""
+        end = time.monotonic() + PATIENCE
+        while self._status is None:
+            assert time.monotonic() < end, self.text
+            found, status = os.waitpid(self.process, os.WNOHANG)
+            if found:
+                self._status = status
+            else:
+                time.sleep(0.01)
+        return os.waitstatus_to_exitcode(self._status)
+
+    def hang_up(self) -> None:
+        os.close(self._master)
+        self._master = -1
+
+    def close(self) -> None:
+        if self._status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process, signal.SIGKILL)
+            os.waitpid(self.process, 0)
+        if self._master >= 0:
+            self.hang_up()
+
+    def _read(self) -> None:
+        with suppress(OSError):
+            while data := os.read(self._master, 65536):
+                with self._more:
+                    self._text += data
+                    self._more.notify_all()
+
+
+@contextmanager
+def at_a_pty(
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    *,
+    columns: int = 80,
+    stderr: int | None = None,
+) -> Iterator[Pty]:
+    process, master = pty.fork()
+    if not process:
+        if stderr is not None:
+            os.dup2(stderr, 2)
+        os.execvpe(arguments[0], list(arguments), environment)
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    running = Pty(process, master)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def drawn(text: str, columns: int) -> list[str]:
+    """The rows that a terminal of so many columns shows after this output."""
+    rows = [""]
+    column = 0
+    for piece in re.findall(r"\x1b\[[0-?]*[ -/]*[@-~]|.", text, re.DOTALL):
+        if piece == "\n":
+            rows.append("")
+        elif piece == "\r":
+            column = 0
+        elif piece == "\b":
+            column -= 1
+        elif not piece.startswith("\x1b"):
+            if column == columns:
+                rows.append("")
+                column = 0
+            rows[-1] = rows[-1].ljust(column)[:column] + piece + rows[-1][column + 1 :]
+            column += 1
+            continue
+        if piece == "\n":
+            column = 0
+    return [row.rstrip() for row in rows]
+
+
+@contextmanager
+def logging_in(
+    terminal: Terminal, server: DemoServer, *more: str, columns: int = 80
+) -> Iterator[Pty]:
+    """`mcp-login` at a terminal of its own, waiting for a person who has no browser there."""
+    words = command(server.url, "--no-browser", *more)
+    with at_a_pty(words, terminal.environment, columns=columns) as running:
+        running.wait_for(WAITING)
+        yield running
+
+
+def address(text: str) -> str:
+    found = re.findall(r"^  (http://\S+authorize\?\S+)\r?$", text, re.MULTILINE)
+    assert found, text
+    return str(found[-1])
+
+
+def signed_in(page: str) -> str:
+    """What the browser's address bar says in the end: the callback, which nobody has fetched."""
+    with httpx.Client(trust_env=False) as person:
+        shown = person.get(page)
+        while shown.is_redirect:
+            shown = person.get(shown.headers["location"])
+        action = re.search(r'name="transaction" value="([^"]+)"', shown.text)
+        assert action, shown.text
+        answered = {"transaction": action[1], "decision": "allow"}
+        last = person.post(str(shown.url).partition("?")[0], data=answered)
+        return str(last.headers["location"])

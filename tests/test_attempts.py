@@ -1,0 +1,190 @@
+"""Which refusals are mended, by what, and how often."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+from session_world import ISSUER, SERVER, World, document
+
+from mcp_client_auth import AuthError, AuthorizationDenied, RegistrationRefused, TokenRefused
+from mcp_client_auth.attempts import Attempt
+from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth.protocol.challenge import Challenge
+from mcp_client_auth.protocol.discovery import Discovery
+from mcp_client_auth.protocol.metadata import read_resource_metadata, read_server_metadata
+
+
+def discovery(challenge: Challenge | None = None, **changes: Any) -> Discovery:
+    """With `scopes` the resource lists some; everything else changes the server's metadata."""
+    named: dict[str, Any] = {"resource": SERVER, "authorization_servers": [ISSUER]}
+    named["scopes_supported"] = changes.pop("scopes", None)
+    metadata = read_resource_metadata(SERVER, document(named, SERVER))
+    raw = {**World().authorization.metadata(), **changes}
+    server = read_server_metadata(ISSUER, document(raw, ISSUER))
+    return Discovery(SERVER, challenge, metadata, server, SERVER)
+
+
+OFFLINE = ("read", "offline_access")
+
+
+def attempt(**fields: Any) -> Attempt:
+    usual: dict[str, Any] = {"discovery": discovery(), "way": "dynamic", "scope": OFFLINE}
+    return Attempt(**{**usual, **fields})
+
+
+def mended(error: AuthError, made: Attempt, **fields: Any) -> str | None:
+    usual: dict[str, Any] = {"wanted": None, "reused": False, "visited": True}
+    return made.mending(error, **{**usual, **fields})
+
+
+def denied(code: str, description: str = "", status: int = 0) -> AuthError:
+    return AuthorizationDenied("no", code=code, description=description, status=status)
+
+
+CASES: dict[str, tuple[AuthError, Attempt, bool, str | None]] = {
+    "a forgotten client at the token endpoint": (
+        TokenRefused("no", code="invalid_client"),
+        attempt(scope=None),
+        True,
+        "registration",
+    ),
+    "a forgotten client on the way back": (
+        denied("unauthorized_client"),
+        attempt(scope=None),
+        True,
+        "registration",
+    ),
+    "a new registration": (
+        TokenRefused("no", code="invalid_client"),
+        attempt(scope=None),
+        False,
+        None,
+    ),
+    "another word of the token endpoint": (
+        TokenRefused("no", code="invalid_grant"),
+        attempt(),
+        True,
+        None,
+    ),
+    "a document that is not trusted": (
+        denied("unauthorized_client"),
+        attempt(way="metadata-document"),
+        False,
+        "document",
+    ),
+    "a document that cannot be read": (
+        denied("invalid_request", "Could not fetch client metadata"),
+        attempt(way="metadata-document"),
+        False,
+        "document",
+    ),
+    "a port that the document does not list": (
+        denied("invalid_request", "redirect_uri does not match"),
+        attempt(way="metadata-document"),
+        False,
+        "document",
+    ),
+    "a document's redirect URI": (
+        denied("invalid_redirect_uri", status=400),
+        attempt(way="metadata-document"),
+        False,
+        "document",
+    ),
+    "a document at the token endpoint": (
+        TokenRefused("no", code="invalid_client"),
+        attempt(way="metadata-document"),
+        False,
+        "document",
+    ),
+    "an invalid request about something else": (
+        denied("invalid_request", "resource is missing"),
+        attempt(way="metadata-document"),
+        False,
+        None,
+    ),
+    "a document without registration beside it": (
+        denied("invalid_client"),
+        attempt(way="metadata-document", discovery=discovery(registration_endpoint=None)),
+        False,
+        None,
+    ),
+    "a client of the caller's": (
+        denied("invalid_client"),
+        attempt(way="pre-registered"),
+        False,
+        None,
+    ),
+    "a person's no": (denied("access_denied"), attempt(way="metadata-document"), True, None),
+    "offline_access on the way back": (denied("invalid_scope"), attempt(), False, "offline access"),
+    "offline_access when pushed": (
+        denied("invalid_scope", status=400),
+        attempt(),
+        False,
+        "offline access",
+    ),
+    "offline_access at registration": (
+        RegistrationRefused("no", code="invalid_scope"),
+        attempt(),
+        False,
+        "offline access",
+    ),
+    "offline_access in other words": (
+        RegistrationRefused("no", code="invalid_client_metadata", description="Unknown Scope"),
+        attempt(),
+        False,
+        "offline access",
+    ),
+    "a registration refused otherwise": (
+        RegistrationRefused("no", code="invalid_client_metadata", description="bad name"),
+        attempt(),
+        False,
+        None,
+    ),
+    "a scope that is not ours": (denied("invalid_scope"), attempt(scope=("read",)), False, None),
+    "a time-out": (LoginFailed("no", code="timeout"), attempt(), True, None),
+}
+
+
+@pytest.mark.parametrize(("error", "made", "reused", "what"), CASES.values(), ids=CASES)
+def test_what_can_be_mended_is(
+    error: AuthError, made: Attempt, reused: bool, what: str | None
+) -> None:
+    assert mended(error, made, reused=reused) == what
+
+
+@pytest.mark.parametrize("named_by", ["the caller", "the challenge", "the resource"])
+def test_offline_access_that_somebody_named_is_not_dropped(named_by: str) -> None:
+    found = discovery()
+    if named_by == "the challenge":
+        found = discovery(challenge=Challenge("bearer", {"scope": "read offline_access"}))
+    if named_by == "the resource":
+        found = discovery(scopes=list(OFFLINE))
+    wanted = OFFLINE if named_by == "the caller" else None
+    assert mended(denied("invalid_scope"), attempt(discovery=found), wanted=wanted) is None
+
+
+def test_each_thing_is_mended_once() -> None:
+    first = attempt(way="metadata-document")
+    second = first.mend("offline access", visited=False)
+    assert second.scope == ("read",)
+    assert mended(denied("invalid_scope"), attempt(mended=("offline access",))) is None
+    third = second.mend("document", visited=True)
+    assert (third.way, third.visits) == ("dynamic", 1)
+    assert third.mended == ("offline access", "document")
+
+
+def test_offline_access_alone_leaves_no_scope() -> None:
+    made = attempt(scope=("offline_access",)).mend("offline access", visited=True)
+    assert made.scope is None
+
+
+def test_a_person_is_asked_twice_at_most() -> None:
+    assert mended(denied("invalid_scope"), attempt(visits=1)) is None
+    assert mended(denied("invalid_scope"), attempt(visits=1), visited=False) == "offline access"
+    assert mended(denied("invalid_scope"), attempt(visits=2), visited=False) is None

@@ -1,0 +1,188 @@
+"""A device login in a scripted time: when it asks, how often, and what ends it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).with_name("support")))
+
+from session_world import ISSUER, KEY, PLACE, SERVER, Clock
+
+from mcp_client_auth import (
+    AuthorizationDenied,
+    DeviceCode,
+    DevicePrompt,
+    LoginFailed,
+    MemoryStorage,
+    Options,
+    TokenRefused,
+    Unavailable,
+)
+from mcp_client_auth.errors import AuthError
+from mcp_client_auth.obtaining import log_in_by_device
+from mcp_client_auth.prompt.device import Invitation
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from mcp_client_auth.steps import Edges, Wanted
+
+PENDING = {"error": "authorization_pending"}
+SLOW = {"error": "slow_down"}
+TOKENS = {"access_token": "at", "token_type": "Bearer", "refresh_token": "rt", "expires_in": 60}
+DEVICE: dict[str, Any] = {
+    "device_code": "dc",
+    "user_code": "ABCD",
+    "verification_uri": ISSUER + "/activate",
+    "expires_in": 100,
+}
+
+
+class Server:
+    """Answers each token request with the next of `answers`, the last one again and again."""
+
+    def __init__(self, *answers: Any, **device: Any) -> None:
+        self.answers, self.device = list(answers), {**DEVICE, **device}
+        self.clock = Clock()
+        self.asked: list[float] = []
+        self.forms: list[dict[str, str]] = []
+        self.registered: list[dict[str, Any]] = []
+        self.storage = MemoryStorage()
+        self.shown: list[Invitation] = []
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        place = request.url.removeprefix(ISSUER)
+        if request.url == PLACE:
+            return answer({"resource": SERVER, "authorization_servers": [ISSUER]}, request.url)
+        if place == "/.well-known/oauth-authorization-server":
+            return answer(self.metadata(), request.url)
+        if place == "/register":
+            self.registered.append(json.loads(request.body))
+            return answer({"client_id": "me"}, request.url, 201)
+        if place == "/device":
+            return answer(self.device, request.url)
+        assert place == "/token"
+        self.asked.append(self.clock.steady)
+        self.forms.append(dict(parse_qsl(request.body.decode())))
+        said = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(said, AuthError):
+            raise said
+        return said if isinstance(said, HttpResponse) else answer(said, request.url)
+
+    def metadata(self) -> dict[str, Any]:
+        return {
+            "issuer": ISSUER,
+            "token_endpoint": ISSUER + "/token",
+            "registration_endpoint": ISSUER + "/register",
+            "device_authorization_endpoint": ISSUER + "/device",
+            "grant_types_supported": ["urn:ietf:params:oauth:grant-type:device_code"],
+        }
+
+    def log_in(self, **options: Any) -> Any:
+        edges = Edges(
+            storage=self.storage,
+            transport=self,
+            clock=self.clock.time,
+            monotonic=self.clock.monotonic,
+            sleep=self.clock.sleep,
+        )
+        wanted = Wanted(SERVER, KEY, options=Options(**options), grant=DeviceCode())
+        return log_in_by_device(wanted, edges, DevicePrompt(self.shown.append), None)
+
+    @property
+    def pauses(self) -> list[float]:
+        times = [50.0, *self.asked]
+        return [round(later - earlier, 6) for earlier, later in pairwise(times)]
+
+
+def answer(value: Any, url: str, status: int = 0) -> HttpResponse:
+    failed = isinstance(value, dict) and "error" in value
+    return HttpResponse(status or (400 if failed else 200), url, (), json.dumps(value).encode())
+
+
+def test_the_first_question_comes_after_the_interval() -> None:
+    server = Server(TOKENS, interval=3)
+    assert server.log_in().tokens.refresh_token
+    assert server.pauses == [3]
+    assert server.shown[0].code == "ABCD"
+
+
+def test_without_an_interval_it_is_five_seconds() -> None:
+    server = Server(PENDING, PENDING, TOKENS)
+    server.log_in()
+    assert server.pauses == [5, 5, 5]
+
+
+def test_slow_down_lasts() -> None:
+    server = Server(PENDING, SLOW, PENDING, SLOW, PENDING, TOKENS)
+    server.log_in()
+    assert server.pauses == [5, 5, 10, 10, 15, 15]
+
+
+def test_a_fault_doubles_the_interval_and_nothing_halves_it() -> None:
+    page = HttpResponse(502, ISSUER + "/token", (), b"<html>")
+    server = Server(PENDING, Unavailable("reset"), page, PENDING, TOKENS, expires_in=1000)
+    server.log_in()
+    assert server.pauses == [5, 5, 10, 20, 20]
+
+
+def test_no_question_after_the_code_has_run_out() -> None:
+    server = Server(PENDING, expires_in=12)
+    with pytest.raises(LoginFailed) as caught:
+        server.log_in()
+    assert caught.value.code == "timeout"
+    assert server.pauses == [5, 5]
+
+
+def test_a_fault_that_lasts_ends_with_the_code() -> None:
+    server = Server(Unavailable("reset"))
+    with pytest.raises(LoginFailed):
+        server.log_in()
+    assert server.pauses == [5, 10, 20, 40]
+
+
+def test_the_callers_patience_is_the_shorter_one() -> None:
+    server = Server(PENDING)
+    with pytest.raises(LoginFailed):
+        server.log_in(login_timeout=11)
+    assert server.pauses == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("access_denied", AuthorizationDenied),
+        ("expired_token", LoginFailed),
+        ("invalid_grant", TokenRefused),
+    ],
+)
+def test_an_error_that_decides_ends_it_at_once(code: str, kind: type[AuthError]) -> None:
+    server = Server(PENDING, {"error": code})
+    with pytest.raises(kind):
+        server.log_in()
+    assert len(server.asked) == 2
+    assert server.storage.list() == []
+
+
+def test_a_client_that_the_server_forgot_is_forgotten_here() -> None:
+    server = Server({"error": "invalid_client"})
+    with pytest.raises(TokenRefused):
+        server.log_in()
+    server.answers = [TOKENS]
+    server.log_in()
+    assert len(server.registered) == 2
+
+
+def test_it_registers_both_ways_to_a_person_and_needs_no_authorization_endpoint() -> None:
+    server = Server(TOKENS)
+    server.log_in()
+    assert server.registered[0]["grant_types"] == [
+        "authorization_code",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ]
+    assert server.forms[0]["resource"] == SERVER
