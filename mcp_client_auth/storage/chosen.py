@@ -31,11 +31,12 @@ class Chosen:
     keyring stays an error: asking for a new login would not be the remedy.
     """
 
-    __slots__ = ("_decided", "_key", "_library", "_wanted")
+    __slots__ = ("_decided", "_key", "_left", "_library", "_wanted")
 
     def __init__(self, key: Key | None, wanted: str, *, library: bool) -> None:
         self._key, self._wanted, self._library = key, wanted, library
         self._decided: Storage | None = None
+        self._left: Storage | None = None  # where the credential lay that was just deleted
 
     @property
     def name(self) -> str:
@@ -60,7 +61,7 @@ class Chosen:
             raise self._out_of_reach(key, holder, error) from None
 
     def save(self, credential: Credential) -> None:
-        key = credential.key
+        key, self._left = credential.key, None
         holder, target = _holder(key), self._target(key)
         if holder is None or holder.name == target.name:
             target.save(credential)
@@ -73,7 +74,7 @@ class Chosen:
             target.set_note(key, _LEFT, "")
 
     def delete(self, key: Key) -> None:
-        holder = _holder(key)
+        holder = self._left = _holder(key)
         target = holder or self._target(key)
         left = target.note(key, _LEFT)
         try:
@@ -94,13 +95,13 @@ class Chosen:
         return Index().get(key) or (self._decided.summary(key) if self._decided else None)
 
     def load_client(self, key: ClientKey) -> Client | None:
-        return self._target().load_client(key)
+        return self._beside().load_client(key)
 
     def save_client(self, key: ClientKey, client: Client) -> None:
-        self._target().save_client(key, client)
+        self._beside().save_client(key, client)
 
     def delete_client(self, key: ClientKey) -> None:
-        self._target().delete_client(key)
+        self._beside().delete_client(key)
 
     def note(self, key: Key, name: str) -> str | None:
         return self._target(key).note(key, name)
@@ -126,6 +127,10 @@ class Chosen:
             return storage_named(self._wanted)
         held = _holder(key if isinstance(key, Key) else self._key)
         return held or self._decided or self._home()
+
+    def _beside(self) -> Storage:
+        """Where the registration lies that the session's credential uses, or used till now."""
+        return self._left or self._target()
 
     def _home(self) -> Storage:
         if given_key():

@@ -70,7 +70,7 @@ def test_all_asks_a_person(answer: str, left: int, terminal: Terminal, server: D
     with at_a_screen(terminal, "logout", "--all") as screen:
         screen.until("Log out of all 1?")
         screen.type(answer)
-        assert screen.end() == 0
+        assert screen.end() == 0, screen.text
     assert len(terminal.run("list").out.splitlines()) == (2 if left else 0)
 
 

@@ -243,3 +243,14 @@ def test_a_registration_lies_with_its_credential(
     assert storage_named(kept).load_client(CLIENT_KEY) == full_client()
     storage.delete_client(CLIENT_KEY)
     assert storage_named(kept).load_client(CLIENT_KEY) is None
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_a_registration_can_be_forgotten_after_its_credential(key: Key) -> None:
+    storage_named("file").save(full(key))
+    storage = choose_storage(None, key)
+    storage.save_client(CLIENT_KEY, full_client())
+    storage.delete(key)
+    assert storage.load_client(CLIENT_KEY) == full_client()
+    storage.delete_client(CLIENT_KEY)
+    assert storage_named("file").load_client(CLIENT_KEY) is None
