@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import pytest
 from forms import TLS, Place
 from person import Person
@@ -25,7 +23,7 @@ def test_the_command_names_the_variable_that_would_help(place: Place, person: Pe
 def test_the_library_takes_the_authority_as_an_argument(place: Place) -> None:
     authority = place.environment["SSL_CERT_FILE"]
     browser = ScriptedBrowser(cafile=authority)
-    transport = HttpTransport(place.url, verify=ssl.create_default_context(cafile=authority))
+    transport = HttpTransport(place.url, verify=authority)
     auth = MCPAuth(
         place.url,
         storage=MemoryStorage(),
