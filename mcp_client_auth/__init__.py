@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .errors import AuthError as AuthError
     from .errors import AuthorizationDenied as AuthorizationDenied
     from .errors import BadResponse as BadResponse
+    from .errors import DpopUnsupported as DpopUnsupported
     from .errors import InsecureUrl as InsecureUrl
     from .errors import InsufficientScope as InsufficientScope
     from .errors import IssuerMismatch as IssuerMismatch
@@ -56,6 +57,7 @@ _ERRORS = (
     "AuthError",
     "AuthorizationDenied",
     "BadResponse",
+    "DpopUnsupported",
     "InsecureUrl",
     "InsufficientScope",
     "IssuerMismatch",

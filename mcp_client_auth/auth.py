@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .prompt import Prompt
     from .prompt.device import DevicePrompt
     from .protocol.challenge import Challenge
-    from .protocol.flow import Transport
+    from .protocol.flow import HttpResponse, Transport
     from .protocol.grants import Grant
     from .protocol.options import Options
     from .protocol.registration import Identity
@@ -150,7 +150,9 @@ class MCPAuth(_HttpAuth):
         sent = self.session.current()
         if sent is None and not self.session.settled():
             sent = yield from self._patient(self.session.ready())
-        response = yield _signed(request, sent)
+        response = yield self._signed(request, sent)
+        if sent is not None and sent.dpop_key is not None:
+            response = yield from self._proved(request, sent, response)
         answered: set[int] = set()
         while response.status_code in (401, 403) and self._same_place(response):
             again = response.status_code in answered
@@ -160,10 +162,44 @@ class MCPAuth(_HttpAuth):
                 break
             sent = better
             self._narrate("authorized-request", request)
-            response = yield _signed(request, sent)
+            request.headers.pop("DPoP", None)  # of the token before
+            response = yield self._signed(request, sent)
+            if sent.dpop_key is not None:
+                response = yield from self._proved(request, sent, response)
             self._narrate("answer", request, response.status_code)
         if sent is not None and response.status_code != 401:
             self.session.accepted(sent)
+
+    def _signed(self, request: Any, credential: Credential | None) -> Any:
+        if credential is None:
+            return request
+        token = credential.tokens.access_token
+        if credential.dpop_key is not None and (binding := self.session.binding(credential)):
+            request.headers.update(binding.headers(token, request.method, str(request.url)))
+        else:
+            request.headers["Authorization"] = f"Bearer {token.reveal()}"
+        return request
+
+    def _proved(self, request: Any, sent: Credential, response: Any) -> Generator[Any, Any, Any]:
+        """The answer to a proof that the server can accept, else the first one (RFC 9449 §9).
+
+        A proof is for one URL and may want a nonce: once more where the client has followed a
+        redirect with the old one, and once with the server's nonce. Neither tells of the token.
+        """
+        binding = self.session.binding(sent)
+        tried: set[str] = set()
+        while binding is not None:
+            last = response.request
+            asked = binding.heard_from_resource(_as_ours(response))
+            why = "nonce" if asked else "moved" if last.url != request.url else ""
+            if response.status_code != 401 or not why or why in tried:
+                break
+            if not self._covers(str(last.url)):
+                break
+            tried.add(why)
+            request = last
+            response = yield self._signed(last, sent)
+        return response
 
     def _patient(self, future: Future[Any] | None) -> Generator[Any, Any, Credential | None]:
         """What the future gives; None where a failure is to be handed back as the response."""
@@ -188,6 +224,8 @@ class MCPAuth(_HttpAuth):
         """What may help, None for nothing: one new token and one step-up for each request."""
         challenge = _challenge(response)
         if response.status_code == 401:
+            if sent and sent.tokens.bound and challenge and challenge.error == "use_dpop_nonce":
+                return None  # the nonce that it gave will not do: no token can
             if again:
                 self.session.refused(sent) if sent else None
                 return None
@@ -318,11 +356,12 @@ def _scopes(scope: str | Sequence[str] | None) -> Scopes | None:
     return parse(scope) if isinstance(scope, str) else tuple(scope)
 
 
-def _signed(request: Any, credential: Credential | None) -> Any:
-    if credential is not None:
-        token = credential.tokens.access_token.reveal()
-        request.headers["Authorization"] = f"Bearer {token}"
-    return request
+def _as_ours(response: Any) -> HttpResponse:
+    """What a nonce is read from; the body is not."""
+    from .protocol.flow import HttpResponse
+
+    headers = tuple(response.headers.multi_items())
+    return HttpResponse(response.status_code, str(response.url), headers)
 
 
 def _challenge(response: Any) -> Challenge | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .errors import StorageError
 from .protocol.registration import Client
-from .protocol.tokens import TokenSet
+from .protocol.tokens import BEARER, TokenSet
 from .protocol.urls import canonical
 from .secret import Secret
 
@@ -64,7 +64,8 @@ class Credential:
     """A login to one MCP server: its tokens and the only places that they may go.
 
     `requested` are the scopes asked for; those granted are `tokens.scope`. `generation` grows
-    by one with each write, so that a late writer can see that it is late.
+    by one with each write, so that a late writer can see that it is late. `dpop_key` is the
+    private JWK that the grant is bound to, also where its access tokens are not (RFC 9449 §5).
     """
 
     key: Key
@@ -77,6 +78,7 @@ class Credential:
     requested: tuple[str, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     generation: int = 0
+    dpop_key: Secret | None = None
 
     def renewed(self, tokens: TokenSet) -> Credential:
         return replace(self, tokens=tokens, generation=self.generation + 1)
@@ -123,8 +125,9 @@ def loads(text: str, where: str) -> Credential:
             requested=_words(raw["requested"]),
             options=raw["options"] or _NO_OPTIONS,
             generation=raw["generation"],
+            dpop_key=_dpop_key(raw.get("dpop_key")),
         )
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, ValueError):
         raise damaged(where) from None
 
 
@@ -203,7 +206,15 @@ def _client(raw: Mapping[str, Any]) -> Client:
 
 
 def _tokens(raw: Mapping[str, Any]) -> TokenSet:
-    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"])})
+    kind = intern(raw.get("token_type", BEARER))
+    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"]), "token_type": kind})
+
+
+def _dpop_key(value: Any) -> Secret | None:
+    """The key itself is read when it is first used; here only that it may be one."""
+    if value is not None and not {"kty", "alg", "d"} <= json.loads(value).keys():
+        raise KeyError("no private JWK")
+    return None if value is None else _secret(value)
 
 
 def _with_secrets(raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ AuthError
 │   ├── IssuerMismatch
 │   ├── ResourceMismatch
 │   ├── InsecureUrl
-│   └── PkceUnsupported
+│   ├── PkceUnsupported
+│   └── DpopUnsupported
 ├── BadResponse              their answer breaks the standard
 ├── LoginFailed              timed out or aborted
 ├── StorageError             the credential cannot be read or kept
@@ -161,6 +162,12 @@ class PkceUnsupported(Untrusted):
     """The metadata does not list S256 (RFC 7636 §4.2, RFC 8414 §2)."""
 
     default_code = "pkce_unsupported"
+
+
+class DpopUnsupported(Untrusted):
+    """Tokens that are bound to a key are wanted, and cannot be had (RFC 9449 §5, §5.1)."""
+
+    default_code = "dpop_unsupported"
 
 
 class BadResponse(AuthError):

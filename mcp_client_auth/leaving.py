@@ -74,11 +74,12 @@ def sign_out(
         trouble.append("the authorization server offers no revocation")
         return None
     pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
-    done, prover = [], edges.prover(identity)
+    done = []
     for token, hint in pairs:
         if token is None:
             continue
         try:
+            prover = edges.prover(identity, credential.dpop_key)
             done.append(edges.run(revoke(credential, token, hint, prover)))
         except AuthError as error:
             edges.tell("revocation", url=shown(endpoint), detail=f"{hint}: {error.summary}")

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from .assertions import read_assertion
 from .attempts import Attempt
+from .binding import bond_for
 from .clients import (
     DEAD_CLIENT,
     callback,
@@ -39,9 +40,10 @@ from .protocol.metadata import ServerMetadata, caller_server_metadata
 from .protocol.options import Endpoints, Options
 from .protocol.registration import Client, PreRegistered, pre_registered, way_to_client
 from .protocol.scopes import Scopes, suggested
-from .protocol.tokens import TokenSet
+from .protocol.tokens import BOUND_ONLY, TokenSet, require_bound
 from .protocol.urls import shown
 from .proving import prepared
+from .secret import Secret
 from .steps import Edges, Wanted, choice, find, keep
 
 
@@ -62,6 +64,8 @@ def obtain(
     client, resource = _client(wanted, edges, discovery.server), discovery.resource
     server = speaking_to(discovery.server, client)
     target = Target(server.issuer, server.token_endpoint, client, resource, asked)
+    bond = bond_for(discovery, client, wanted.options)
+    tokens = _granted(wanted, edges, grant, target, bond.kept)
     return keep(
         edges,
         Credential(
@@ -69,30 +73,29 @@ def obtain(
             issuer=server.issuer,
             token_endpoint=server.token_endpoint,
             client=replace(client, secret=None),  # the caller brings it each time
-            tokens=_granted(wanted, edges, grant, target),
+            tokens=edges.checked(tokens, bond, server.token_endpoint),
             resource=resource,
             revocation_endpoint=server.revocation_endpoint,
             requested=asked,
-            options={**wanted.options.kept(), "owner": grant.owner},
+            options={**wanted.options.kept(), **bond.options, "owner": grant.owner},
+            dpop_key=bond.kept,
         ),
     )
 
 
 def reissue(wanted: Wanted, edges: Edges, grant: Alone, held: Credential) -> TokenSet:
     """The next token from the endpoint of the last one, for the same: what a refresh is else."""
-    return _granted(
-        wanted,
-        edges,
-        grant,
-        Target(
-            held.issuer,
-            held.token_endpoint,
-            own_client(wanted, held),
-            held.resource,
-            held.requested,
-            bool(held.options.get("allow_private_addresses")),
-        ),
+    target = Target(
+        held.issuer,
+        held.token_endpoint,
+        own_client(wanted, held),
+        held.resource,
+        held.requested,
+        bool(held.options.get("allow_private_addresses")),
     )
+    tokens = _granted(wanted, edges, grant, target, held.dpop_key)
+    bound_only = held.options.get(BOUND_ONLY)
+    return require_bound(tokens, held.token_endpoint) if bound_only else tokens
 
 
 def own_client(wanted: Wanted, held: Credential) -> Client:
@@ -109,9 +112,11 @@ def _client(wanted: Wanted, edges: Edges, server: ServerMetadata) -> Client:
     return Client("", server.issuer, "pre-registered", "none")  # RFC 7523 §3.1: none is needed
 
 
-def _granted(wanted: Wanted, edges: Edges, grant: Alone, target: Target) -> TokenSet:
-    """What the grant gives, with the caller's assertion as it is now."""
-    prover = edges.prover(wanted.identity)
+def _granted(
+    wanted: Wanted, edges: Edges, grant: Alone, target: Target, key: Secret | None
+) -> TokenSet:
+    """What the grant gives, with the caller's assertion as it is now; bound to `key`."""
+    prover = edges.prover(wanted.identity, key)
     if isinstance(grant, ClientCredentials):
         return edges.run(client_credentials(target, edges.clock(), prover))
     pinned = bool(wanted.options.issuer)
@@ -159,7 +164,9 @@ def log_in_by_device(
     on_visit(visit)
     asked = scope if scope is not None else choice(wanted, edges, discovery)
     client, redirect_uri = _for_device(wanted, edges, discovery, asked)
-    server, prover = speaking_to(discovery.server, client), edges.prover(wanted.identity)
+    bond = bond_for(discovery, client, wanted.options)
+    server = speaking_to(discovery.server, client)
+    prover = edges.prover(wanted.identity, bond.kept)
     try:
         spoken = replace(discovery, server=server)
         invitation = edges.run(authorize_device(spoken, client, asked, prover))
@@ -175,11 +182,12 @@ def log_in_by_device(
             issuer=server.issuer,
             token_endpoint=server.token_endpoint,
             client=client,
-            tokens=tokens,
+            tokens=edges.checked(tokens, bond, server.token_endpoint),
             resource=discovery.resource,
             revocation_endpoint=server.revocation_endpoint,
             requested=asked,
-            options=wanted.options.kept(),
+            options=wanted.options.kept() | bond.options,
+            dpop_key=bond.kept,
         ),
     )
 

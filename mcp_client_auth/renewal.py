@@ -9,9 +9,18 @@ import random
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .binding import unbound
 from .clients import DEAD_CLIENT, forget_client
 from .credential import Credential
-from .errors import BadResponse, TokenRefused, Unavailable, Untrusted, UsageError
+from .errors import (
+    AuthError,
+    BadResponse,
+    DpopUnsupported,
+    TokenRefused,
+    Unavailable,
+    Untrusted,
+    UsageError,
+)
 from .events import TRYING_AGAIN, Event, tell
 from .flight import on_the_wire
 from .obtaining import reissue
@@ -80,6 +89,8 @@ class Renewal:
         self._unsaved: tuple[Credential, Credential] | None = None
 
     def hold(self, credential: Credential) -> Credential:
+        if credential.dpop_key is not None:  # read here, on the thread that waits anyway
+            self._edges.binding(credential.dpop_key)
         self.held, self.looked = Held.of(credential), True
         return credential
 
@@ -94,6 +105,8 @@ class Renewal:
     def fits(self, stored: Credential) -> bool:
         identity, resource = self._wanted.identity, self._wanted.options.resource
         if isinstance(identity, PreRegistered) and identity.client_id != stored.client.client_id:
+            return False
+        if self._wanted.options.dpop and stored.dpop_key is None:
             return False
         if self._wanted.alone and not self._serves(stored, self._wanted.alone):
             return False
@@ -150,7 +163,8 @@ class Renewal:
             try:
                 return self.hold(self._refreshed(stored, now))
             except (TokenRefused, Unavailable, Untrusted, UsageError) as error:
-                if isinstance(error, TokenRefused) and not self._wanted.alone:
+                ended = isinstance(error, TokenRefused | DpopUnsupported)
+                if ended and not self._wanted.alone:
                     return self._refused(stored, error, usable=usable)
                 if not usable or (isinstance(error, Unavailable) and self.trouble is None):
                     raise
@@ -207,13 +221,16 @@ class Renewal:
             self.unproven = fresh
         if same_token(stored, self.useless):
             self.useless = fresh
-        self._edges.tell("refresh", url=shown(stored.token_endpoint), detail=summary(tokens))
+        url = shown(stored.token_endpoint)
+        self._edges.tell("refresh", url=url, detail=summary(tokens))
+        if stored.dpop_key and (said := unbound(tokens, stored.tokens)):
+            self._edges.tell("notice", url=url, detail=said)
         return fresh
 
     def _renewed(self, stored: Credential, now: float) -> TokenSet:
         if self._wanted.alone:
             return reissue(self._wanted, self._edges, self._wanted.alone, stored)
-        prover = self._edges.prover(self._wanted.identity)
+        prover = self._edges.prover(self._wanted.identity, stored.dpop_key)
         return self._edges.run(refresh(stored, now, prover))
 
     def _troubled(self, error: Unavailable | BadResponse) -> Unavailable:
@@ -237,11 +254,10 @@ class Renewal:
         self.trouble = Trouble(error, _LONGEST_PAUSE, until)
         tell(self._edges.on_event, Event("refresh", error.url, error.status, error.summary))
 
-    def _refused(
-        self, stored: Credential, error: TokenRefused, *, usable: bool
-    ) -> Credential | None:
+    def _refused(self, stored: Credential, error: AuthError, *, usable: bool) -> Credential | None:
         """A definite rejection ends the refresh token; the record itself stays."""
-        event = Event("refresh", shown(stored.token_endpoint), error.status, error.summary)
+        status = error.status if isinstance(error, TokenRefused) else 0
+        event = Event("refresh", shown(stored.token_endpoint), status, error.summary)
         tell(self._edges.on_event, event)
         if error.code in DEFINITE:
             if error.code in DEAD_CLIENT and stored.client.redirect_uris:

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Final
 
+from .binding import Binding
 from .cooling import Cooling
 from .credential import Credential, Key
 from .errors import (
@@ -26,6 +27,7 @@ from .events import Event, tell
 from .flight import Flights, done, wait
 from .leaving import LoggedOut, end_at_server, forget, forget_registration
 from .obtaining import log_in_by_device, obtain, own_client
+from .probing import bound_by, fresh_token_refused, probe
 from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
@@ -33,14 +35,7 @@ from .protocol.grants import DeviceCode
 from .protocol.scopes import Scopes, step_up
 from .protocol.urls import below, covers
 from .renewal import Renewal, same_token
-from .steps import (
-    Edges,
-    Wanted,
-    fresh_token_refused,
-    log_in,
-    probe,
-    readable,
-)
+from .steps import Edges, Wanted, log_in, readable
 from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0
@@ -87,6 +82,10 @@ class Session:
             return False
         others = (replace(self.key, server=server) for server in below(self.key.server, url))
         return not any(self.edges.storage.summary(key) for key in others)
+
+    def binding(self, credential: Credential) -> Binding | None:
+        """What signs each request with a bound token (RFC 9449 §7); None for a Bearer token."""
+        return bound_by(self.edges, credential)
 
     def settled(self) -> bool:
         """Whether there is nothing to wait for: no credential, and none in the store."""
@@ -202,12 +201,12 @@ class Session:
         return self._renewal.patiently(None)
 
     def _answered(self, sent: Credential | None, challenge: Challenge | None) -> Credential:
-        stuck = sent is not None and self._cannot_help(sent)
+        stuck = sent is not None and self._cannot_help(sent, challenge)
         renewed = None if stuck else self._renewal.patiently(sent)
         if renewed is not None:
             return renewed
-        if stuck and sent is self._renewal.unproven:
-            refused = fresh_token_refused(self.key.server)
+        if sent and stuck and sent is self._renewal.unproven:
+            refused = fresh_token_refused(self.key.server, bound=sent.tokens.bound)
             self._cooling.remember("login", refused)
             raise refused
         if sent and not stuck:  # one of a moment ago may yet be refreshed, when it is older
@@ -215,11 +214,13 @@ class Session:
         began = self._closings
         return wait(self._flights.start("login", lambda: self._login(challenge, sent, began)))
 
-    def _cannot_help(self, sent: Credential) -> bool:
+    def _cannot_help(self, sent: Credential, challenge: Challenge | None) -> bool:
         """Whether a refresh of `sent` is of no use, and nobody has stored anything else."""
         stored, renewal = self._renewal.stored(), self._renewal
         if stored is None or not same_token(stored, sent):
             return False
+        if challenge and challenge.dpop_only and not sent.tokens.bound:
+            return True  # only a login binds (RFC 9449 §5)
         age = self.edges.clock() - sent.tokens.issued_at
         again = sent is renewal.useless and (renewal.refusals > 1 or 0 <= age < _JUST_RENEWED)
         return again or self._just_renewed(sent)
@@ -253,7 +254,9 @@ class Session:
             if not explicit:
                 self._cooling.check(purpose)
             try:
-                fresh = self._asked(challenge, self.wanted.scope if force else scope, began)
+                wanted = self.wanted if force else self._as_before()
+                asked = wanted.scope if force else scope
+                fresh = self._asked(wanted, challenge, asked, began)
             except AuthError as error:
                 self._cooling.remember(purpose, error.at(server=self.key.server, step="login"))
                 raise
@@ -263,9 +266,11 @@ class Session:
             self._renewal.useless, self._renewal.refusals = None, 0
             return self._renewal.hold(fresh)
 
-    def _asked(self, challenge: Challenge | None, scope: Scopes | None, began: int) -> Credential:
+    def _asked(
+        self, wanted: Wanted, challenge: Challenge | None, scope: Scopes | None, began: int
+    ) -> Credential:
         """What the grant asks: nobody, a person at another device, a person at a browser."""
-        wanted, edges, prompt = self.wanted, self.edges, self.prompt
+        edges, prompt = self.edges, self.prompt
         if wanted.alone:
             return obtain(wanted, edges, wanted.alone, challenge, scope=scope)
 
@@ -323,6 +328,13 @@ class Session:
         )
 
     # Small things
+
+    def _as_before(self) -> Wanted:
+        """What was bound to a key is asked for so again; a forced login decides anew."""
+        held, options = readable(self.edges.storage, self.key), self.wanted.options
+        if held is None or held.dpop_key is None:
+            return self.wanted
+        return replace(self.wanted, options=replace(options, dpop=True))
 
     def _visiting(self, visit: Visit | DeviceVisit, began: int) -> None:
         self._visit = visit

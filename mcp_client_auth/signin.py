@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .auth import MCPAuth, automatic_prompt, open_session
 from .credential import Credential
+from .errors import UsageError
 from .flight import Flights, await_
 from .prompt import Prompt
+from .protocol.urls import covers
 
 if TYPE_CHECKING:
     import httpx
@@ -54,9 +56,25 @@ class Login:
         """An access token that lives at least `min_valid` seconds, refreshed when needed."""
         return self.auth.session.fresh(min_valid).tokens.access_token.reveal()
 
-    def headers(self) -> dict[str, str]:
-        """The `Authorization` header for any other HTTP client."""
-        return {"Authorization": f"Bearer {self.token()}"}
+    def headers(self, method: str = "", url: str = "") -> dict[str, str]:
+        """The `Authorization` header for any other HTTP client.
+
+        A token that is bound to a key (DPoP) goes with a proof for one request, which must be
+        named; each request needs headers of its own. Raises `UsageError` where it is not.
+        """
+        session = self.auth.session
+        held = session.fresh(30.0)
+        binding = session.binding(held)
+        if binding is None:
+            return {"Authorization": f"Bearer {held.tokens.access_token.reveal()}"}
+        if not method or not covers(self.url, url):
+            raise UsageError(
+                "this login is bound to a key (DPoP), so there are no headers for just any request",
+                url=self.url,
+                hint="Use client() or async_client(), or name each request to this server:"
+                " headers(method, url)",
+            )
+        return binding.headers(held.tokens.access_token, method.upper(), url)
 
     def logout(self, *, local: bool = False) -> LoggedOut:
         """Delete what is stored here, then end it at the authorization server unless `local`."""

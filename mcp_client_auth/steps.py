@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from .attempts import RULES, Attempt
+from .binding import UNBOUND, Binding, Bindings, Bond, bond_for
 from .clients import (
     DEAD_CLIENT,
     callback,
@@ -36,18 +36,19 @@ from .protocol.authorization import (
     pushes,
     require_code_grant,
 )
-from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.challenge import Challenge
 from .protocol.client_auth import Prover
 from .protocol.device import require_device
 from .protocol.discovery import Discovery, discover
-from .protocol.flow import Flow, HttpRequest, T, Transport, run
+from .protocol.dpop import choose_algorithm, demanded
+from .protocol.flow import Flow, T, Transport, run
 from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
 from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import exchange
+from .protocol.tokens import TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
 from .secret import Secret
@@ -84,13 +85,25 @@ class Edges:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
+    bindings: Bindings = field(default_factory=Bindings, compare=False)
 
     def run(self, flow: Flow[T]) -> T:
         return run(flow, self.transport, self.on_event)
 
-    def prover(self, identity: Identity) -> Prover:
-        """Signs for the client of `identity`, or for one that a credential holds."""
-        return Proving(identity, self.clock, self.random)
+    def prover(self, identity: Identity, key: Secret | None = None) -> Prover:
+        """Signs for the client of `identity`, or for one that a credential holds; with the
+        proofs of `key`, which a credential is bound to (RFC 9449)."""
+        proving = Proving(identity, self.clock, self.random)
+        return proving if key is None else self.binding(key).beside(proving)
+
+    def binding(self, key: Secret) -> Binding:
+        """Who signs with a credential's key; `StorageError` where it is none."""
+        return self.bindings.of(key, self.clock, self.random, self.storage.where)
+
+    def checked(self, tokens: TokenSet, bond: Bond, url: str) -> TokenSet:
+        """What a login may use of what it got; `DpopUnsupported` where the resource would not."""
+        where = shown(url)
+        return bond.checked(tokens, url, lambda said: self.tell("notice", url=where, detail=said))
 
     def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
         tell(self.on_event, Event(name, url, detail=detail, rule=rule))
@@ -103,6 +116,7 @@ class PendingLogin:
     wanted: Wanted
     request: AuthorizationRequest
     reused: bool = False
+    bond: Bond = UNBOUND
 
 
 def log_in(
@@ -173,35 +187,6 @@ def require_server(url: str, options: Options) -> None:
     )
 
 
-def probe(wanted: Wanted, edges: Edges, credential: Credential | None) -> Challenge | None:
-    """Steps 1 and 2 without a token, 14 and 15 with one: the same MCP request.
-
-    Raises `TokenRefused` when the server answers 401 to a token.
-    """
-    names = ("authorized-request", "answer") if credential else ("request", "challenge")
-    where = shown(wanted.server_url)
-    edges.tell(names[0], url=where)
-    response = edges.transport(probe_request(wanted.server_url, credential))
-    challenge = relevant(read_challenges(response.header_values("www-authenticate")))
-    detail = f"{challenge.scheme} challenge" if challenge else ""
-    event = Event(names[1], where, response.status, detail, seconds=response.seconds)
-    tell(edges.on_event, event)
-    if credential and response.status == 401:
-        raise fresh_token_refused(wanted.key.server)
-    return challenge if response.status == 401 else None
-
-
-def fresh_token_refused(server: str) -> TokenRefused:
-    return TokenRefused(
-        "the server refuses the token that its authorization server has just issued",
-        url=server,
-        server=server,
-        code="invalid_token",
-        status=401,
-        hint="The operator must mend this: token audience and issuer are the usual causes",
-    )
-
-
 def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
     """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
 
@@ -221,6 +206,8 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
     discovery = edges.run(
         discover(wanted.server_url, challenge, wanted.options, usable=usable, held=issuers)
     )
+    if wanted.options.dpop or demanded(discovery):
+        choose_algorithm(discovery)  # refused here, before anybody is asked
     if held and not same_issuer(held.issuer, discovery.server.issuer):
         _require_portable(wanted, held, discovery.server)
     return discovery
@@ -266,6 +253,7 @@ def begin(wanted: Wanted, edges: Edges, attempt: Attempt, redirect_uri: str) -> 
     client, reused = callers_client(wanted, edges, discovery.server, attempt.way), False
     if client is None:
         client, reused = registered_client(wanted, edges, discovery.server, redirect_uri, scope)
+    bond = bond_for(discovery, client, wanted.options)
     request = authorization_request(
         replace(discovery, server=speaking_to(discovery.server, client)),
         client,
@@ -274,21 +262,23 @@ def begin(wanted: Wanted, edges: Edges, attempt: Attempt, redirect_uri: str) -> 
         wanted.options,
         state=Secret(edges.random()),
         verifier=Secret(edges.random()),
+        dpop_jkt=bond.jkt,
     )
     edges.tell(
         "authorization-request",
         url=shown(discovery.server.authorization_endpoint),
         detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
-        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)",
+        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)"
+        + (f", a key for {bond.key.algorithm} proofs (RFC 9449)" if bond.key else ""),
     )
-    return PendingLogin(wanted, request, reused)
+    return PendingLogin(wanted, request, reused, bond)
 
 
 def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
     """The request sent ahead to the server, where it wants that or the caller does."""
     if not pushes(pending.request.server, pending.wanted.options):
         return pending
-    prover = edges.prover(pending.wanted.identity)
+    prover = edges.prover(pending.wanted.identity, pending.bond.kept)
     return replace(pending, request=edges.run(push(pending.request, prover)))
 
 
@@ -296,7 +286,8 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
     """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
     request, wanted = pending.request, pending.wanted
     try:
-        tokens = edges.run(exchange(code, edges.clock(), edges.prover(wanted.identity)))
+        prover = edges.prover(wanted.identity, pending.bond.kept)
+        tokens = edges.run(exchange(code, edges.clock(), prover))
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
@@ -306,11 +297,12 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         issuer=request.server.issuer,
         token_endpoint=request.server.token_endpoint,
         client=request.client,
-        tokens=tokens,
+        tokens=edges.checked(tokens, pending.bond, request.server.token_endpoint),
         resource=request.resource,
         revocation_endpoint=request.server.revocation_endpoint,
         requested=request.scope,
-        options=wanted.options.kept(),
+        options=wanted.options.kept() | pending.bond.options,
+        dpop_key=pending.bond.kept,
     )
     return keep(edges, fresh)
 
@@ -351,24 +343,3 @@ def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> Auth
     rule = "state matches" + (", iss matches (RFC 9207)" if request.server.iss_promised else "")
     edges.tell("authorization-response", url=shown(request.redirect_uri), detail="code", rule=rule)
     return code
-
-
-def probe_request(server_url: str, credential: Credential | None) -> HttpRequest:
-    """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
-    message = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "mcp-login", "version": "1"},
-        },
-    }
-    headers = {
-        "Accept": "application/json, text/event-stream",
-        "Content-Type": "application/json",
-    }
-    if credential is not None:
-        headers["Authorization"] = "Bearer " + credential.tokens.access_token.reveal()
-    return HttpRequest("POST", server_url, headers, json.dumps(message).encode())

@@ -47,12 +47,13 @@ FULL = Credential(
     ISSUER,
     ISSUER + "/token",
     CONFIDENTIAL,
-    TokenSet(Secret(PLANTED), 1.0, 100.0, Secret(PLANTED), ("a", "b")),
+    TokenSet(Secret(PLANTED), 1.0, 100.0, Secret(PLANTED), ("a", "b"), "DPoP"),
     resource="https://mcp.example.com/",
     revocation_endpoint=ISSUER + "/revoke",
     requested=(),
     options={"assume_pkce_s256": True},
     generation=7,
+    dpop_key=Secret(json.dumps({"kty": "EC", "alg": "ES256", "d": PLANTED})),
 )
 text = st.text(st.characters(codec="utf-8"))
 words = st.none() | st.lists(text).map(tuple)
@@ -94,11 +95,14 @@ def test_a_record_of_before_there_were_keys_is_read() -> None:
         assert not {"key_file", "algorithm"} & set(record), "and an older program reads ours"
 
 
+LATER = {"dpop_key"}  # what the first records did not have
+
+
 def damages(record: str) -> dict[str, str]:
     """The record with each field taken out or made of another type."""
     fields: dict[str, Any] = json.loads(record)
     found = {"empty": "", "not JSON": record[:-5], "an array": "[]", "a string": '"x"'}
-    for name in fields:
+    for name in fields.keys() - LATER:
         found[f"no {name}"] = json.dumps({k: v for k, v in fields.items() if k != name})
     for name in {"client", "tokens", "key", "version", "redirect_uris", "scope"} & set(fields):
         wrongs: list[Any] = [None, 7, [[]], "x"]
@@ -118,6 +122,30 @@ def test_a_damaged_record_is_a_storage_error_that_shows_nothing_of_it(record: st
     assert caught.value.code in ("damaged_record", "newer_record")
     assert "the keyring" in str(caught.value)
     assert PLANTED not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_a_record_from_before_keys_is_of_bearer_tokens_and_no_key() -> None:
+    fields = json.loads(dumps(BARE))
+    del fields["dpop_key"], fields["tokens"]["token_type"], fields["client"]["dpop"]
+    old = loads(json.dumps(fields), "the test")
+    assert old == BARE
+    assert old.dpop_key is None
+    assert not old.tokens.bound
+
+
+@pytest.mark.parametrize("wrong", [7, {}, ["x"], True, "", "{}", "[]", PLANTED])
+def test_what_is_no_key_is_damage(wrong: object) -> None:
+    fields = {**json.loads(dumps(FULL)), "dpop_key": wrong}
+    with pytest.raises(StorageError) as caught:
+        loads(json.dumps(fields), "the keyring")
+    assert PLANTED not in str(caught.value)
+
+
+def test_a_token_type_of_another_type_is_damage() -> None:
+    fields = json.loads(dumps(FULL))
+    fields["tokens"]["token_type"] = 7
+    with pytest.raises(StorageError):
+        loads(json.dumps(fields), "the keyring")
 
 
 def test_a_record_of_a_newer_version_is_left_alone() -> None:

@@ -12,6 +12,8 @@ sys.path.insert(0, str(Path(__file__).with_name("support")))
 
 from key_samples import pem, public_pem
 
+from mcp_client_auth import FileStorage
+from mcp_client_auth.credential import key_for
 from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -68,6 +70,16 @@ def test_the_example_with_its_own_client_uses_it(
     secret.write_text("s3cret of the app\n")
     with DemoServer(Settings(clients=(CLIENT,), registration=False)) as server:
         assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+
+
+def test_the_example_with_bound_tokens_leaves_nothing_to_steal(
+    environment: dict[str, str],
+) -> None:
+    with DemoServer(Settings(dpop="supported", dpop_nonces="both")) as server:
+        assert "whoami" in run(environment, "bound_tokens.py", server.url)
+        stored = FileStorage(environment["MCP_CLIENT_AUTH_HOME"]).load(key_for(server.url))
+    assert stored is not None
+    assert stored.tokens.bound
 
 
 def test_the_example_of_a_service_needs_nobody(environment: dict[str, str], tmp_path: Path) -> None:

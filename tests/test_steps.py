@@ -46,10 +46,11 @@ from mcp_client_auth.clients import forget_client
 from mcp_client_auth.credential import ClientKey, Credential
 from mcp_client_auth.events import STEPS
 from mcp_client_auth.leaving import sign_out
+from mcp_client_auth.probing import probe
 from mcp_client_auth.protocol.challenge import read_challenges
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.registration import Client
-from mcp_client_auth.steps import Edges, Wanted, log_in, probe
+from mcp_client_auth.steps import Edges, Wanted, log_in
 
 APP = PreRegistered("app", "s3cret", "client_secret_post")
 

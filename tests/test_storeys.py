@@ -22,6 +22,8 @@ STOREYS = (
         "session",
         "renewal",
         "steps",
+        "binding",
+        "probing",
         "attempts",
         "clients",
         "obtaining",

@@ -194,6 +194,7 @@ def _client(function: F) -> F:
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
 @click.option("--device", is_flag=True, help="Sign in on another device, with a code.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
+@click.option("--dpop", is_flag=True, help="Ask for tokens that only a key here can use (DPoP).")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
 @click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
 @click.option("-v", "--verbose", is_flag=True, help="Show each of the fifteen steps.")
@@ -238,12 +239,17 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     """Print a valid access token for URL, refreshed first when needed."""
     from .progress import Patience
-    from .screen import at_terminal
+    from .screen import at_terminal, say
 
     protocol = _alone(url, asked)
     patience = Patience(protocol["options"].patience) if at_terminal() else None
     session = _session(url, account, store, on_event=patience, **protocol)
-    click.echo(session.fresh().tokens.access_token.reveal())
+    tokens = session.fresh().tokens
+    click.echo(tokens.access_token.reveal())
+    if tokens.bound:
+        say(
+            "This token is bound to a key (DPoP): it is of no use without a proof for each request."
+        )
 
 
 @cli.command(name="list")
@@ -508,6 +514,7 @@ def _protocol(url: str, asked: dict[str, Any]) -> dict[str, Any]:
         push_authorization_request=asked["par"],
         initial_access_token=_secret_of(asked["initial_access_token_file"]),
         redirect_uri=redirect_uri,
+        dpop=asked["dpop"],
         login_timeout=asked["timeout"],
         assume_pkce_s256=asked["assume_pkce_s256"],
         allow_insecure_http=asked["allow_insecure_http"],

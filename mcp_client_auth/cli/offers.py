@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 from ..credential import Credential
 from ..errors import AuthError, LoginRequired, UsageError
+from ..probing import probe
 from ..protocol.discovery import Discovery, discover
 from ..protocol.metadata import ServerMetadata
 from ..protocol.registration import SUPPORTED_METHODS, Client, usable_method
 from ..protocol.urls import canonical, same_issuer, shown
 from ..session import Session
-from ..steps import probe, require_server
+from ..steps import require_server
 from .mcp_remote import CachedLogin, Launch
 from .progress import plain
 

@@ -108,6 +108,8 @@ def report(credential: Credential, where: str, *, heading: str) -> None:
         "expires": expiry(tokens.expires_at, renewable=tokens.refresh_token is not None),
         "kept in": where,
     }
+    if tokens.bound:
+        rows["bound"] = "to a key (DPoP)"
     for name, value in rows.items():
         say(f"  {name:<8} {value}")
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 from ..errors import AuthError
+from ..probing import probe_request
 from ..protocol.discovery import metadata_request
 from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.urls import shown, split
-from ..steps import probe_request
 from .exam import Check, Exam
 from .finding import Finding
 
@@ -62,7 +62,7 @@ def endpoint(exam: Exam, url: str, what: str) -> Check[None]:
 
 def challenge(exam: Exam) -> Check[None]:
     """Whether a page can read the challenge, which is no header that it sees by default."""
-    request = probe_request(exam.server_url, None)
+    request = probe_request(exam.server_url)
     headers = {**request.headers, "Origin": ORIGIN}
     try:
         response = exam.send(HttpRequest(request.method, request.url, headers, request.body))

@@ -6,13 +6,13 @@ from functools import partial
 from typing import Final
 
 from ..errors import AuthError
+from ..probing import probe_request
 from ..protocol.challenge import Challenge, read_challenges, relevant
 from ..protocol.discovery import resource_places
 from ..protocol.flow import HttpResponse
 from ..protocol.metadata import ResourceMetadata, read_resource_metadata
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import canonical, require_secure, same_origin, shown, split
-from ..steps import probe_request
 from .exam import Check, Exam
 from .finding import Finding, Level, failed
 from .places import Found, Place, look
@@ -25,7 +25,7 @@ _NO_OFFLINE: Final = "a server does not ask for offline_access (MCP “Refresh T
 
 def challenge(exam: Exam) -> Check[Challenge | None]:
     """The 401 and its challenge."""
-    response = exam.send(probe_request(exam.server_url, None))
+    response = exam.send(probe_request(exam.server_url))
     asked = f"POST {shown(exam.server_url)}, an MCP initialize without a token"
     yield _status(asked, response)
     if response.status != 401:

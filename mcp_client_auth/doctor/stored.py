@@ -11,10 +11,12 @@ from typing import Any, Final
 
 from ..credential import Credential, Key
 from ..errors import AuthError
+from ..probing import asked as answer_to
 from ..protocol.urls import canonical, covers, same_issuer, shown
 from ..secret import Secret
-from ..steps import probe_request
+from ..steps import Edges
 from ..storage import Storage
+from ..storage.memory import MemoryStorage
 from .exam import Check, Exam
 from .finding import Finding, failed
 
@@ -116,7 +118,8 @@ def _accepted(exam: Exam, credential: Credential) -> Finding:
         )
         came = "not sent: it has expired"
         return Finding("login.token", "note", asked, came, _ACCEPTED, remedy=mend)
-    response = exam.send(probe_request(exam.server_url, credential))
+    edges = Edges(MemoryStorage(), exam.send)
+    response = answer_to(exam.server_url, edges, credential)
     came = f"HTTP {response.status}"
     if response.status != 401:
         return Finding("login.token", "ok", asked, came, _ACCEPTED)

@@ -54,6 +54,7 @@ class AuthorizationRequest:
     verifier: Secret
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pushed_for: float | None = None
+    dpop_jkt: str = ""
 
     def accept(self, query: str) -> AuthorizationCode:
         """The only maker of `AuthorizationCode`, from the callback's query string.
@@ -149,8 +150,12 @@ def authorization_request(
     *,
     state: Secret,
     verifier: Secret,
+    dpop_jkt: str = "",
 ) -> AuthorizationRequest:
-    """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1)."""
+    """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1).
+
+    `dpop_jkt`: the thumbprint of the key that the code shall be bound to (RFC 9449 §10).
+    """
     fields = options.asked()
     fields["redirect_uri"] = redirect_uri
     if scope:
@@ -162,6 +167,8 @@ def authorization_request(
     fields["state"] = state.reveal()
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
+    if dpop_jkt:
+        fields["dpop_jkt"] = dpop_jkt
     endpoint = discovery.server.authorization_endpoint
     pairs = tuple(fields.items())
     return AuthorizationRequest(
@@ -174,6 +181,7 @@ def authorization_request(
         state=state,
         verifier=verifier,
         parameters=(("response_type", "code"), *pairs),
+        dpop_jkt=dpop_jkt,
     )
 
 

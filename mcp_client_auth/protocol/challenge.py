@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 _GAP: Final = re.compile(r"[\s,]*+")
@@ -23,11 +23,15 @@ _PLAIN_JUNK: Final = re.compile(r"[^\",]++")
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge. `scheme` and the parameters' names are in lower case."""
+    """One challenge. `scheme` and the parameters' names are in lower case.
+
+    `bearer_too`: it stood beside one that takes a Bearer token (RFC 9449 §7.2).
+    """
 
     scheme: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     token68: str = ""
+    bearer_too: bool = False
 
     def get(self, name: str) -> str:
         return self.parameters.get(name, "")
@@ -46,6 +50,11 @@ class Challenge:
     def error(self) -> str:
         return self.get("error")
 
+    @property
+    def dpop_only(self) -> bool:
+        """Whether nothing but a token that is bound to a key will do (RFC 9449 §7.1)."""
+        return self.scheme == "dpop" and not self.bearer_too
+
 
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
     """All challenges of all `WWW-Authenticate` headers, in order. Garbage is skipped."""
@@ -61,7 +70,10 @@ def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
         (c for c in challenges if c.scheme in ("bearer", "dpop")),
         key=lambda c: (not c.resource_metadata and not c.error, c.scheme != "bearer"),
     )
-    return ranked[0] if ranked else None
+    if not ranked:
+        return None
+    bearer_too = ranked[0].scheme == "dpop" and any(c.scheme == "bearer" for c in ranked)
+    return replace(ranked[0], bearer_too=True) if bearer_too else ranked[0]
 
 
 def _scan(text: str, found: list[tuple[str, dict[str, str], str]]) -> None:

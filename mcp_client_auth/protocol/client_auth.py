@@ -22,6 +22,11 @@ from .registration import ASSERTED, CERTIFIED, Client
 class Prover(Protocol):
     """Signs for one client and one credential."""
 
+    @property
+    def binds(self) -> bool:
+        """Whether it has a key that tokens can be bound to (RFC 9449 §5)."""
+        ...
+
     def assertion(self, client: Client) -> str:
         """A client assertion (RFC 7523 §2.2): `aud` is the client's issuer, the `jti` is new."""
         ...
@@ -37,6 +42,10 @@ class Prover(Protocol):
 
 class Plain:
     """Proves by what the client itself holds: an id, perhaps a secret."""
+
+    @property
+    def binds(self) -> bool:
+        return False
 
     def assertion(self, client: Client) -> str:
         raise UsageError(f"the client authentication {client.method} needs a key")

@@ -129,7 +129,7 @@ def poll(asked: DeviceAuthorization, now: float, prover: Prover = PLAIN) -> Flow
     request = device_token_request(asked)
     response = yield from request.send(prover)
     sent = (asked.device_code, asked.client.secret)
-    tokens = read_token_response(response, now, asked=asked.scope, sent=sent)
+    tokens = read_token_response(response, now, asked=asked.scope, sent=sent, proved=prover.binds)
     yield Event("token", shown(request.url), response.status, summary(tokens))
     return tokens
 

@@ -293,7 +293,9 @@ def _issued(
     response = yield from request.send(prover)
     with _hinting():
         sent = (assertion, target.client.secret)
-        tokens = read_token_response(response, now, asked=target.scope, sent=sent)
+        tokens = read_token_response(
+            response, now, asked=target.scope, sent=sent, proved=prover.binds
+        )
     yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return replace(tokens, refresh_token=None)  # the grant itself is what renews
 

@@ -35,6 +35,7 @@ class ResourceMetadata:
     scopes_supported: tuple[str, ...] | None
     dpop_required: bool
     raw: Mapping[str, Any] = field(repr=False)
+    dpop_algorithms: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class ServerMetadata:
     code_challenge_methods: tuple[str, ...] | None = None
     token_auth_methods: tuple[str, ...] | None = None
     grant_types: tuple[str, ...] | None = None
+    dpop_algorithms: tuple[str, ...] | None = None
     client_id_metadata_documents: bool = False
     iss_promised: bool = False
     par_required: bool = False
@@ -99,6 +101,7 @@ def read_resource_metadata(
         scopes_supported=document.texts("scopes_supported"),
         dpop_required=document.flag("dpop_bound_access_tokens_required"),
         raw=document.raw,
+        dpop_algorithms=document.texts("dpop_signing_alg_values_supported"),
     )
 
 
@@ -132,6 +135,7 @@ def read_server_metadata(
         code_challenge_methods=document.texts("code_challenge_methods_supported"),
         token_auth_methods=document.texts("token_endpoint_auth_methods_supported"),
         grant_types=document.texts("grant_types_supported"),
+        dpop_algorithms=document.texts("dpop_signing_alg_values_supported"),
         client_id_metadata_documents=document.flag("client_id_metadata_document_supported"),
         iss_promised=document.flag("authorization_response_iss_parameter_supported"),
         par_required=document.flag("require_pushed_authorization_requests"),

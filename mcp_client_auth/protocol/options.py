@@ -55,6 +55,7 @@ class Options:
     only where it is required (RFC 9126); the browser gets a reference to it.
     `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
+    `dpop`: ask for tokens that are bound to a key (RFC 9449), also where nobody demands it.
     `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
     `patience`: seconds that a request waits for a token endpoint with a passing fault.
     `assume_pkce_s256`: go on although the metadata does not list S256.
@@ -73,6 +74,7 @@ class Options:
     push_authorization_request: bool = False
     initial_access_token: Secret | str | None = None
     client_name: str = CLIENT_NAME
+    dpop: bool = False
     login_timeout: float = 600.0
     http_timeout: float = 15.0
     patience: float = 10.0
@@ -116,6 +118,7 @@ _RESERVED: Final = {
     "client_secret",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "nonce",
     "redirect_uri",
     "request",

@@ -143,6 +143,7 @@ class Client:
     `secret_expires_at` is in seconds since the epoch, 0 for never (RFC 7591 §3.2.1).
     `key_file` is the path of the key that it signs with, no secret; `algorithm` is its `alg`,
     empty for what fits the key.
+    `dpop`: it gets no tokens but such that are bound to a key (RFC 9449 §5.2).
     """
 
     client_id: str
@@ -157,6 +158,7 @@ class Client:
     management_token: Secret | None = None
     key_file: str = ""
     algorithm: str = ""
+    dpop: bool = False
 
     def expired(self, now: float) -> bool:
         return 0 < self.secret_expires_at <= now
@@ -283,6 +285,7 @@ def read_registration(
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
         management_uri=document.text("registration_client_uri") if management else "",
         management_token=Secret(management) if management else None,
+        dpop=document.flag("dpop_bound_access_tokens"),
     )
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-from ..errors import AuthError, BadResponse, TokenRefused, Unavailable, quoted
+from ..errors import (
+    AuthError,
+    BadResponse,
+    DpopUnsupported,
+    TokenRefused,
+    Unavailable,
+    quoted,
+)
 from ..events import Event
 from ..secret import Secret, masked
 from . import _authlib
@@ -27,9 +34,16 @@ _CLIENT_HINT: Final = (
     "The server does not accept this client: check its id, its secret and how it proves itself"
     " (PreRegistered(method=…)), or log in again to register a new one"
 )
-_HINTS: Final = {"invalid_client": _CLIENT_HINT, "unauthorized_client": _CLIENT_HINT}
+_HINTS: Final = {
+    "invalid_client": _CLIENT_HINT,
+    "unauthorized_client": _CLIENT_HINT,
+    "invalid_dpop_proof": "If this server wants tokens that are bound to a key, log in again with"
+    " --dpop (Options(dpop=True)); if that was done, compare this machine's clock with theirs",
+}
 _FORM: Final = re.compile(rb"\w+=")
 _LONGEST: Final = 10 * 365 * 86_400.0
+BEARER, DPOP = "Bearer", "DPoP"  # RFC 6750 §6.1.1, RFC 9449 §12.1
+BOUND_ONLY: Final = "dpop_required"  # among a credential's options
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,8 @@ class TokenSet:
     """What the token endpoint gave.
 
     `expires_at` is in seconds since the epoch, None where the server does not say;
-    `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
+    `issued_at` likewise, taken before the request was sent. `scope` is what was granted;
+    `token_type` is `Bearer` or `DPoP`.
     """
 
     access_token: Secret
@@ -45,6 +60,12 @@ class TokenSet:
     expires_at: float | None = None
     refresh_token: Secret | None = None
     scope: Scopes | None = None
+    token_type: str = BEARER
+
+    @property
+    def bound(self) -> bool:
+        """Whether the access token goes out with a proof (RFC 9449 §7.1), not as a Bearer."""
+        return self.token_type == DPOP
 
     @property
     def lifetime(self) -> float | None:
@@ -91,7 +112,7 @@ def exchange(code: AuthorizationCode, now: float, prover: Prover = PLAIN) -> Flo
     response = yield from request.send(prover)
     asked = code.request
     sent = (code.code, asked.verifier, asked.client.secret)
-    tokens = read_token_response(response, now, asked=asked.scope, sent=sent)
+    tokens = read_token_response(response, now, asked=asked.scope, sent=sent, proved=prover.binds)
     yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return tokens
 
@@ -116,7 +137,15 @@ def refresh(held: Renewable, now: float, prover: Prover = PLAIN) -> Flow[TokenSe
     response = yield from refresh_request(held).send(prover)
     kept = held.tokens.refresh_token
     sent = (kept, held.client.secret)
-    return read_token_response(response, now, asked=held.tokens.scope, kept=kept, sent=sent)
+    tokens = read_token_response(
+        response,
+        now,
+        asked=held.tokens.scope,
+        kept=kept,
+        sent=sent,
+        proved=prover.binds,
+    )
+    return require_bound(tokens, response.url) if held.options.get(BOUND_ONLY) else tokens
 
 
 def revocation_request(
@@ -153,10 +182,12 @@ def read_token_response(
     asked: Scopes | None = None,
     kept: Secret | None = None,
     sent: Sequence[Secret | None] = (),
+    proved: bool = False,
 ) -> TokenSet:
     """The only maker of `TokenSet` from an answer, read by its shape (RFC 6749 §5.1, §5.2).
 
-    `sent` are the secrets of the request, which no message may repeat. Raises
+    `sent` are the secrets of the request, which no message may repeat; `proved` tells that it
+    carried the proof of a key, so that its answer may be bound to one. Raises
     `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
     anything that is not a token response.
     """
@@ -164,7 +195,8 @@ def read_token_response(
     access = document.need("access_token")
     if not (access.isascii() and access.isprintable()):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
-    if document.text("token_type").lower() == "dpop":
+    bound = document.text("token_type").lower() == "dpop"
+    if bound and not proved:
         document.broken("it binds the token to a DPoP key that was never sent (RFC 9449 §5)")
     lifetime = document.number("expires_in")
     refresh_token = document.text("refresh_token")
@@ -176,6 +208,19 @@ def read_token_response(
         expires_at=None if lifetime is None else now + min(max(lifetime, 0.0), _LONGEST),
         refresh_token=Secret(refresh_token) if refresh_token else kept,
         scope=asked if granted is None else granted,
+        token_type=DPOP if bound else BEARER,
+    )
+
+
+def require_bound(tokens: TokenSet, url: str) -> TokenSet:
+    """The tokens of an answer to a resource that takes bound ones only (RFC 9449 §5)."""
+    if tokens.bound:
+        return tokens
+    raise DpopUnsupported(
+        "the MCP server takes only tokens that are bound to a key (DPoP), and its authorization"
+        " server has issued a Bearer token",
+        url=shown(url),
+        hint="The token was thrown away; the operator must enable DPoP (RFC 9449) there",
     )
 
 
@@ -259,4 +304,5 @@ def _failure(
 def summary(tokens: TokenSet) -> str:
     life = "no expiry given" if tokens.lifetime is None else f"expires in {tokens.lifetime:.0f} s"
     renewable = "with" if tokens.refresh_token else "without"
-    return f"{life}, {renewable} refresh token"
+    kind = ", bound to a key (DPoP)" if tokens.bound else ""
+    return f"{life}, {renewable} refresh token{kind}"

@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import get_args
 
 from .server import DemoServer
-from .settings import AUTH_METHODS, Settings
+from .settings import AUTH_METHODS, Dpop, Nonces, Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--latency", type=float, default=defaults.latency, help="in seconds")
     parser.add_argument("--login-name", default=defaults.login_name)
     parser.add_argument("--registration-method", choices=AUTH_METHODS[:-1], default="none")
+    parser.add_argument("--dpop", choices=get_args(Dpop), default=defaults.dpop)
+    parser.add_argument("--dpop-nonces", choices=get_args(Nonces), default=defaults.dpop_nonces)
     parser.add_argument("--challenge-scope", action="store_true")
     parser.add_argument("--client-id-metadata-documents", action="store_true")
     parser.add_argument("--omit-resource-metadata-parameter", action="store_true")

@@ -18,6 +18,7 @@ from .faults import NO_STORE, Fault, form, unique_parameters
 from .journal import TOKEN_PATH
 from .ledger import PUSHED_SECONDS, AuthorizationRequest, Ledger
 from .pages import consent_page, device_entry_page, device_page, error_page, told_page
+from .proofs import ProofFault, Proofs
 from .redirects import is_allowed, is_document_url, with_parameters
 from .registration import read_registration
 from .settings import AUTH_METHODS, OFFLINE_ACCESS, Addresses, RegisteredClient, Settings
@@ -30,9 +31,11 @@ PUSH_PATH = "/oauth2/par"
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-def authorization_server(settings: Settings, ledger: Ledger, addresses: Addresses) -> Starlette:
+def authorization_server(
+    settings: Settings, ledger: Ledger, addresses: Addresses, proofs: Proofs
+) -> Starlette:
     """The application; its addresses must be final."""
-    endpoints = _Endpoints(settings, ledger, addresses)
+    endpoints = _Endpoints(settings, ledger, addresses, proofs)
     well_known = f"/.well-known/oauth-authorization-server{settings.issuer_path}"
     routes = [
         document_route(well_known, metadata(settings, addresses), cors=settings.cors),
@@ -77,6 +80,8 @@ def metadata(settings: Settings, addresses: Addresses) -> dict[str, Any]:
         "client_id_metadata_document_supported": settings.client_id_metadata_documents,
         "scopes_supported": list(settings.known_scopes),
     }
+    if settings.dpop != "off":
+        document["dpop_signing_alg_values_supported"] = list(settings.dpop_algorithms)
     if settings.device_authorization:
         document["device_authorization_endpoint"] = origin + DEVICE_PATH
     if settings.registration:
@@ -99,7 +104,10 @@ async def _answer_fault(request: Request, error: Exception) -> Response:
 
 
 class _Endpoints:
-    def __init__(self, settings: Settings, ledger: Ledger, addresses: Addresses) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, addresses: Addresses, proofs: Proofs
+    ) -> None:
+        self._proofs = proofs
         self._settings = settings
         self._ledger = ledger
         self._addresses = addresses
@@ -142,7 +150,23 @@ class _Endpoints:
     async def token(self, request: Request) -> Response:
         parameters = await form(request)
         client = self._speaking(request, parameters)
-        return JSONResponse(self._tokens.answer(client, parameters), headers=NO_STORE)
+        answer = self._tokens.answer(client, parameters, self._proved(request))
+        headers = (
+            {**NO_STORE, **self._proofs.next_nonce()} if "dpop" in request.headers else NO_STORE
+        )
+        return JSONResponse(answer, headers=headers)
+
+    def _proved(self, request: Request) -> str:
+        """The key that signed for the token request, empty for none (RFC 9449 §5)."""
+        if self._settings.dpop == "off":
+            return ""
+        if self._settings.dpop == "supported" and "dpop" not in request.headers:
+            return ""
+        try:
+            return self._proofs.check(request, self._addresses.as_origin + request.url.path)
+        except ProofFault as fault:
+            headers = self._proofs.challenge() if fault.code == "use_dpop_nonce" else {}
+            raise Fault(fault.code, fault.description, headers=headers) from None
 
     async def begin_device(self, request: Request) -> Response:
         parameters = await form(request)
@@ -272,6 +296,7 @@ class _Endpoints:
             challenge=challenge,
             resource=asked["resource"],
             scope=self._scope(asked.get("scope", "")),
+            jkt="" if self._settings.dpop == "off" else asked.get("dpop_jkt", ""),
         )
 
     def _scope(self, asked: str) -> tuple[str, ...]:

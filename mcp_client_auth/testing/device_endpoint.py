@@ -34,12 +34,15 @@ def device_document(
     }
 
 
-def device_tokens(ledger: Ledger, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+def device_tokens(
+    ledger: Ledger, client: RegisteredClient, parameters: dict[str, str], jkt: str = ""
+) -> Tokens:
     """Tokens once the person has allowed it; until then the error that says what to do (§3.5)."""
     code = parameters.get("device_code")
     if code is None:
         raise Fault("invalid_request", "device_code is missing")
-    answer = ledger.ask_device(code, client.client_id)
+    bound = (jkt, jkt if client.method == "none" else "")
+    answer = ledger.ask_device(code, client.client_id, *bound)
     if isinstance(answer, str):
         raise Fault(answer)
     return answer

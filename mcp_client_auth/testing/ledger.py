@@ -21,7 +21,10 @@ REQUEST_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """A checked authorization request; a code is bound to all of it."""
+    """A checked authorization request; a code is bound to all of it.
+
+    `jkt`: the thumbprint of the key that its code is for (RFC 9449 §10).
+    """
 
     client_id: str
     redirect_uri: str
@@ -29,25 +32,28 @@ class AuthorizationRequest:
     challenge: str = field(repr=False)
     resource: str
     scope: tuple[str, ...]
+    jkt: str = ""
 
 
 @dataclass(slots=True)
 class Family:
-    """One consent and every token that came of it."""
+    """One consent and every token that came of it; `jkt` binds its refresh tokens."""
 
     client_id: str
     resource: str
     scope: tuple[str, ...]
     revoked: bool = False
+    jkt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an access token stands for."""
+    """What an access token stands for; `jkt`: the one key that may present it."""
 
     family: Family
     scope: tuple[str, ...]
     expires_at: float
+    jkt: str = ""
 
 
 @dataclass(slots=True)
@@ -84,6 +90,7 @@ class Tokens:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     scope: tuple[str, ...]
+    kind: str = "Bearer"
 
 
 class Ledger:
@@ -191,11 +198,15 @@ class Ledger:
             found.used = True
             return found if self._clock() < found.expires_at else None
 
-    def begin_family(self, code: Code, *, refreshable: bool) -> Tokens:
+    def begin_family(
+        self, code: Code, *, refreshable: bool, jkt: str = "", public: bool = True
+    ) -> Tokens:
+        """`jkt` binds the access tokens, of a `public` client the refresh tokens too (§5)."""
         with self._lock:
             request = code.request
             code.family = Family(request.client_id, request.resource, request.scope)
-            return self._issue(code.family, request.scope, refreshable=refreshable)
+            code.family.jkt = jkt if public else ""
+            return self._issue(code.family, request.scope, refreshable=refreshable, jkt=jkt)
 
     def find_refresh(self, token: str, client_id: str) -> Family | None:
         """The family of a live refresh token; a rotated one revokes it (RFC 9700 §4.14.2)."""
@@ -207,11 +218,11 @@ class Ledger:
                 self._revoke_reused(found.family)
             return None if found.family.revoked else found.family
 
-    def rotate(self, token: str, scope: tuple[str, ...]) -> Tokens:
+    def rotate(self, token: str, scope: tuple[str, ...], jkt: str = "") -> Tokens:
         with self._lock:
             found = self._refresh[token]
             found.rotated = True
-            return self._issue(found.family, scope, refreshable=True)
+            return self._issue(found.family, scope, refreshable=True, jkt=jkt)
 
     def revoke(self, token: str, client_id: str) -> None:
         """RFC 7009 §2.1: a refresh token takes its family along, an access token only itself."""
@@ -235,10 +246,11 @@ class Ledger:
         """An access token that nobody consented to, of a family of its own."""
         return self.grant(client_id, resource, scope).access_token
 
-    def grant(self, client_id: str, resource: str, scope: tuple[str, ...]) -> Tokens:
+    def grant(self, client_id: str, resource: str, scope: tuple[str, ...], jkt: str = "") -> Tokens:
         """The same as a token response: the client asks again for the next one."""
         with self._lock:
-            return self._issue(Family(client_id, resource, scope), scope, refreshable=False)
+            family = Family(client_id, resource, scope)
+            return self._issue(family, scope, refreshable=False, jkt=jkt)
 
     def open_device(
         self,
@@ -275,8 +287,10 @@ class Ledger:
     def hurry_devices(self, times: int) -> None:
         self._hurry = times
 
-    def ask_device(self, device_code: str, client_id: str) -> Tokens | str:
-        """Tokens, once, or the error code of RFC 8628 §3.5."""
+    def ask_device(
+        self, device_code: str, client_id: str, jkt: str = "", refresh_jkt: str = ""
+    ) -> Tokens | str:
+        """Tokens, once, bound to these keys, or the error code of RFC 8628 §3.5."""
         with self._lock:
             device, now = self._devices.get(device_code), self._clock()
             if device is None or device.family.client_id != client_id:
@@ -291,7 +305,9 @@ class Ledger:
                 return "slow_down"
             if device.decision == "allow":
                 del self._devices[device_code]
-                return self._issue(device.family, device.family.scope, refreshable=True)
+                family = device.family
+                family.jkt = refresh_jkt
+                return self._issue(family, family.scope, refreshable=True, jkt=jkt)
             return "authorization_pending" if device.decision == "pending" else "access_denied"
 
     def expire_access_tokens(self) -> None:
@@ -309,13 +325,15 @@ class Ledger:
         with self._lock:
             self._clients.clear()
 
-    def _issue(self, family: Family, scope: tuple[str, ...], *, refreshable: bool) -> Tokens:
+    def _issue(
+        self, family: Family, scope: tuple[str, ...], *, refreshable: bool, jkt: str = ""
+    ) -> Tokens:
         access, refresh = secrets.token_urlsafe(32), ""
-        self._access[access] = Access(family, scope, self._clock() + self._lifetime)
+        self._access[access] = Access(family, scope, self._clock() + self._lifetime, jkt)
         if refreshable:
             refresh = secrets.token_urlsafe(32)
             self._refresh[refresh] = _Refresh(family)
-        return Tokens(access, refresh, scope)
+        return Tokens(access, refresh, scope, "DPoP" if jkt else "Bearer")
 
     def _revoke_reused(self, family: Family | None) -> None:
         if family is not None and not family.revoked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from .discovery_document import document_route
 from .journal import Pause
 from .ledger import Access, Ledger
+from .proofs import ProofFault, Proofs
 from .rpc import (
     HANDSHAKE_VERSIONS,
     INVALID_PARAMS,
@@ -32,17 +33,25 @@ _EMPTY_METHODS = ("ping", "logging/setLevel")
 
 
 def mcp_server(
-    settings: Settings, ledger: Ledger, addresses: Addresses, notebook: Notebook, pause: Pause
+    settings: Settings,
+    ledger: Ledger,
+    addresses: Addresses,
+    notebook: Notebook,
+    pause: Pause,
+    proofs: Proofs,
 ) -> Starlette:
     """The application; its addresses must be final."""
-    endpoint = _Endpoint(settings, ledger, addresses, notebook, pause)
-    document = {
+    endpoint = _Endpoint(settings, ledger, addresses, notebook, pause, proofs)
+    document: dict[str, Any] = {
         "resource": addresses.resource,
         "authorization_servers": [addresses.issuer],
         "scopes_supported": list(settings.scopes),
         "bearer_methods_supported": ["header"],
         "resource_name": "Demo notes",
     }
+    if settings.dpop != "off":
+        document["dpop_signing_alg_values_supported"] = list(settings.dpop_algorithms)
+        document["dpop_bound_access_tokens_required"] = settings.dpop == "required"
     app = Starlette(
         routes=[
             document_route(
@@ -63,7 +72,9 @@ class _Endpoint:
         addresses: Addresses,
         notebook: Notebook,
         pause: Pause,
+        proofs: Proofs,
     ) -> None:
+        self._proofs = proofs
         self._settings = settings
         self._ledger = ledger
         self._addresses = addresses
@@ -71,15 +82,27 @@ class _Endpoint:
         self._pause = pause
 
     async def post(self, request: Request) -> Response:
-        token = _bearer(request)
+        scheme, token = _credentials(request)
         access = self._ledger.access(token, self._addresses.resource) if token else None
-        if access is None:
-            return self._challenge(401, self._unauthorized(sent=token is not None))
+        try:
+            if access is None or not self._presented(request, scheme, token, access):
+                return self._challenge(401, self._unauthorized(sent=bool(token)))
+        except ProofFault as fault:
+            return self._challenge(401, {"error": fault.code}, "DPoP")
         try:
             call = read_call(await request.body(), request.headers)
-            return self._answer(call, access)
-        except RpcFault as fault:
-            return JSONResponse(fault.document, fault.status)
+            answer = self._answer(call, access)
+        except RpcFault as rpc:
+            answer = JSONResponse(rpc.document, rpc.status)
+        answer.headers.update(self._proofs.next_nonce() if scheme == "dpop" else {})
+        return answer
+
+    def _presented(self, request: Request, scheme: str, token: str, access: Access) -> bool:
+        """Whether the token came as its kind must: a bound one never as Bearer (RFC 9449 §7.2)."""
+        if scheme != "dpop" or self._settings.dpop == "off":
+            return scheme == "bearer" and not access.jkt and self._settings.dpop != "required"
+        jkt = self._proofs.check(request, self._addresses.mcp_origin + request.url.path, token)
+        return jkt == access.jkt
 
     def _answer(self, call: Call, access: Access) -> Response:
         if call.id is None:
@@ -125,20 +148,36 @@ class _Endpoint:
         scope = {"scope": " ".join(self._settings.scopes)} if self._settings.challenge_scope else {}
         return {**error, **scope}
 
-    def _challenge(self, status: int, parameters: dict[str, str]) -> Response:
+    def _challenge(
+        self, status: int, parameters: dict[str, str], scheme: str = "Bearer"
+    ) -> Response:
         if not self._settings.omit_resource_metadata_parameter:
             parameters = {**parameters, "resource_metadata": self._addresses.resource_metadata}
-        # RFC 6750 §3: the scheme is followed by at least one parameter
-        named = parameters or {"realm": "demo"}
-        challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in named.items())
+        dpop, algorithms = self._settings.dpop, " ".join(self._settings.dpop_algorithms)
+        if dpop == "required" or (dpop != "off" and scheme == "DPoP"):
+            challenge = _named("DPoP", {**parameters, "algs": algorithms})
+        else:
+            challenge = _named("Bearer", parameters)
+        if dpop == "supported":  # RFC 9449 §7.2: both are taken, and both are said
+            challenge += ", " + (_named("Bearer") if scheme == "DPoP" else _named("DPoP"))
+        headers = {"WWW-Authenticate": challenge}
+        if parameters.get("error") == "use_dpop_nonce":
+            headers |= self._proofs.challenge()
         error = {"error": parameters.get("error", "unauthorized")}
-        return JSONResponse(error, status, headers={"WWW-Authenticate": challenge})
+        return JSONResponse(error, status, headers=headers)
 
 
-def _bearer(request: Request) -> str | None:
-    """The token sent, None where none was; it is read from the header only."""
+def _named(scheme: str, parameters: Mapping[str, str] | None = None) -> str:
+    """One challenge. RFC 6750 §3: the scheme is followed by at least one parameter."""
+    named = parameters or {"realm": "demo"}
+    return f"{scheme} " + ", ".join(f'{name}="{value}"' for name, value in named.items())
+
+
+def _credentials(request: Request) -> tuple[str, str]:
+    """Scheme and token, empty where none was sent; they are read from the header only."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    scheme = scheme.lower()
+    return (scheme, token.strip()) if scheme in ("bearer", "dpop") else ("", "")
 
 
 def _welcome(call: Call) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from .authorization_server import authorization_server
 from .journal import TOKEN_PATH, Gate, Held, Journal, RequestRecord, Side
 from .ledger import Ledger
 from .mcp_server import mcp_server
+from .proofs import Proofs
 from .serving import Serving, bound_socket
 from .settings import Addresses, Settings
 from .tools import Notebook
@@ -30,6 +31,11 @@ class DemoServer:
         self._ledger = Ledger(self.settings.clients, self.settings.access_token_seconds)
         self._journal = Journal()
         self._notebook = Notebook(self.settings)
+        wanted = self.settings.dpop_nonces
+        self._proofs = {
+            "mcp": Proofs(self.settings, nonces=wanted in ("mcp", "both")),
+            "as": Proofs(self.settings, nonces=wanted in ("as", "both")),
+        }
         self._addresses: Addresses | None = None
         self._ports = (0, 0)
         self._serving: Serving | None = None
@@ -118,6 +124,11 @@ class DemoServer:
         """The next `times` questions for a device's tokens are answered `slow_down`."""
         self._ledger.hurry_devices(times)
 
+    def rotate_dpop_nonces(self) -> None:
+        """Of the two nonces that each server takes, the older one is good no more."""
+        for proofs in self._proofs.values():
+            proofs.rotate()
+
     def forget_clients(self) -> None:
         """No client is known any more, a pre-registered one neither."""
         self._ledger.forget_clients()
@@ -152,8 +163,9 @@ class DemoServer:
     def _apps(self) -> tuple[ASGIApp, ASGIApp]:
         assert self._serving is not None
         where, pause = self._where(), self._serving.pause
-        mcp = mcp_server(self.settings, self._ledger, where, self._notebook, pause)
-        oauth = authorization_server(self.settings, self._ledger, where)
+        notebook, proofs = self._notebook, self._proofs
+        mcp = mcp_server(self.settings, self._ledger, where, notebook, pause, proofs["mcp"])
+        oauth = authorization_server(self.settings, self._ledger, where, proofs["as"])
         return self._gated("mcp", mcp), self._gated("as", oauth)
 
     def _gated(self, side: Side, app: ASGIApp) -> Gate:

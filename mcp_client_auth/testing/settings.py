@@ -12,6 +12,8 @@ AuthMethod: TypeAlias = Literal[
 AUTH_METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)
 OFFLINE_ACCESS = "offline_access"
 SIGNING_ALGORITHMS = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519", "HS256")
+Dpop: TypeAlias = Literal["off", "supported", "required"]
+Nonces: TypeAlias = Literal["none", "as", "mcp", "both"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ class Settings:
     `refuse_offline_access`: list it, and refuse it at one of these places.
     `require_pushed_requests`: take authorization requests only by reference (RFC 9126).
     `signing_algorithms`: what an assertion may be signed with.
+    `dpop`: whether tokens may or must be bound to a key; `dpop_nonces`: which of the two servers
+    wants a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
     `cors`: let pages of any origin read the metadata documents.
     """
@@ -86,6 +90,9 @@ class Settings:
     refuse_offline_access: Literal["", "authorization", "registration"] = ""
     require_pushed_requests: bool = False
     signing_algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
+    dpop: Dpop = "off"
+    dpop_nonces: Nonces = "none"
+    dpop_algorithms: tuple[str, ...] = ("ES256", "ES384", "PS256", "RS256", "Ed25519", "EdDSA")
     issuer_path: str = ""
     latency: float = 0.0
     cors: bool = True

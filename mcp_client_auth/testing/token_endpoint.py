@@ -20,7 +20,10 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 
 
 class TokenEndpoint:
-    """RFC 6749 §4.1.3, §4.4 and §6, RFC 7523 §2.1, RFC 8628 §3.4; with RFC 7636 and RFC 8707."""
+    """RFC 6749 §4.1.3, §4.4 and §6, RFC 7523 §2.1, RFC 8628 §3.4; with RFC 7636, 8707 and 9449.
+
+    `jkt` is the thumbprint of the key that signed for the request, empty for none.
+    """
 
     def __init__(self, settings: Settings, ledger: Ledger, addresses: Addresses) -> None:
         self._settings = settings
@@ -30,22 +33,24 @@ class TokenEndpoint:
         self._trusted = {each.issuer: each for each in settings.trusted_issuers}
         self._spent: set[str] = set()
 
-    def answer(self, client: RegisteredClient, parameters: dict[str, str]) -> dict[str, Any]:
+    def answer(
+        self, client: RegisteredClient, parameters: dict[str, str], jkt: str = ""
+    ) -> dict[str, Any]:
         match _required(parameters, "grant_type"):
             case "authorization_code":
-                return self._document(self._exchange(client, parameters))
+                return self._document(self._exchange(client, parameters, jkt))
             case "refresh_token":
-                return self._document(self._refresh(client, parameters))
+                return self._document(self._refresh(client, parameters, jkt))
             case "client_credentials" if self._settings.client_credentials:
-                return self._document(self._for_itself(client, parameters))
+                return self._document(self._for_itself(client, parameters, jkt))
             case g if g == JWT_BEARER and self._trusted:
-                return self._document(self._asserted(client, parameters))
+                return self._document(self._asserted(client, parameters, jkt))
             case g if g == DEVICE_GRANT and self._settings.device_authorization:
                 self._check_resource(parameters)
-                return self._document(device_tokens(self._ledger, client, parameters))
+                return self._document(device_tokens(self._ledger, client, parameters, jkt))
         raise Fault("unsupported_grant_type")
 
-    def _exchange(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _exchange(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         code = self._ledger.spend_code(_required(parameters, "code"), client.client_id)
         if code is None:
             raise Fault("invalid_grant", "the code is unknown, expired or used")
@@ -53,33 +58,39 @@ class TokenEndpoint:
             raise Fault("invalid_grant", "redirect_uri differs from the authorization request")
         _check_verifier(_required(parameters, "code_verifier"), code.request.challenge)
         self._check_resource(parameters)
-        return self._ledger.begin_family(code, refreshable=self._refreshable(code))
+        if code.request.jkt and code.request.jkt != jkt:
+            raise Fault("invalid_grant", "the code is for another key")  # RFC 9449 §10
+        public, refreshable = client.method == "none", self._refreshable(code)
+        return self._ledger.begin_family(code, refreshable=refreshable, jkt=jkt, public=public)
 
-    def _refresh(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _refresh(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         token = _required(parameters, "refresh_token")
         family = self._ledger.find_refresh(token, client.client_id)
         if family is None:
             raise Fault("invalid_grant", "the refresh token is unknown, revoked or used")
+        if family.jkt and family.jkt != jkt:
+            raise Fault("invalid_grant", "the refresh token is for another key")  # RFC 9449 §5
         self._check_resource(parameters)
         scope = tuple(parameters.get("scope", "").split()) or family.scope
         if not set(scope) <= set(family.scope):
             raise Fault("invalid_scope", "more than was granted")
-        return self._ledger.rotate(token, scope)
+        return self._ledger.rotate(token, scope, jkt)
 
-    def _for_itself(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _for_itself(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         if client.method == "none":  # RFC 6749 §4.4: confidential clients only
             raise Fault("unauthorized_client", "this client cannot prove itself")
         self._check_resource(parameters)
-        return self._ledger.grant(client.client_id, self._resource, self._scope(parameters))
+        scope = self._scope(parameters)
+        return self._ledger.grant(client.client_id, self._resource, scope, jkt)
 
-    def _asserted(self, client: RegisteredClient, parameters: dict[str, str]) -> Tokens:
+    def _asserted(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         self._check_resource(parameters)
         kind, claims = checked(_required(parameters, "assertion"), self._trusted, self._issuer)
         scope = self._scope(parameters)
         if kind == ID_JAG_TYPE:
             self._check_id_jag(client, claims)
             scope = self._scope({"scope": str(claims.get("scope", ""))})
-        return self._ledger.grant(client.client_id, self._resource, scope)
+        return self._ledger.grant(client.client_id, self._resource, scope, jkt)
 
     def _check_id_jag(self, client: RegisteredClient, claims: dict[str, Any]) -> None:
         if claims.get("client_id") != client.client_id or not client.client_id:
@@ -106,7 +117,7 @@ class TokenEndpoint:
     def _document(self, tokens: Tokens) -> dict[str, Any]:
         document: dict[str, Any] = {
             "access_token": tokens.access_token,
-            "token_type": "Bearer",
+            "token_type": tokens.kind,
             "expires_in": self._settings.access_token_seconds,
             "scope": " ".join(tokens.scope),
         }

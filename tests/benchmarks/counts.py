@@ -140,7 +140,7 @@ def requests_of_logins(home: Path) -> dict[str, int]:
         counted["new process, expired token"] = here.request()
         here.revoke_early()
         counted["new process, token revoked early"] = here.request()
-        here.auth().session.log_out()
+        FileStorage(here.home).delete(key_for(here.server.url))  # a logout forgets the client
         counted["login with a stored client"] = here.request()
     with scene(home / "document", client_id_metadata_documents=True) as here:
         document = ClientMetadataDocument(DOCUMENT, ("http://127.0.0.1/callback",))

@@ -74,6 +74,16 @@ def test_a_token_is_all_that_stands_on_stdout(terminal: Terminal, server: DemoSe
     assert status_with(server, answer.out.strip()) == 200
 
 
+@pytest.mark.parametrize("server", [Settings(dpop="supported")], indirect=True)
+def test_a_bound_token_is_asked_for_and_said(terminal: Terminal, server: DemoServer) -> None:
+    answer = terminal.log_in(server.url, "--dpop")
+    assert re.search(r"^  bound    to a key \(DPoP\)$", answer.err, re.MULTILINE)
+    answer = terminal.run("token", server.url)
+    assert re.fullmatch(r"\S{20,}\n", answer.out)
+    assert "bound to a key (DPoP)" in answer.err
+    assert status_with(server, answer.out.strip()) == 401
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
 def test_a_token_can_be_substituted_in_a_shell(terminal: Terminal, server: DemoServer) -> None:
     terminal.log_in(server.url)

@@ -86,6 +86,38 @@ def test_a_thousand_requests_of_one_loop_at_expiry(
     assert scene.server.count("/mcp") == size, "nobody asked in vain"
 
 
+@pytest.mark.parametrize("settings", [Settings(dpop="required", dpop_nonces="both")])
+def test_a_thousand_bound_requests_at_expiry_have_a_proof_each(scene: Scene) -> None:
+    size, before = 1000, scene.expire()
+    statuses = anyio.run(storm, httpx, [scene.auth()], scene.server.url, size)
+    assert statuses == {200: size}
+    assert scene.stored.generation == before.generation + 1
+    assert scene.server.families_revoked == 0
+    refreshes = [r.status for r in scene.server.requests if r.grant_type == "refresh_token"]
+    assert refreshes == [400, 200], "once without the nonce, once with it"
+    # all were signed before the first answer could give a nonce, and none paid twice
+    assert scene.server.count("/mcp") <= 2 * size
+
+
+@pytest.mark.parametrize("settings", [Settings(dpop="required", dpop_nonces="both")])
+def test_bound_requests_of_many_threads_outlive_their_nonces(scene: Scene) -> None:
+    auth, over = scene.auth(), threading.Event()
+
+    def rotate() -> None:
+        while not over.wait(1.0):
+            scene.server.rotate_dpop_nonces()
+
+    rotating = threading.Thread(target=rotate)
+    rotating.start()
+    try:
+        results = threads(12, lambda: posts(auth, scene.server.url, httpx, 40))
+    finally:
+        over.set()
+        rotating.join()
+    assert results == {40: 12}
+    assert scene.refreshes == scene.logins == 0
+
+
 def test_a_token_held_in_memory_expires_for_fifty_threads(scene: Scene) -> None:
     auth = scene.auth()
     assert post(auth, scene.server.url) == 200

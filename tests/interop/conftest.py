@@ -51,6 +51,16 @@ def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield place.url
 
 
+@pytest.fixture(
+    params=[{"dpop": True}, {"dpop": "nonce"}, {"dpop": "nonce", "par": "required"}],
+    ids=["no nonce", "nonce", "nonce and pushed"],
+)
+def binding_authkit(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Its authorization server binds tokens to keys (RFC 9449); FastMCP takes Bearer only."""
+    with behind_authkit(LONG, **request.param) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def place(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

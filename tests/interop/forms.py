@@ -9,7 +9,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,6 @@ from typing import Any, Final
 import httpx
 import private_ca
 from processes import HERE, HOST, free_port, install_line, node_modules, server
-
-import mcp_client_auth
 
 # Long enough for a login and two programs, so that the refresh has little left to wait for.
 LIFETIME: Final = 4
@@ -180,16 +178,6 @@ def _fastmcp(
     return server(script, {**os.environ, **(environment or {})})
 
 
-def _has_option(name: str) -> bool:
-    return name in {each.name for each in fields(mcp_client_auth.Options)}
-
-
-def waits_for(form: Form) -> str:
-    """The feature that this version of the package lacks for a form; empty for none."""
-    feature, present = NEEDS.get(form.name, ("", lambda: True))
-    return "" if present() else f"waits for {feature}"
-
-
 def missing() -> str:
     """What this machine lacks for the servers; empty for nothing."""
     if not all(find_spec(name) for name in ("fastmcp", "mcp")):
@@ -198,13 +186,6 @@ def missing() -> str:
         return f"needs Node and {install_line()}"
     return ""
 
-
-# What each of these forms waits for in the package; it switches on with the feature.
-NEEDS: Final[Mapping[str, tuple[str, Callable[[], bool]]]] = {
-    "PAR required": ("PAR (RFC 9126)", partial(_has_option, "push_authorization_request")),
-    "device flow": ("the device flow (RFC 8628)", lambda: hasattr(mcp_client_auth, "DeviceCode")),
-    "DPoP required": ("DPoP (RFC 9449)", partial(_has_option, "dpop")),
-}
 
 BOTH: Final = ("refresh", "access")
 PATH: Final = Form("issuer with a path", partial(oidc, path="/tenant"), less="openid")

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from forms import FORMS, Form, missing, waits_for
+from forms import FORMS, Form, missing
 from life import STEPS, Life, offered
 from person import Person
 
@@ -26,23 +26,16 @@ _NAME, _WIDTH, _REASON = 30, 9, 160
 
 @dataclass(slots=True)
 class Row:
-    """`steps`: the outcome of each that was reached. `trouble`: the error of the one that failed.
-
-    `note`: why none was walked.
-    """
+    """`steps`: how each went that was reached. `trouble`: the error of the one that failed."""
 
     form: Form
     steps: dict[str, str] = field(default_factory=dict)
     trouble: str = ""
-    note: str = ""
     seconds: float = 0.0
 
 
 def walk(form: Form) -> Row:
     row, began = Row(form), time.monotonic()
-    if note := waits_for(form):
-        row.note = note
-        return row
     step = "start"
     try:
         if lack := missing():
@@ -60,9 +53,9 @@ def walk(form: Form) -> Row:
 
 
 def line(row: Row) -> str:
-    absent = "" if row.trouble or row.note else "–"
+    absent = "" if row.trouble else "–"
     cells = "".join(f"{row.steps.get(step, absent):{_WIDTH}}" for step in STEPS)
-    said = row.note or (row.trouble.strip().splitlines() or [""])[-1][:_REASON]
+    said = (row.trouble.strip().splitlines() or [""])[-1][:_REASON]
     return f"{row.form.name:{_NAME}}{cells}{row.seconds:6.1f} s  {said}".rstrip()
 
 

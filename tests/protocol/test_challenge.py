@@ -3,7 +3,7 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -124,7 +124,28 @@ def test_a_challenge_without_scope_names_none() -> None:
 )
 def test_the_challenge_that_says_something_is_acted_on(header: str, expected: str | None) -> None:
     wanted = read_challenges([expected])[0] if expected else None
-    assert relevant(read_challenges([header])) == wanted
+    found = relevant(read_challenges([header]))
+    assert (found and replace(found, bearer_too=False)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("DPoP", True),
+        ('DPoP algs="ES256", error="invalid_token"', True),
+        ('Basic realm="a", DPoP algs="ES256"', True),
+        ("Bearer", False),
+        ('DPoP algs="ES256", Bearer realm="b"', False),
+        (f'Bearer, DPoP resource_metadata="{META}"', False),
+        (f'DPoP resource_metadata="{META}", Bearer', False),
+    ],
+)
+def test_only_a_dpop_challenge_without_a_bearer_one_demands_dpop(
+    header: str, expected: bool
+) -> None:
+    found = relevant(read_challenges([header]))
+    assert found is not None
+    assert found.dpop_only is expected
 
 
 names = st.text(TOKEN, min_size=1, max_size=12)

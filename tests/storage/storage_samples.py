@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from mcp_client_auth.credential import ClientKey, Credential, Key
@@ -17,6 +18,7 @@ PLANTED = {
     "refresh token": "planted-refresh-Qw8",
     "client secret": "planted-client-Xy5",
     "management token": "planted-management-Bn1",
+    "proof key": "planted-proof-Mv6",
 }
 
 
@@ -35,6 +37,7 @@ def full_client() -> Client:
         management_token=Secret(PLANTED["management token"]),
         key_file="/home/me/keys/client-1.pem",
         algorithm="ES256",
+        dpop=True,
     )
 
 
@@ -51,12 +54,14 @@ def full(key: Key) -> Credential:
             expires_at=1_800_003_600.25,
             refresh_token=Secret(PLANTED["refresh token"]),
             scope=("read", "write"),
+            token_type="DPoP",
         ),
         resource="https://mcp.example.com/",
         revocation_endpoint="https://auth.example.com/revoke",
         requested=("read", "write", "offline_access"),
         options={"assume_pkce_s256": True, "nested": {"list": ["a", None, 1.5]}},
         generation=7,
+        dpop_key=Secret(json.dumps({"kty": "EC", "alg": "ES256", "d": PLANTED["proof key"]})),
     )
 
 

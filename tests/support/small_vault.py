@@ -12,7 +12,7 @@ from keyring.backend import KeyringBackend
 class Vault(KeyringBackend):
     """2,560 bytes of UTF-16 an item, and for more an error of its own kind."""
 
-    priority = 5  # type: ignore[assignment]
+    priority = 5
 
     def get_password(self, service: str, username: str) -> str | None:
         return self._items().get(service)

@@ -1,0 +1,180 @@
+"""Proof of possession (RFC 9449): the key, the proof, and when a login needs them.
+
+A proof is for one request: its method, its URL, its moment, and the token that goes with it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+from ..errors import DpopUnsupported, quoted
+from ..secret import Secret
+from .challenge import read_challenges
+from .discovery import Discovery
+from .document import parsed
+from .flow import HttpResponse
+from .urls import origin_url, shown, split
+
+# In the order of our choice: small and quick first; "EdDSA" is what "Ed25519" was called before
+# RFC 9864. Each with its key type and its curve or size (RFC 7518 §3.1, RFC 8037 §3.1).
+ALGORITHMS: Final[Mapping[str, tuple[str, str | int]]] = {
+    "ES256": ("EC", "P-256"),
+    "Ed25519": ("OKP", "Ed25519"),
+    "EdDSA": ("OKP", "Ed25519"),
+    "ES384": ("EC", "P-384"),
+    "PS256": ("RSA", 2048),
+    "RS256": ("RSA", 2048),
+}
+_PUBLIC: Final = ("kty", "crv", "x", "y", "n", "e")
+_LONGEST_NONCE: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProofKey:
+    """A private key that signs proofs; `jkt` is its thumbprint (RFC 7638), which is no secret."""
+
+    algorithm: str
+    public: Mapping[str, str]
+    jkt: str
+    kept: Secret
+    _key: Any = field(repr=False, compare=False)
+
+    def proof(
+        self,
+        method: str,
+        url: str,
+        *,
+        now: float,
+        jti: str,
+        nonce: str = "",
+        token: Secret | None = None,
+    ) -> str:
+        """A proof for one request (§4.2), with the hash of the `token` that goes with it (§7)."""
+        claims = {"jti": jti, "htm": method, "htu": target(url), "iat": int(now)}
+        if token is not None:
+            claims["ath"] = _encoded(sha256(token.reveal().encode("ascii")).digest())
+        if nonce:
+            claims["nonce"] = nonce
+        header = {"typ": "dpop+jwt", "alg": self.algorithm, "jwk": dict(self.public)}
+        signed = f"{_segment(header)}.{_segment(claims)}"
+        return f"{signed}.{_encoded(self._signature(signed.encode()))}"
+
+    def _signature(self, signed: bytes) -> bytes:
+        # not `jwt.encode`, which warns of the name EdDSA: it is the server that chose it
+        from joserfc.jws import JWSRegistry
+
+        return JWSRegistry.algorithms[self.algorithm].sign(signed, self._key)
+
+
+def make_key(algorithm: str) -> ProofKey:
+    """A new key for one of `ALGORITHMS`."""
+    from joserfc import jwk
+
+    kind, size = ALGORITHMS[algorithm]
+    made: Any = jwk.generate_key(kind, size, private=True)  # type: ignore[call-overload]
+    text = json.dumps({**made.as_dict(private=True), "alg": algorithm}, separators=(",", ":"))
+    return read_key(Secret(text))
+
+
+def read_key(kept: Secret) -> ProofKey:
+    """A key as it was kept, a private JWK with its `alg`; `ValueError` for anything else."""
+    from joserfc import jwk
+    from joserfc.errors import JoseError
+
+    try:
+        members = json.loads(kept.reveal())
+        algorithm = members.pop("alg")
+        if members.get("kty") != ALGORITHMS[algorithm][0]:
+            raise ValueError
+        key = jwk.import_key(members, members["kty"])
+        if not key.is_private:
+            raise ValueError
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+        raise ValueError("not a private key for proofs") from None  # the cause may show it
+    public = {name: members[name] for name in _PUBLIC if name in members}
+    return ProofKey(algorithm, public, thumbprint(public), kept, key)
+
+
+def thumbprint(public: Mapping[str, str]) -> str:
+    """The name of a public key (RFC 7638), which `jkt` and `dpop_jkt` hold (§6.1, §10)."""
+    from joserfc import jwk
+
+    return jwk.thumbprint(dict(public))
+
+
+def target(url: str) -> str:
+    """The `htu` of a request: without query, fragment and user info, normalised (§4.3, step 9)."""
+    return origin_url(url) + (split(url).path or "/")
+
+
+def read_nonce(response: HttpResponse) -> str:
+    """The nonce that an answer gives, empty for none or one that breaks its grammar (§8.1)."""
+    values = response.header_values("dpop-nonce")
+    if len(values) != 1 or len(values[0]) > _LONGEST_NONCE:
+        return ""
+    nonce = values[0].strip()
+    usual = all("!" <= letter <= "~" and letter not in '"\\' for letter in nonce)
+    return nonce if usual else ""
+
+
+def server_wants_nonce(response: HttpResponse) -> bool:
+    """Whether an authorization server asks for the request once more, with its nonce (§8)."""
+    if response.status not in (400, 401):
+        return False
+    body = parsed(response)
+    return isinstance(body, dict) and body.get("error") == "use_dpop_nonce"
+
+
+def resource_wants_nonce(response: HttpResponse) -> bool:
+    """The same of a resource server, which says it in its challenge (§9)."""
+    if response.status != 401:
+        return False
+    challenges = read_challenges(response.header_values("www-authenticate"))
+    return any(c.scheme == "dpop" and c.error == "use_dpop_nonce" for c in challenges)
+
+
+def demanded(discovery: Discovery) -> bool:
+    """Whether the resource takes bound tokens only: its metadata or its challenge says so."""
+    named = discovery.metadata is not None and discovery.metadata.dpop_required
+    return named or (discovery.challenge is not None and discovery.challenge.dpop_only)
+
+
+def choose_algorithm(discovery: Discovery) -> str:
+    """The algorithm of a new key: both servers must take it, so far as they say what they take.
+
+    RFC 9449 §5.1 and §7.1, RFC 9728 §2; a server that is silent is taken to know ES256.
+    Raises `DpopUnsupported`.
+    """
+    lists = _lists(discovery)
+    for name in ALGORITHMS:
+        if all(name in listed for listed in lists.values()):
+            return name
+    told = "; ".join(f"{who}: {quoted(' '.join(names), 80)}" for who, names in lists.items())
+    raise DpopUnsupported(
+        f"there is no algorithm for a DPoP proof that we have and the servers take ({told})",
+        url=shown(discovery.server.issuer),
+        hint="Its operator must enable one of: " + ", ".join(ALGORITHMS),
+    )
+
+
+def _lists(discovery: Discovery) -> dict[str, Collection[str]]:
+    challenge, metadata = discovery.challenge, discovery.metadata
+    lists: dict[str, Collection[str] | None] = {
+        "the authorization server": discovery.server.dpop_algorithms,
+        "the MCP server": metadata.dpop_algorithms if metadata else None,
+        "its challenge": (challenge.get("algs").split() or None) if challenge else None,
+    }
+    return {who: listed for who, listed in lists.items() if listed is not None}
+
+
+def _segment(value: Mapping[str, Any]) -> str:
+    return _encoded(json.dumps(value, separators=(",", ":")).encode())
+
+
+def _encoded(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
