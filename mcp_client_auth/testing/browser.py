@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import ssl
 import sys
 import threading
 import time
@@ -37,12 +38,16 @@ class Page(NamedTuple):
 class ScriptedBrowser:
     """Call it like `webbrowser.open`; it answers at once and plays on a daemon thread.
 
-    `decision`: `ignore` never opens the page. `delay`: seconds before it is opened.
+    `decision`: `ignore` never opens the page. `delay`: seconds before it is opened. `cafile`:
+    the certificate authorities that it trusts instead of the public ones.
     """
 
-    def __init__(self, decision: Decision = "allow", delay: float = 0.0) -> None:
+    def __init__(
+        self, decision: Decision = "allow", delay: float = 0.0, cafile: str | None = None
+    ) -> None:
         self.decision: Decision = decision
         self.delay = delay
+        self.cafile = cafile
         self.visits = 0
         self.error: Exception | None = None
         self._pages: list[Page] = []
@@ -64,7 +69,7 @@ class ScriptedBrowser:
             return
         time.sleep(self.delay)
         try:
-            with httpx.Client(trust_env=False, follow_redirects=True, timeout=_TIMEOUT) as http:
+            with self._opened() as http:
                 self._play(http, url)
         except Exception as error:
             self.error = error
@@ -87,6 +92,12 @@ class ScriptedBrowser:
         for thread in threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
+
+    def _opened(self) -> httpx.Client:
+        trusted = ssl.create_default_context(cafile=self.cafile) if self.cafile else True
+        return httpx.Client(
+            trust_env=False, follow_redirects=True, timeout=_TIMEOUT, verify=trusted
+        )
 
     def _play(self, http: httpx.Client, url: str) -> None:
         callback = parse_qs(urlsplit(url).query).get("redirect_uri", [""])[0]
@@ -153,8 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("url")
     parser.add_argument("--decision", choices=get_args(Decision), default="allow")
     parser.add_argument("--delay", type=float, default=0.0, help="in seconds")
+    parser.add_argument("--cafile", help="the certificate authorities that it trusts")
     options = parser.parse_args(arguments)
-    browser = ScriptedBrowser(options.decision, options.delay)
+    browser = ScriptedBrowser(options.decision, options.delay, options.cafile)
     browser.visit(options.url)
     if browser.error is not None:
         print(f"{type(browser.error).__name__}: the visit failed", file=sys.stderr)

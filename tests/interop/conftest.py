@@ -1,21 +1,22 @@
-"""Real servers as processes: AuthKit as oidc-provider plays it, FastMCP, the official SDK."""
+"""Real servers as processes, and a person who logs in there. The forms are in `forms.py`."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 # The servers are scripts beside their modules: they are not installed, and no package.
 sys.path.insert(0, str(Path(__file__).parent))
 
+import forms
+from life import Life
 from person import Person
-from processes import HERE, HOST, free_port, install_line, node_modules, server
 
 from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
@@ -23,36 +24,19 @@ LONG, SHORT = 300, 3
 
 
 @contextmanager
-def behind_authkit(lifetime: int, **more: object) -> Iterator[str]:
+def behind_authkit(lifetime: int, **more: Any) -> Iterator[str]:
     """The address of a FastMCP server whose tokens live for `lifetime` seconds.
 
     `more` are options of the authorization server.
     """
-    node = shutil.which("node")
-    if node is None or not (node_modules() / "oidc-provider").exists():
-        pytest.skip(f"Node and oidc-provider are needed: {install_line()}")
-    pytest.importorskip("fastmcp", reason="pip install 'fastmcp>=4.1'")
-    here, there = free_port(), free_port()
-    options = {
-        "port": there,
-        "resource": f"http://{HOST}:{here}/api/mcp",
-        "accessTokenTtl": lifetime,
-        **more,
-    }
+    if lack := forms.missing():
+        pytest.skip(lack)
+    options = {"scopes": (), "lifetime": lifetime, **more}
     with (
-        server([node, str(HERE / "oidc_provider.mjs"), json.dumps(options)]) as issuer,
-        server([sys.executable, str(HERE / "authkit_server.py"), str(here), issuer]) as url,
+        tempfile.TemporaryDirectory() as scratch,
+        forms.behind_authkit(Path(scratch), **options) as place,
     ):
-        yield url
-
-
-@contextmanager
-def by_the_sdk(lifetime: int) -> Iterator[str]:
-    pytest.importorskip("mcp.server.mcpserver", reason="pip install 'mcp>=2.3'")
-    script = str(HERE / "sdk_server.py")
-    arguments = [str(free_port()), "--ttl", str(lifetime), "--consent"]
-    with server([sys.executable, script, *arguments]) as url:
-        yield url
+        yield place.url
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +46,9 @@ def authkit() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def short_lived_authkit() -> Iterator[str]:
-    with behind_authkit(SHORT) as url:
-        yield url
+def sdk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with forms.sdk(tmp_path_factory.mktemp("server"), lifetime=LONG) as place:
+        yield place.url
 
 
 @pytest.fixture(
@@ -78,15 +62,24 @@ def binding_authkit(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def sdk() -> Iterator[str]:
-    with by_the_sdk(LONG) as url:
-        yield url
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[forms.Place]:
+    """The running server of the form that is the parameter."""
+    if lack := forms.missing():
+        pytest.skip(lack)
+    with request.param.start(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
-@pytest.fixture(scope="session")
-def short_lived_sdk() -> Iterator[str]:
-    with by_the_sdk(SHORT) as url:
-        yield url
+@pytest.fixture
+def life(request: pytest.FixtureRequest, place: forms.Place, person: Person) -> Life:
+    return Life.at(request.node.callspec.params["place"], place, person)
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    return Person(tmp_path)
 
 
 @pytest.fixture
@@ -96,8 +89,3 @@ def secret_service() -> Iterator[dict[str, str]]:
         pytest.skip(f"a Secret Service is needed: {INSTALL}")
     with SecretService() as service:
         yield service.environment
-
-
-@pytest.fixture
-def person(tmp_path: Path) -> Person:
-    return Person(tmp_path)

@@ -1,28 +1,38 @@
-// An authorization server as WorkOS AuthKit is one: the certified oidc-provider behind
-// AuthKit's addresses. It prints one line of JSON when it listens, and nothing else on stdout.
+// The certified oidc-provider as an authorization server in front of an MCP server. It prints one
+// line of JSON when it listens, and nothing else on stdout.
 //
-//   node oidc_provider.mjs '{"port": 9000, "resource": "http://…/api/mcp", "accessTokenTtl": 300}'
+//   node oidc_provider.mjs '{"port": 9000, "resource": "http://…/api/mcp", "lifetime": 300}'
 //
-// `resource` is the one audience it knows, byte for byte. `trace` prints errors on stderr.
-// AuthKit has none of `device`, `dpop` (true or "nonce") and `par` (true or "required"); a test may
-// switch them on, and name `clients` that are registered beforehand.
+// `resource` is the audience of its tokens, `lifetime` theirs in seconds. `strict`: a resource
+// indicator that is not spelt so, byte for byte, is no target, and one is needed. `path`: the
+// issuer's, "/tenant". `clients`: known ones, and then nobody is registered. `authkit`: the
+// addresses of WorkOS AuthKit. `device`, `dpop` (true or "nonce") and `par` (true or "required").
+// `certificate`: a PEM file with key and chain, for https. `trace` prints errors on stderr.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const options = {
   host: '127.0.0.1',
-  accessTokenTtl: 300,
+  authkit: false,
+  certificate: '',
   clients: [],
   device: false,
   dpop: false,
+  lifetime: 300,
   par: false,
+  path: '',
+  strict: false,
   trace: false,
   ...JSON.parse(process.argv[2]),
 };
-const issuer = `http://${options.host}:${options.port}`;
+const scheme = options.certificate ? 'https' : 'http';
+const issuer = `${scheme}://${options.host}:${options.port}${options.path}`;
 
 // Its notices are about production; stdout is for the one line below.
 console.info = () => {};
@@ -42,12 +52,12 @@ function signingKey() {
 
 // RFC 8707 §2: a resource that is not known exactly as it is spelt is an invalid target.
 function resourceServer(ctx, indicator) {
-  if (indicator !== options.resource) throw new errors.InvalidTarget();
+  if (options.strict && indicator !== options.resource) throw new errors.InvalidTarget();
   return {
-    audience: indicator,
+    audience: options.resource,
     scope: 'openid profile email',
     accessTokenFormat: 'jwt',
-    accessTokenTTL: options.accessTokenTtl,
+    accessTokenTTL: options.lifetime,
     jwt: { sign: { alg: 'RS256' } },
   };
 }
@@ -56,6 +66,16 @@ const person = (ctx, id) => ({
   accountId: id,
   claims: () => ({ sub: id, name: 'Ada', email: `${id}@example.com`, email_verified: true }),
 });
+
+const authkit = {
+  authorization: '/oauth2/authorize',
+  introspection: '/oauth2/introspect',
+  jwks: '/oauth2/jwks',
+  registration: '/oauth2/register',
+  revocation: '/oauth2/revoke',
+  token: '/oauth2/token',
+  userinfo: '/oauth2/userinfo',
+};
 
 const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
@@ -75,25 +95,22 @@ const provider = new Provider(issuer, {
       enabled: Boolean(options.par),
       requirePushedAuthorizationRequests: options.par === 'required',
     },
-    registration: { enabled: true },
-    resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+    registration: { enabled: options.clients.length === 0 },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: (ctx, client, one) => one ?? (options.strict ? undefined : options.resource),
+      getResourceServerInfo: resourceServer,
+      useGrantedResource: () => !options.strict,
+    },
     revocation: { enabled: true, allowedPolicy: () => true },
   },
   findAccount: person,
   jwks: { keys: [signingKey()] },
   pkce: { required: () => true },
   rotateRefreshToken: true,
-  routes: {
-    authorization: '/oauth2/authorize',
-    introspection: '/oauth2/introspect',
-    jwks: '/oauth2/jwks',
-    registration: '/oauth2/register',
-    revocation: '/oauth2/revoke',
-    token: '/oauth2/token',
-    userinfo: '/oauth2/userinfo',
-  },
+  routes: options.authkit ? authkit : {},
   scopes: ['openid', 'profile', 'email', 'offline_access'],
-  ttl: { AccessToken: options.accessTokenTtl, IdToken: 3600, RefreshToken: 86400 },
+  ttl: { AccessToken: options.lifetime, IdToken: 3600, RefreshToken: 86400 },
 });
 
 if (options.trace) {
@@ -106,7 +123,25 @@ if (options.trace) {
   }
 }
 
-const server = provider.listen(options.port, options.host, () => {
+// Mounted below the issuer's path, as behind a reverse proxy that serves several tenants.
+function below(handle) {
+  return (request, response) => {
+    if (!request.url.startsWith(`${options.path}/`)) {
+      response.writeHead(404, { 'Content-Type': 'text/html' }).end('<h1>Not found</h1>');
+      return;
+    }
+    request.originalUrl = request.url;
+    request.url = request.url.slice(options.path.length);
+    handle(request, response);
+  };
+}
+
+const handler = options.path ? below(provider.callback()) : provider.callback();
+const pem = options.certificate ? readFileSync(options.certificate) : undefined;
+const server = pem
+  ? https.createServer({ cert: pem, key: pem }, handler)
+  : http.createServer(handler);
+server.listen(options.port, options.host, () => {
   process.stdout.write(`${JSON.stringify({ url: issuer })}\n`);
 });
 process.on('SIGTERM', () => {

@@ -6,15 +6,15 @@ import json
 import os
 import shlex
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 from processes import HERE, REPOSITORY, Answer, command, run
 
-PATIENCE = 20.0
+from mcp_client_auth import Credential, FileStorage
+from mcp_client_auth.credential import key_for
+from mcp_client_auth.testing import ScriptedBrowser
 
 
 @dataclass(slots=True)
@@ -32,39 +32,52 @@ class Person:
     def mcp_login(self, *arguments: str) -> Answer:
         return run(command(*arguments), self._environment())
 
-    def log_in(self, url: str, *more: str) -> None:
-        answer = self.mcp_login(url, "--store", self.store, *more)
-        assert answer.code == 0, answer.err
+    def log_in(self, url: str, *arguments: str) -> Answer:
+        return _well(self.mcp_login(url, "--store", self.store, *arguments))
+
+    def log_in_by_code(self, url: str, *arguments: str) -> Answer:
+        """Opens the link that has the code in it, as on another device, when it is shown."""
+        arguments = (url, "--store", self.store, *arguments)
+        return _well(run(command(*arguments), self._environment(), _follow_link))
 
     def token(self, url: str) -> str:
-        return self.mcp_login("token", url).out.strip()
+        return _well(self.mcp_login("token", url)).out.strip()
 
-    def visits(self, url: str, library: str = "mcp") -> dict[str, Any]:
-        """What a program sees that has no browser: the tools, and who it is told to be."""
-        arguments = [sys.executable, str(HERE / "visit.py"), url, "--with", library]
-        answer = run(arguments, self._environment())
-        assert answer.code == 0, answer.err
-        seen: dict[str, Any] = json.loads(answer.out)
+    def credential(self, url: str, account: str = "default") -> Credential:
+        """What is kept in a file."""
+        kept = FileStorage(self.home).load(key_for(url, account))
+        assert kept is not None, f"there is no login to {url}"
+        return kept
+
+    def visits(self, url: str, *arguments: str) -> dict[str, Any]:
+        """What a program sees: the tools, and who it is told to be."""
+        seen: dict[str, Any] = json.loads(_well(self.tries(url, *arguments)).out)
         return seen
+
+    def tries(self, url: str, *arguments: str) -> Answer:
+        return run([sys.executable, str(HERE / "visit.py"), url, *arguments], self._environment())
 
     def _environment(self) -> dict[str, str]:
         browser = [sys.executable, "-m", "mcp_client_auth.testing.browser"]
+        browser += ["--decision", self.decision]
+        if "SSL_CERT_FILE" in self.extra:
+            browser += ["--cafile", self.extra["SSL_CERT_FILE"]]
         search = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
         kept = {name: value for name, value in os.environ.items() if name != "CI"}
         return {
             **kept,
-            "BROWSER": f"{shlex.join(browser)} --decision {self.decision} %s",
+            "BROWSER": f"{shlex.join(browser)} %s",
             "MCP_CLIENT_AUTH_HOME": str(self.home),
             "PYTHONPATH": os.pathsep.join(filter(None, search)),
             **self.extra,
         }
 
 
-def wait_until_dead(url: str, token: str) -> None:
-    """Until the server itself refuses the token."""
-    deadline = time.monotonic() + PATIENCE
-    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json, text/event-stream"}
-    with httpx.Client(headers=headers, trust_env=False) as http:
-        while http.post(url, json={}).status_code != httpx.codes.UNAUTHORIZED:
-            assert time.monotonic() < deadline, "the token lives on"
-            time.sleep(0.2)
+def _well(answer: Answer) -> Answer:
+    assert answer.code == 0, f"exit code {answer.code}: {answer.err}"
+    return answer
+
+
+def _follow_link(line: str) -> None:
+    if "user_code=" in line:
+        ScriptedBrowser().visit(line.strip())

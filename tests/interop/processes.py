@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,15 @@ def server(arguments: Sequence[str], environment: Mapping[str, str] | None = Non
             _stop(process)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Answer:
-    """A process to its end; one that does not end in time is killed with all it started."""
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    heard: Callable[[str], None] | None = None,
+) -> Answer:
+    """A process to its end; one that does not end in time is killed with all it started.
+
+    `heard` gets each line of its stderr as it comes.
+    """
     with subprocess.Popen(
         arguments,
         env=environment,
@@ -80,12 +87,23 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Answer:
         text=True,
         start_new_session=True,
     ) as process:
+        too_late = threading.Timer(COMMAND, lambda: _signal(process, _KILL))
+        too_late.start()
         try:
-            out, err = process.communicate(timeout=COMMAND)
-        except subprocess.TimeoutExpired:
-            _signal(process, _KILL)
-            raise
-        return Answer(process.returncode, out, err)
+            told = _listened(process, heard) if heard else ""
+            out, err = process.communicate()
+        finally:
+            too_late.cancel()
+        return Answer(process.returncode, out, told + err)
+
+
+def _listened(process: subprocess.Popen[str], heard: Callable[[str], None]) -> str:
+    """All of its stderr; its stdout has to be short."""
+    told = ""
+    for line in process.stderr or ():
+        heard(line)
+        told += line
+    return told
 
 
 def command(*arguments: str) -> list[str]:

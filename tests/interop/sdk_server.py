@@ -1,12 +1,15 @@
 """The official Python SDK's server, its own authorization server on the same origin.
 
-`sdk_server.py PORT [--ttl SECONDS] [--consent]`; it prints one line of JSON when it listens.
+`sdk_server.py PORT [--ttl SECONDS] [--without resource-metadata | metadata]`; it prints one line
+of JSON when it listens. Without resource metadata it is a server of the revision 2025-03-26, and
+without any its clients have to know the addresses by heart.
 """
 
 from __future__ import annotations
 
 import argparse
 import html
+import math
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -30,7 +33,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 PATH = "/mcp"
-SCOPE = "mcp:tools"
+METADATA = "/.well-known/oauth-authorization-server"
+SCOPE, LESS = "mcp:tools", "mcp:read"
 CODE_LIFETIME = 60
 CONSENT = """<!doctype html><title>Consent</title>
 <h1>{client} wants to use this server</h1>
@@ -64,10 +68,9 @@ class Waiting:
 class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken, AccessToken]):
     """Registers anyone; rotates refresh tokens, and a used one ends its grant (RFC 9700 §4.14)."""
 
-    def __init__(self, origin: str, *, lifetime: int, consent: bool) -> None:
+    def __init__(self, origin: str, *, lifetime: int) -> None:
         self._origin = origin
         self._lifetime = lifetime
-        self._consent = consent
         self._clients: dict[str, OAuthClientInformationFull] = {}
         self._waiting: dict[str, Waiting] = {}
         self._codes: dict[str, AuthorizationCode] = {}
@@ -85,8 +88,6 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
     ) -> str:
         if params.resource != self._origin + PATH:
             raise AuthorizeError("invalid_target", f"resource is {params.resource}")
-        if not self._consent:
-            return self._with_code(client, params)
         request = secrets.token_urlsafe(16)
         self._waiting[request] = Waiting(client, params)
         return f"{self._origin}/consent?request={request}"
@@ -107,7 +108,7 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
     def _with_code(self, client: OAuthClientInformationFull, params: AuthorizationParams) -> str:
         code = AuthorizationCode(
             code=secrets.token_urlsafe(32),
-            scopes=params.scopes or [],
+            scopes=params.scopes or (client.scope or "").split(),  # RFC 6749 §3.3: a default
             expires_at=time.time() + CODE_LIFETIME,
             client_id=str(client.client_id),
             code_challenge=params.code_challenge,
@@ -186,7 +187,8 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         grant.access.add(access)
         grant.refresh.add(refresh)
-        self._expiry[access] = int(time.time()) + self._lifetime
+        # in whole seconds, and never earlier than `expires_in` says
+        self._expiry[access] = math.ceil(time.time()) + self._lifetime
         return OAuthToken(
             access_token=access,
             expires_in=self._lifetime,
@@ -195,16 +197,16 @@ class InMemory(OAuthAuthorizationServerProvider[AuthorizationCode, RefreshToken,
         )
 
 
-def settings(origin: str) -> AuthSettings:
+def settings(origin: str, *, resource_metadata: bool) -> AuthSettings:
     return AuthSettings(
         issuer_url=AnyHttpUrl(origin),
-        resource_server_url=AnyHttpUrl(origin + PATH),
+        resource_server_url=AnyHttpUrl(origin + PATH) if resource_metadata else None,
         required_scopes=[SCOPE],
         client_registration_options=ClientRegistrationOptions(
-            enabled=True, valid_scopes=[SCOPE], default_scopes=[SCOPE]
+            enabled=True, valid_scopes=[SCOPE, LESS], default_scopes=[SCOPE]
         ),
         revocation_options=RevocationOptions(enabled=True),
-        validate_token_resource=True,
+        validate_token_resource=resource_metadata,
     )
 
 
@@ -214,12 +216,12 @@ def whoami() -> str:
     return (token.subject if token else None) or "nobody"
 
 
-def application(origin: str, *, lifetime: int, consent: bool) -> MCPServer[None]:
-    provider = InMemory(origin, lifetime=lifetime, consent=consent)
+def application(origin: str, *, lifetime: int, resource_metadata: bool) -> MCPServer[None]:
+    provider = InMemory(origin, lifetime=lifetime)
     server: MCPServer[None] = MCPServer(
         "with its own authorization server",
         auth_server_provider=provider,
-        auth=settings(origin),
+        auth=settings(origin, resource_metadata=resource_metadata),
         log_level="ERROR",
     )
     server.add_tool(whoami)
@@ -241,11 +243,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="sdk_server.py")
     parser.add_argument("port", type=int)
     parser.add_argument("--ttl", type=int, default=300, help="of an access token, in seconds")
-    parser.add_argument("--consent", action="store_true", help="a page asks, else nobody is asked")
+    parser.add_argument("--without", choices=["resource-metadata", "metadata"])
     options = parser.parse_args()
     origin = f"http://{HOST}:{options.port}"
-    server = application(origin, lifetime=options.ttl, consent=options.consent)
-    serve(server.streamable_http_app(streamable_http_path=PATH), options.port, url=origin + PATH)
+    server = application(origin, lifetime=options.ttl, resource_metadata=not options.without)
+    app = server.streamable_http_app(streamable_http_path=PATH)
+    if options.without == "metadata":
+        app.router.routes[:] = [
+            route for route in app.routes if getattr(route, "path", "") != METADATA
+        ]
+    serve(app, options.port, url=origin + PATH)
 
 
 if __name__ == "__main__":

@@ -23,13 +23,17 @@ class _Telling(uvicorn.Server):
         print(self._line, flush=True)
 
 
-def serve(app: Any, port: int, *, url: str) -> None:
-    """Until a signal comes; open streams get a second to end."""
+def serve(app: Any, port: int, *, url: str, certificate: str = "") -> None:
+    """Until a signal comes; open streams get a second to end.
+
+    `certificate`: a PEM file with key and chain, for https.
+    """
     config = uvicorn.Config(
         app,
         host=HOST,
         port=port,
         log_level="error",
         timeout_graceful_shutdown=1,
+        ssl_certfile=certificate or None,
     )
     _Telling(config, json.dumps({"url": url})).run()

@@ -1,111 +1,67 @@
-"""A login by the command, then programs that need no browser, at each real server."""
+"""What the matrix does not walk through: a keyring, a denial, a crowd, too little scope."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
-from person import Person, wait_until_dead
+from forms import AUTHKIT, AUTHKIT_SCOPES, PROXY, SDK, SHORT_LIVED, Form
+from life import Life, sign_in, wait_until_expired, wait_until_refused
 
 REFUSED, LOGIN_REQUIRED = 4, 3
 # Where nothing is stored the index cannot tell where to look, and a machine may lack a keyring.
 IN_A_FILE = {"MCP_CLIENT_AUTH_STORAGE": "file"}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A server and what a program sees there."""
-
-    url: str
-    tools: list[str]
-
-    @property
-    def seen(self) -> dict[str, object]:
-        return {"tools": self.tools, "me": "ada"}
+def at(*forms: Form) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("place", forms, indirect=True, ids=[form.name for form in forms])
 
 
-TOOLS = {"authkit": ["add", "whoami"], "sdk": ["whoami"]}
-
-
-@pytest.fixture(params=TOOLS)
-def name(request: pytest.FixtureRequest) -> str:
-    chosen: str = request.param
-    return chosen
-
-
-@pytest.fixture
-def place(request: pytest.FixtureRequest, name: str) -> Place:
-    return Place(request.getfixturevalue(name), TOOLS[name])
-
-
-@pytest.fixture
-def short_lived(request: pytest.FixtureRequest, name: str) -> Place:
-    """The same server, but access tokens live for seconds."""
-    return Place(request.getfixturevalue(f"short_lived_{name}"), TOOLS[name])
-
-
-@pytest.mark.parametrize("library", ["mcp", "fastmcp"])
-def test_after_a_login_programs_need_no_browser(person: Person, place: Place, library: str) -> None:
-    person.log_in(place.url)
-    person.decision = "deny"
-    assert person.visits(place.url, library) == place.seen
-    assert person.visits(place.url, library) == place.seen
-
-
+@at(AUTHKIT, SDK)
 def test_a_login_is_kept_by_a_real_secret_service(
-    person: Person, place: Place, secret_service: dict[str, str]
+    life: Life, secret_service: dict[str, str]
 ) -> None:
+    person, url = life.person, life.place.url
     person.store, person.extra = "keyring", secret_service
-    person.log_in(place.url)
-    token = person.token(place.url)
-    assert person.visits(place.url) == place.seen
+    sign_in(life)
+    token = person.token(url)
+    assert person.visits(url) == life.form.seen
     files = [each for each in person.home.rglob("*") if each.is_file()]
     assert not [each for each in files if token.encode() in each.read_bytes()]
 
 
-def test_a_second_login_asks_nobody(person: Person, place: Place) -> None:
-    person.log_in(place.url)
-    token = person.token(place.url)
-    person.decision = "deny"
-    person.log_in(place.url)
-    assert person.token(place.url) == token
-
-
-def test_an_expired_token_is_renewed_and_the_rotated_refresh_token_is_kept(
-    person: Person, short_lived: Place
-) -> None:
-    person.log_in(short_lived.url)
-    person.decision = "deny"
-    tokens = []
-    for _ in range(2):
-        tokens.append(person.token(short_lived.url))
-        wait_until_dead(short_lived.url, tokens[-1])
-        assert person.visits(short_lived.url) == short_lived.seen
-    assert len(set(tokens)) == len(tokens)
-
-
-def test_a_denial_is_told_and_nothing_is_kept(person: Person, place: Place) -> None:
+@at(AUTHKIT, PROXY, SDK)
+def test_a_denial_is_told_and_nothing_is_kept(life: Life) -> None:
+    person, url = life.person, life.place.url
     person.decision, person.extra = "deny", IN_A_FILE
-    answer = person.mcp_login(place.url, "--store", person.store)
+    answer = person.mcp_login(url, "--store", person.store)
     assert answer.code == REFUSED, answer.err
-    assert person.mcp_login("token", place.url).code == LOGIN_REQUIRED
+    assert person.mcp_login("token", url).code == LOGIN_REQUIRED
 
 
-def test_a_login_is_listed_until_the_logout(person: Person, place: Place) -> None:
-    person.extra = IN_A_FILE
-    person.log_in(place.url)
-    assert place.url in person.mcp_login("list").out
-    assert person.mcp_login("logout", place.url).code == 0
-    assert place.url not in person.mcp_login("list").out
-    assert person.mcp_login("token", place.url).code == LOGIN_REQUIRED
-
-
-def test_two_programs_at_once_share_one_renewal(person: Person, short_lived: Place) -> None:
+@at(SHORT_LIVED, SDK)
+def test_programs_at_once_share_one_renewal(life: Life) -> None:
     """A refresh token used twice would end the whole family at both servers."""
-    person.log_in(short_lived.url)
-    person.decision = "deny"
-    wait_until_dead(short_lived.url, person.token(short_lived.url))
+    sign_in(life)
+    life.person.decision = "deny"
+    wait_until_expired(life.credential)
+    wait_until_refused(life.place, life.credential)
     with ThreadPoolExecutor(4) as pool:
-        seen = list(pool.map(person.visits, [short_lived.url] * 4))
-    assert seen == [short_lived.seen] * 4
+        seen = list(pool.map(life.person.visits, [life.place.url] * 4))
+    assert seen == [life.form.seen] * 4
+
+
+@at(AUTHKIT_SCOPES)
+def test_a_token_with_too_little_scope_is_no_token_to_authkit(life: Life) -> None:
+    """It answers 401 and not 403, so there is nothing to step up to."""
+    answer = life.person.mcp_login(life.place.url, "--store", "file", "--scope", "openid")
+    assert answer.code == REFUSED, answer.err
+    assert "refuses the token" in answer.err
+
+
+@at(SDK)
+def test_too_little_scope_is_told_where_the_server_names_none(life: Life) -> None:
+    """The 403 of the SDK's server does not say which scope it wants."""
+    sign_in(life, "--scope", "mcp:read")
+    answer = life.person.tries(life.place.url)
+    assert "InsufficientScope" in answer.err

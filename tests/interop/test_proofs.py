@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from conftest import SHORT, behind_authkit
 from key_samples import jwk, public_jwk
-from person import PATIENCE, Person
+from life import PATIENCE
+from person import Person
 
 SECRET = "a secret of the operator, long enough to sign"
 METHODS = {

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from person import Person, wait_until_dead
+from forms import NO_METADATA, NO_RESOURCE_METADATA, Place
 
 CALLBACK = "http://127.0.0.1:1/callback"
 
@@ -68,9 +68,23 @@ def test_a_revocation_wants_a_secret_even_of_a_public_client(
     assert http.post(metadata["revocation_endpoint"], data=form).status_code == status
 
 
-def test_a_logout_ends_the_token_at_the_server(person: Person, sdk: str) -> None:
-    person.log_in(sdk)
-    token = person.token(sdk)
-    assert person.visits(sdk)["me"] == "ada"
-    assert person.mcp_login("logout", sdk).code == 0
-    wait_until_dead(sdk, token)
+@pytest.mark.parametrize(
+    ("place", "status"),
+    [(NO_RESOURCE_METADATA, 200), (NO_METADATA, 404)],
+    indirect=["place"],
+    ids=[NO_RESOURCE_METADATA.name, NO_METADATA.name],
+)
+def test_an_older_server_has_no_resource_metadata(
+    http: httpx.Client, place: Place, status: int
+) -> None:
+    challenge = http.post(place.url, json={})
+    assert challenge.status_code == 401
+    assert "resource_metadata" not in challenge.headers["www-authenticate"]
+    for path in ("", httpx.URL(place.url).path):
+        assert _well_known(http, place, f"oauth-protected-resource{path}") == 404
+    assert _well_known(http, place, "oauth-authorization-server") == status
+    assert _well_known(http, place, "openid-configuration") == 404
+
+
+def _well_known(http: httpx.Client, place: Place, name: str) -> int:
+    return http.get(httpx.URL(place.url).copy_with(path=f"/.well-known/{name}")).status_code
