@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import UsageError, quoted
-
-if TYPE_CHECKING:
-    from ..credential import Key
-    from ..events import Listener
-    from ..prompt import Prompt
-    from ..prompt.device import DevicePrompt
-    from ..protocol.flow import Transport
-    from ..protocol.grants import Grant
-    from ..protocol.options import Options
-    from ..protocol.registration import Identity
-    from ..session import Session
-    from .progress import Progress
-
-_A_DAY: Final = 86_400.0
-# as in `protocol.registration`, which is not loaded to show the help
-METHODS: Final = (
-    "none",
-    "client_secret_post",
-    "client_secret_basic",
-    "client_secret_jwt",
-    "private_key_jwt",
-    "tls_client_auth",
-    "self_signed_tls_client_auth",
+from .opening import (
+    device_grant,
+    device_prompt,
+    login_protocol,
+    program,
+    session_for,
+    session_of,
+    talking,
+    usual,
 )
-F = TypeVar("F", bound=Callable[..., Any])
+from .options import about_client, about_login, about_server, pairs, seconds
 
 
 class LoginByDefault(click.Group):
@@ -58,27 +43,6 @@ class LoginByDefault(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 < value <= _A_DAY:  # not a range of click's, which lets nan pass
-        raise click.BadParameter("a number of seconds is expected, up to a day")
-    return value
-
-
-def _pairs(
-    ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
-) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in value]
-    if any(not name or not equals for name, equals, _ in pairs):
-        raise click.BadParameter("NAME=VALUE is expected")
-    return {name: text for name, _, text in pairs}
-
-
-def _label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    if not value.strip() or not value.isprintable():
-        raise click.BadParameter("a label of printable characters is expected")
-    return value
-
-
 @click.group(
     cls=LoginByDefault,
     no_args_is_help=True,
@@ -90,74 +54,10 @@ def cli() -> None:
     """Log in to MCP servers, keep the logins, and use them."""
 
 
-def _server(*, required: bool = True) -> Callable[[F], F]:
-    """What every verb about one server takes."""
-    url = click.argument("url", required=required)
-    return lambda function: url(_kept(function))
-
-
-def _kept(function: F) -> F:
-    """Whose login it is, how it is spoken for, and where it is kept."""
-    insecure = click.option(
-        "--allow-insecure-http", is_flag=True, help="Send tokens in clear text."
-    )
-    store = click.option(
-        "--store",
-        type=click.Choice(["keyring", "file", "memory"]),
-        envvar="MCP_CLIENT_AUTH_STORAGE",
-        help="Where credentials are kept (default: the OS keyring).",
-    )
-    key = click.option(
-        "--client-cert-key",
-        metavar="FILE",
-        envvar="MCP_CLIENT_AUTH_CLIENT_CERT_KEY",
-        help="That certificate's key, where it is a file of its own.",
-    )
-    certificate = click.option(
-        "--client-cert",
-        metavar="FILE",
-        envvar="MCP_CLIENT_AUTH_CLIENT_CERT",
-        help="A TLS client certificate (PEM), for clients that prove themselves by one.",
-    )
-    account = click.option(
-        "--account",
-        default="default",
-        metavar="LABEL",
-        callback=_label,
-        envvar="MCP_CLIENT_AUTH_ACCOUNT",
-        help="Which of several logins to this server.",
-    )
-    return account(certificate(key(store(insecure(function)))))
-
-
-def _client(function: F) -> F:
-    """What a verb takes that can use a client of the caller's."""
-    function = click.option(
-        "--client-auth-method",
-        type=click.Choice(METHODS),
-        metavar="METHOD",
-        help=f"How that client proves itself: {', '.join(METHODS[:-1])} or {METHODS[-1]}.",
-    )(function)
-    function = click.option(
-        "--client-key-file",
-        default="",
-        metavar="FILE",
-        help="That client's private key (PEM or JWK); read at each use.",
-    )(function)
-    function = click.option(
-        "--client-secret-file",
-        type=click.File(encoding="utf-8"),
-        help="A file with that client's secret (- for standard input).",
-    )(function)
-    return click.option(
-        "--client-id", metavar="ID", help="A client that the operator registered for you."
-    )(function)
-
-
 @cli.command()
-@_server()
+@about_server()
 @click.option("--scope", metavar="SCOPES", help="Scopes to ask for, separated by spaces.")
-@_client
+@about_client
 @click.option("--client-metadata-url", metavar="URL", help="A client ID metadata document.")
 @click.option("--redirect-uri", default="", metavar="URI", help="The callback, on loopback.")
 @click.option(
@@ -175,7 +75,7 @@ def _client(function: F) -> F:
     "params",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_pairs,
+    callback=pairs,
     help="Another parameter for the sign-in page (repeatable).",
 )
 @click.option("--par", is_flag=True, help="Push the authorization request to the server.")
@@ -188,7 +88,7 @@ def _client(function: F) -> F:
     "--timeout",
     default=600.0,
     metavar="SECONDS",
-    callback=_seconds,
+    callback=seconds,
     help="How long to wait for you (default: 600).",
 )
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
@@ -206,11 +106,11 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
     progress = Progress(verbose=verbose)
     prompt = (
-        _device_prompt(progress) if asked["device"] else _prompt(browser=not asked["no_browser"])
+        device_prompt(progress) if asked["device"] else talking(browser=not asked["no_browser"])
     )
-    grant = _device_grant() if asked["device"] else None
-    protocol = _protocol(url, asked)
-    session = _session(url, account, store, prompt, progress, grant=grant, **protocol)
+    grant = device_grant() if asked["device"] else None
+    protocol = login_protocol(url, asked)
+    session = session_for(url, account, store, prompt, progress, grant=grant, **protocol)
     before = None if asked["force"] else session.usable()
     if before is None:
         settle(session.edges.storage, asked=store is not None)
@@ -222,13 +122,13 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
 
 
 @cli.command()
-@_server()
+@about_server()
 @click.option(
     "--grant",
     type=click.Choice(["client_credentials", "workload_identity"]),
     help="Get one without a person, for a program of its own.",
 )
-@_client
+@about_client
 @click.option(
     "--assertion-file",
     metavar="FILE",
@@ -241,9 +141,9 @@ def token(url: str, account: str, store: str | None, **asked: Any) -> None:
     from .progress import Patience
     from .screen import at_terminal, say
 
-    protocol = _alone(url, asked)
+    protocol = program(url, asked)
     patience = Patience(protocol["options"].patience) if at_terminal() else None
-    session = _session(url, account, store, on_event=patience, **protocol)
+    session = session_for(url, account, store, on_event=patience, **protocol)
     tokens = session.fresh().tokens
     click.echo(tokens.access_token.reveal())
     if tokens.bound:
@@ -275,7 +175,7 @@ def list_() -> None:
 
 
 @cli.command()
-@_server(required=False)
+@about_server(required=False)
 @click.option("--all", "every", is_flag=True, help="Every login on this machine.")
 @click.option("--local", is_flag=True, help="Delete it here only; the server is not told.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -294,14 +194,14 @@ def logout(
     if every == bool(url):
         raise UsageError("logout needs a URL, or --all")
     if url:
-        leave(_session(url, account, store, **_usual(url, asked)), local=local)
+        leave(session_for(url, account, store, **usual(url, asked)), local=local)
         return
     for key in confirm_all(yes=yes):
-        leave(_session_of(key, asked), local=local)
+        leave(session_of(key, asked), local=local)
 
 
 @cli.command()
-@_server(required=False)
+@about_server(required=False)
 @click.option("--issuer", default="", metavar="URL", help="Trust this authorization server only.")
 @click.option("--register", is_flag=True, help="Register a client for trial, then delete it.")
 @click.option("--strict", is_flag=True, help="End with 1 when there is a warning.")
@@ -310,7 +210,7 @@ def logout(
     "--timeout",
     default=10.0,
     metavar="SECONDS",
-    callback=_seconds,
+    callback=seconds,
     help="How long to wait for one answer (default: 10).",
 )
 @click.option("--allow-private-addresses", is_flag=True, help="Follow it into private networks.")
@@ -339,7 +239,7 @@ def doctor(url: str | None, account: str, store: str | None, **asked: Any) -> in
 
 
 @cli.command(name="import")
-@_kept
+@about_login
 @click.argument("urls", nargs=-1, metavar="[URL]...")
 @click.option(
     "--from",
@@ -369,7 +269,7 @@ def import_(
     progress = Progress(verbose=True) if verbose else None
     return run_import(
         urls,
-        lambda url: _session(url, account, store, None, progress, **_usual(url, asked)),
+        lambda url: session_for(url, account, store, None, progress, **usual(url, asked)),
         place=place,
         yes=yes,
         force=force,
@@ -384,184 +284,3 @@ def demo(no_browser: bool) -> None:
     from .demo import run_demo
 
     run_demo(browser=not no_browser)
-
-
-def _prompt(*, browser: bool) -> Prompt:
-    from ..prompt.browser import can_open
-    from .waiting import talking_prompt
-
-    return talking_prompt(opens=browser and can_open())
-
-
-def _device_prompt(progress: Progress) -> DevicePrompt:
-    from ..prompt.device import DevicePrompt
-
-    return DevicePrompt(progress.show_code)
-
-
-def _device_grant() -> Grant:
-    from ..protocol.grants import DeviceCode
-
-    return DeviceCode()
-
-
-def _session(
-    url: str,
-    account: str,
-    store: str | None,
-    prompt: Prompt | DevicePrompt | None = None,
-    on_event: Listener | None = None,
-    **protocol: Any,
-) -> Session:
-    from ..auth import open_session
-    from ..credential import key_for
-    from ..prompt.device import DevicePrompt
-    from ..storage import choose_storage
-    from .storing import tell_of_waiting
-
-    tell_of_waiting()
-    person = protocol.get("grant") is None or isinstance(prompt, DevicePrompt)
-    return open_session(
-        url,
-        account=account,
-        # what a grant without a person gives can be had again, so memory does where no keyring is
-        storage=choose_storage(store, key_for(url, account)) if person else store,
-        prompt=prompt,
-        on_event=on_event,
-        personal=True,
-        **protocol,
-    )
-
-
-def _session_of(key: Key, asked: dict[str, Any]) -> Session:
-    """The session of a login that is listed, whoever made it."""
-    from ..session import Session
-    from ..steps import Edges, Wanted
-    from ..storage import choose_storage
-    from ..transport import HttpTransport
-
-    usual = _usual(key.server, asked)
-    transport = usual["transport"] or HttpTransport(key.server, usual["options"])
-    edges = Edges(choose_storage(None, key), transport)
-    return Session(Wanted(key.server, key, options=usual["options"]), edges, None)
-
-
-def _alone(url: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """The grant without a person that the options of `token` make, with client and scope."""
-    from ..protocol.grants import ClientCredentials, WorkloadIdentity
-
-    usual = _usual(url, asked)
-    if asked["grant"] is None:
-        for name in (
-            "assertion_file",
-            "client_id",
-            "client_secret_file",
-            "client_key_file",
-            "client_auth_method",
-            "scope",
-            "issuer",
-        ):
-            if asked[name]:
-                raise UsageError(f"--{name.replace('_', '-')} needs --grant")
-        return usual
-    workload = asked["grant"] == "workload_identity"
-    if workload != bool(asked["assertion_file"]):
-        raise UsageError("--assertion-file and --grant workload_identity need each other")
-    grant = WorkloadIdentity(assertion_file=asked["assertion_file"]) if workload else None
-    return {
-        **usual,
-        "grant": grant or ClientCredentials(),
-        "client": _identity({**asked, "client_metadata_url": None}),
-        "scope": asked["scope"],
-    }
-
-
-def _usual(url: str, asked: dict[str, Any]) -> dict[str, Any]:
-    """What every verb about one server says about the protocol."""
-    from ..protocol.options import Options
-
-    options = Options(
-        allow_insecure_http=asked["allow_insecure_http"], issuer=asked.get("issuer", "")
-    )
-    return {"options": options, "transport": _transport(url, options, asked)}
-
-
-def _transport(url: str, options: Options, asked: dict[str, Any]) -> Transport | None:
-    """One with the person's certificate; None for the usual one."""
-    from ..transport import HttpTransport
-
-    cert, key = asked["client_cert"], asked["client_cert_key"]
-    if key and not cert:
-        raise UsageError("--client-cert-key needs --client-cert")
-    return HttpTransport(url, options, cert=(cert, key) if key else cert) if cert else None
-
-
-def _protocol(url: str, asked: dict[str, Any]) -> dict[str, Any]:
-    from ..protocol.options import Options
-    from ..protocol.redirects import callback_for
-
-    redirect_uri = asked["redirect_uri"]
-    if asked["callback_port"]:
-        if redirect_uri:
-            raise UsageError("--callback-port and --redirect-uri exclude each other")
-        redirect_uri = f"http://127.0.0.1:{asked['callback_port']}/callback"
-    options = Options(
-        resource=asked["resource"],
-        issuer=asked["issuer"],
-        audience=asked["audience"],
-        login_hint=asked["login_hint"],
-        authorize_params=asked["params"],
-        push_authorization_request=asked["par"],
-        initial_access_token=_secret_of(asked["initial_access_token_file"]),
-        redirect_uri=redirect_uri,
-        dpop=asked["dpop"],
-        login_timeout=asked["timeout"],
-        assume_pkce_s256=asked["assume_pkce_s256"],
-        allow_insecure_http=asked["allow_insecure_http"],
-        allow_private_addresses=asked["allow_private_addresses"],
-    )
-    identity = _identity(asked)
-    if redirect_uri:
-        callback_for(identity, False, "", options)  # refused here, before anything is sent
-    transport = _transport(url, options, asked)
-    return {
-        "client": identity,
-        "scope": asked["scope"],
-        "options": options,
-        "transport": transport,
-    }
-
-
-def _identity(asked: dict[str, Any]) -> Identity:
-    from ..protocol.registration import ClientMetadataDocument, PreRegistered
-
-    client_id, key_file = asked["client_id"], asked["client_key_file"]
-    if client_id and asked["client_metadata_url"]:
-        raise UsageError("--client-id and --client-metadata-url exclude each other")
-    for name in ("client_secret_file", "client_auth_method"):
-        if asked[name] and not client_id:
-            raise UsageError(f"--{name.replace('_', '-')} needs --client-id")
-    if client_id:
-        secret, method = _secret_of(asked["client_secret_file"]), asked["client_auth_method"]
-        return PreRegistered(client_id, secret, method or "", key_file=key_file)
-    if asked["client_metadata_url"]:
-        return ClientMetadataDocument(asked["client_metadata_url"], key_file=key_file)
-    if key_file:
-        raise UsageError("--client-key-file needs --client-id or --client-metadata-url")
-    return None
-
-
-def _secret_of(file: TextIO | None) -> str | None:
-    secret = _read_secret(file) if file else None
-    if file and not secret:
-        raise UsageError(f"the secret file {quoted(file.name, 80)} is empty")
-    return secret
-
-
-def _read_secret(file: TextIO) -> str:
-    try:
-        return file.read().strip()
-    except (OSError, ValueError):
-        raise UsageError(
-            f"the secret file {quoted(file.name, 80)} cannot be read as text"
-        ) from None

@@ -135,7 +135,7 @@ def test_what_cannot_work_is_said_before_a_browser_opens(
 
 
 def test_the_methods_are_those_of_the_protocol() -> None:
-    from mcp_client_auth.cli.commands import METHODS
+    from mcp_client_auth.cli.options import METHODS
     from mcp_client_auth.protocol.registration import SUPPORTED_METHODS
 
     assert set(METHODS) == set(SUPPORTED_METHODS)
