@@ -309,3 +309,29 @@ def test_a_new_sealing_key_is_32_random_bytes() -> None:
     keys = {new_key().reveal() for _ in range(10)}
     assert len(keys) == 10
     assert all(len(base64.b64decode(k)) == 32 for k in keys)
+
+
+def test_a_keyring_that_fails_half_way_leaves_the_sealed_record_whole(
+    offer: Callable[[Any], KeyringStorage], key: Key
+) -> None:
+    class Moody(WinVault):
+        locked = False
+
+        def get_password(self, service: str, user: str) -> str | None:
+            if self.locked:
+                raise KeyringLocked
+            return super().get_password(service, user)
+
+        def set_password(self, service: str, user: str, password: str) -> None:
+            if self.locked:
+                raise KeyringLocked
+            super().set_password(service, user, password)
+
+    backend = Moody()
+    storage = offer(backend)
+    storage.save(full(key))
+    backend.locked = True
+    with pytest.raises(StorageError):
+        storage.save(with_token(full(key), "n" * 3000))
+    backend.locked = False
+    assert storage.load(key) == full(key)
