@@ -46,7 +46,9 @@ def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[s
     try:
         stored = storage.load(key)
     except StorageError as error:
-        if error.code not in _UNREADABLE:
+        entry = storage.summary(key)
+        sealed = error.code == "elsewhere" and entry is not None and entry.storage == "file"
+        if error.code not in _UNREADABLE and not sealed:  # a file goes without its key too
             raise
         trouble = (f"{error.summary}, so nothing could be revoked",)
     found = stored is not None or storage.summary(key) is not None or bool(trouble)

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final
 
 from ..credential import ClientKey, Credential, Key
-from ..errors import StorageError
+from ..errors import StorageError, Unavailable
 from ..protocol.registration import Client
 from . import LOCK_WAIT, Storage, Summary, storage_named
 from .index import Index
@@ -52,6 +52,8 @@ class Chosen:
     def load(self, key: Key) -> Credential | None:
         holder = _holder(key)
         try:
+            if holder is None and self._outlived(key):
+                return None
             return (holder or self._target(key)).load(key)
         except StorageError as error:
             if holder is None and error.code == _ABSENT:
@@ -65,6 +67,8 @@ class Chosen:
         holder, target = _holder(key), self._target(key)
         if holder is None or holder.name == target.name:
             target.save(credential)
+            if holder is None and target.note(key, _LEFT) == target.name:
+                target.set_note(key, _LEFT, "")  # what was left there is overwritten
             return
         target.set_note(key, _LEFT, target.name)  # should this end before the index says so
         target.save(credential)
@@ -82,8 +86,10 @@ class Chosen:
         except StorageError as error:
             if holder or error.code != _ABSENT:
                 raise
+        if self._decided and self._decided.name == "memory":  # made before the one that lasts
+            self._decided.delete(key)
         if left:
-            with suppress(StorageError):
+            with suppress(StorageError):  # else it is removed when it is in reach: `_outlived`
                 storage_named(left).delete(key)
                 target.set_note(key, _LEFT, "")
 
@@ -120,6 +126,17 @@ class Chosen:
                 if self._target(key).name == target.name:
                     yield
                     return
+
+    def _outlived(self, key: Key) -> bool:
+        """Whether what lies there was out of reach when its login ended; then it is removed."""
+        target = self._target(key)
+        if target.note(key, _LEFT) != target.name:
+            return False
+        with suppress(StorageError, Unavailable), target.lock(key, timeout=0):
+            if _holder(key) is None:  # nobody has logged in meanwhile
+                target.delete(key)
+                target.set_note(key, _LEFT, "")
+        return _holder(key) is None
 
     def _target(self, key: Key | ClientKey | None = None) -> Storage:
         """Where something of this key is to be kept."""

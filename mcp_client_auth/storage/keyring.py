@@ -91,11 +91,13 @@ class KeyringStorage(Records):
             self._set(item.id, text)
             self.directory.remove(file)
             return
-        with suppress(StorageError):  # a key that is there already: then the file alone changes
-            key = _seal_of(self._get(item.id), "")
-            if key:
-                self.directory.write(file, seal(text, key, item.about))
-                return
+        held = self._get(item.id)  # a keyring that fails must do so before the file changes
+        key = None
+        with suppress(StorageError):
+            key = _seal_of(held, "")
+        if key:  # it is there already: then the file alone changes
+            self.directory.write(file, seal(text, key, item.about))
+            return
         key = new_key()
         self.directory.write(file, seal(text, key, item.about))
         self._set(item.id, json.dumps({"version": VERSION, "seal": key.reveal()}))

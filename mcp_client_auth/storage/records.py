@@ -17,7 +17,7 @@ from ..credential import (
     loads,
     loads_client,
 )
-from ..errors import StorageError
+from ..errors import StorageError, Unavailable
 from ..protocol.registration import Client
 from . import LOCK_WAIT, Summary
 from .directory import Directory
@@ -154,18 +154,40 @@ class Records(ABC):
         """What was found, and the index mended where the two disagree.
 
         A crash may have come between them, an item may have been deleted by hand, or a write
-        that was given up may have landed after a later one or after the end of the login.
+        that was given up may have landed after a later one or after the end of the login. Or
+        somebody is just writing both: so it is mended under the lock only, or by the next.
         """
+        if self._agrees(key, credential):
+            return credential
+        # reading neither fails because nothing can be written, nor waits for who is writing
+        with suppress(StorageError, Unavailable), self.directory.lock(key, "refresh", 0):
+            return self._mended(key)
+        return None if credential and self._ended(key, credential) else credential
+
+    def _agrees(self, key: Key, credential: Credential | None) -> bool:
         entry = self.index.get(key)
-        with suppress(StorageError):  # reading does not fail because nothing can be written
-            if credential is None:
-                if entry and entry.storage == self.name:
-                    self.index.drop(key)
-            elif entry is None and self.index.buried(key, credential.generation):
-                self.remove(Item.of(key))
-                return None
-            elif entry is None or self._outdated(entry, credential):
-                self.index.put(Summary.of(credential, self.name))
+        if credential is None:
+            return entry is None or entry.storage != self.name
+        return entry is not None and not self._outdated(entry, credential)
+
+    def _ended(self, key: Key, credential: Credential) -> bool:
+        """Whether a record has turned up again after its login was deleted."""
+        return self.index.get(key) is None and self.index.buried(key, credential.generation)
+
+    def _mended(self, key: Key) -> Credential | None:
+        """The index made to say what is stored now, which nobody else is changing."""
+        item = Item.of(key)
+        text = self.read(item)
+        credential = None if text is None else self._parsed(text, key)
+        if self._agrees(key, credential):
+            return credential
+        if credential is None:
+            self.index.drop(key)
+        elif self._ended(key, credential):
+            self.remove(item)
+            return None
+        else:
+            self.index.put(Summary.of(credential, self.name))
         return credential
 
     def _outdated(self, entry: Summary, credential: Credential) -> bool:

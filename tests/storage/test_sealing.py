@@ -16,6 +16,8 @@ from storage_samples import CLIENT_KEY, PLANTED, SHAPES, bare, full, full_client
 
 from mcp_client_auth.credential import ClientKey, Credential, Key
 from mcp_client_auth.errors import StorageError, UsageError
+from mcp_client_auth.leaving import forget
+from mcp_client_auth.storage import choose_storage
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.keyring import KeyringStorage
 from mcp_client_auth.storage.records import Item
@@ -309,3 +311,39 @@ def test_a_new_sealing_key_is_32_random_bytes() -> None:
     keys = {new_key().reveal() for _ in range(10)}
     assert len(keys) == 10
     assert all(len(base64.b64decode(k)) == 32 for k in keys)
+
+
+def test_a_keyring_that_fails_half_way_leaves_the_sealed_record_whole(
+    offer: Callable[[Any], KeyringStorage], key: Key
+) -> None:
+    class Moody(WinVault):
+        locked = False
+
+        def get_password(self, service: str, user: str) -> str | None:
+            if self.locked:
+                raise KeyringLocked
+            return super().get_password(service, user)
+
+        def set_password(self, service: str, user: str, password: str) -> None:
+            if self.locked:
+                raise KeyringLocked
+            super().set_password(service, user, password)
+
+    backend = Moody()
+    storage = offer(backend)
+    storage.save(full(key))
+    backend.locked = True
+    with pytest.raises(StorageError):
+        storage.save(with_token(full(key), "n" * 3000))
+    backend.locked = False
+    assert storage.load(key) == full(key)
+
+
+def test_a_login_whose_key_is_lost_can_be_ended_where_another_storage_is_named(
+    sealed: FileStorage, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed.save(full(key))
+    monkeypatch.delenv("MCP_CLIENT_AUTH_KEY")
+    found, stored, trouble = forget(choose_storage("keyring", key), key)
+    assert (found, stored, len(trouble)) == (True, None, 1)
+    assert sealed.load(key) is None

@@ -1,0 +1,44 @@
+"""What another process does between two steps of this one loses no login."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from storage_samples import full
+
+from mcp_client_auth.credential import Key
+from mcp_client_auth.storage import choose_storage
+from mcp_client_auth.storage.file import FileStorage
+from mcp_client_auth.storage.records import Item, Records
+
+pytest_plugins = ["mcp_client_auth.testing.fixtures"]
+
+
+def between(
+    records: Records, monkeypatch: pytest.MonkeyPatch, happens: Callable[[Records], None]
+) -> None:
+    """Let something happen once, after the next read of a secret has got its answer."""
+    read, other = records.read, FileStorage(records.directory)
+
+    def reading(item: Item) -> str | None:
+        answer = read(item)
+        monkeypatch.setattr(records, "read", read)
+        happens(other)
+        return answer
+
+    monkeypatch.setattr(records, "read", reading)
+
+
+def test_a_login_that_is_made_while_this_one_looks_stays_in_the_index(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FileStorage()
+
+    def log_in(other: Records) -> None:
+        with other.lock(key):
+            other.save(full(key))
+
+    between(files, monkeypatch, log_in)
+    files.load(key)
+    assert choose_storage(None, key).load(key) == full(key)
