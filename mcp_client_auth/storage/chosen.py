@@ -101,13 +101,21 @@ class Chosen:
         return Index().get(key) or (self._decided.summary(key) if self._decided else None)
 
     def load_client(self, key: ClientKey) -> Client | None:
-        return self._beside().load_client(key)
+        beside = self._beside()
+        found = beside.load_client(key)
+        if found is None and beside.name == "keyring":
+            return storage_named("file").load_client(key)
+        return found
 
     def save_client(self, key: ClientKey, client: Client) -> None:
         self._beside().save_client(key, client)
 
     def delete_client(self, key: ClientKey) -> None:
-        self._beside().delete_client(key)
+        """Also from the files, where it lies in clear text if its credential has moved away."""
+        beside = self._beside()
+        beside.delete_client(key)
+        if beside.name == "keyring":
+            storage_named("file").delete_client(key)
 
     def note(self, key: Key, name: str) -> str | None:
         return self._target(key).note(key, name)
@@ -182,8 +190,14 @@ _PROBE: Final = Key("")
 
 
 def _holder(key: Key | None) -> Storage | None:
-    entry = Index().get(key) if key else None
-    return storage_named(entry.storage) if entry and entry.storage in ("keyring", "file") else None
+    """The storage that the index names; a file is found also where its entry is lost."""
+    if key is None:
+        return None
+    index = Index()
+    entry = index.get(key)
+    if entry is None:
+        return storage_named("file") if index.has_file(key) else None
+    return storage_named(entry.storage) if entry.storage in ("keyring", "file") else None
 
 
 @cache

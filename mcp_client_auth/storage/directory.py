@@ -7,10 +7,12 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ..credential import ClientKey, Key, damaged
 from ..errors import StorageError, Unavailable
@@ -21,6 +23,9 @@ _OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 DAMAGED: Final = ".damaged"
+NOTE: Final = ".note"
+_PAUSES: Final = (0.01, 0.02, 0.05, 0.1, 0.3)
+T = TypeVar("T")
 
 
 class Directory:
@@ -36,7 +41,7 @@ class Directory:
         """A file's text; None when there is none. A symlink or a stranger's file is refused."""
         try:
             self._own(self.path.lstat(), "")
-            handle = os.open(self.path / name, READ)
+            handle = _settled(lambda: os.open(self.path / name, READ))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -57,7 +62,7 @@ class Directory:
         try:
             try:
                 self._write_through(temporary, text)
-                os.replace(temporary, self.path / name)
+                _settled(lambda: os.replace(temporary, self.path / name))
             except BaseException:
                 with suppress(OSError):
                     temporary.unlink()
@@ -68,16 +73,17 @@ class Directory:
 
     def remove(self, name: str) -> None:
         """Remove a file, and what a write of it that was cut short has left."""
+        left = () if name.endswith(NOTE) else self.path.glob(f".{name}.*")  # notes have no lock
         try:
-            for path in (self.path / name, *self.path.glob(f".{name}.*")):
-                path.unlink(missing_ok=True)
+            for path in (self.path / name, *left):
+                _settled(partial(path.unlink, missing_ok=True))
         except OSError as error:
             raise self._broken("removed", name, error) from None
 
     def set_aside(self, name: str) -> None:
         """Give a file another name, under which it is not read again: `damaged()` tells it."""
         try:
-            os.replace(self.path / name, self.path / (name + DAMAGED))
+            _settled(lambda: os.replace(self.path / name, self.path / (name + DAMAGED)))
         except FileNotFoundError:
             pass
         except OSError as error:
@@ -135,7 +141,8 @@ class Directory:
         try:
             for missing in reversed(_missing(self.path)):
                 missing.mkdir(mode=0o700, exist_ok=True)
-                missing.chmod(0o700)  # whatever the umask
+                with suppress(OSError):  # some file systems keep no modes
+                    missing.chmod(0o700)  # whatever the umask
             found = self.path.lstat()
         except OSError as error:
             raise self._broken("made", "", error) from None
@@ -171,7 +178,8 @@ class Directory:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
             if _POSIX:
-                os.fchmod(file.fileno(), 0o600)
+                with suppress(OSError):  # `keeps_private` tells
+                    os.fchmod(file.fileno(), 0o600)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -191,6 +199,16 @@ class Directory:
             f"{self.path / name} cannot be {doing}: {why}",
             hint=f"What was stored is unchanged; mend the directory or set {VARIABLE} to another",
         )
+
+
+def _settled(action: Callable[[], T]) -> T:
+    """On Windows a file that somebody has just open can be neither replaced nor removed."""
+    for pause in () if _POSIX else _PAUSES:
+        try:
+            return action()
+        except PermissionError:
+            time.sleep(pause)
+    return action()
 
 
 def _missing(path: Path) -> list[Path]:

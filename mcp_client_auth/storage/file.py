@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import Final
 
 from ..errors import StorageError
 from ..secret import Secret
 from .directory import DAMAGED, VARIABLE, Directory
+from .index import RECORD
 from .records import Item, Records
 from .sealing import given_key, is_sealed, seal, unseal
-
-_SUFFIX: Final = ".secret"
 
 
 class FileStorage(Records):
@@ -39,7 +37,7 @@ class FileStorage(Records):
         self.write(item, canary)
         try:
             kept = self.read(item) == canary
-            private = self._key or self.directory.keeps_private(item.id + _SUFFIX)
+            private = self._key or self.directory.keeps_private(item.id + RECORD)
         except FileNotFoundError:
             kept = private = False
         self.remove(item)
@@ -54,24 +52,24 @@ class FileStorage(Records):
             )
 
     def read(self, item: Item) -> str | None:
-        text = self.directory.read(item.id + _SUFFIX)
+        text = self.directory.read(item.id + RECORD)
         if text is None or not is_sealed(text):
             return text
         return unseal(text, self._key, item.about, self.place(item))
 
     def write(self, item: Item, text: str) -> None:
         kept = seal(text, self._key, item.about) if self._key else text
-        self.directory.write(item.id + _SUFFIX, kept)
+        self.directory.write(item.id + RECORD, kept)
 
     def remove(self, item: Item) -> None:
-        self.directory.remove(item.id + _SUFFIX)
-        self.directory.remove(item.id + _SUFFIX + DAMAGED)
+        self.directory.remove(item.id + RECORD)
+        self.directory.remove(item.id + RECORD + DAMAGED)
 
     def set_aside(self, item: Item) -> None:
-        self.directory.set_aside(item.id + _SUFFIX)
+        self.directory.set_aside(item.id + RECORD)
 
     def place(self, item: Item) -> str:
-        return str(self.directory.path / (item.id + _SUFFIX))
+        return str(self.directory.path / (item.id + RECORD))
 
     @property
     def _key(self) -> Secret | None:

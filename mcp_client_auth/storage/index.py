@@ -18,6 +18,7 @@ from ..errors import StorageError
 from . import Summary
 from .directory import READ, Directory
 
+RECORD: Final = ".secret"  # of the file storage
 _ENTRY: Final = ".json"
 _GRAVE: Final = ".deleted"
 _SETTINGS: Final = "settings.conf"
@@ -41,6 +42,10 @@ class Index:
         with suppress(StorageError):
             return _entry(self.directory.read(key.id + _ENTRY) or "")
         return None
+
+    def has_file(self, key: Key) -> bool:
+        """Whether the file storage keeps a record of `key`, whatever is known of it."""
+        return os.path.lexists(self.directory.path / (key.id + RECORD))
 
     def drop(self, key: Key) -> None:
         self.directory.remove(key.id + _ENTRY)

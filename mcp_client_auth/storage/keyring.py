@@ -83,7 +83,12 @@ class KeyringStorage(Records):
         place = str(self.directory.path / file)
         if sealed is None:
             raise damaged(place)
-        return unseal(sealed, key, item.about, place)
+        try:
+            return unseal(sealed, key, item.about, place)
+        except StorageError as error:
+            if error.code == "wrong_key":  # the key is ours: the two do not belong together
+                raise damaged(place) from None
+            raise
 
     def write(self, item: Item, text: str) -> None:
         file = item.id + _SEALED

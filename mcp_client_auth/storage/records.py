@@ -82,6 +82,7 @@ class Records(ABC):
             if error.code == "damaged_record":
                 self._damaged.add(item.id)
             raise
+        self._damaged.discard(item.id)
         return self._healed(key, credential)
 
     def save(self, credential: Credential) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from keyring.backends import fail
@@ -254,3 +255,30 @@ def test_a_registration_can_be_forgotten_after_its_credential(key: Key) -> None:
     assert storage.load_client(CLIENT_KEY) == full_client()
     storage.delete_client(CLIENT_KEY)
     assert storage_named("file").load_client(CLIENT_KEY) is None
+
+
+@pytest.mark.usefixtures("secret_service")
+def test_a_registration_in_a_file_is_used_and_goes_although_its_credential_has_moved(
+    key: Key,
+) -> None:
+    storage_named("file").save(full(key))
+    storage_named("file").save_client(CLIENT_KEY, full_client())
+    storage = choose_storage("keyring", key)
+    storage.save(full(key))
+    assert storage.load_client(CLIENT_KEY) == full_client()
+    storage.delete(key)
+    storage.delete_client(CLIENT_KEY)
+    assert storage_named("file").load_client(CLIENT_KEY) is None
+
+
+@pytest.mark.parametrize("entry", [None, "", "{"], ids=["lost", "empty", "cut short"])
+def test_a_login_in_a_file_is_found_although_its_entry_is_unreadable(
+    entry: str | None, key: Key, home: Path
+) -> None:
+    storage_named("file").save(full(key))
+    if entry is None:
+        (home / f"{key.id}.json").unlink()
+    else:
+        (home / f"{key.id}.json").write_text(entry)
+    assert choose_storage(None, key).load(key) == full(key)
+    assert [found.key for found in Index().all()] == [key]

@@ -370,3 +370,38 @@ def test_a_file_system_that_cannot_lock_is_said(
     assert "local disk" in caught.value.hint
     with pytest.raises(StorageError), directory.lock(key, "refresh", 0.2):
         pass  # nor is a lock of another kind left behind that nobody would ever take away
+
+
+@pytest.mark.parametrize("call", ["replace", "open"])
+def test_a_file_that_somebody_has_just_open_is_waited_for_on_windows(
+    call: str, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory.write("name", "old")
+    monkeypatch.setattr("mcp_client_auth.storage.directory._POSIX", False)
+    done, refusals = getattr(os, call), [PermissionError(13, "in use")] * 3
+
+    def busy(*arguments: Any, **named: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return done(*arguments, **named)
+
+    if call == "replace":
+        monkeypatch.setattr(os, call, busy)
+        directory.write("name", "new")
+        assert directory.read("name") == "new"
+    else:
+        monkeypatch.setattr(os, call, busy)
+        assert directory.read("name") == "old"
+    assert not refusals
+
+
+def test_a_file_system_without_modes_is_no_fault_of_a_write(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(Path, "chmod", refuse)
+    directory.write("name", "text")
+    assert directory.read("name") == "text"

@@ -347,3 +347,16 @@ def test_a_login_whose_key_is_lost_can_be_ended_where_another_storage_is_named(
     found, stored, trouble = forget(choose_storage("keyring", key), key)
     assert (found, stored, len(trouble)) == (True, None, 1)
     assert sealed.load(key) is None
+
+
+def test_a_sealed_file_that_belongs_to_another_key_is_damaged(
+    offer: Any, key: Key, home: Path
+) -> None:
+    vault = WinVault()
+    storage = offer(vault)
+    storage.save(full(key))
+    other = json.dumps({"version": 1, "seal": a_key()})
+    vault.items = dict.fromkeys(vault.items, other)
+    with pytest.raises(StorageError) as caught:
+        storage.load(key)
+    assert caught.value.code == "damaged_record"
