@@ -89,6 +89,7 @@ WinVault.__module__ = "keyring.backends.Windows"
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], KeyringStorage]:
     def offer(backend: Any) -> KeyringStorage:
         monkeypatch.setattr("keyring.get_keyring", lambda: backend)
+        monkeypatch.setenv("KEYRING_PROPERTY_PERSIST", "local machine")  # this one, not its like
         return KeyringStorage(timeout=5)
 
     return offer
