@@ -28,6 +28,7 @@ from .proving import prepared, require_certificate
 if TYPE_CHECKING:
     from .attempts import Attempt
     from .steps import Edges, Wanted
+    from .storage import Storage
 
 DEAD_CLIENT: Final = ("invalid_client", "unauthorized_client")
 
@@ -88,9 +89,14 @@ def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:
         return
     key = client_key(client.issuer, redirect_uri)
     with edges.storage.lock(key, "client"):
-        stored = edges.storage.load_client(key)
-        if stored and stored.client_id == client.client_id:
-            edges.storage.delete_client(key)
+        drop_client(edges.storage, key, client)
+
+
+def drop_client(storage: Storage, key: ClientKey, client: Client) -> None:
+    """Under the client lock: another registration that has taken its place is left."""
+    stored = storage.load_client(key)
+    if stored and stored.client_id == client.client_id:
+        storage.delete_client(key)
 
 
 def speaking_to(server: ServerMetadata, client: Client) -> ServerMetadata:

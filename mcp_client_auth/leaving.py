@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .clients import client_key
+from .clients import client_key, drop_client
 from .credential import Credential, Key
 from .errors import AuthError, StorageError
 from .protocol.management import unregister
@@ -103,9 +103,7 @@ def forget_registration(edges: Edges, client: Client) -> bool:
         for entry in storage.list():
             if (entry.issuer, entry.client_id) == (client.issuer, client.client_id):
                 return False
-        kept = storage.load_client(key)
-        if kept and kept.client_id == client.client_id:
-            storage.delete_client(key)
+        drop_client(storage, key, client)
     return True
 
 

@@ -66,20 +66,10 @@ def obtain(
     target = Target(server.issuer, server.token_endpoint, client, resource, asked)
     bond = bond_for(discovery, client, wanted.options)
     tokens = _granted(wanted, edges, grant, target, bond.kept)
+    bare = replace(client, secret=None)  # the caller brings it each time
+    owner = grant.owner
     return keep(
-        edges,
-        Credential(
-            key=wanted.key,
-            issuer=server.issuer,
-            token_endpoint=server.token_endpoint,
-            client=replace(client, secret=None),  # the caller brings it each time
-            tokens=edges.checked(tokens, bond, server.token_endpoint),
-            resource=resource,
-            revocation_endpoint=server.revocation_endpoint,
-            requested=asked,
-            options={**wanted.options.kept(), **bond.options, "owner": grant.owner},
-            dpop_key=bond.kept,
-        ),
+        wanted, edges, server, bare, tokens, bond, resource=resource, scope=asked, owner=owner
     )
 
 
@@ -175,21 +165,8 @@ def log_in_by_device(
         if error.code in DEAD_CLIENT:
             forget_client(edges, client, redirect_uri)
         raise
-    return keep(
-        edges,
-        Credential(
-            key=wanted.key,
-            issuer=server.issuer,
-            token_endpoint=server.token_endpoint,
-            client=client,
-            tokens=edges.checked(tokens, bond, server.token_endpoint),
-            resource=discovery.resource,
-            revocation_endpoint=server.revocation_endpoint,
-            requested=asked,
-            options=wanted.options.kept() | bond.options,
-            dpop_key=bond.kept,
-        ),
-    )
+    resource = discovery.resource
+    return keep(wanted, edges, server, client, tokens, bond, resource=resource, scope=asked)
 
 
 def _for_device(

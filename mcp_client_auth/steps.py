@@ -46,7 +46,7 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Identity, PreRegistered, way_to_client
+from .protocol.registration import Client, Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
 from .protocol.tokens import TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
@@ -226,7 +226,6 @@ def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) 
             hint="If the operator confirms the move, pass the client that he registered there,"
             " and its issuer (--issuer, Options(issuer=…)); the old login was kept",
         )
-    pinned = wanted.options.issuer
     if wanted.options.initial_access_token and not same_issuer(pinned, server.issuer):
         raise IssuerMismatch(
             "the server now names another authorization server, but the initial access token"
@@ -292,23 +291,46 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
         raise
+    return keep(
+        wanted,
+        edges,
+        request.server,
+        request.client,
+        tokens,
+        pending.bond,
+        resource=request.resource,
+        scope=request.scope,
+    )
+
+
+def keep(
+    wanted: Wanted,
+    edges: Edges,
+    server: ServerMetadata,
+    client: Client,
+    tokens: TokenSet,
+    bond: Bond,
+    *,
+    resource: str | None,
+    scope: Scopes | None,
+    owner: str = "",
+) -> Credential:
+    """The tokens of a login, with all that is needed to use them, in the place of what was there.
+
+    `owner`: whose assertion it was, for a grant that asks nobody.
+    """
     fresh = Credential(
         key=wanted.key,
-        issuer=request.server.issuer,
-        token_endpoint=request.server.token_endpoint,
-        client=request.client,
-        tokens=edges.checked(tokens, pending.bond, request.server.token_endpoint),
-        resource=request.resource,
-        revocation_endpoint=request.server.revocation_endpoint,
-        requested=request.scope,
-        options=wanted.options.kept() | pending.bond.options,
-        dpop_key=pending.bond.kept,
+        issuer=server.issuer,
+        token_endpoint=server.token_endpoint,
+        client=client,
+        tokens=edges.checked(tokens, bond, server.token_endpoint),
+        resource=resource,
+        revocation_endpoint=server.revocation_endpoint,
+        requested=scope,
+        options=wanted.options.kept() | bond.options | ({"owner": owner} if owner else {}),
+        dpop_key=bond.kept,
     )
-    return keep(edges, fresh)
-
-
-def keep(edges: Edges, fresh: Credential) -> Credential:
-    """The tokens of a login into the storage, in the place of what was there."""
     with edges.storage.lock(fresh.key):
         stored = readable(edges.storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)

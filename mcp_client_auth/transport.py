@@ -6,7 +6,6 @@ cookies, hooks and redirect policy are for his requests.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 import threading
@@ -17,6 +16,15 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from .addresses import (
+    CLASS_NAMES,
+    FORBIDDEN,
+    PUBLIC,
+    address_class,
+    host_class,
+    literal_address,
+    same_host,
+)
 from .certificates import Cert, Verify, tls_context
 from .errors import BadResponse, InsecureUrl, Unavailable, Untrusted, UsageError, quoted
 from .forking import fresh_in_children
@@ -30,10 +38,6 @@ if TYPE_CHECKING:
 _LIMIT: Final = 1024 * 1024
 _HOPS: Final = 5
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
-# The classes of addresses, from the widest to the narrowest: a server may name peers of its
-# own class and wider ones. Nobody may name the last.
-PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
-_METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
 _Admit: TypeAlias = Callable[[str, str], None]
 OnTls: TypeAlias = Callable[[str, ssl.SSLObject], None] | None
 
@@ -206,7 +210,7 @@ class HttpTransport:
 
     def _check_literal(self, url: str, private: bool) -> None:
         """What can be seen without a connection; through a proxy that is all there is."""
-        literal = _literal(split(url).hostname or "")
+        literal = literal_address(split(url).hostname or "")
         if literal:
             self._admitted(literal, url, private=private)
         if is_loopback(url):
@@ -224,7 +228,7 @@ class HttpTransport:
             return
         raise InsecureUrl(
             f"{shown(self._server_url)} points to the address {address}, which is"
-            f" {_CLASS_NAMES[kind]}",
+            f" {CLASS_NAMES[kind]}",
             url=shown(url),
             code="forbidden_address",
             hint="Nothing was sent there"
@@ -247,9 +251,6 @@ class HttpTransport:
             return False
         self._typed_as = self._typed_as or {}
         return kind <= self._typed_as.setdefault(split(url).hostname or "", kind)
-
-
-_CLASS_NAMES: Final = ("public", "private", "loopback", "link-local or a metadata service")
 
 
 class _Watch:
@@ -305,55 +306,6 @@ class _Watch:
         if raw is not None:
             with suppress(OSError):
                 raw.shutdown(socket.SHUT_RDWR)
-
-
-def address_class(address: str) -> int:
-    """The class of an IP address, seen through IPv4-in-IPv6 wrappings."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1] or _nat64(ip)
-        if inner is not None:
-            return address_class(str(inner))
-    if ip.is_link_local or ip.is_multicast or str(ip) in _METADATA:
-        return FORBIDDEN
-    if ip.is_loopback or ip.is_unspecified:
-        return LOOPBACK
-    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
-    return PUBLIC if ip.is_global and not site_local else PRIVATE
-
-
-def host_class(host: str) -> int:
-    """The widest class among a host's addresses; public when it cannot be resolved.
-
-    Not the narrowest: anybody can add 127.0.0.1 to the addresses of a public name.
-    """
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError:
-        return PUBLIC
-    return min((address_class(str(entry[4][0])) for entry in found), default=PUBLIC)
-
-
-def same_host(one: str, other: str) -> bool:
-    try:
-        return split(one).hostname == split(other).hostname
-    except ValueError:
-        return False
-
-
-def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in ipaddress.ip_network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return None
-
-
-def _literal(host: str) -> str:
-    """The address that a host spells, also as `127.1` or `0x7f000001`; empty for a name."""
-    with suppress(ValueError):
-        return str(ipaddress.ip_address(host))
-    with suppress(OSError):
-        return socket.inet_ntoa(socket.inet_aton(host))
-    return ""
 
 
 def _address(url: str) -> tuple[str, int]:

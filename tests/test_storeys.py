@@ -16,7 +16,7 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 STOREYS = (
     {"errors", "events", "secret", "forking", "certificates"},
     {"protocol"},
-    {"credential"},
+    {"credential", "addresses"},
     {"transport", "storage", "prompt"},
     {
         "session",

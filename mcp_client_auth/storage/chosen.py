@@ -31,12 +31,12 @@ class Chosen:
     keyring stays an error: asking for a new login would not be the remedy.
     """
 
-    __slots__ = ("_decided", "_key", "_left", "_library", "_wanted")
+    __slots__ = ("_decided", "_key", "_last", "_library", "_wanted")
 
     def __init__(self, key: Key | None, wanted: str, *, library: bool) -> None:
         self._key, self._wanted, self._library = key, wanted, library
         self._decided: Storage | None = None
-        self._left: Storage | None = None  # where the credential lay that was just deleted
+        self._last: Storage | None = None  # where the credential lay that was just deleted
 
     @property
     def name(self) -> str:
@@ -63,7 +63,7 @@ class Chosen:
             raise self._out_of_reach(key, holder, error) from None
 
     def save(self, credential: Credential) -> None:
-        key, self._left = credential.key, None
+        key, self._last = credential.key, None
         holder, target = _holder(key), self._target(key)
         if holder is None or holder.name == target.name:
             target.save(credential)
@@ -78,7 +78,7 @@ class Chosen:
             target.set_note(key, _LEFT, "")
 
     def delete(self, key: Key) -> None:
-        holder = self._left = _holder(key)
+        holder = self._last = _holder(key)
         target = holder or self._target(key)
         left = target.note(key, _LEFT)
         try:
@@ -155,7 +155,7 @@ class Chosen:
 
     def _beside(self) -> Storage:
         """Where the registration lies that the session's credential uses, or used till now."""
-        return self._left or self._target()
+        return self._last or self._target()
 
     def _home(self) -> Storage:
         if given_key():

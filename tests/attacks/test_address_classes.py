@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_client_auth.transport import FORBIDDEN, LOOPBACK, PRIVATE, PUBLIC, address_class
+from mcp_client_auth.addresses import FORBIDDEN, LOOPBACK, PRIVATE, PUBLIC, address_class
 
 CLASSES = {
     PUBLIC: ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "2002:101:101::"],

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from loopback_server import LoopbackServer, says
 
 from mcp_client_auth import Endpoints, HttpTransport, Options
+from mcp_client_auth.addresses import LOOPBACK, PRIVATE, PUBLIC, host_class
 from mcp_client_auth.errors import InsecureUrl, Unavailable
 from mcp_client_auth.protocol.flow import HttpRequest
-from mcp_client_auth.transport import LOOPBACK, PRIVATE, PUBLIC, host_class
 
 PUBLIC_SERVER = "https://mcp.example.com/mcp"
 Names = dict[str, list[str]]
@@ -112,7 +112,7 @@ def test_a_metadata_service_is_refused_at_connect_too(
 ) -> None:
     """The connection goes to loopback here, but says that it went to the metadata service."""
     resolve({"auth.example.com": ["127.0.0.1"]})
-    monkeypatch.setattr("mcp_client_auth.transport._METADATA", frozenset({"127.0.0.1"}))
+    monkeypatch.setattr("mcp_client_auth.addresses._METADATA", frozenset({"127.0.0.1"}))
     with pytest.raises(InsecureUrl):
         ask(
             "http://localhost:1/mcp",
