@@ -71,7 +71,8 @@ def registered_client(
     key = client_key(server.issuer, redirect_uri)
     with edges.storage.lock(key, "client"):
         stored = edges.storage.load_client(key)
-        if stored and _serves(stored, redirect_uri, scope, edges.clock()):
+        kept = not wanted.options.new_client
+        if kept and stored and _serves(stored, redirect_uri, scope, edges.clock()):
             edges.tell("registration", url=shown(server.issuer), rule="a kept registration is used")
             return stored, True
         made = edges.run(register(server, redirect_uri, scope, wanted.options))

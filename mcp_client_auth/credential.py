@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -10,6 +9,7 @@ from sys import intern
 from typing import Any, Final
 
 from .errors import StorageError
+from .home import record_id
 from .protocol.registration import Client
 from .protocol.tokens import TokenSet
 from .protocol.urls import canonical
@@ -40,8 +40,7 @@ class Key:
     @property
     def id(self) -> str:
         """A file name of 32 hex digits."""
-        text = json.dumps([self.server, self.account, self.grant, self.client])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return record_id(self.server, self.account, self.grant, self.client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +55,7 @@ class ClientKey:
 
     @property
     def id(self) -> str:
-        text = json.dumps(["client", self.issuer, self.redirect_uri])
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return record_id("client", self.issuer, self.redirect_uri)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,11 @@ def on_the_wire() -> Iterator[None]:
         _wire.leave(thread)
 
 
+def settle() -> None:
+    """Wait for what is on the wire, as the end of the process does, and let nothing more on it."""
+    _wire.close()
+
+
 def done(value: T) -> Future[T]:
     """A Future that needs no waiting."""
     future: Future[T] = Future()

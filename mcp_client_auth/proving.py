@@ -101,7 +101,7 @@ def require_certificate(client: Client, transport: object) -> None:
         raise UsageError(
             f"the client authentication {client.method} needs a client certificate",
             hint="Pass it with the transport: transport=HttpTransport(url, cert=(certificate,"
-            " key)) (--client-cert, --client-cert-key)",
+            " key)) (--cert, --cert-key)",
         )
 
 

@@ -168,6 +168,18 @@ class Session:
             raise self._login_required("you are not logged in to")
         return held
 
+    def refresh(self) -> Credential:
+        """A new access token now; `LoginRequired` where the one that is held cannot be renewed."""
+        held = wait(self.ready())
+        if held is None:
+            raise self._login_required("you are not logged in to")
+        if not self._renewal.can_renew(held):
+            raise self._login_required("there is no refresh token, so a new login is needed at")
+        fresh = wait(self._flights.start("renew now", lambda: self._renewal.patiently(held)))
+        if fresh is None:
+            raise self._login_required("the login cannot be renewed any more at")
+        return fresh
+
     def log_out(self, *, local: bool = False) -> LoggedOut:
         """Delete the login here, then end it at the server, unless `local` (RFC 7009, 7592)."""
         with self.edges.storage.lock(self.key):

@@ -180,7 +180,7 @@ def test_a_public_client_needs_nothing() -> None:
 def test_a_transport_without_a_certificate_is_refused(method: str) -> None:
     with pytest.raises(UsageError, match="certificate") as caught:
         require_certificate(client(method=method), HttpTransport(ISSUER))
-    assert "--client-cert" in caught.value.hint
+    assert "--cert" in caught.value.hint
     require_certificate(client(method=method), HttpTransport(ISSUER, cert="client.pem"))
     require_certificate(client(method=method), lambda request: None)
     require_certificate(client(method="none"), HttpTransport(ISSUER))

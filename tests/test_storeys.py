@@ -14,7 +14,7 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 # From the ground up. `credential` is a value like those below it: the record that a storage
 # keeps, so the edges know it although it is the session that thinks in it.
 STOREYS = (
-    {"errors", "events", "secret", "forking", "certificates"},
+    {"errors", "events", "secret", "forking", "certificates", "home"},
     {"protocol"},
     {"credential", "addresses"},
     {"transport", "storage", "prompt"},

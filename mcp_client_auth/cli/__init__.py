@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from typing import TYPE_CHECKING, Final
 
+TYPE_CHECKING = False  # typing costs more than all that is done for a token that is there
 if TYPE_CHECKING:
+    from typing import Final
+
     from ..errors import AuthError
 
 # RULES: 0 ok, 1 other, 2 usage, 130 interrupted, and the classes of errors
@@ -38,12 +39,45 @@ def run(arguments: list[str]) -> int:
         screen.clear()
         # no word on what was changed: a logout or a login may have done its part already
         print("mcp-login: interrupted", file=sys.stderr)
+        import signal
+
         # the end waits for a renewal that is on the wire; who will not wait presses it again
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments[:1] == ["token"]:
+        from .quick import quick_token
+
+        token = quick_token(arguments[1:])
+        if token is not None:
+            return _printed(token)
+    return _called(arguments)
+
+
+def _printed(token: str) -> int:
+    try:
+        print(token, flush=True)
+    except OSError as error:
+        return _unwritten(error)
+    return 0
+
+
+def _unwritten(error: OSError) -> int:
+    """A full disk behind stdout, or a reader that has gone."""
+    import errno
+    import os
+
+    if error.errno == errno.EPIPE:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to be lost
+    else:
+        print(f"mcp-login: cannot write the answer: {error.strerror}", file=sys.stderr)
+    return 1
+
+
+def _called(arguments: list[str]) -> int:
+    """By way of click."""
     import click
 
     from ..errors import AuthError
@@ -59,9 +93,8 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
         raise KeyboardInterrupt from None
-    except OSError as error:  # a full disk behind stdout; a closed pipe is click's matter
-        click.echo(f"mcp-login: cannot write the answer: {error.strerror}", err=True)
-        return 1
+    except OSError as error:  # a closed pipe is click's matter
+        return _unwritten(error)
     return result if isinstance(result, int) else 0
 
 
@@ -78,7 +111,7 @@ def code_of(error: type) -> int:
 
 
 def _say(error: AuthError) -> None:
-    """One message: what happened, where, what to do."""
+    """One message: what happened, where, what to do; also in JSON where that was asked for."""
     from .screen import say, screen
 
     screen.clear()
@@ -87,3 +120,7 @@ def _say(error: AuthError) -> None:
         say(f"  at {error.url}")
     if error.hint:
         say(f"  {error.hint}")
+    from .answers import answers, error_fields
+
+    if answers.as_json:
+        answers.give(error=error_fields(error, exit_code(error)))

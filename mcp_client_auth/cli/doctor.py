@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .screen import say
+from .screen import screen
 
 if TYPE_CHECKING:
     from ..doctor import Asked, Finding, Report
@@ -33,7 +33,7 @@ def run_doctor(asked: Asked, *, strict: bool, as_json: bool) -> int:
     """Examine and print; gives the exit code."""
     from ..doctor import examine
 
-    report = examine(asked, on_check=lambda name: say(f"checking {name} …"))
+    report = examine(asked, on_check=lambda name: screen.remark(f"checking {name} …"))
     code = exit_code_of(report, strict=strict)
     if as_json:
         import json

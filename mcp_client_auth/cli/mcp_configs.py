@@ -33,6 +33,20 @@ def known_launches(home: Path, here: Path) -> list[Launch]:
     return list(found)
 
 
+def named_server(name: str, home: Path, here: Path) -> tuple[str, Path] | None:
+    """The URL that a configuration gives this name, and the file: the nearest one counts."""
+    above = (folder / ".mcp.json" for folder in here.parents)
+    for place in (*_places(home, here), *above):
+        try:
+            raw, _ = read_object(place.resolve(), _LARGEST)
+        except (Unusable, OSError, RuntimeError):
+            continue
+        for entry in _named(raw, name):
+            for launch in _launches(entry):
+                return launch.url, place
+    return None
+
+
 def _places(home: Path, here: Path) -> tuple[Path, ...]:
     settings = _settings(home)
     return (
@@ -57,7 +71,16 @@ def _settings(home: Path) -> Path:
 
 
 def _servers(raw: Any) -> Iterator[dict[str, Any]]:
-    """The entries of every `mcpServers` or `servers`, at any depth."""
+    for table in _tables(raw):
+        yield from (entry for entry in table.values() if isinstance(entry, dict))
+
+
+def _named(raw: Any, name: str) -> Iterator[dict[str, Any]]:
+    yield from (entry for table in _tables(raw) if isinstance(entry := table.get(name), dict))
+
+
+def _tables(raw: Any) -> Iterator[dict[str, Any]]:
+    """Every `mcpServers` or `servers`, at any depth."""
     rest = [raw]
     while rest:
         value = rest.pop()
@@ -65,10 +88,8 @@ def _servers(raw: Any) -> Iterator[dict[str, Any]]:
             rest.extend(value)
         elif isinstance(value, dict):
             rest.extend(value.values())
-            for name in ("mcpServers", "servers"):
-                named = value.get(name)
-                if isinstance(named, dict):
-                    yield from (entry for entry in named.values() if isinstance(entry, dict))
+            tables = (value.get(name) for name in ("mcpServers", "servers"))
+            yield from (table for table in tables if isinstance(table, dict))
 
 
 def _launches(entry: dict[str, Any]) -> Iterator[Launch]:

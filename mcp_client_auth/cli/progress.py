@@ -10,6 +10,7 @@ from ..credential import Credential
 from ..errors import quoted
 from ..events import TRYING_AGAIN, Event
 from ..protocol.scopes import Scopes
+from ..storage import Summary
 from .screen import encodes, green, say, screen
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Progress:
         if event.name in _ASKING:
             screen.draw(f"{_ASKING[event.name]} ...", f"(at most {self._limit:.0f} s)")
         self._fault(event)
+        if screen.quiet:
+            return
         if self._verbose:
             self._say(_line(event, event.url if event.url != self._url else ""))
             self._url = event.url
@@ -78,12 +81,12 @@ class Progress:
 class Patience:
     """An event listener that says once what is waited for: a token endpoint out of order."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
         self._said = False
 
     def __call__(self, event: Event) -> None:
-        if event.rule != TRYING_AGAIN or self._said:
+        if event.rule != TRYING_AGAIN or self._said or screen.quiet:
             return
         self._said = True
         screen.tell(
@@ -99,19 +102,24 @@ def plain(text: str, limit: int = 300) -> str:
 
 def report(credential: Credential, where: str, *, heading: str) -> None:
     """Where one is logged in, as which account, with what, until when, and where it is kept."""
-    tokens = credential.tokens
-    say(f"{heading} {credential.key.server}")
-    rows = {
-        "account": plain(credential.key.account),
-        "issuer": plain(credential.issuer),
-        "scopes": _scopes(tokens.scope),
-        "expires": expiry(tokens.expires_at, renewable=tokens.refresh_token is not None),
-        "kept in": where,
-    }
-    if tokens.bound:
+    screen.remark(f"{heading} {credential.key.server}")
+    rows = details(Summary.of(credential, ""), where)
+    if credential.tokens.bound:
         rows["bound"] = "to a key (DPoP)"
     for name, value in rows.items():
-        say(f"  {name:<8} {value}")
+        screen.remark(f"  {name:<8} {value}")
+
+
+def details(entry: Summary, where: str) -> dict[str, str]:
+    """What a person wants to know of a login, each with its label."""
+    return {
+        "account": plain(entry.key.account),
+        "issuer": plain(entry.issuer),
+        "client": plain(entry.client_id) or "none",
+        "scopes": _scopes(entry.scope),
+        "expires": expiry(entry.expires_at, renewable=entry.renewable),
+        "kept in": where,
+    }
 
 
 def expiry(expires_at: float | None, *, renewable: bool, now: float | None = None) -> str:

@@ -16,16 +16,20 @@ _USUAL: Final = 80
 
 
 class Screen:
-    """Safe from any thread; a terminal that has gone away is no error."""
+    """Safe from any thread; a terminal that has gone away is no error.
+
+    `quiet`: nothing is drawn, and no remark is made.
+    """
 
     def __init__(self) -> None:
+        self.quiet = False
         self._drawn = ""
         self._turn = threading.RLock()
 
     @property
     def lively(self) -> bool:
         """Whether a line can be drawn anew: a terminal that can do more than print."""
-        return at_terminal() and os.environ.get("TERM", "") != "dumb"
+        return at_terminal() and not self.quiet and os.environ.get("TERM", "") != "dumb"
 
     @property
     def colours(self) -> bool:
@@ -38,6 +42,11 @@ class Screen:
             self.clear()
             self._write(text + "\n")
             self.draw(drawn)
+
+    def remark(self, text: str) -> None:
+        """Lines that are no question, error or address: who wants quiet does without."""
+        if not self.quiet:
+            self.say(text)
 
     def tell(self, words: str) -> None:
         """Prose, wrapped at a terminal between words; a line of its own that begins with a

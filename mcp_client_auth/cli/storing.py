@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from ..errors import StorageError
 from ..storage import Storage
-from .screen import say
+from .asking import somebody
+from .screen import say, screen
 
 
 def settle(storage: Storage, *, asked: bool) -> None:
@@ -20,7 +19,7 @@ def settle(storage: Storage, *, asked: bool) -> None:
     try:
         storage.check()
     except StorageError as error:
-        if asked or error.code not in ("no_keyring", "keyring") or not _somebody():
+        if asked or error.code not in ("no_keyring", "keyring") or not somebody():
             raise
         if not _agreed(error):
             raise
@@ -35,7 +34,7 @@ def tell_of_waiting() -> None:
 
 
 def _waiting() -> None:
-    say("Waiting for the OS keyring: it may be asking for its password in a window …")
+    screen.remark("Waiting for the OS keyring: it may be asking for its password in a window …")
 
 
 def _agreed(error: StorageError) -> bool:
@@ -51,7 +50,3 @@ def _agreed(error: StorageError) -> bool:
     storage_named("file").check()
     index.choose("file")
     return True
-
-
-def _somebody() -> bool:
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

@@ -11,11 +11,11 @@ from typing import Final
 
 from .. import __version__
 from ..errors import AuthError
+from ..home import VARIABLE as HOME
 from ..prompt.browser import can_open
 from ..prompt.loopback import Listener
 from ..storage import VARIABLE as STORE
 from ..storage import Storage
-from ..storage.directory import VARIABLE as HOME
 from .exam import Check, Exam
 from .finding import Finding, failed
 

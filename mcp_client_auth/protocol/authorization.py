@@ -160,8 +160,8 @@ def authorization_request(
     fields["redirect_uri"] = redirect_uri
     if scope:
         fields["scope"] = " ".join(scope)
-    if scope and OFFLINE in scope:
-        fields.setdefault("prompt", "consent")  # OIDC Core §11: else offline access is ignored
+    if words := _prompts(discovery.server, scope, options):
+        fields.setdefault("prompt", words)
     if discovery.resource:
         fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
     fields["state"] = state.reveal()
@@ -183,6 +183,16 @@ def authorization_request(
         parameters=(("response_type", "code"), *pairs),
         dpop_jkt=dpop_jkt,
     )
+
+
+def _prompts(server: ServerMetadata, scope: Scopes | None, options: Options) -> str:
+    """What the server shall show although it might think it needless (OIDC Core §3.1.2.1)."""
+    offered = server.raw.get("prompt_values_supported")
+    chooser = isinstance(offered, list) and "select_account" in offered
+    words = [("select_account" if chooser else "login") if options.switch_account else ""]
+    # §11: without consent offline access is ignored
+    words += ["consent" if OFFLINE in (scope or ()) else ""]
+    return " ".join(filter(None, words))
 
 
 def require_code_grant(server: ServerMetadata, options: Options) -> None:

@@ -50,6 +50,9 @@ class Options:
     `audience`: for servers that want it beside or instead of `resource` (Auth0, Ory Hydra):
     sent with the authorization request, which is where they read it, and not with the code.
     `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
+    `switch_account`: let the person sign in as somebody else than the authorization server
+    remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.
+    `new_client`: register anew, although a registration is kept.
     `authorize_params`: more parameters for the authorization request.
     `push_authorization_request`: send the request itself to the server, which else is done
     only where it is required (RFC 9126); the browser gets a reference to it.
@@ -70,6 +73,8 @@ class Options:
     audience: str = ""
     prompt: str = ""
     login_hint: str = ""
+    switch_account: bool = False
+    new_client: bool = False
     authorize_params: Mapping[str, str] = field(default_factory=dict)
     push_authorization_request: bool = False
     initial_access_token: Secret | str | None = None

@@ -16,12 +16,11 @@ from typing import Any, Final, TypeVar
 
 from ..credential import ClientKey, Key, damaged
 from ..errors import StorageError, Unavailable
+from ..home import READ, VARIABLE, home, is_foreign
 
-VARIABLE: Final = "MCP_CLIENT_AUTH_HOME"
 _POSIX: Final = os.name == "posix"
 _OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-READ: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 DAMAGED: Final = ".damaged"
 NOTE: Final = ".note"
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1, 0.3)
@@ -35,7 +34,7 @@ class Directory:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path) if path is not None else _default()
+        self.path = Path(home() if path is None else path)
 
     def read(self, name: str) -> str | None:
         """A file's text; None when there is none. A symlink or a stranger's file is refused."""
@@ -167,7 +166,7 @@ class Directory:
             raise StorageError(
                 f"{self.path} is not a directory", hint=f"Remove it, or set {VARIABLE} to another"
             )
-        if _POSIX and found.st_uid != os.geteuid():
+        if is_foreign(found):
             raise StorageError(
                 f"{self.path / name} belongs to another user (uid {found.st_uid})",
                 code="foreign_owner",
@@ -218,12 +217,3 @@ def _missing(path: Path) -> list[Path]:
         if not (path.is_symlink() or path.exists())
         else []
     )
-
-
-def _default() -> Path:
-    named = os.environ.get(VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    from platformdirs import user_data_path
-
-    return user_data_path("mcp-client-auth", appauthor=False, roaming=False)

@@ -6,9 +6,9 @@ import os
 import secrets
 
 from ..errors import StorageError
+from ..home import RECORD, VARIABLE
 from ..secret import Secret
-from .directory import DAMAGED, VARIABLE, Directory
-from .index import RECORD
+from .directory import DAMAGED, Directory
 from .records import Item, Records
 from .sealing import given_key, is_sealed, seal, unseal
 

@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from ..credential import Key
 from ..errors import StorageError
+from ..home import ENTRY, READ, RECORD
 from . import Summary
-from .directory import READ, Directory
+from .directory import Directory
 
-RECORD: Final = ".secret"  # of the file storage
-_ENTRY: Final = ".json"
 _GRAVE: Final = ".deleted"
 _SETTINGS: Final = "settings.conf"
 _A_DAY: Final = 86_400.0
@@ -34,13 +33,13 @@ class Index:
 
     def put(self, summary: Summary) -> None:
         """Enter a credential; what was told of an earlier one's end is void."""
-        self.directory.write(summary.key.id + _ENTRY, json.dumps({"version": 1, **asdict(summary)}))
+        self.directory.write(summary.key.id + ENTRY, json.dumps({"version": 1, **asdict(summary)}))
         self.directory.remove(summary.key.id + _GRAVE)
 
     def get(self, key: Key) -> Summary | None:
         """What is known of one; None for nothing, and for an entry that cannot be read."""
         with suppress(StorageError):
-            return _entry(self.directory.read(key.id + _ENTRY) or "")
+            return _entry(self.directory.read(key.id + ENTRY) or "")
         return None
 
     def has_file(self, key: Key) -> bool:
@@ -48,12 +47,12 @@ class Index:
         return os.path.lexists(self.directory.path / (key.id + RECORD))
 
     def drop(self, key: Key) -> None:
-        self.directory.remove(key.id + _ENTRY)
+        self.directory.remove(key.id + ENTRY)
 
     def all(self) -> list[Summary]:
         """All credentials, by server and account; an unreadable entry is skipped."""
         try:
-            names = [name for name in os.listdir(self.directory.path) if name.endswith(_ENTRY)]
+            names = [name for name in os.listdir(self.directory.path) if name.endswith(ENTRY)]
         except OSError:
             return []
         found = [entry for name in names if (entry := self._read(name))]
@@ -81,13 +80,30 @@ class Index:
 
     def choose(self, storage: str) -> None:
         """Remember a person's answer to where logins shall be kept."""
-        self.directory.write(_SETTINGS, json.dumps({"version": 1, "storage": storage}))
+        self._set(storage=storage)
 
     def chosen(self) -> str:
         """What was remembered; empty for nothing."""
-        with suppress(ValueError, KeyError, TypeError, StorageError):
-            return str(json.loads(self.directory.read(_SETTINGS) or "")["storage"])
-        return ""
+        return str(self._settings().get("storage", ""))
+
+    def names(self) -> dict[str, str]:
+        """The servers' URLs by the names that the person has given them."""
+        named = self._settings().get("names")
+        return {str(n): str(url) for n, url in named.items()} if isinstance(named, dict) else {}
+
+    def name(self, name: str, url: str) -> None:
+        """Give a server a name, and take it from another; with an empty URL forget the name."""
+        named = {n: there for n, there in self.names().items() if n != name}
+        self._set(names={**named, name: url} if url else named)
+
+    def _settings(self) -> dict[str, Any]:
+        with suppress(ValueError, StorageError):
+            found = json.loads(self.directory.read(_SETTINGS) or "")
+            return found if isinstance(found, dict) else {}
+        return {}
+
+    def _set(self, **changed: Any) -> None:
+        self.directory.write(_SETTINGS, json.dumps({**self._settings(), "version": 1, **changed}))
 
     def _read(self, name: str) -> Summary | None:
         """One of many: the directory has just been listed, so only the file is looked at."""

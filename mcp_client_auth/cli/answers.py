@@ -1,0 +1,84 @@
+"""What a verb answers on stdout as JSON: one object, with the same words for the same things.
+
+`version` and `mcp_client_auth` (this package's version) stand in each. Keys stay; new ones
+may come.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    from ..errors import AuthError
+    from ..leaving import LoggedOut
+    from ..storage import Summary
+
+
+class Answers:
+    """Whether answers are wanted as JSON, and the printing of one."""
+
+    def __init__(self) -> None:
+        self.as_json = False
+
+    def give(self, **fields: Any) -> None:
+        click.echo(json.dumps({"version": 1, "mcp_client_auth": __version__, **fields}, indent=2))
+
+
+answers: Final = Answers()
+
+
+def login_fields(entry: Summary, names: dict[str, str]) -> dict[str, Any]:
+    """What may be known of a login without reading its secret."""
+    key = entry.key
+    return {
+        "server": key.server,
+        "account": key.account,
+        "names": [name for name, url in names.items() if url == key.server],
+        "grant": key.grant,
+        "client_id": entry.client_id,
+        "issuer": entry.issuer,
+        "scopes": None if entry.scope is None else list(entry.scope),
+        "renewable": entry.renewable,
+        "storage": entry.storage,
+        **expiry_fields(entry.expires_at),
+    }
+
+
+def expiry_fields(expires_at: float | None) -> dict[str, Any]:
+    """`expires_at` as a UTC time, `expires_in` in seconds; null where the server does not say."""
+    if expires_at is None:
+        return {"expires_at": None, "expires_in": None}
+    at = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
+    return {"expires_at": at, "expires_in": round(expires_at - time.time())}
+
+
+def logout_fields(server: str, account: str, done: LoggedOut) -> dict[str, Any]:
+    return {
+        "server": server,
+        "account": account,
+        "found": done.found,
+        "revoked": done.revoked,
+        "unregistered": done.unregistered,
+        "trouble": list(done.trouble),
+    }
+
+
+def error_fields(error: AuthError, exit_code: int) -> dict[str, Any]:
+    return {
+        "type": type(error).__name__,
+        "code": error.code,
+        "message": error.summary,
+        "url": error.url,
+        "hint": error.hint,
+        "server": error.server,
+        "step": error.step,
+        "retry_after": getattr(error, "retry_after", None),
+        "exit_code": exit_code,
+    }

@@ -1,0 +1,116 @@
+"""Which server a person means: a URL, a bare host, or a name that stands for one.
+
+A name that he gave himself (`--name`) comes first; one from a configuration at hand is said
+with its URL, because somebody else may have written it. What has a dot, a colon or a slash
+in it is never looked up in a file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from ..errors import UsageError, quoted
+from ..protocol.urls import is_loopback
+
+if TYPE_CHECKING:
+    _Text = click.ParamType[str]
+else:  # older versions of click do not know what it gives
+    _Text = click.ParamType
+
+
+class Server(_Text):
+    """Gives the server's URL."""
+
+    name = "server"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return server_url(str(value))
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from ..storage.index import Index
+
+        index = Index()
+        known = [*index.names(), *(entry.key.server for entry in index.all())]
+        return [
+            CompletionItem(word) for word in dict.fromkeys(known) if word.startswith(incomplete)
+        ]
+
+
+def server_url(word: str) -> str:
+    """Raises `UsageError` for a name that nobody knows."""
+    word = word.strip()
+    if "://" in word:
+        return word
+    if _is_host(word):
+        return _with_scheme(word)
+    from ..storage.index import Index
+
+    if url := Index().names().get(word):
+        return url
+    found = _configured(word)
+    if found is None:
+        raise UsageError(
+            f"{quoted(word, 80)} is no server that is known here",
+            hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name: give one"
+            " with mcp-login URL --name NAME, or by an .mcp.json at hand",
+        )
+    url, place = found
+    if "${" in url:
+        raise UsageError(
+            f"the URL of {quoted(word, 80)} in {place} has a variable in it",
+            hint="Variables are not filled in, for the file may be somebody else's: pass the URL",
+        )
+    from .screen import screen
+
+    screen.tell(f"{quoted(word, 80)} is {quoted(url)[1:-1]}, says {place}")
+    return url
+
+
+def known_name(word: str) -> bool:
+    from ..storage.index import Index
+
+    return word in Index().names() or _configured(word) is not None
+
+
+def require_name(word: str) -> str:
+    """A name that a person may give to a server: none that could be a host, a verb or an option."""
+    from .commands import VERBS
+
+    plain = (
+        word.isprintable() and not any(c in word for c in " .:/\\") and word[:1] not in ("", "-")
+    )
+    if not plain or word in VERBS or word == "localhost" or len(word) > 60:
+        raise UsageError(
+            f"{quoted(word, 80)} cannot be the name of a server",
+            hint="Expected a short word without dot, colon, slash or blank that is no command",
+        )
+    return word
+
+
+def _is_host(word: str) -> bool:
+    return any(c in word for c in ".:/") or word == "localhost"
+
+
+def _with_scheme(word: str) -> str:
+    """https, but for this machine itself, where few servers have a certificate."""
+    try:
+        scheme = "http" if is_loopback(f"http://{word}") else "https"
+    except ValueError:
+        scheme = "https"  # what is wrong with it is said where the URL is read
+    return f"{scheme}://{word}"
+
+
+def _configured(word: str) -> tuple[str, Path] | None:
+    from .mcp_configs import named_server
+
+    try:
+        here = Path.cwd()
+    except OSError:  # it was removed under us
+        return None
+    return named_server(word, Path.home(), here)

@@ -1,0 +1,25 @@
+"""`mcp-login completion`: for the shell that completes verbs, options and servers."""
+
+from __future__ import annotations
+
+import click
+
+from ..commands import cli, verb
+
+
+@verb("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script of a shell.
+
+    \b
+      bash  eval "$(mcp-login completion bash)"             in ~/.bashrc
+      zsh   eval "$(mcp-login completion zsh)"              in ~/.zshrc, after compinit
+      fish  mcp-login completion fish | source              in ~/.config/fish/config.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click knows no completion for {shell}")
+    click.echo(kind(cli, {}, "mcp-login", "_MCP_LOGIN_COMPLETE").source())
