@@ -80,9 +80,11 @@ def _called(arguments: list[str]) -> int:
     """By way of click."""
     import click
 
-    from ..errors import AuthError
+    from ..errors import AuthError, UsageError
+    from .answers import answers
     from .commands import cli
 
+    answers.expect(arguments)
     try:
         result = cli.main(arguments, prog_name="mcp-login", standalone_mode=False)
     except AuthError as error:
@@ -90,6 +92,7 @@ def _called(arguments: list[str]) -> int:
         return exit_code(error)
     except click.ClickException as error:
         error.show()
+        _answer(UsageError(error.format_message()))
         return error.exit_code
     except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
         raise KeyboardInterrupt from None
@@ -120,6 +123,11 @@ def _say(error: AuthError) -> None:
         say(f"  at {error.url}")
     if error.hint:
         say(f"  {error.hint}")
+    _answer(error)
+
+
+def _answer(error: AuthError) -> None:
+    """On stdout, where JSON was asked for."""
     from .answers import answers, error_fields
 
     if answers.as_json:

@@ -27,6 +27,11 @@ class Answers:
     def __init__(self) -> None:
         self.as_json = False
 
+    def expect(self, arguments: list[str]) -> None:
+        """Look for the wish among the words of the command, before they are understood."""
+        ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        self.as_json = "--json" in ours
+
     def give(self, **fields: Any) -> None:
         click.echo(json.dumps({"version": 1, "mcp_client_auth": __version__, **fields}, indent=2))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from .answers import answers
 from .screen import screen
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ _LABELS: Final = {
 }
 
 
-def run_doctor(asked: Asked, *, strict: bool, as_json: bool) -> int:
+def run_doctor(asked: Asked, *, strict: bool) -> int:
     """Examine and print; gives the exit code."""
     from ..doctor import examine
 
     report = examine(asked, on_check=lambda name: screen.remark(f"checking {name} …"))
     code = exit_code_of(report, strict=strict)
-    if as_json:
+    if answers.as_json:
         import json
 
         click.echo(json.dumps(report.as_json(code), indent=2))

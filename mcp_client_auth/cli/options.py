@@ -91,13 +91,6 @@ def _quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
     screen.quiet = value
 
 
-def _as_json(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
-    from .answers import answers
-
-    answers.as_json = value
-    return value
-
-
 def the_server(*, required: bool = True) -> Callable[[F], F]:
     return click.argument(
         "url", metavar="SERVER" if required else "[SERVER]", type=Server(), required=required
@@ -105,8 +98,8 @@ def the_server(*, required: bool = True) -> Callable[[F], F]:
 
 
 as_json: Final = option(
-    "--json", "as_json", is_flag=True, callback=_as_json, help="Answer in JSON, errors too."
-)
+    "--json", is_flag=True, expose_value=False, help="Answer in JSON, errors too."
+)  # `answers` has looked for it before click does, for click may fail
 account: Final = option(
     "--account",
     default="default",

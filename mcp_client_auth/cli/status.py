@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..credential import Key, key_for
+from ..credential import key_for
 from ..errors import AuthError, LoginRequired
 from ..flight import wait
 from ..probing import asked as answer_to
@@ -20,7 +20,7 @@ from ..storage.index import Index
 from . import exit_code
 from .answers import answers, error_fields, login_fields
 from .listing import label
-from .opening import Asked, fresh, other_accounts, session_of
+from .opening import Asked, fresh, session_of
 from .progress import details, plain
 from .screen import screen
 
@@ -77,16 +77,8 @@ def _found(url: str | None, asked: Asked) -> list[Summary]:
     key = key_for(url, asked["account"])
     found = [e for e in entries if (e.key.server, e.key.account) == (key.server, key.account)]
     if not found:
-        raise other_accounts(_not_there(key), key)
+        fresh(session_of(key, asked))  # which says that there is none, and what to do
     return found
-
-
-def _not_there(key: Key) -> LoginRequired:
-    return LoginRequired(
-        f"you are not logged in to {key.server} (account {plain(key.account)})",
-        server=key.server,
-        hint=f"Run: mcp-login {key.server}",
-    )
 
 
 def _checked(entry: Summary, asked: Asked) -> State:

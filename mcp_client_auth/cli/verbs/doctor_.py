@@ -50,4 +50,4 @@ def command(url: str | None, **asked: Any) -> int:
     url = (url or "").strip().partition("#")[0]
     key = key_for(url, asked["account"]) if url else None
     wanted = Asked(choose_storage(asked["store"], key), url, key, options, asked["register"])
-    return run_doctor(wanted, strict=asked["strict"], as_json=asked["as_json"])
+    return run_doctor(wanted, strict=asked["strict"])

@@ -10,7 +10,7 @@ from ..options import json_too
 
 @verb("list")
 @json_too
-def command(as_json: bool) -> None:
+def command() -> None:
     """List the logins on this machine.
 
     No keyring is asked and no server: it tells what is kept and until when it lives.
