@@ -169,7 +169,8 @@ class HttpTransport:
                 f"the certificate is not trusted: {quoted(str(error))}",
                 url=shown(url),
                 code="certificate",
-                hint="If your network has a CA of its own, name its file in SSL_CERT_FILE",
+                hint="If your network has a CA of its own, name its file: --ca, SSL_CERT_FILE, or"
+                " HttpTransport(url, verify=…)",
             )
         elif isinstance(error, httpx.LocalProtocolError):  # it may quote a header of ours
             what = "the request cannot be sent as it is"

@@ -5,9 +5,9 @@ The checks use the readers of the protocol, so that they say what a login would 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 from .. import __version__
 from ..credential import Key
@@ -34,13 +34,18 @@ _STORAGE: Final = 75.0  # a person may be unlocking the keyring
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to examine. An empty `url` leaves the local side. `key`: whose login is looked at."""
+    """What to examine. An empty `url` leaves the local side. `key`: whose login is looked at.
+
+    `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, where they are not the
+    usual ones.
+    """
 
     storage: Storage
     url: str = ""
     key: Key | None = None
     options: Options = field(default_factory=lambda: Options(http_timeout=10.0))
     register: bool = False
+    connection: Mapping[str, Any] = field(default_factory=dict)
 
 
 def examine(asked: Asked, on_check: Callable[[str], None] = lambda name: None) -> Report:
@@ -59,7 +64,7 @@ def _exam(asked: Asked, on_check: Callable[[str], None]) -> Exam:
     return Exam(
         asked.url,
         asked.options,
-        HttpTransport(asked.url, asked.options, on_tls=tls.noted(seen)),
+        HttpTransport(asked.url, asked.options, on_tls=tls.noted(seen), **asked.connection),
         patience=_REQUESTS * asked.options.http_timeout + 1,
         on_check=on_check,
         tls=seen,

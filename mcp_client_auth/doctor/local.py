@@ -11,16 +11,14 @@ from typing import Final
 
 from .. import __version__
 from ..errors import AuthError
-from ..home import VARIABLE as HOME
 from ..prompt.browser import can_open
 from ..prompt.loopback import Listener
-from ..storage import VARIABLE as STORE
 from ..storage import Storage
 from .exam import Check, Exam
 from .finding import Finding, failed
 
-_VARIABLES: Final = (STORE, HOME, "MCP_CLIENT_AUTH_ACCOUNT", "PYTHON_KEYRING_BACKEND")
-_CERTIFICATES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_PREFIX: Final = "MCP_CLIENT_AUTH_"
+_OTHERS: Final = ("PYTHON_KEYRING_BACKEND", "SSL_CERT_FILE", "SSL_CERT_DIR", "BROWSER", "CI")
 _AFTER_HOST: Final = re.compile(r"[/?#].*", re.DOTALL)
 _MOST_SKEW: Final = 60.0
 
@@ -48,10 +46,11 @@ def storage(kept: Storage) -> Check[None]:
 
 
 def variables(environ: Mapping[str, str] = os.environ) -> Check[None]:
-    """The variables that change where a login is kept, or whom it trusts: names, no values."""
-    found = [name for name in (*_VARIABLES, *_CERTIFICATES) if environ.get(name)]
+    """The variables that change what a login does: names, no values."""
+    ours = sorted(name for name in environ if name.startswith(_PREFIX))
+    found = [name for name in (*ours, *_OTHERS) if environ.get(name)]
     came = ", ".join(found) or "none is set"
-    asked = "the environment variables that change where logins are kept and who is trusted"
+    asked = "the environment variables that change where logins are kept, who is trusted and asked"
     yield Finding("local.variables", "note" if found else "ok", asked, came)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 from ..commands import verb
 from ..options import (
     account,
-    insecure,
     issuer,
     json_too,
+    network,
     option,
     private,
     store,
@@ -27,7 +27,7 @@ from ..options import (
 @store
 @json_too
 @issuer
-@insecure
+@network
 @private
 def command(url: str | None, **asked: Any) -> int:
     """Check all that a login needs, without a login.
@@ -40,6 +40,7 @@ def command(url: str | None, **asked: Any) -> int:
     from ...protocol.options import Options
     from ...storage import choose_storage
     from ..doctor import run_doctor
+    from ..opening import connection
 
     options = Options(
         issuer=asked["issuer"],
@@ -49,5 +50,6 @@ def command(url: str | None, **asked: Any) -> int:
     )
     url = (url or "").strip().partition("#")[0]
     key = key_for(url, asked["account"]) if url else None
-    wanted = Asked(choose_storage(asked["store"], key), url, key, options, asked["register"])
+    kept, reached = choose_storage(asked["store"], key), connection(asked)
+    wanted = Asked(kept, url, key, options, asked["register"], reached)
     return run_doctor(wanted, strict=asked["strict"])
