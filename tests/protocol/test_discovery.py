@@ -27,6 +27,7 @@ from mcp_client_auth.errors import (
     Unavailable,
 )
 from mcp_client_auth.events import Event
+from mcp_client_auth.protocol.authorization import require_code_grant
 from mcp_client_auth.protocol.challenge import Challenge
 from mcp_client_auth.protocol.discovery import Discovery, discover
 from mcp_client_auth.protocol.flow import HttpResponse, run
@@ -261,6 +262,19 @@ def test_one_that_cannot_serve_is_passed_over() -> None:
             raise PkceUnsupported("no S256")
 
     assert found(two(), usable=usable).server.issuer == SECOND
+
+
+@pytest.mark.parametrize("place", [SERVER_PLACE, ISSUER + "/.well-known/openid-configuration"])
+@pytest.mark.parametrize("methods", [..., ["plain"]], ids=["absent", "plain"])
+def test_metadata_of_either_kind_must_list_s256(place: str, methods: Any) -> None:
+    def usable(server: ServerMetadata) -> None:
+        require_code_grant(server, Options())
+
+    document = server_document(code_challenge_methods_supported=methods)
+    web = Web({RESOURCE_PLACE: answer(resource_document()), place: answer(document)})
+    with pytest.raises(PkceUnsupported):
+        found(web, usable=usable)
+    assert web.asked[-1] == place
 
 
 def test_when_none_can_serve_the_first_reason_counts() -> None:
