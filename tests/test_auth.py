@@ -95,6 +95,17 @@ def test_a_request_without_a_token_becomes_an_answer(post: Post) -> None:
         assert "close this" in browser.last_page.text
 
 
+def test_a_401_without_a_challenge_begins_the_flow_too(library: Any) -> None:
+    def answer(request: Any) -> Any:
+        return library.Response(200 if "Authorization" in request.headers else 401)
+
+    with served() as (server, browser):
+        auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompting(browser))
+        with library.Client(auth=auth, transport=library.MockTransport(answer)) as client:
+            assert client.post(server.url, json=LIST).status_code == 200
+        assert browser.visits == 1
+
+
 def test_every_request_carries_the_token_in_its_header_and_nowhere_else(library: Any) -> None:
     seen: list[Any] = []
 

@@ -112,6 +112,19 @@ def test_an_absent_document_leads_to_the_next_place(absence: HttpResponse) -> No
     assert web.asked == [NAMED, RESOURCE_PLACE, ROOT_PLACE, SERVER_PLACE, first]
 
 
+def test_the_places_of_an_issuer_with_a_path_are_asked_in_order() -> None:
+    issuer = ISSUER + "/tenant1"
+    places = [
+        ISSUER + "/.well-known/oauth-authorization-server/tenant1",
+        ISSUER + "/.well-known/openid-configuration/tenant1",
+        issuer + "/.well-known/openid-configuration",
+    ]
+    listed = answer(resource_document(authorization_servers=[issuer]))
+    web = Web({RESOURCE_PLACE: listed, places[-1]: answer(server_document(issuer=issuer))})
+    assert found(web).server.issuer == issuer
+    assert web.asked == [RESOURCE_PLACE, *places]
+
+
 PASSING = {
     "500": answer(b"", 500),
     "503": html(503),
