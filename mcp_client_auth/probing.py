@@ -8,10 +8,12 @@ from typing import Final
 
 from .binding import Binding
 from .credential import Credential
-from .errors import TokenRefused
+from .errors import InsufficientScope, TokenRefused, quoted
 from .events import Event, tell
 from .protocol.challenge import Challenge, read_challenges, relevant
+from .protocol.discovery import resource_metadata
 from .protocol.flow import HttpRequest, HttpResponse
+from .protocol.scopes import OFFLINE, Scopes
 from .protocol.urls import shown
 from .steps import Edges, Wanted
 
@@ -68,6 +70,34 @@ def fresh_token_refused(server: str, *, bound: bool = False) -> TokenRefused:
         code="invalid_token",
         status=401,
         hint="The operator must mend this: " + causes,
+    )
+
+
+def lacking(wanted: Wanted, edges: Edges, challenge: Challenge) -> Scopes:
+    """What a 403 wants: the challenge's scopes, else all that the resource lists.
+
+    MCP "Scope Selection Strategy": the official SDK's server, for one, names none in its 403.
+    """
+    if challenge.scope is not None:
+        return challenge.scope
+    flow = resource_metadata(wanted.server_url, challenge, wanted.options, [])
+    found = edges.run(flow)
+    return (found.scopes_supported if found else None) or ()
+
+
+def too_little_scope(held: Credential, scope: Scopes, command: str) -> InsufficientScope:
+    """Nothing more can be asked for; what was asked for and not granted is named."""
+    server, granted = held.key.server, held.tokens.scope or ()
+    withheld = [each for each in scope if each not in (*granted, OFFLINE)]
+    asked = f" after {quoted(' '.join(scope))} was asked for" if scope else ", and names none"
+    said = f"; {quoted(' '.join(withheld))} was not granted" if withheld else ""
+    return InsufficientScope(
+        f"the server still wants more scope{asked}{said}",
+        url=server,
+        server=server,
+        requested=scope,
+        granted=granted,
+        hint="The account may lack the permission; when that has changed, run: " + command,
     )
 
 

@@ -17,17 +17,17 @@ from .credential import Credential, Key
 from .errors import (
     AuthError,
     BadResponse,
-    InsufficientScope,
     LoginFailed,
     LoginRequired,
     StorageError,
     Unavailable,
+    quoted,
 )
 from .events import Event, tell
 from .flight import Flights, done, wait
 from .leaving import LoggedOut, end_at_server, forget, forget_registration
 from .obtaining import log_in_by_device, obtain, own_client
-from .probing import bound_by, fresh_token_refused, probe
+from .probing import bound_by, fresh_token_refused, lacking, probe, too_little_scope
 from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
@@ -40,6 +40,7 @@ from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0
 _JUST_RENEWED: Final = 5.0
+_LONGEST_SCOPE: Final = 500
 
 
 class Session:
@@ -315,24 +316,19 @@ class Session:
         return None if same_token(stored, renewal.spent) else renewal.now(sent)
 
     def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
-        needed, latest = challenge.scope or (), self._renewal.replaced(sent) or sent
+        needed = (challenge.scope or ()) if again else lacking(self.wanted, self.edges, challenge)
+        latest = self._renewal.replaced(sent) or sent
         granted = latest.tokens.scope or ()
         if latest is not sent and set(needed) <= set(granted):
             return latest  # another request or process has stepped up meanwhile
         scope = step_up(latest.requested or (), granted, needed)
         if again or set(scope) <= set(latest.requested or ()):
-            raise InsufficientScope(
-                f"the server still wants more scope after {' '.join(scope)} was asked for",
-                url=self.key.server,
-                server=self.key.server,
-                requested=scope,
-                granted=granted,
-                hint="The account may lack the permission; when that has changed, run: "
-                + self._command("--force"),
-            )
+            raise too_little_scope(latest, scope, self._command("--force"))
         if not self._can_ask:
-            raise self._login_required(f"the scope {' '.join(needed)} must be granted for", scope)
-        tell(self.edges.on_event, Event("step-up", self.key.server, 403, " ".join(scope)))
+            missing = quoted(" ".join(needed))
+            raise self._login_required(f"the scope {missing} must be granted for", scope)
+        asked = quoted(" ".join(scope))[1:-1]
+        tell(self.edges.on_event, Event("step-up", self.key.server, 403, asked))
         name = f"login for {' '.join(scope)}"  # it must not join a login for less
         began = self._closings
         return wait(
@@ -365,7 +361,8 @@ class Session:
 
     def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
         scope = scope or self.wanted.scope
-        asked = ["--scope", " ".join(scope)] if scope else []
+        said = _sayable(scope or ())
+        asked = ["--scope", said] if said else []
         asked += ["--device"] if isinstance(self.wanted.grant, DeviceCode) else []
         return LoginRequired(
             f"{why} {self.key.server}",
@@ -375,6 +372,12 @@ class Session:
             else "The login belongs to this program's own client: call login() with the same"
             " client once, where a person can answer",
         )
+
+
+def _sayable(scope: Scopes) -> str:
+    """The scopes as they may stand in a command; some of them are a server's own words."""
+    said = " ".join(filter(str.isprintable, scope))
+    return said if len(said) <= _LONGEST_SCOPE else ""
 
 
 def _had(credential: Credential) -> set[str]:

@@ -95,6 +95,38 @@ def test_a_request_without_a_token_becomes_an_answer(post: Post) -> None:
         assert "close this" in browser.last_page.text
 
 
+def test_a_401_without_a_challenge_begins_the_flow_too(library: Any) -> None:
+    def answer(request: Any) -> Any:
+        return library.Response(200 if "Authorization" in request.headers else 401)
+
+    with served() as (server, browser):
+        auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompting(browser))
+        with library.Client(auth=auth, transport=library.MockTransport(answer)) as client:
+            assert client.post(server.url, json=LIST).status_code == 200
+        assert browser.visits == 1
+
+
+def test_every_request_carries_the_token_in_its_header_and_nowhere_else(library: Any) -> None:
+    seen: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        seen.append(request)
+        return library.Response(200)
+
+    with served() as (server, browser):
+        auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompting(browser))
+        with library.Client(auth=auth) as client:
+            client.post(server.url, json=LIST, headers=HEADERS)
+        held = auth.session.current()
+        with library.Client(auth=auth, transport=library.MockTransport(answer)) as client:
+            for method in ("POST", "GET", "DELETE", "OPTIONS"):
+                client.request(method, server.url, headers={"Mcp-Session-Id": "one"})
+    assert held is not None
+    token = held.tokens.access_token.reveal()
+    assert [request.headers["Authorization"] for request in seen] == [f"Bearer {token}"] * 4
+    assert not [request for request in seen if token in str(request.url)]
+
+
 def test_a_stored_login_serves_the_next_object_without_a_browser(
     post: Post, tmp_path: Path
 ) -> None:

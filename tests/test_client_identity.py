@@ -19,7 +19,10 @@ from key_samples import jwk, pem, planted, public_pem
 from mcp_client_auth import (
     AuthorizationDenied,
     BrowserPrompt,
+    ClientCredentials,
     ClientMetadataDocument,
+    DeviceCode,
+    DevicePrompt,
     Endpoints,
     Event,
     FileStorage,
@@ -155,6 +158,33 @@ def test_a_client_proves_itself_at_every_endpoint(
         if pushed:
             asked = parse_qs(urlsplit(run.urls[0]).query)
             assert set(asked) == {"client_id", "request_uri"}
+
+
+@pytest.mark.parametrize("way", ["none", "post", "basic", "secret jwt", "EC PEM"])
+def test_a_client_proves_itself_to_the_device_endpoint_too(way: str) -> None:
+    client, means = WAYS[way]
+    with served(client, device_authorization=True, device_interval=1) as server:
+
+        def allow(asked: object) -> None:
+            server.decide_device()
+
+        identity, prompt = PreRegistered("app", **means), DevicePrompt(allow)
+        run = Run(server, client=identity, grant=DeviceCode(), prompt=prompt)
+        assert run.post() == 200
+        statuses = {r.path: r.status for r in server.requests if r.side == "as"}
+        assert statuses["/oauth2/device_authorization"] == statuses["/oauth2/token"] == 200
+        assert run.auth.session.log_out().revoked is True
+
+
+@pytest.mark.parametrize("way", ["post", "basic", "secret jwt", "EC PEM"])
+def test_a_program_that_speaks_for_itself_proves_itself_so_too(way: str) -> None:
+    client, means = WAYS[way]
+    with served(client, client_credentials=True) as server:
+        identity = PreRegistered("app", **means)
+        run = Run(server, client=identity, grant=ClientCredentials(), prompt=None)
+        assert run.post() == 200
+        assert server.token_requests("client_credentials") == 1
+        assert server.count("/oauth2/register") == 0
 
 
 def test_each_assertion_is_another(key_file: str) -> None:

@@ -20,6 +20,8 @@ from mutual_tls import Authority, TlsWorld, serving
 from mcp_client_auth import (
     AuthError,
     BrowserPrompt,
+    DeviceCode,
+    DevicePrompt,
     HttpTransport,
     InsecureUrl,
     Login,
@@ -128,6 +130,23 @@ def test_a_pushed_request_goes_to_its_alias(authority: Authority, world: TlsWorl
     transport.close()
     assert [(seen.path, seen.certified) for seen in world.seen] == [("/par", "app")]
     assert urlsplit(opened[0]).port == world.open_port, "the browser has no certificate"
+
+
+def test_a_device_login_goes_to_its_alias(authority: Authority, world: TlsWorld) -> None:
+    transport = HttpTransport(world.url, verify=authority.file, cert=authority.issue("app"))
+    shown: list[str] = []
+    login(
+        world.url,
+        client=PreRegistered("app", method=METHODS[0]),
+        grant=DeviceCode(),
+        storage=MemoryStorage(),
+        prompt=DevicePrompt(lambda asked: shown.append(asked.link)),
+        transport=transport,
+    )
+    transport.close()
+    seen = [(each.path, each.certified, each.port) for each in world.seen]
+    assert seen == [(place, "app", world.certified_port) for place in ("/device", "/token")]
+    assert shown == [world.issuer + "/page"], "the person has no certificate"
 
 
 def test_without_aliases_the_ordinary_endpoints_are_used(

@@ -825,6 +825,7 @@ def test_a_step_up_that_gave_less_is_not_tried_again(world: World) -> None:
             program.post("write")
         assert caught.value.requested == ("read", "write")
         assert caught.value.granted == ("read",)
+        assert "“write” was not granted" in str(caught.value)
         assert caught.value.hint.endswith(f"run: mcp-login {SERVER} --force")
         world.clock.go(100)
     assert len(person.visits) == 1
@@ -838,6 +839,49 @@ def test_a_step_up_that_gave_less_is_not_tried_again_after_a_restart(world: Worl
         program.post("write")
     with pytest.raises(InsufficientScope):
         Program(world, program.storage, person).post("write")
+    assert len(person.visits) == 1
+
+
+def test_what_was_asked_for_and_not_granted_is_named_and_nobody_is_asked(world: World) -> None:
+    person = Person(world)
+    wanted = ("read", "write", "admin", "offline_access")
+    program = logged_in(world, person, scope=("read",), requested=wanted)
+    with pytest.raises(InsufficientScope, match="; “write admin” was not granted"):
+        program.post("write")
+    assert person.visits == []
+
+
+def test_a_403_that_names_no_scope_is_about_all_that_the_resource_lists(world: World) -> None:
+    """The official SDK's server answers so."""
+    person, world.names_scope, world.scopes = Person(world), False, ["read", "write"]
+    program = logged_in(world, person)
+    assert program.post("write") == 200
+    assert person.scopes == [("read", "write")]
+
+
+def test_what_the_resource_lists_is_in_the_command_where_nobody_can_be_asked(world: World) -> None:
+    world.names_scope, world.scopes = False, ["read", "write"]
+    with pytest.raises(LoginRequired, match="--scope 'read write'"):
+        logged_in(world).post("write")
+
+
+@pytest.mark.parametrize("listed", [["read"], [], None])
+def test_a_403_that_names_no_scope_where_the_resource_lists_no_more_is_the_end(
+    world: World, listed: Any
+) -> None:
+    person, world.names_scope, world.scopes = Person(world), False, listed
+    program = logged_in(world, person)
+    with pytest.raises(InsufficientScope, match="after “read” was asked for"):
+        program.post("write")
+    assert person.visits == []
+
+
+def test_a_step_up_to_what_the_resource_lists_is_tried_once(world: World) -> None:
+    person, world.names_scope, world.scopes = Person(world), False, ["read", "write"]
+    program = logged_in(world, person)
+    for _ in range(2):
+        with pytest.raises(InsufficientScope):
+            program.post("admin")
     assert len(person.visits) == 1
 
 

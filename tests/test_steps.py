@@ -244,6 +244,24 @@ def test_a_registered_client_is_made_anew_after_a_move(login: Login) -> None:
     assert one != other, "the callback path is of its own for each issuer"
 
 
+def test_a_metadata_document_follows_a_move_as_it_is(login: Login) -> None:
+    document_url, supported = "https://app.example.com/c", "client_id_metadata_document_supported"
+    login.wanted = replace(login.wanted, identity=ClientMetadataDocument(document_url))
+    for server in login.world.servers.values():
+        metadata = {**server.metadata(), supported: True}
+        server.metadata = lambda known=metadata: known  # type: ignore[method-assign, misc]
+        server.known.add(document_url)
+    login()
+    login.world.issuer = OTHER
+    moved = login()
+    assert (moved.issuer, moved.client.issuer, moved.client.client_id) == (
+        OTHER,
+        OTHER,
+        document_url,
+    )
+    assert [server.registrations for server in login.world.servers.values()] == [[], []]
+
+
 def test_an_authorization_server_without_https_is_refused(login: Login) -> None:
     login.world.issuer = "http://auth.example.com"
     with pytest.raises(InsecureUrl):

@@ -11,11 +11,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from hostile import Behaviour, Spot, World, challenge, document, text, tokens
+from session_world import Person, Program, credential
+from session_world import World as Memory
 from victim import Victim, fit_to_show, victim_of
 
-from mcp_client_auth import AuthError
+from mcp_client_auth import AuthError, AuthorizationDenied, InsufficientScope, LoginRequired
 from mcp_client_auth.cli.progress import Progress, report
 from mcp_client_auth.events import Event
+from mcp_client_auth.flight import wait
+from mcp_client_auth.protocol.challenge import Challenge
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m‮\r\n\t\x00"
 WORDS = {"escapes": f"bad{ESCAPES}thing", "long": "x" * 500_000, "both": (ESCAPES + "y") * 30_000}
@@ -147,6 +151,29 @@ def test_a_challenge_with_escapes_is_read_as_nothing_or_shown_clean(victim: Vict
     with pytest.raises(AuthError) as raised:
         victim.log_in()
     fit_to_show(raised.value)
+
+
+ENDS = {
+    "asked for before": (True, True, InsufficientScope),
+    "denied": (False, True, AuthorizationDenied),
+    "with nobody to ask": (False, False, LoginRequired),
+}
+
+
+@pytest.mark.parametrize("kind", WORDS)
+@pytest.mark.parametrize(("before", "person", "end"), ENDS.values(), ids=ENDS)
+def test_the_scopes_of_a_403_are_shown_short_and_clean(
+    kind: str, before: bool, person: bool, end: type[AuthError]
+) -> None:
+    hostile = Challenge("bearer", {"error": "insufficient_scope", "scope": WORDS[kind]})
+    world = Memory()
+    program = Program(world, prompt=Person(world, "deny") if person else None)
+    held = credential(world, requested=("read", *((hostile.scope or ()) if before else ())))
+    with pytest.raises(end) as raised:
+        wait(program.session.after_403(held, hostile))
+    fit_to_show(raised.value)
+    for event in program.events:
+        fit_for_a_line(str(event))
 
 
 def fit_for_a_line(line: str) -> None:

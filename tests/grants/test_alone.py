@@ -381,6 +381,17 @@ def test_the_exchange_asks_for_the_server_and_its_resource(tmp_path: Path) -> No
         ]
 
 
+def test_a_saml_assertion_is_named_as_one(tmp_path: Path) -> None:
+    with scene_of("enterprise_managed", tmp_path) as scene:
+        scene.file.write_text("PEFzc2VydGlvbj4")
+        grant = replace(scene.arguments["grant"], assertion_type="saml2")
+        with pytest.raises(TokenRefused, match="subject_token_type"):  # this provider takes none
+            scene.call(scene.auth(MemoryStorage(), grant=grant))
+        (sent,) = scene.provider.exchanges
+        assert sent["subject_token_type"] == "urn:ietf:params:oauth:token-type:saml2"
+        assert scene.issues == 0
+
+
 # What cannot work is said at once
 
 

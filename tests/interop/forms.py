@@ -205,12 +205,18 @@ PROXY: Final = Form("OAuthProxy", oauth_proxy)
 IN_MEMORY: Final = Form(
     "InMemoryOAuthProvider", in_memory, me="somebody", revoked=BOTH, shows_expiry=False
 )
-SDK: Final = Form("SDK", sdk, tools=("whoami",), revoked=BOTH)
+SDK: Final = Form("SDK", sdk, tools=("whoami",), revoked=BOTH, less="mcp:read")
 NO_RESOURCE_METADATA: Final = replace(
-    SDK, name="SDK, no resource metadata", start=partial(sdk, without="resource-metadata")
+    SDK,
+    name="SDK, no resource metadata",
+    start=partial(sdk, without="resource-metadata"),
+    less="",  # its 403 names no scope, and there is no list of them
 )
 NO_METADATA: Final = replace(
-    SDK, name="SDK, no metadata", start=partial(sdk, without="metadata"), revoked=()
+    NO_RESOURCE_METADATA,
+    name="SDK, no metadata",
+    start=partial(sdk, without="metadata"),
+    revoked=(),
 )
 
 FORMS: Final = (

@@ -5,7 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from forms import AUTHKIT, AUTHKIT_SCOPES, PROXY, SDK, SHORT_LIVED, Form
+from forms import (
+    AUTHKIT,
+    AUTHKIT_SCOPES,
+    NO_RESOURCE_METADATA,
+    PROXY,
+    SDK,
+    SHORT_LIVED,
+    Form,
+)
 from life import Life, sign_in, wait_until_expired, wait_until_refused
 
 REFUSED, LOGIN_REQUIRED = 4, 3
@@ -59,9 +67,9 @@ def test_a_token_with_too_little_scope_is_no_token_to_authkit(life: Life) -> Non
     assert "refuses the token" in answer.err
 
 
-@at(SDK)
+@at(NO_RESOURCE_METADATA)
 def test_too_little_scope_is_told_where_the_server_names_none(life: Life) -> None:
-    """The 403 of the SDK's server does not say which scope it wants."""
+    """The 403 of the SDK's server does not say which scope it wants, and here nothing else does."""
     sign_in(life, "--scope", "mcp:read")
     answer = life.person.tries(life.place.url)
     assert "InsufficientScope" in answer.err

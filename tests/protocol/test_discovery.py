@@ -27,6 +27,7 @@ from mcp_client_auth.errors import (
     Unavailable,
 )
 from mcp_client_auth.events import Event
+from mcp_client_auth.protocol.authorization import require_code_grant
 from mcp_client_auth.protocol.challenge import Challenge
 from mcp_client_auth.protocol.discovery import Discovery, discover
 from mcp_client_auth.protocol.flow import HttpResponse, run
@@ -109,6 +110,19 @@ def test_an_absent_document_leads_to_the_next_place(absence: HttpResponse) -> No
     web = Web({**named, SERVER_PLACE: absence, first: answer(server_document())})
     assert found(web, named=NAMED).server.issuer == ISSUER
     assert web.asked == [NAMED, RESOURCE_PLACE, ROOT_PLACE, SERVER_PLACE, first]
+
+
+def test_the_places_of_an_issuer_with_a_path_are_asked_in_order() -> None:
+    issuer = ISSUER + "/tenant1"
+    places = [
+        ISSUER + "/.well-known/oauth-authorization-server/tenant1",
+        ISSUER + "/.well-known/openid-configuration/tenant1",
+        issuer + "/.well-known/openid-configuration",
+    ]
+    listed = answer(resource_document(authorization_servers=[issuer]))
+    web = Web({RESOURCE_PLACE: listed, places[-1]: answer(server_document(issuer=issuer))})
+    assert found(web).server.issuer == issuer
+    assert web.asked == [RESOURCE_PLACE, *places]
 
 
 PASSING = {
@@ -261,6 +275,19 @@ def test_one_that_cannot_serve_is_passed_over() -> None:
             raise PkceUnsupported("no S256")
 
     assert found(two(), usable=usable).server.issuer == SECOND
+
+
+@pytest.mark.parametrize("place", [SERVER_PLACE, ISSUER + "/.well-known/openid-configuration"])
+@pytest.mark.parametrize("methods", [..., ["plain"]], ids=["absent", "plain"])
+def test_metadata_of_either_kind_must_list_s256(place: str, methods: Any) -> None:
+    def usable(server: ServerMetadata) -> None:
+        require_code_grant(server, Options())
+
+    document = server_document(code_challenge_methods_supported=methods)
+    web = Web({RESOURCE_PLACE: answer(resource_document()), place: answer(document)})
+    with pytest.raises(PkceUnsupported):
+        found(web, usable=usable)
+    assert web.asked[-1] == place
 
 
 def test_when_none_can_serve_the_first_reason_counts() -> None:

@@ -88,6 +88,21 @@ def test_a_public_client_has_no_client_credentials() -> None:
         run(client_credentials(target(client=client("none")), 0.0), Endpoint())
 
 
+def test_an_assertion_says_what_for_and_proves_the_client() -> None:
+    server, assertion = Endpoint(GOOD), jwt(aud=ISSUER)
+    run(jwt_bearer(target(), assertion, 0.0), server)
+    assert server.forms == [
+        {
+            "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "assertion": assertion.reveal(),
+            "scope": "a b",
+            "resource": "https://mcp.example.com/mcp",
+            "client_id": "me",
+            "client_secret": "hush",
+        }
+    ]
+
+
 def test_an_assertion_without_a_client_names_none() -> None:
     server, assertion = Endpoint(GOOD), jwt(aud=ISSUER)
     anonymous = target(client=client("none", ""), scope=None, resource=None)
@@ -150,18 +165,21 @@ def test_a_refusal_repeats_no_secret_and_sends_nobody_to_a_login() -> None:
     assert "Log in" not in caught.value.hint
 
 
-def exchange(*answers: Any, status: int = 200, events: list[Event] | None = None) -> Any:
+def exchange(
+    *answers: Any, status: int = 200, events: list[Event] | None = None, kind: str = "id_token"
+) -> Any:
     server = Endpoint(*answers, status=status)
     provider = IdentityProvider(IDP, client("client_secret_post", "sso"))
     seen = events if events is not None else []
-    flow = identity_assertion(provider, target(), Secret("id-token"), "id_token", 5.0)
+    flow = identity_assertion(provider, target(), Secret("id-token"), kind, 5.0)
     return server, run(flow, server, seen.append)
 
 
-def test_the_two_legs_of_an_identity_assertion() -> None:
+@pytest.mark.parametrize("kind", ["id_token", "saml2"])
+def test_the_two_legs_of_an_identity_assertion(kind: str) -> None:
     jag = jwt(aud=ISSUER)
     given = {"access_token": jag.reveal(), "issued_token_type": ID_JAG, "token_type": "N_A"}
-    server, tokens = exchange(given, GOOD)
+    server, tokens = exchange(given, GOOD, kind=kind)
     first, second = server.forms
     assert [request.url for request in server.requests] == [IDP, TOKEN]
     assert first == {
@@ -171,7 +189,7 @@ def test_the_two_legs_of_an_identity_assertion() -> None:
         "resource": "https://mcp.example.com/mcp",
         "scope": "a b",
         "subject_token": "id-token",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:" + kind,
         "client_id": "sso",
         "client_secret": "hush",
     }

@@ -32,7 +32,12 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 _DAY: Final = datetime.timedelta(days=1)
-_ALIASED: Final = ("token_endpoint", "revocation_endpoint", "pushed_authorization_request_endpoint")
+_ALIASED: Final = (
+    "token_endpoint",
+    "revocation_endpoint",
+    "pushed_authorization_request_endpoint",
+    "device_authorization_endpoint",
+)
 
 
 class Authority:
@@ -114,6 +119,7 @@ class TlsWorld:
             "token_endpoint": "/token",
             "revocation_endpoint": "/revoke",
             "pushed_authorization_request_endpoint": "/par",
+            "device_authorization_endpoint": "/device",
         }
         document: dict[str, Any] = {name: self.issuer + place for name, place in places.items()}
         aliases = {name: self.certified + places[name] for name in _ALIASED}
@@ -134,6 +140,10 @@ class TlsWorld:
                 return 200, self.metadata()
             case "/par":
                 return 201, {"request_uri": "urn:reference", "expires_in": 60}
+            case "/device":
+                page = self.issuer + "/page"
+                code = {"device_code": "the-code", "user_code": "ABCD", "verification_uri": page}
+                return 200, {**code, "expires_in": 60, "interval": 1}
             case "/token":
                 token = {"access_token": "the-token", "token_type": "Bearer", "expires_in": 3600}
                 return 200, {**token, "refresh_token": "the-refresh-token"}

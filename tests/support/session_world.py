@@ -172,7 +172,10 @@ class AuthorizationServer:
 
 
 class World:
-    """The network. `faults` are answers, errors or functions for the next token requests."""
+    """The network. `faults` are answers, errors or functions for the next token requests.
+
+    `names_scope`: a 403 says which scopes it wants.
+    """
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -182,7 +185,8 @@ class World:
         }
         self.issuer = ISSUER
         self.needed: tuple[str, ...] = ()
-        self.scopes: list[str] = ["read"]
+        self.scopes: Any = ["read"]
+        self.names_scope = True
         self.sent: list[HttpRequest] = []
         self.bearers: list[str] = []
         self.statuses: list[int] = []
@@ -259,8 +263,9 @@ class World:
         self.statuses.append(status)
         challenge = f'Bearer resource_metadata="{PLACE}"'
         if status == 403:
+            challenge += ', error="insufficient_scope"'
             missing = " ".join((*self.needed, *needed))
-            challenge += f', error="insufficient_scope", scope="{missing}"'
+            challenge += f', scope="{missing}"' if self.names_scope else ""
         headers = {} if status == 200 else {"WWW-Authenticate": challenge}
         return httpx.Response(status, headers=headers)
 
