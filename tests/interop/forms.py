@@ -70,7 +70,7 @@ class Form:
     `renewals`: how often in a row its tokens are renewed. `less`: a scope that is too little;
     empty where there is nothing to step up to. `revoked`: which tokens a logout ends at the
     server (JWTs live on). `by_code`: the person signs in on another device. `shows_expiry`: an
-    expired token may be presented without harm.
+    expired token may be presented without harm. `warned`: the checks by which the doctor warns.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Form:
     revoked: tuple[str, ...] = ("refresh",)
     by_code: bool = False
     shows_expiry: bool = True
+    warned: tuple[str, ...] = ()
 
     @property
     def seen(self) -> dict[str, object]:
@@ -188,8 +189,15 @@ def missing() -> str:
 
 
 BOTH: Final = ("refresh", "access")
-PATH: Final = Form("issuer with a path", partial(oidc, path="/tenant"), less="openid")
-CONFIDENTIAL: Final = Form("confidential client", confidential)
+_NO_CLIENT: Final = ("issuer.clients",)
+_UNNAMED: Final = ("challenge.header", "resource.metadata", "resource.found")
+PATH: Final = Form(
+    "issuer with a path",
+    partial(oidc, path="/tenant"),
+    less="openid",
+    warned=("issuer.metadata",),
+)
+CONFIDENTIAL: Final = Form("confidential client", confidential, warned=_NO_CLIENT)
 PLAIN: Final = Form("oidc-provider", oidc, less="openid")
 STRICT: Final = Form("strict resource", partial(oidc, strict=True))
 PAR: Final = Form("PAR required", partial(oidc, par="required"), less="openid")
@@ -203,19 +211,28 @@ AUTHKIT: Final = Form("AuthKitProvider", partial(behind_authkit, scopes=()))
 AUTHKIT_SCOPES: Final = Form("AuthKitProvider, scopes", behind_authkit)
 PROXY: Final = Form("OAuthProxy", oauth_proxy)
 IN_MEMORY: Final = Form(
-    "InMemoryOAuthProvider", in_memory, me="somebody", revoked=BOTH, shows_expiry=False
+    "InMemoryOAuthProvider",
+    in_memory,
+    me="somebody",
+    revoked=BOTH,
+    shows_expiry=False,
+    warned=("issuer.iss", "issuer.scopes"),
 )
-SDK: Final = Form("SDK", sdk, tools=("whoami",), revoked=BOTH, less="mcp:read")
+SDK: Final = Form(
+    "SDK", sdk, tools=("whoami",), revoked=BOTH, less="mcp:read", warned=("issuer.iss",)
+)
 NO_RESOURCE_METADATA: Final = replace(
     SDK,
     name="SDK, no resource metadata",
     start=partial(sdk, without="resource-metadata"),
+    warned=(*_UNNAMED, "issuer.iss"),
     less="",  # its 403 names no scope, and there is no list of them
 )
 NO_METADATA: Final = replace(
     NO_RESOURCE_METADATA,
     name="SDK, no metadata",
     start=partial(sdk, without="metadata"),
+    warned=(*_UNNAMED, "issuer.metadata", "issuer.found"),
     revoked=(),
 )
 
@@ -224,7 +241,11 @@ FORMS: Final = (
     PATH,
     STRICT,
     PAR,
-    Form("public client", partial(oidc, clients=[PUBLIC], login=("--client-id", "public"))),
+    Form(
+        "public client",
+        partial(oidc, clients=[PUBLIC], login=("--client-id", "public")),
+        warned=_NO_CLIENT,
+    ),
     CONFIDENTIAL,
     SHORT_LIVED,
     DEVICE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from mcp_client_auth import Credential
 PATIENCE: Final = 20.0
 _PAUSE: Final = 0.1
 _REFUSED: Final = (400, 401)
+_OF_ANY_FORM: Final = ("local.", "cors.", "tls.")  # of the machine, and of a test's own setting
 _NARROW: Final = ("--account", "narrow")
 
 
@@ -38,6 +40,16 @@ class Life:
     @property
     def credential(self) -> Credential:
         return self.person.credential(self.place.url)
+
+
+def doctor(life: Life) -> None:
+    """Before anybody has logged in: no error, and the warnings that this form deserves."""
+    answer = life.person.mcp_login("doctor", life.place.url, "--store", "file", "--json")
+    require(answer.code == 0, f"the doctor ends with {answer.code}: {answer.err}")
+    findings = json.loads(answer.out)["findings"]
+    found = {each["check"] for each in findings if each["level"] in ("warning", "error")}
+    warned = {check for check in found if not check.startswith(_OF_ANY_FORM)}
+    require(warned == set(life.form.warned), f"the doctor warns of {sorted(warned)}")
 
 
 def login(life: Life) -> None:
@@ -103,6 +115,7 @@ def logout(life: Life) -> None:
 
 
 STEPS: Final[dict[str, Callable[[Life], None]]] = {
+    "doctor": doctor,
     "login": login,
     "call": call,
     "restart": restart,
