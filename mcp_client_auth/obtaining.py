@@ -21,6 +21,7 @@ from .clients import (
 )
 from .credential import Credential
 from .errors import AuthError, TokenRefused
+from .keeping import keep
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
 from .protocol.client_auth import Prover
@@ -44,7 +45,7 @@ from .protocol.tokens import BOUND_ONLY, TokenSet, require_bound
 from .protocol.urls import shown
 from .proving import prepared
 from .secret import Secret
-from .steps import Edges, Wanted, choice, find, keep
+from .steps import Edges, Wanted, choice, find
 
 
 def obtain(

@@ -23,11 +23,11 @@ from .errors import (
     AuthorizationDenied,
     IssuerMismatch,
     LoginFailed,
-    StorageError,
     TokenRefused,
     quoted,
 )
 from .events import Event, Listener, tell
+from .keeping import keep, readable
 from .prompt import Prompt, Visit
 from .protocol.authorization import (
     AuthorizationCode,
@@ -46,7 +46,7 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Client, Identity, PreRegistered, way_to_client
+from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
 from .protocol.tokens import TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
@@ -301,52 +301,6 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         resource=request.resource,
         scope=request.scope,
     )
-
-
-def keep(
-    wanted: Wanted,
-    edges: Edges,
-    server: ServerMetadata,
-    client: Client,
-    tokens: TokenSet,
-    bond: Bond,
-    *,
-    resource: str | None,
-    scope: Scopes | None,
-    owner: str = "",
-) -> Credential:
-    """The tokens of a login, with all that is needed to use them, in the place of what was there.
-
-    `owner`: whose assertion it was, for a grant that asks nobody.
-    """
-    fresh = Credential(
-        key=wanted.key,
-        issuer=server.issuer,
-        token_endpoint=server.token_endpoint,
-        client=client,
-        tokens=edges.checked(tokens, bond, server.token_endpoint),
-        resource=resource,
-        revocation_endpoint=server.revocation_endpoint,
-        requested=scope,
-        options=wanted.options.kept() | bond.options | ({"owner": owner} if owner else {}),
-        dpop_key=bond.kept,
-    )
-    with edges.storage.lock(fresh.key):
-        stored = readable(edges.storage, fresh.key)
-        kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
-        edges.storage.save(kept)
-    edges.tell("storage", detail=f"kept in {edges.storage.where}")
-    return kept
-
-
-def readable(storage: Storage, key: Key) -> Credential | None:
-    """What is stored; what cannot be read counts as none where a login is about to replace it."""
-    try:
-        return storage.load(key)
-    except StorageError as error:
-        if error.code not in ("damaged_record", "elsewhere"):
-            raise
-        return None
 
 
 def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> AuthorizationCode:

@@ -32,6 +32,7 @@ STOREYS = (
         "flight",
         "cooling",
         "leaving",
+        "keeping",
     },
     {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
