@@ -33,6 +33,7 @@ STOREYS = (
         "cooling",
         "leaving",
         "keeping",
+        "polling",
     },
     {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
