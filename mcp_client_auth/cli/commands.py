@@ -10,8 +10,6 @@ import click
 from .. import __version__
 from ..errors import UsageError, quoted
 from .opening import (
-    device_grant,
-    device_prompt,
     login_protocol,
     program,
     session_for,
@@ -92,7 +90,7 @@ def cli() -> None:
     help="How long to wait for you (default: 600).",
 )
 @click.option("--no-browser", is_flag=True, help="Only show the address to open.")
-@click.option("--device", is_flag=True, help="Sign in on another device, with a code.")
+@click.option("--device", is_flag=True, help="Show a code for another device, too.")
 @click.option("--force", is_flag=True, help="Log in again although you are logged in.")
 @click.option("--dpop", is_flag=True, help="Ask for tokens that only a key here can use (DPoP).")
 @click.option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent.")
@@ -105,12 +103,8 @@ def login(url: str, account: str, store: str | None, verbose: bool, **asked: Any
     from .storing import settle
 
     progress = Progress(verbose=verbose)
-    prompt = (
-        device_prompt(progress) if asked["device"] else talking(browser=not asked["no_browser"])
-    )
-    grant = device_grant() if asked["device"] else None
-    protocol = login_protocol(url, asked)
-    session = session_for(url, account, store, prompt, progress, grant=grant, **protocol)
+    prompt = talking(browser=not asked["no_browser"], device=asked["device"])
+    session = session_for(url, account, store, prompt, progress, **login_protocol(url, asked))
     before = None if asked["force"] else session.usable()
     if before is None:
         settle(session.edges.storage, asked=store is not None)

@@ -12,30 +12,17 @@ if TYPE_CHECKING:
     from ..prompt import Prompt
     from ..prompt.device import DevicePrompt
     from ..protocol.flow import Transport
-    from ..protocol.grants import Grant
     from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session import Session
-    from .progress import Progress
 
 
-def talking(*, browser: bool) -> Prompt:
+def talking(*, browser: bool, device: bool) -> Prompt:
+    """With a `device` code no browser is opened here: he who asks for one has his elsewhere."""
     from ..prompt.browser import can_open
     from .waiting import talking_prompt
 
-    return talking_prompt(opens=browser and can_open())
-
-
-def device_prompt(progress: Progress) -> DevicePrompt:
-    from ..prompt.device import DevicePrompt
-
-    return DevicePrompt(progress.show_code)
-
-
-def device_grant() -> Grant:
-    from ..protocol.grants import DeviceCode
-
-    return DeviceCode()
+    return talking_prompt(opens=browser and not device and can_open(), device=device)
 
 
 def session_for(
