@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .clients import client_key, drop_client
 from .credential import Credential, Key
@@ -12,8 +12,10 @@ from .protocol.management import unregister
 from .protocol.registration import Client, Identity
 from .protocol.tokens import revoke
 from .protocol.urls import shown
-from .steps import Edges
 from .storage import Storage
+
+if TYPE_CHECKING:
+    from .steps import Edges
 
 _UNREADABLE: Final = ("damaged_record", "no_key", "wrong_key")
 

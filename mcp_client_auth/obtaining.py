@@ -9,23 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from .assertions import read_assertion
-from .attempts import Attempt
 from .binding import bond_for
-from .clients import (
-    DEAD_CLIENT,
-    callback,
-    callers_client,
-    forget_client,
-    registered_client,
-    speaking_to,
-)
+from .clients import callers_client, speaking_to
 from .credential import Credential
-from .errors import AuthError, TokenRefused
+from .keeping import keep
+from .polling import by_device
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
-from .protocol.client_auth import Prover
-from .protocol.device import DeviceAuthorization, authorize_device, poll, too_late, wait_after
-from .protocol.discovery import Discovery, required_metadata
+from .protocol.discovery import required_metadata
 from .protocol.grants import (
     Alone,
     ClientCredentials,
@@ -38,13 +29,12 @@ from .protocol.grants import (
 )
 from .protocol.metadata import ServerMetadata, caller_server_metadata
 from .protocol.options import Endpoints, Options
-from .protocol.registration import Client, PreRegistered, pre_registered, way_to_client
+from .protocol.registration import Client, PreRegistered, pre_registered
 from .protocol.scopes import Scopes, suggested
 from .protocol.tokens import BOUND_ONLY, TokenSet, require_bound
-from .protocol.urls import shown
 from .proving import prepared
 from .secret import Secret
-from .steps import Edges, Wanted, choice, find, keep
+from .steps import Edges, Wanted, choice, find
 
 
 def obtain(
@@ -150,54 +140,5 @@ def log_in_by_device(
     """Steps 3 to 13 with a person elsewhere; nothing stored changes before the tokens are there."""
     edges.storage.check()
     discovery = find(wanted, edges, challenge)
-    visit = prompt.visit(wanted.key.server, wanted.key.account)
-    on_visit(visit)
     asked = scope if scope is not None else choice(wanted, edges, discovery)
-    client, redirect_uri = _for_device(wanted, edges, discovery, asked)
-    bond = bond_for(discovery, client, wanted.options)
-    server = speaking_to(discovery.server, client)
-    prover = edges.prover(wanted.identity, bond.kept)
-    try:
-        spoken = replace(discovery, server=server)
-        invitation = edges.run(authorize_device(spoken, client, asked, prover))
-        tokens = _awaited(wanted, edges, visit, invitation, prover)
-    except TokenRefused as error:
-        if error.code in DEAD_CLIENT:
-            forget_client(edges, client, redirect_uri)
-        raise
-    resource = discovery.resource
-    return keep(wanted, edges, server, client, tokens, bond, resource=resource, scope=asked)
-
-
-def _for_device(
-    wanted: Wanted, edges: Edges, discovery: Discovery, scope: Scopes | None
-) -> tuple[Client, str]:
-    """The client, and the redirect URI of a registration: a browser may use that one next."""
-    way = way_to_client(wanted.identity, discovery.server)
-    if client := callers_client(wanted, edges, discovery.server, way):
-        return client, ""
-    redirect_uri = callback(wanted, edges, Attempt(discovery, way, scope)).uri
-    return registered_client(wanted, edges, discovery.server, redirect_uri, scope)[0], redirect_uri
-
-
-def _awaited(
-    wanted: Wanted,
-    edges: Edges,
-    visit: DeviceVisit,
-    asked: DeviceAuthorization,
-    prover: Prover,
-) -> TokenSet:
-    """Ask until the person has decided, within the code's life and his time (RFC 8628 §3.3)."""
-    began, interval = edges.monotonic(), asked.interval
-    patience = min(asked.expires_in, wanted.options.login_timeout)
-    where = shown(asked.server.token_endpoint)
-    visit.show(asked)
-    edges.tell("sign-in", detail="waiting for the person on another device")
-    edges.tell("token-request", url=where, rule="asked until the person has decided (RFC 8628)")
-    while edges.monotonic() + interval < began + patience:
-        visit.pause(interval, edges.sleep)
-        try:
-            return edges.run(poll(asked, edges.clock(), prover))
-        except AuthError as error:
-            interval = wait_after(error, interval)
-    raise too_late(where)
+    return by_device(wanted, edges, prompt, discovery, asked, on_visit)

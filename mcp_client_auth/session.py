@@ -25,6 +25,7 @@ from .errors import (
 )
 from .events import Event, tell
 from .flight import Flights, done, wait
+from .keeping import readable
 from .leaving import LoggedOut, end_at_server, forget, forget_registration
 from .obtaining import log_in_by_device, obtain, own_client
 from .probing import bound_by, fresh_token_refused, lacking, probe, too_little_scope
@@ -35,7 +36,7 @@ from .protocol.grants import DeviceCode
 from .protocol.scopes import Scopes, step_up
 from .protocol.urls import below, covers
 from .renewal import Renewal, same_token
-from .steps import Edges, Wanted, log_in, readable
+from .steps import Edges, Wanted, log_in
 from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0

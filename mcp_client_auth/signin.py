@@ -155,20 +155,12 @@ def logout(
 
 
 def _talking_prompt(grant: Grant | None) -> Prompt | DevicePrompt | None:
-    import sys
-
-    from .cli.waiting import talking_prompt
-    from .prompt.device import DevicePrompt, Invitation
+    from .cli.waiting import Waiting, talking_prompt
+    from .prompt.device import DevicePrompt
     from .protocol.grants import DeviceCode
 
-    def invite(asked: Invitation) -> None:
-        lines = [f"  {asked.link}", f"and enter the code {asked.code}"]
-        lines += [f"or open\n\n  {asked.direct}"] if asked.direct else []
-        told = "\n\n".join(lines)
-        print(f"To log in, open this address on any device:\n\n{told}\n", file=sys.stderr)
-
     if isinstance(grant, DeviceCode):
-        return DevicePrompt(invite)
+        return DevicePrompt(Waiting(opens=False, pastes=False).show_code)
     if grant is not None:
         return None
     return talking_prompt(opens=automatic_prompt() is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from .attempts import RULES, Attempt
@@ -23,16 +23,19 @@ from .errors import (
     AuthorizationDenied,
     IssuerMismatch,
     LoginFailed,
-    StorageError,
     TokenRefused,
     quoted,
 )
 from .events import Event, Listener, tell
-from .prompt import Prompt, Visit
+from .keeping import keep, readable
+from .polling import CodeBeside, by_device
+from .prompt import Answer, Prompt, Racer, Visit, code_desk
+from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.authorization import (
     AuthorizationCode,
     AuthorizationRequest,
     authorization_request,
+    does_code_grant,
     pushes,
     require_code_grant,
 )
@@ -46,9 +49,9 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Client, Identity, PreRegistered, way_to_client
+from .protocol.registration import Identity, PreRegistered, way_to_client
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import TokenSet, exchange
+from .protocol.tokens import TokenSet, exchange, summary
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
 from .secret import Secret
@@ -126,15 +129,21 @@ def log_in(
     challenge: Challenge | None,
     *,
     scope: Scopes | None = None,
-    on_visit: Callable[[Visit], None] = lambda visit: None,
+    on_visit: Callable[[Visit | DeviceVisit], None] = lambda visit: None,
 ) -> Credential:
     """Steps 3 to 13, with a person; nothing stored changes before the tokens are there.
 
-    `scope` overrides the choice, which else keeps what was gained before.
+    `scope` overrides the choice, which else keeps what was gained before. A prompt that wants
+    a device code gets that alone where the server has nothing else.
     """
     edges.storage.check()
-    discovery, began = find(wanted, edges, challenge), edges.monotonic()
+    desk = code_desk(prompt)
+    discovery = find(wanted, edges, challenge, device=desk is not None)
+    began = edges.monotonic()
     asked = scope if scope is not None else choice(wanted, edges, discovery)
+    if desk and not does_code_grant(discovery.server, wanted.options):
+        by_code = DevicePrompt(desk.show_code)
+        return by_device(wanted, edges, by_code, discovery, asked, on_visit)
     attempt = Attempt(discovery, way_to_client(wanted.identity, discovery.server), asked)
     while True:  # each mending once, so it ends
         left = max(wanted.options.login_timeout - (edges.monotonic() - began), 0.0)
@@ -150,7 +159,7 @@ def _attempt(
     prompt: Prompt,
     attempt: Attempt,
     left: float,
-    on_visit: Callable[[Visit], None],
+    on_visit: Callable[[Visit | DeviceVisit], None],
 ) -> Credential | Attempt:
     """One try; the next one instead of an error where something can be mended."""
     where, pending, visited = callback(wanted, edges, attempt), None, False
@@ -160,8 +169,9 @@ def _attempt(
             pending = begin(wanted, edges, attempt, visit.redirect_uri)
             pending = _pushed(pending, edges)
             visited = True
-            code = _ask(pending, edges, visit, left)
-            credential = finish(pending, edges, code)
+            beside = _beside(pending, edges, prompt, attempt.discovery)
+            answer = _ask(pending, edges, visit, left, beside)
+            credential = finish(pending, edges, answer)
         except AuthError as error:
             reused = pending is not None and pending.reused
             what = attempt.mending(error, wanted.scope, reused=reused, visited=visited)
@@ -187,8 +197,13 @@ def require_server(url: str, options: Options) -> None:
     )
 
 
-def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery:
-    """Steps 3 to 6. An authorization server that cannot serve the login is refused here."""
+def find(
+    wanted: Wanted, edges: Edges, challenge: Challenge | None, *, device: bool = False
+) -> Discovery:
+    """Steps 3 to 6. An authorization server that cannot serve the login is refused here.
+
+    `device`: a device code will do where there is no code grant with PKCE.
+    """
 
     require_server(wanted.server_url, wanted.options)
 
@@ -197,7 +212,9 @@ def find(wanted: Wanted, edges: Edges, challenge: Challenge | None) -> Discovery
             return
         if isinstance(wanted.grant, DeviceCode):
             require_device(server)
-        else:
+        elif does_code_grant(server, wanted.options) or not (
+            device and server.device_authorization_endpoint
+        ):
             require_code_grant(server, wanted.options)
         way_to_client(wanted.identity, server)
 
@@ -281,18 +298,12 @@ def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
     return replace(pending, request=edges.run(push(pending.request, prover)))
 
 
-def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Credential:
-    """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
-    request, wanted = pending.request, pending.wanted
-    try:
-        prover = edges.prover(wanted.identity, pending.bond.kept)
-        tokens = edges.run(exchange(code, edges.clock(), prover))
-    except TokenRefused as error:
-        if error.code in DEAD_CLIENT:
-            forget_client(edges, request.client, request.redirect_uri)
-        raise
+def finish(pending: PendingLogin, edges: Edges, answer: Answer) -> Credential:
+    """Steps 12 and 13: a code for tokens, and the tokens into the storage."""
+    request = pending.request
+    tokens = answer if isinstance(answer, TokenSet) else _exchanged(pending, edges, answer)
     return keep(
-        wanted,
+        pending.wanted,
         edges,
         request.server,
         request.client,
@@ -303,58 +314,33 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
     )
 
 
-def keep(
-    wanted: Wanted,
-    edges: Edges,
-    server: ServerMetadata,
-    client: Client,
-    tokens: TokenSet,
-    bond: Bond,
-    *,
-    resource: str | None,
-    scope: Scopes | None,
-    owner: str = "",
-) -> Credential:
-    """The tokens of a login, with all that is needed to use them, in the place of what was there.
-
-    `owner`: whose assertion it was, for a grant that asks nobody.
-    """
-    fresh = Credential(
-        key=wanted.key,
-        issuer=server.issuer,
-        token_endpoint=server.token_endpoint,
-        client=client,
-        tokens=edges.checked(tokens, bond, server.token_endpoint),
-        resource=resource,
-        revocation_endpoint=server.revocation_endpoint,
-        requested=scope,
-        options=wanted.options.kept() | bond.options | ({"owner": owner} if owner else {}),
-        dpop_key=bond.kept,
-    )
-    with edges.storage.lock(fresh.key):
-        stored = readable(edges.storage, fresh.key)
-        kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
-        edges.storage.save(kept)
-    edges.tell("storage", detail=f"kept in {edges.storage.where}")
-    return kept
-
-
-def readable(storage: Storage, key: Key) -> Credential | None:
-    """What is stored; what cannot be read counts as none where a login is about to replace it."""
+def _exchanged(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> TokenSet:
+    request = pending.request
     try:
-        return storage.load(key)
-    except StorageError as error:
-        if error.code not in ("damaged_record", "elsewhere"):
-            raise
-        return None
+        prover = edges.prover(pending.wanted.identity, pending.bond.kept)
+        return edges.run(exchange(code, edges.clock(), prover))
+    except TokenRefused as error:
+        if error.code in DEAD_CLIENT:
+            forget_client(edges, request.client, request.redirect_uri)
+        raise
 
 
-def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> AuthorizationCode:
+def _beside(
+    pending: PendingLogin, edges: Edges, prompt: Prompt, discovery: Discovery
+) -> list[Racer]:
+    """Who races with the browser: a device code, where the prompt wants one."""
+    desk = code_desk(prompt)
+    return [CodeBeside(pending.wanted, edges, desk, discovery, pending.bond)] if desk else []
+
+
+def _ask(
+    pending: PendingLogin, edges: Edges, visit: Visit, left: float, beside: Sequence[Racer]
+) -> Answer:
     """Step 10 and 11. A second visit has what is `left` of the time, or a minute."""
     request, timeout = pending.request, pending.wanted.options.login_timeout
     edges.tell("sign-in", detail="waiting for the person in the browser")
     try:
-        code = visit.ask(request, min(timeout, max(left, _LEAST_PATIENCE)))
+        answer = visit.ask(request, min(timeout, max(left, _LEAST_PATIENCE)), *beside)
     except LoginFailed as error:
         if pending.reused and error.code == "timeout":
             # the server may have forgotten the client and shown its error page only
@@ -362,6 +348,10 @@ def _ask(pending: PendingLogin, edges: Edges, visit: Visit, left: float) -> Auth
         if error.code == "timeout" and request.pushed_for is not None:
             error.hint += f". The address was good for {request.pushed_for:.0f} s only"
         raise
+    if isinstance(answer, TokenSet):
+        where, rule = shown(request.server.token_endpoint), "for the device code (RFC 8628 §3.5)"
+        edges.tell("token", url=where, detail=summary(answer), rule=rule)
+        return answer
     rule = "state matches" + (", iss matches (RFC 9207)" if request.server.iss_promised else "")
     edges.tell("authorization-response", url=shown(request.redirect_uri), detail="code", rule=rule)
-    return code
+    return answer

@@ -17,11 +17,16 @@ from session_world import ISSUER, KEY, PLACE, SERVER, Clock
 
 from mcp_client_auth import (
     AuthorizationDenied,
+    BadResponse,
+    BrowserPrompt,
+    Credential,
     DeviceCode,
     DevicePrompt,
     LoginFailed,
     MemoryStorage,
     Options,
+    PkceUnsupported,
+    Prompt,
     TokenRefused,
     Unavailable,
 )
@@ -29,11 +34,18 @@ from mcp_client_auth.errors import AuthError
 from mcp_client_auth.obtaining import log_in_by_device
 from mcp_client_auth.prompt.device import Invitation
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
-from mcp_client_auth.steps import Edges, Wanted
+from mcp_client_auth.steps import Edges, Wanted, log_in
 
 PENDING = {"error": "authorization_pending"}
 SLOW = {"error": "slow_down"}
 TOKENS = {"access_token": "at", "token_type": "Bearer", "refresh_token": "rt", "expires_in": 60}
+PAGE = {"authorization_endpoint": ISSUER + "/authorize"}
+PLAIN = {**PAGE, "code_challenge_methods_supported": ["plain"]}
+PUSHED = {
+    **PAGE,
+    "code_challenge_methods_supported": ["S256"],
+    "require_pushed_authorization_requests": True,
+}
 DEVICE: dict[str, Any] = {
     "device_code": "dc",
     "user_code": "ABCD",
@@ -53,6 +65,8 @@ class Server:
         self.registered: list[dict[str, Any]] = []
         self.storage = MemoryStorage()
         self.shown: list[Invitation] = []
+        self.offers: dict[str, Any] = {}
+        self.wanted: dict[str, str] = {}
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         place = request.url.removeprefix(ISSUER)
@@ -64,6 +78,7 @@ class Server:
             self.registered.append(json.loads(request.body))
             return answer({"client_id": "me"}, request.url, 201)
         if place == "/device":
+            self.wanted = dict(parse_qsl(request.body.decode()))
             return answer(self.device, request.url)
         assert place == "/token"
         self.asked.append(self.clock.steady)
@@ -80,18 +95,31 @@ class Server:
             "registration_endpoint": ISSUER + "/register",
             "device_authorization_endpoint": ISSUER + "/device",
             "grant_types_supported": ["urn:ietf:params:oauth:grant-type:device_code"],
+            **self.offers,
         }
 
     def log_in(self, **options: Any) -> Any:
-        edges = Edges(
+        wanted = Wanted(SERVER, KEY, options=Options(**options), grant=DeviceCode())
+        return log_in_by_device(wanted, self.edges, DevicePrompt(self.shown.append), None)
+
+    def log_in_at(self, prompt: Prompt) -> Credential:
+        return log_in(Wanted(SERVER, KEY), self.edges, prompt, None)
+
+    def show_code(self, asked: Invitation) -> None:
+        self.shown.append(asked)
+
+    def no_code(self, why: str) -> None:
+        raise AssertionError(why)
+
+    @property
+    def edges(self) -> Edges:
+        return Edges(
             storage=self.storage,
             transport=self,
             clock=self.clock.time,
             monotonic=self.clock.monotonic,
             sleep=self.clock.sleep,
         )
-        wanted = Wanted(SERVER, KEY, options=Options(**options), grant=DeviceCode())
-        return log_in_by_device(wanted, edges, DevicePrompt(self.shown.append), None)
 
     @property
     def pauses(self) -> list[float]:
@@ -186,3 +214,45 @@ def test_it_registers_both_ways_to_a_person_and_needs_no_authorization_endpoint(
         "urn:ietf:params:oauth:grant-type:device_code",
     ]
     assert server.forms[0]["resource"] == SERVER
+
+
+def test_the_audience_goes_out_with_the_request_for_a_code() -> None:
+    server = Server(TOKENS)
+    server.log_in(audience="https://api.example.com")
+    assert server.wanted["audience"] == "https://api.example.com"
+    assert "audience" not in server.forms[0]
+
+
+def unopened(url: str) -> bool:
+    raise AssertionError("a browser was opened")
+
+
+@pytest.mark.parametrize("offers", [{}, PAGE, PLAIN], ids=["no page", "no PKCE", "plain PKCE"])
+def test_a_server_with_device_codes_alone_serves_a_prompt_that_shows_them(
+    offers: dict[str, Any],
+) -> None:
+    server = Server(PENDING, TOKENS)
+    server.offers = offers
+    kept = server.log_in_at(BrowserPrompt(unopened, device=server))
+    assert kept == server.storage.load(KEY)
+    assert server.shown[0].code == "ABCD"
+    assert server.pauses == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("offers", "shows", "kind"),
+    [
+        ({}, False, BadResponse),
+        (PLAIN, False, PkceUnsupported),
+        (PUSHED, True, BadResponse),
+        ({**PLAIN, "device_authorization_endpoint": ""}, True, PkceUnsupported),
+    ],
+)
+def test_else_what_refused_it_refuses_it_still(
+    offers: dict[str, Any], shows: bool, kind: type[AuthError]
+) -> None:
+    server = Server(TOKENS)
+    server.offers = offers
+    with pytest.raises(kind):
+        server.log_in_at(BrowserPrompt(unopened, device=server if shows else None))
+    assert server.registered == []

@@ -220,7 +220,7 @@ def test_the_time_of_two_visits_is_that_of_one_or_a_minute_more(login: Login) ->
         made = visit(callback, server, account)
         ask = made.ask
 
-        def asked(request: Any, timeout: float) -> Any:
+        def asked(request: Any, timeout: float, *beside: Any) -> Any:
             given.append(timeout)
             login.world.clock.go(590)
             return ask(request, timeout)

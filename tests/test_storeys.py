@@ -32,6 +32,8 @@ STOREYS = (
         "flight",
         "cooling",
         "leaving",
+        "keeping",
+        "polling",
     },
     {"cli", "auth", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},

@@ -15,10 +15,10 @@ import click
 from ..credential import Credential
 from ..errors import AuthError, LoginRequired, TokenRefused, Unavailable, UsageError
 from ..flight import wait
+from ..keeping import readable
 from ..probing import probe
 from ..protocol.urls import canonical
 from ..session import Session
-from ..steps import readable
 from . import exit_code
 from .mcp_configs import known_launches
 from .mcp_remote import Cache, CachedLogin, Launch, assign, read_cache

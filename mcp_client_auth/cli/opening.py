@@ -11,34 +11,20 @@ if TYPE_CHECKING:
     from ..credential import Credential, Key
     from ..events import Event, Listener
     from ..prompt import Prompt
-    from ..prompt.device import DevicePrompt
     from ..protocol.flow import Transport
-    from ..protocol.grants import Grant
     from ..protocol.options import Endpoints, Options
     from ..protocol.registration import Identity
     from ..session import Session
-    from .progress import Progress
 
 Asked = dict[str, Any]
 
 
-def talking(*, browser: bool) -> Prompt:
+def talking(*, browser: bool, device: bool) -> Prompt:
+    """With a `device` code no browser is opened here: he who asks for one has his elsewhere."""
     from ..prompt.browser import can_open
     from .waiting import talking_prompt
 
-    return talking_prompt(opens=browser and can_open())
-
-
-def device_prompt(progress: Progress) -> DevicePrompt:
-    from ..prompt.device import DevicePrompt
-
-    return DevicePrompt(progress.show_code)
-
-
-def device_grant() -> Grant:
-    from ..protocol.grants import DeviceCode
-
-    return DeviceCode()
+    return talking_prompt(opens=browser and not device and can_open(), device=device)
 
 
 def listening(asked: Asked, usual: Listener | None = None) -> Listener | None:
@@ -65,19 +51,18 @@ def listening(asked: Asked, usual: Listener | None = None) -> Listener | None:
 def session_for(
     url: str,
     asked: Asked,
-    prompt: Prompt | DevicePrompt | None = None,
+    prompt: Prompt | None = None,
     on_event: Listener | None = None,
     **protocol: Any,
 ) -> Session:
     from ..auth import open_session
     from ..credential import key_for
-    from ..prompt.device import DevicePrompt
     from ..storage import choose_storage
     from .storing import tell_of_waiting
 
     tell_of_waiting()
     account, store = asked["account"], asked["store"]
-    person = protocol.get("grant") is None or isinstance(prompt, DevicePrompt)
+    person = protocol.get("grant") is None
     return open_session(
         url,
         account=account,
@@ -295,8 +280,8 @@ def identity(asked: Asked, redirect_uri: str = "") -> Identity:
 
 def last_identity(session: Session) -> Identity:
     """The client of the login that is there, so that nobody has to name it again."""
+    from ..keeping import readable
     from ..protocol.registration import ClientMetadataDocument, PreRegistered
-    from ..steps import readable
 
     held = readable(session.edges.storage, session.key)
     if held is None:

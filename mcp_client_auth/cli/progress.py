@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ..credential import Credential
 from ..errors import quoted
@@ -12,9 +12,6 @@ from ..events import TRYING_AGAIN, Event
 from ..protocol.scopes import Scopes
 from ..storage import Summary
 from .screen import encodes, green, say, screen
-
-if TYPE_CHECKING:
-    from ..prompt.device import Invitation
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
@@ -63,14 +60,6 @@ class Progress:
             self._url = event.url
         elif event.name in _SHORT and not event.rule.startswith("absent"):
             self._say(f"  {self._mark} {_short(event)}")
-
-    def show_code(self, asked: Invitation) -> None:
-        lines = ("", "Open this address on any device:", "", f"  {asked.link}", "")
-        more = ("and enter this code:", "", f"  {plain(asked.code)}", "")
-        direct = ("or open this one, which has the code in it:", "", f"  {asked.direct}", "")
-        for line in (*lines, *more, *(direct if asked.direct else ())):
-            self._say(line)
-        self._say("Waiting for you … (Ctrl-C ends it)")
 
     def _say(self, text: str) -> None:
         self.spoke = True

@@ -8,42 +8,70 @@ from .screen import Screen, screen
 
 if TYPE_CHECKING:
     from ..prompt import Prompt
+    from ..prompt.device import Invitation
 
 
-def talking_prompt(*, opens: bool, reads: bool = True) -> Prompt:
-    """Shows the address, opens a browser where it `opens`, and `reads` a pasted answer."""
+def talking_prompt(*, opens: bool, reads: bool = True, device: bool = False) -> Prompt:
+    """Shows the address, opens a browser where it `opens`, and `reads` a pasted answer.
+
+    A `device` code is shown too, also unasked where else only a pasted answer could arrive.
+    """
     from ..prompt import BrowserPrompt
     from ..prompt.browser import open_url
     from ..prompt.paste import PastedAnswer
+    from ..prompt.remote import arrives
     from ..prompt.terminal import is_readable
 
     pastes = reads and is_readable()
-    desk = Waiting(opens=opens, pastes=pastes)
+    desk = Waiting(opens=opens, pastes=pastes, device=device)
     return BrowserPrompt(
         open_url if opens else lambda url: False,
         desk=desk,
         racers=[PastedAnswer(desk)] if pastes else [],
+        device=desk if device or not (opens or arrives()) else None,
     )
 
 
 class Waiting:
-    """`opens`: a browser is opened for him; `pastes`: he may paste an address."""
+    """`opens`: a browser is opened for him; `pastes`: he may paste an address; `device`: he
+    has asked for a device code."""
 
-    def __init__(self, *, opens: bool, pastes: bool, on: Screen = screen) -> None:
-        self._opens, self._pastes, self._screen = opens, pastes, on
+    def __init__(
+        self, *, opens: bool, pastes: bool, device: bool = False, on: Screen = screen
+    ) -> None:
+        self._opens, self._pastes, self._device, self._screen = opens, pastes, device, on
         self._left = self._typed = 0
-        self._said = False
+        self._said = self._invited = self._coded = False
 
     def invite(self, url: str, redirect_uri: str) -> None:
         from ..prompt.remote import advice
 
         there = "Open this address in a browser and sign in:"
         here = "Sign in in your browser. If none opens, go to this address:"
+        self._invited, self._coded = True, False
         self._screen.clear()
         self._screen.tell(f"\n{here if self._opens else there}\n\n  {url}\n")
         words = advice(redirect_uri, opens=self._opens, pastes=self._pastes)
         if words:
             self._screen.tell(words)
+
+    def show_code(self, asked: Invitation) -> None:
+        self._coded = True
+        if self._invited:
+            self._screen.tell(f"\nOr on any device, code {asked.code}:\n\n  {asked.link}\n")
+            return
+        self._screen.clear()
+        here = f"Open this address on any device and enter the code {asked.code}:"
+        self._screen.tell(f"\n{here}\n\n  {asked.link}\n")
+        if asked.direct:
+            self._screen.tell(f"Or this one, which has the code in it:\n\n  {asked.direct}\n")
+        self._screen.tell("Waiting for you (Ctrl-C ends it)")
+
+    def no_code(self, why: str) -> None:
+        if self._coded:
+            self._screen.tell(f"The code is over: {why}. The browser's answer is still awaited.")
+        elif self._device:
+            self._screen.tell(f"There is no code for another device: {why}.")
 
     def waiting(self, left: float) -> None:
         self._left = max(round(left), 0)

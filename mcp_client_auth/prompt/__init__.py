@@ -11,18 +11,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 from ..errors import AuthError, LoginFailed
 from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Unrelated
 from ..protocol.redirects import Callback
+from ..protocol.tokens import TokenSet
 from ..protocol.urls import shown
 
 if TYPE_CHECKING:
+    from .device import CodeDesk
     from .loopback import Listener
 
+# What a login is answered with: a code to exchange, or the tokens that a device code gave.
+Answer: TypeAlias = AuthorizationCode | TokenSet
 Ending = Literal["signed-in", "denied", "failed", "again"]
 # How often the wait is told how long it still is. On Windows also how soon Ctrl-C is noticed.
 _TICK: Final = 0.2 if sys.platform == "win32" else 1.0
@@ -34,10 +38,11 @@ class Visit(Protocol):
     @property
     def redirect_uri(self) -> str: ...
 
-    def ask(self, request: AuthorizationRequest, timeout: float) -> AuthorizationCode:
-        """Bring the person there and wait for the first valid answer.
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: Racer) -> Answer:
+        """Bring the person there and wait for the first valid answer, also that of a racer.
 
         Raises `LoginFailed` after `timeout` seconds or `cancel()`, or what the answer says.
+        Nobody is `beside` where the prompt has no `device`.
         """
         ...
 
@@ -59,11 +64,20 @@ class Visit(Protocol):
 
 
 class Prompt(Protocol):
-    """Somebody who can ask a person."""
+    """Somebody who can ask a person.
+
+    One that has a `CodeDesk` as its attribute `device` wants a device code beside the browser.
+    """
 
     def visit(self, callback: Callback, server: str, account: str) -> Visit:
         """Bind the callback; `LoginFailed` when a pinned port is busy."""
         ...
+
+
+def code_desk(prompt: Prompt) -> CodeDesk | None:
+    """Where a device code is shown beside the browser; None where none is wanted."""
+    desk: CodeDesk | None = getattr(prompt, "device", None)
+    return desk
 
 
 class Desk(Protocol):
@@ -98,7 +112,7 @@ class FirstAnswer:
 
     def __init__(self, request: AuthorizationRequest) -> None:
         self._request = request
-        self._answer: Future[AuthorizationCode] = Future()
+        self._answer: Future[Answer] = Future()
         self._turn = threading.Lock()
 
     @property
@@ -118,14 +132,24 @@ class FirstAnswer:
                 self._answer.set_exception(error)
             return True
 
+    def take(self, tokens: TokenSet) -> bool:
+        """Whether these tokens of a device code are the answer; else nobody needs them."""
+        with self._turn:
+            if self._answer.done():
+                return False
+            self._answer.set_result(tokens)
+            return True
+
     def fail(self, error: AuthError) -> None:
         with self._turn:
             if not self._answer.done():
                 self._answer.set_exception(error)
 
-    def wait(
-        self, timeout: float, tick: Callable[[float], None] = lambda left: None
-    ) -> AuthorizationCode:
+    def close(self) -> None:
+        """Nobody waits any longer: what comes now comes too late."""
+        self.fail(LoginFailed("the login is over", code="aborted"))
+
+    def wait(self, timeout: float, tick: Callable[[float], None] = lambda left: None) -> Answer:
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:
             tick(left)
@@ -150,7 +174,8 @@ class BrowserPrompt:
 
     `open_url(url) -> bool` opens the browser (default: the platform's, see `can_open`);
     `show_url(url)` shows the URL to the person as well, and a `desk` also how the wait goes
-    on. All this happens before the wait. `racers` are other ways for the answer to come.
+    on. All this happens before the wait. `racers` are other ways for the answer to come. With a
+    `device` a device code is shown there too, where the server offers one (RFC 8628).
     """
 
     def __init__(
@@ -160,7 +185,9 @@ class BrowserPrompt:
         *,
         desk: Desk | None = None,
         racers: Sequence[Racer] = (),
+        device: CodeDesk | None = None,
     ) -> None:
+        self.device = device
         self._open_url = open_url or _open
         self._desk = desk or (_Notice(show_url) if show_url else None)
         self._racers = racers
@@ -203,7 +230,7 @@ class _BrowserVisit:
         self._cancelled = False
         self.redirect_uri = listener.redirect_uri
 
-    def ask(self, request: AuthorizationRequest, timeout: float) -> AuthorizationCode:
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: Racer) -> Answer:
         from .browser import checked_url
 
         race = self._race = FirstAnswer(request)
@@ -211,14 +238,16 @@ class _BrowserVisit:
         if self._cancelled:
             self.cancel()
         self._listener.start(race.offer)
-        with ExitStack() as beside:
+        with ExitStack() as racing, closing(race):
             if self._desk:
-                beside.callback(self._desk.over)
+                racing.callback(self._desk.over)
             for racer in self._racers:  # before the invitation: nothing of an answer is missed
-                beside.enter_context(racer(request, race))
+                racing.enter_context(racer(request, race))
             if self._desk:
                 self._desk.invite(url, request.redirect_uri)
-            if not self._open_url(url) and self._desk is None:
+            for racer in beside:  # what they show stands below the address
+                racing.enter_context(racer(request, race))
+            if not self._open_url(url) and self._desk is None and not beside:
                 raise LoginFailed(
                     "no browser could be opened",
                     code="no_browser",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import LoginFailed
 
@@ -30,6 +30,19 @@ class Invitation:
     seconds: float = 600.0
 
 
+class CodeDesk(Protocol):
+    """Where a device code is shown beside the browser's address. Called from any thread, and
+    nothing that happens here may fail."""
+
+    def show_code(self, asked: Invitation) -> None:
+        """Link and code; the only way in where no address was shown before."""
+        ...
+
+    def no_code(self, why: str) -> None:
+        """None can be offered, or it is over: only the browser's answer is awaited."""
+        ...
+
+
 class DevicePrompt:
     """Logs in with `DeviceCode()`; `show(invitation)` brings it before the person, and returns."""
 
@@ -51,6 +64,7 @@ class DeviceVisit:
         """Raises `InsecureUrl` for a link that nobody should open."""
         from .browser import checked_url
 
+        self._require_wanted()
         direct = asked.verification_uri_complete
         self._show(
             replace(
@@ -67,9 +81,16 @@ class DeviceVisit:
         while seconds > 0 and not self._cancelled.is_set():
             sleep(min(seconds, _SLICE))
             seconds -= _SLICE
-        if self._cancelled.is_set():
-            raise LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")
+        self._require_wanted()
+
+    def nap(self, seconds: float) -> None:
+        """A sleep that `cancel()` ends."""
+        self._cancelled.wait(seconds)
 
     def cancel(self) -> None:
         """End the wait from another thread."""
         self._cancelled.set()
+
+    def _require_wanted(self) -> None:
+        if self._cancelled.is_set():
+            raise LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")

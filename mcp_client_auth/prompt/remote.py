@@ -62,6 +62,11 @@ def place(machine: Machine | None = None) -> Place:
     return "here" if shown or machine.platform in _WITH_DISPLAY else "headless"
 
 
+def arrives(machine: Machine | None = None) -> bool:
+    """Whether a browser's answer finds its way here by itself."""
+    return place(machine) in ("here", "wsl")
+
+
 def advice(redirect_uri: str, *, opens: bool, pastes: bool, machine: Machine | None = None) -> str:
     """What to do where the callback may not arrive: one sentence, and for SSH the command below it.
 

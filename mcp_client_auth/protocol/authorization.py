@@ -206,11 +206,9 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
             url=shown(server.issuer),
         )
     _require_a_place_to_push(server, options)
-    if server.source != "metadata" or options.assume_pkce_s256:
+    if _promises_s256(server, options):
         return
     methods = server.code_challenge_methods
-    if "S256" in (methods or ()):
-        return
     listed = "are not listed" if methods is None else f"are {quoted(' '.join(methods), 80)}"
     raise PkceUnsupported(
         f"the authorization server does not promise PKCE with S256: its code challenge methods"
@@ -219,6 +217,18 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
         hint="If its operator confirms S256, pass --assume-pkce-s256"
         " (Options(assume_pkce_s256=True))",
     )
+
+
+def does_code_grant(server: ServerMetadata, options: Options) -> bool:
+    """Whether a person can be sent there, and with PKCE."""
+    return bool(server.authorization_endpoint) and _promises_s256(server, options)
+
+
+def _promises_s256(server: ServerMetadata, options: Options) -> bool:
+    """Where there is no metadata, none is asked for."""
+    if server.source != "metadata" or options.assume_pkce_s256:
+        return True
+    return "S256" in (server.code_challenge_methods or ())
 
 
 def pushes(server: ServerMetadata, options: Options) -> bool:

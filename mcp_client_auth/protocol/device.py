@@ -54,16 +54,18 @@ def require_device(server: ServerMetadata) -> None:
         "the authorization server offers no login by device code (RFC 8628 §4)",
         url=shown(server.issuer),
         code="no_device_authorization",
-        hint="Log in with a browser: mcp-login without --device, or MCPAuth without DeviceCode()",
+        hint="Log in with a browser: without DeviceCode()",
     )
 
 
 def device_authorization_request(
-    discovery: Discovery, client: Client, scope: Scopes | None
+    discovery: Discovery, client: Client, scope: Scopes | None, audience: str = ""
 ) -> FormPost:
-    """RFC 8628 §3.1, with the resource as an authorization request has it (RFC 8707 §2.1)."""
+    """RFC 8628 §3.1, with resource and audience as an authorization request has them
+    (RFC 8707 §2.1)."""
     fields = [("scope", " ".join(scope))] if scope else []
     fields += [("resource", discovery.resource)] if discovery.resource else []
+    fields += [("audience", audience)] if audience else []
     endpoint = discovery.server.device_authorization_endpoint
     return FormPost(endpoint, client, urlencode(fields))
 
@@ -99,9 +101,14 @@ def read_device_authorization(
 
 
 def authorize_device(
-    discovery: Discovery, client: Client, scope: Scopes | None, prover: Prover = PLAIN
+    discovery: Discovery,
+    client: Client,
+    scope: Scopes | None,
+    prover: Prover = PLAIN,
+    *,
+    audience: str = "",
 ) -> Flow[DeviceAuthorization]:
-    request = device_authorization_request(discovery, client, scope)
+    request = device_authorization_request(discovery, client, scope, audience)
     url = shown(request.url)
     response = yield from request.send(prover)
     asked = read_device_authorization(discovery, client, scope, response)

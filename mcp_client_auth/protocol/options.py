@@ -48,7 +48,8 @@ class Options:
     `redirect_uri`: the callback, with a port to pin it (default: 127.0.0.1, any free port).
     `endpoints`: those of an `issuer` without metadata; none of its metadata is then read.
     `audience`: for servers that want it beside or instead of `resource` (Auth0, Ory Hydra):
-    sent with the authorization request, which is where they read it, and not with the code.
+    sent with the authorization request, or that for a device code, which is where they read
+    it, and not with the code.
     `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
     `switch_account`: let the person sign in as somebody else than the authorization server
     remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.

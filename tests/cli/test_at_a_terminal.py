@@ -20,9 +20,10 @@ if sys.platform == "win32":
 from ptys import WAITING, Pty, address, at_a_pty, drawn, logging_in, signed_in
 from terminal import Terminal, command
 
-from mcp_client_auth.testing import DemoServer
+from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 ENTER = "\r"
+OFFERED = Settings(device_authorization=True, device_interval=1)
 CTRL_C, CTRL_D, CTRL_U, CTRL_Z = "\x03", "\x04", "\x15", "\x1a"
 
 
@@ -45,6 +46,14 @@ def secret_of(answer: str) -> str:
     found = re.search(r"code=([^&]+)", answer)
     assert found
     return found[1]
+
+
+def code_beside(running: Pty) -> tuple[str, str]:
+    """Link and code, once both are shown."""
+    text = running.wait_for("/oauth2/device\r\n")
+    found = re.search(r"any device, code (\S+):\s+(http\S+)", text)
+    assert found, text
+    return found[2], found[1]
 
 
 @pytest.mark.parametrize("way", ["enter", "bracketed", "in pieces", "wrapped", "query alone"])
@@ -97,6 +106,47 @@ def test_both_at_once_make_one_login(terminal: Terminal, server: DemoServer) -> 
         assert running.end() == 0, running.text
         assert "not the answer" not in running.text
     assert server.token_requests("authorization_code") == 1
+
+
+@pytest.mark.parametrize("server", [OFFERED], indirect=True)
+@pytest.mark.parametrize("asked", [("--device",), ()], ids=["asked for", "offered"])
+@pytest.mark.parametrize("winner", ["callback", "paste", "device"])
+def test_each_of_three_ways_wins(
+    terminal: Terminal, server: DemoServer, asked: tuple[str, ...], winner: str
+) -> None:
+    with logging_in(terminal, server, *asked) as running:
+        link, code = code_beside(running)
+        if winner == "device":
+            ScriptedBrowser().visit(f"{link}?user_code={code}")
+        elif winner == "paste":
+            running.type(signed_in(address(running.text)) + ENTER)
+        else:
+            httpx.get(signed_in(address(running.text)), trust_env=False)
+        assert running.end() == 0, running.text
+        running.wait_for("kept in")
+        assert "is over" not in running.text
+        assert running.echoes()
+    assert server.token_requests("authorization_code") == (winner != "device")
+    assert terminal.run("token", server.url).code == 0
+
+
+@pytest.mark.parametrize("server", [OFFERED], indirect=True)
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_code_stands_whole_below_the_address_and_ctrl_c_ends_both(
+    terminal: Terminal, server: DemoServer, columns: int
+) -> None:
+    with logging_in(terminal, server, "--device", columns=columns) as running:
+        link, code = code_beside(running)
+        rows = drawn(running.text, columns)
+        at = rows.index(f"Or on any device, code {code}:")
+        assert rows[at - 1 : at + 4] == ["", rows[at], "", f"  {link}", ""]
+        assert max(n for n, row in enumerate(rows) if "paste it here" in row) < at
+        began = time.monotonic()
+        running.type(CTRL_C)
+        assert running.end() == 130
+        assert time.monotonic() - began < 2.5
+        assert "Traceback" not in running.text
+        assert running.echoes()
 
 
 def test_wrong_answers_are_said_in_a_line_each_and_the_wait_goes_on(

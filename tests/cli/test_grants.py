@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,15 @@ from pathlib import Path
 import httpx
 import pytest
 from terminal import Terminal
+from visiting import address, signed_in
 
-from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
+from mcp_client_auth.testing import (
+    DemoServer,
+    IdentityProvider,
+    RegisteredClient,
+    ScriptedBrowser,
+    Settings,
+)
 
 SECRET = "the service's secret"
 SERVICE = RegisteredClient("service", SECRET, "client_secret_basic")
@@ -55,9 +63,8 @@ def test_a_device_login_shows_link_and_code_and_is_found_afterwards(
     terminal: Terminal, server: DemoServer
 ) -> None:
     with terminal.start(server.url, "--device", CI="true") as login:
-        told = login.wait_for("Waiting for you")
-        assert f"{server.issuer}/oauth2/device\n" in told
-        assert re.search(r"^  [B-Z]{8}$", told, re.MULTILINE)
+        told = login.wait_for(f"  {server.issuer}/oauth2/device\n")
+        assert re.search(r"^Or on any device, code [B-Z]{8}:$", told, re.MULTILINE)
         assert server.decide_device("allow") == 1
         answer = login.end()
     assert answer.code == 0, answer.err
@@ -68,16 +75,34 @@ def test_a_device_login_shows_link_and_code_and_is_found_afterwards(
 
 def test_a_denied_device_login_is_refused(terminal: Terminal, server: DemoServer) -> None:
     with terminal.start(server.url, "--device") as login:
-        login.wait_for("Waiting for you")
+        login.wait_for("/oauth2/device")
         server.decide_device("deny")
         assert login.end().code == 4
 
 
-def test_a_server_without_device_codes_is_refused_at_once(terminal: Terminal) -> None:
-    with DemoServer() as server:
-        answer = terminal.run(server.url, "--device")
-        assert answer.code == 4
-        assert "without --device" in answer.err
+def test_a_server_without_device_codes_is_said_to_be_one_and_the_browser_awaited(
+    terminal: Terminal,
+) -> None:
+    with DemoServer() as server, terminal.start(server.url, "--device") as login:
+        told = login.wait_for("There is no code for another device")
+        assert server.count("/register") == 1
+        assert "Signed in" in httpx.get(signed_in(address(told)), trust_env=False).text
+        assert login.end().code == 0
+
+
+@pytest.mark.parametrize("lacks", ["authorization_endpoint", "code_challenge_methods_supported"])
+def test_a_server_with_device_codes_alone_gives_the_login_by_one(
+    terminal: Terminal, server: DemoServer, lacks: str
+) -> None:
+    place = "/.well-known/oauth-authorization-server"
+    metadata = httpx.get(server.issuer + place, trust_env=False).json()
+    server.fail_next(place, 200, 2, json.dumps({**metadata, lacks: None}).encode())
+    assert terminal.run(server.url).code in (5, 8)
+    with terminal.start(server.url, "--device") as login:
+        told = login.wait_for("Waiting for you")
+        ScriptedBrowser().visit(re.findall(r"^  (http\S+user_code=\S+)$", told, re.MULTILINE)[0])
+        assert login.end().code == 0
+    assert works(server, terminal.run("token", server.url).out)
 
 
 def test_a_program_gets_a_token_of_its_own(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import sys
 from dataclasses import dataclass, field
@@ -35,10 +36,11 @@ class Person:
     def log_in(self, url: str, *arguments: str) -> Answer:
         return _well(self.mcp_login(url, "--store", self.store, *arguments))
 
-    def log_in_by_code(self, url: str, *arguments: str) -> Answer:
-        """Opens the link that has the code in it, as on another device, when it is shown."""
+    def log_in_by_code(self, url: str, *arguments: str, types_it: bool = True) -> Answer:
+        """Types the code on another device as soon as it is shown, or (not `types_it`) leaves
+        it alone then and signs in at the address that stands above it."""
         arguments = (url, "--store", self.store, *arguments)
-        return _well(run(command(*arguments), self._environment(), _follow_link))
+        return _well(run(command(*arguments), self._environment(), _Reader(types_it)))
 
     def token(self, url: str) -> str:
         return _well(self.mcp_login("token", url)).out.strip()
@@ -78,6 +80,19 @@ def _well(answer: Answer) -> Answer:
     return answer
 
 
-def _follow_link(line: str) -> None:
-    if "user_code=" in line:
-        ScriptedBrowser().visit(line.strip())
+@dataclass(slots=True)
+class _Reader:
+    """Reads what the command shows, line by line: the address, the code, the code's link."""
+
+    types_it: bool
+    address: str = ""
+    code: str = ""
+
+    def __call__(self, line: str) -> None:
+        if found := re.search(r"any device, code (\S+):", line):
+            self.code = found[1]
+        elif line.startswith("  http") and not self.code:
+            self.address = line.strip()
+        elif line.startswith("  http"):
+            link = f"{line.strip()}?user_code={self.code}"
+            ScriptedBrowser().visit(link if self.types_it else self.address)

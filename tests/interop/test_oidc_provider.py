@@ -75,6 +75,17 @@ def tokens_by_device(http: httpx.Client, place: Place, metadata: Metadata) -> di
     return tokens
 
 
+@at(DEVICE)
+@pytest.mark.parametrize("winner", ["device", "browser"])
+def test_beside_a_device_code_both_ways_are_open(life: Life, winner: str) -> None:
+    person, url = life.person, life.place.url
+    told = person.log_in_by_code(url, *life.place.login, "-v", types_it=winner == "device").err
+    by_code = "for the device code" in told
+    assert by_code == (winner == "device")
+    assert ("authorization-response" in told) != by_code
+    assert person.visits(url) == life.form.seen
+
+
 @at(PATH)
 def test_the_metadata_of_an_issuer_with_a_path_is_appended_only(
     http: httpx.Client, issuer: str, metadata: Metadata

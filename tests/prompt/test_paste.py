@@ -12,7 +12,7 @@ from mcp_client_auth.prompt import FirstAnswer, paste
 from mcp_client_auth.prompt.keys import MOST
 from mcp_client_auth.prompt.paste import NotTheAnswer, PastedAnswer, query_of
 from mcp_client_auth.prompt.terminal import Typist
-from mcp_client_auth.protocol.authorization import AuthorizationRequest
+from mcp_client_auth.protocol.authorization import AuthorizationCode, AuthorizationRequest
 from mcp_client_auth.protocol.metadata import default_server_metadata
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.secret import Secret
@@ -171,7 +171,9 @@ def test_a_wrong_answer_is_said_and_the_wait_goes_on(
     ]
     assert "another login" in desk.said[1]
     typist.entered(WHOLE + "\n")
-    assert race.wait(1).code == Secret("planted-code")
+    answer = race.wait(1)
+    assert isinstance(answer, AuthorizationCode)
+    assert answer.code == Secret("planted-code")
     assert desk.said[2:] == [f"Received {len(WHOLE)} characters."]
     assert "planted" not in "".join(desk.said)
 

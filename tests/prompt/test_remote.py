@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from mcp_client_auth.prompt.remote import Machine, Place, advice, place, ssh_line
+from mcp_client_auth.prompt.remote import Machine, Place, advice, arrives, place, ssh_line
 
 URI = "http://127.0.0.1:4711/callback"
 SSH = {"SSH_CONNECTION": "192.0.2.7 50022 198.51.100.9 22", "SSH_TTY": "/dev/pts/0"}
@@ -61,6 +61,26 @@ def test_a_place_is_known_by_its_marks(
     where: Place, environ: dict[str, str], files: dict[str, str], platform: str
 ) -> None:
     assert place(machine(environ, files, platform)) == where
+
+
+@pytest.mark.parametrize(
+    ("environ", "files", "platform", "there"),
+    [
+        ({"DISPLAY": ":0"}, {}, "linux", True),
+        ({}, {}, "darwin", True),
+        ({}, {"/proc/version": WSL}, "linux", True),
+        ({}, {}, "linux", False),
+        (SSH, {}, "darwin", False),
+        ({"DISPLAY": ":0"}, {"/.dockerenv": ""}, "linux", False),
+        ({"CODESPACES": "true"}, {}, "linux", False),
+        ({"GITPOD_WORKSPACE_ID": "amber-1"}, {}, "linux", False),
+        ({"REMOTE_CONTAINERS": "true"}, {}, "linux", False),
+    ],
+)
+def test_an_answer_arrives_by_itself_where_the_browser_is(
+    environ: dict[str, str], files: dict[str, str], platform: str, there: bool
+) -> None:
+    assert arrives(machine(environ, files, platform)) == there
 
 
 def test_this_machine_is_some_place() -> None:

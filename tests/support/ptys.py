@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import httpx
 from terminal import Terminal, command
+from visiting import address as address
+from visiting import signed_in as signed_in
 
 from mcp_client_auth.testing import DemoServer
 
@@ -152,22 +153,3 @@ def logging_in(
     with at_a_pty(words, terminal.environment, columns=columns) as running:
         running.wait_for(WAITING)
         yield running
-
-
-def address(text: str) -> str:
-    found = re.findall(r"^  (http://\S+authorize\?\S+)\r?$", text, re.MULTILINE)
-    assert found, text
-    return str(found[-1])
-
-
-def signed_in(page: str) -> str:
-    """What the browser's address bar says in the end: the callback, which nobody has fetched."""
-    with httpx.Client(trust_env=False) as person:
-        shown = person.get(page)
-        while shown.is_redirect:
-            shown = person.get(shown.headers["location"])
-        action = re.search(r'name="transaction" value="([^"]+)"', shown.text)
-        assert action, shown.text
-        answered = {"transaction": action[1], "decision": "allow"}
-        last = person.post(str(shown.url).partition("?")[0], data=answered)
-        return str(last.headers["location"])

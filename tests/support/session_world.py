@@ -25,8 +25,8 @@ from mcp_client_auth import (
 )
 from mcp_client_auth.credential import key_for
 from mcp_client_auth.flight import Flights
-from mcp_client_auth.prompt import Ending, FirstAnswer
-from mcp_client_auth.protocol.authorization import AuthorizationCode, AuthorizationRequest
+from mcp_client_auth.prompt import Answer, Ending, FirstAnswer, Racer
+from mcp_client_auth.protocol.authorization import AuthorizationRequest
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.redirects import Callback
 from mcp_client_auth.protocol.registration import Client
@@ -311,7 +311,7 @@ class Visited:
         self._race: FirstAnswer | None = None
         self._cancelled = False
 
-    def ask(self, request: AuthorizationRequest, timeout: float) -> AuthorizationCode:
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: Racer) -> Answer:
         self._race, self._request = FirstAnswer(request), request
         self._person.meanwhile(request)
         self.scope = tuple(parse_qs(urlsplit(request.url).query).get("scope", [""])[0].split())

@@ -9,8 +9,6 @@ import click
 from ...errors import RegistrationRefused
 from ..commands import verb
 from ..opening import (
-    device_grant,
-    device_prompt,
     last_identity,
     listening,
     login_protocol,
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 @option("--force", is_flag=True, help="Log in again although you are logged in.")
 @option("--switch", is_flag=True, help="Sign in as somebody else than the server remembers.")
 @option("--no-browser", is_flag=True, env="NO_BROWSER", help="Only show the address to open.")
-@option("--device", is_flag=True, env="DEVICE", help="Sign in on another device, with a code.")
+@option("--device", is_flag=True, env="DEVICE", help="Show a code for another device, too.")
 @timeout(600.0, "How long to wait for you")
 @about_login
 @json_too
@@ -137,26 +135,23 @@ def _logged_in(url: str, asked: dict[str, Any]) -> tuple[Credential, Session, bo
     anew = asked["force"] or asked["switch"] or asked["new_client"]
     progress = Progress(verbose=asked["verbose"])
     told = listening(asked, progress)
-    prompt = (
-        device_prompt(progress) if asked["device"] else talking(browser=not asked["no_browser"])
-    )
-    grant = device_grant() if asked["device"] else None
+    prompt = talking(browser=not asked["no_browser"], device=asked["device"])
     protocol = login_protocol(url, asked)
-    session = session_for(url, asked, prompt, told, grant=grant, **protocol)
+    session = session_for(url, asked, prompt, told, **protocol)
     before = None if anew else session.usable()
     if before is not None:
         return before, session, True
     settle(session.edges.storage, asked=asked["store"] is not None)
     if protocol["client"] is None and not asked["new_client"] and (who := last_identity(session)):
         protocol["client"] = who
-        session = session_for(url, asked, prompt, told, grant=grant, **protocol)
+        session = session_for(url, asked, prompt, told, **protocol)
     try:
         return session.log_in(force=anew), session, False
     except RegistrationRefused as error:
         from ..asking import client_of_person
 
         protocol["client"] = client_of_person(error)
-        session = session_for(url, asked, prompt, told, grant=grant, **protocol)
+        session = session_for(url, asked, prompt, told, **protocol)
         return session.log_in(force=anew), session, False
 
 
