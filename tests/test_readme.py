@@ -49,13 +49,14 @@ def test_a_python_snippet_runs(number: int, environment: dict[str, str]) -> None
 
 def test_the_commands_run_one_after_the_other(environment: dict[str, str]) -> None:
     commands = [line for line in SHELL if line not in FROM_NOTHING]
-    assert len(commands) == 4
+    assert len(commands) == 7
     with DemoServer() as server:
         script = "set -e\n" + "\n".join(commands).replace(EXAMPLE, server.url)
         out = run(["bash", "-c", script], environment)
         assert server.url in out
         statuses = [r.status for r in server.requests if r.path == "/mcp"]
-        assert statuses == [401, 200, 405]  # the login's two, and curl's GET with the token
+        # the login's two, the request's, curl's GET with the token, and that of the check
+        assert statuses == [401, 200, 200, 405, 200]
 
 
 def test_the_demo_runs_from_nothing_but_the_tracked_files(tmp_path: Path) -> None:
