@@ -51,6 +51,8 @@ class Options:
     sent with the authorization request, which is where they read it, and not with the code.
     `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
     `authorize_params`: more parameters for the authorization request.
+    `refresh_scope`: name the granted scopes again in each refresh, for servers that else give a
+    token for something else (Entra ID).
     `push_authorization_request`: send the request itself to the server, which else is done
     only where it is required (RFC 9126); the browser gets a reference to it.
     `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
@@ -71,6 +73,7 @@ class Options:
     prompt: str = ""
     login_hint: str = ""
     authorize_params: Mapping[str, str] = field(default_factory=dict)
+    refresh_scope: bool = False
     push_authorization_request: bool = False
     initial_access_token: Secret | str | None = None
     client_name: str = CLIENT_NAME
@@ -106,13 +109,15 @@ class Options:
 
     def kept(self) -> dict[str, Any]:
         """What a credential remembers of these (issuer and resource it holds itself)."""
-        return {
-            name: getattr(self, name)
-            for name in ("assume_pkce_s256", "allow_insecure_http", "allow_private_addresses")
-            if getattr(self, name)
-        }
+        return {name: getattr(self, name) for name in _KEPT if getattr(self, name)}
 
 
+_KEPT: Final = (
+    "assume_pkce_s256",
+    "allow_insecure_http",
+    "allow_private_addresses",
+    "refresh_scope",
+)
 _RESERVED: Final = {
     "client_id",
     "client_secret",
