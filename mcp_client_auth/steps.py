@@ -15,12 +15,15 @@ from .clients import (
     callers_client,
     forget_client,
     registered_client,
+    remember_proof,
     speaking_to,
+    wants_proof,
 )
 from .credential import Credential, Key
 from .errors import (
     AuthError,
     AuthorizationDenied,
+    BadResponse,
     IssuerMismatch,
     LoginFailed,
     StorageError,
@@ -46,9 +49,15 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Client, Identity, PreRegistered, way_to_client
+from .protocol.registration import (
+    Client,
+    Identity,
+    PreRegistered,
+    proving_by_secret,
+    way_to_client,
+)
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import TokenSet, exchange
+from .protocol.tokens import NOT_RENEWABLE, TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
 from .secret import Secret
@@ -285,8 +294,7 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
     """Steps 12 and 13: the code for tokens, and the tokens into the storage."""
     request, wanted = pending.request, pending.wanted
     try:
-        prover = edges.prover(wanted.identity, pending.bond.kept)
-        tokens = edges.run(exchange(code, edges.clock(), prover))
+        tokens, client = _exchanged(pending, edges, code)
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
@@ -295,12 +303,33 @@ def finish(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> Cred
         wanted,
         edges,
         request.server,
-        request.client,
+        client,
         tokens,
         pending.bond,
         resource=request.resource,
         scope=request.scope,
     )
+
+
+def _exchanged(
+    pending: PendingLogin, edges: Edges, code: AuthorizationCode
+) -> tuple[TokenSet, Client]:
+    """The tokens, and the client as it has proved itself for them.
+
+    A code is not spent by a client that was not let in, so its secret can still be shown.
+    """
+    request, client = pending.request, pending.request.client
+    prover = edges.prover(pending.wanted.identity, pending.bond.kept)
+    try:
+        return edges.run(exchange(code, edges.clock(), prover)), client
+    except (TokenRefused, BadResponse) as error:
+        proving = proving_by_secret(client, request.server) if wants_proof(error) else None
+        if proving is None:
+            raise
+        rule = "the secret that came with the registration is used, once"
+        edges.tell("again", url=error.url, detail=error.summary, rule=rule)
+    remember_proof(edges, proving, request.redirect_uri)  # first: the code may be spent after all
+    return edges.run(exchange(code.presented_by(proving), edges.clock(), prover)), proving
 
 
 def keep(
@@ -336,6 +365,8 @@ def keep(
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
+    if not (wanted.alone or kept.renewable) and kept.tokens.expires_at is not None:
+        edges.tell("notice", url=shown(server.token_endpoint), detail=NOT_RENEWABLE)
     return kept
 
 
