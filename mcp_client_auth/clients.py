@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from .credential import ClientKey
-from .errors import AuthError
+from .errors import AuthError, BadResponse, TokenRefused
 from .protocol.management import is_manageable
 from .protocol.metadata import ServerMetadata
 from .protocol.redirects import Callback, callback_for, with_port_of
@@ -82,6 +82,22 @@ def registered_client(
         with suppress(AuthError):  # the credential holds its client; the next login can register
             edges.storage.save_client(key, client)
         return client, False
+
+
+def wants_proof(error: TokenRefused | BadResponse) -> bool:
+    """Whether a token endpoint may have missed the client's secret; some say it in JSON of
+    their own (RFC 6749 §5.2 has invalid_client)."""
+    named = not isinstance(error, TokenRefused) or error.code in (*DEAD_CLIENT, "invalid_request")
+    return error.status in (400, 401) and named
+
+
+def remember_proof(edges: Edges, client: Client, redirect_uri: str) -> None:
+    """Keep how a registration has turned out to prove itself, for the logins to come."""
+    key = client_key(client.issuer, redirect_uri)
+    with suppress(AuthError), edges.storage.lock(key, "client"):
+        stored = edges.storage.load_client(key)
+        if stored and stored.client_id == client.client_id:
+            edges.storage.save_client(key, client)
 
 
 def forget_client(edges: Edges, client: Client, redirect_uri: str) -> None:

@@ -87,6 +87,11 @@ class Credential:
         expires = self.tokens.expires_at
         return expires is None or now < expires
 
+    @property
+    def renewable(self) -> bool:
+        """Whether there is a refresh token."""
+        return self.tokens.refresh_token is not None
+
     def __repr__(self) -> str:
         return (
             f"Credential(server={self.key.server!r}, account={self.key.account!r},"

@@ -171,9 +171,13 @@ class DpopUnsupported(Untrusted):
 
 
 class BadResponse(AuthError):
-    """An answer breaks its standard: expected and received are in the summary."""
+    """An answer breaks its standard: expected and received are in the summary.
+
+    `status` is its HTTP status where that matters, else 0.
+    """
 
     default_code = "bad_response"
+    status: int = 0
 
 
 class LoginFailed(AuthError):

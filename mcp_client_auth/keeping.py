@@ -11,7 +11,8 @@ from .errors import StorageError
 from .protocol.metadata import ServerMetadata
 from .protocol.registration import Client
 from .protocol.scopes import Scopes
-from .protocol.tokens import TokenSet
+from .protocol.tokens import NOT_RENEWABLE, TokenSet
+from .protocol.urls import shown
 from .storage import Storage
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def keep(
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
         edges.storage.save(kept)
     edges.tell("storage", detail=f"kept in {edges.storage.where}")
+    if not (wanted.alone or kept.renewable) and kept.tokens.expires_at is not None:
+        edges.tell("notice", url=shown(server.token_endpoint), detail=NOT_RENEWABLE)
     return kept
 
 

@@ -60,7 +60,10 @@ def bound_by(edges: Edges, credential: Credential) -> Binding | None:
 
 
 def fresh_token_refused(server: str, *, bound: bool = False) -> TokenRefused:
-    causes = "token audience and issuer are the usual causes"
+    causes = (
+        "token audience and issuer are the usual causes. If its authorization server wants to be"
+        " told the audience, pass --audience (Options(audience=…))"
+    )
     if bound:
         causes += ". It may not take tokens that are bound to a key: try --force without --dpop"
     return TokenRefused(

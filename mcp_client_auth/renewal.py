@@ -26,7 +26,7 @@ from .flight import on_the_wire
 from .obtaining import reissue
 from .protocol.grants import Alone
 from .protocol.registration import PreRegistered
-from .protocol.tokens import DEFINITE, TokenSet, refresh, summary
+from .protocol.tokens import DEFINITE, LOG_IN_AGAIN, NOT_RENEWABLE, TokenSet, refresh, summary
 from .protocol.urls import same_issuer, shown
 from .secret import Secret
 from .steps import Edges, Wanted
@@ -84,6 +84,7 @@ class Renewal:
         self.useless: Credential | None = None
         self.refusals = 0
         self.trouble: Trouble | None = None
+        self.refusal: AuthError | None = None
         self._refused_token: Secret | None = None  # not presented again, stored or not
         # what is stored, and what it was rotated to, where the storage failed to keep that
         self._unsaved: tuple[Credential, Credential] | None = None
@@ -215,7 +216,7 @@ class Renewal:
                     self._rested(error)
                 raise
             fresh = self._keep(stored, stored.renewed(tokens))
-        self.trouble = None
+        self.trouble = self.refusal = None
         # what is known of a token is known of its successor, until the server accepts that
         if same_token(stored, self.unproven):
             self.unproven = fresh
@@ -257,6 +258,7 @@ class Renewal:
     def _refused(self, stored: Credential, error: AuthError, *, usable: bool) -> Credential | None:
         """A definite rejection ends the refresh token; the record itself stays."""
         status = error.status if isinstance(error, TokenRefused) else 0
+        self.refusal = error
         event = Event("refresh", shown(stored.token_endpoint), status, error.summary)
         tell(self._edges.on_event, event)
         if error.code in DEFINITE:
@@ -271,6 +273,14 @@ class Renewal:
             self._edges.storage.save(stored)
         self.spent = stored
         return self._left(stored if usable else None)
+
+    def why_no_longer(self) -> str:
+        """Why a login that was there needs its person again; empty where there was none."""
+        if self.refusal is not None:
+            hint = self.refusal.hint
+            return self.refusal.summary + ("" if hint == LOG_IN_AGAIN else f". {hint}")
+        stored = self.stored()
+        return "" if stored is None or stored.renewable else NOT_RENEWABLE
 
     def _left(self, credential: Credential | None) -> Credential | None:
         """What is left where nothing can be renewed: a token to its end, or none."""

@@ -167,7 +167,7 @@ class Session:
         if held is None and self.wanted.alone:
             return self.log_in()
         if held is None:
-            raise self._login_required("you are not logged in to")
+            raise self._no_longer("you are not logged in to")
         return held
 
     def refresh(self) -> Credential:
@@ -358,7 +358,13 @@ class Session:
         return shlex.join(["mcp-login", self.key.server, *account, *more])
 
     def _nobody(self) -> LoginRequired:
-        return self._login_required("a person must log in to")
+        return self._no_longer("a person must log in to")
+
+    def _no_longer(self, why: str) -> LoginRequired:
+        error = self._login_required(why)
+        before = self._renewal.why_no_longer()
+        error.hint += f". Before: {before}" if before else ""
+        return error
 
     def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
         scope = scope or self.wanted.scope

@@ -15,12 +15,15 @@ from .clients import (
     callers_client,
     forget_client,
     registered_client,
+    remember_proof,
     speaking_to,
+    wants_proof,
 )
 from .credential import Credential, Key
 from .errors import (
     AuthError,
     AuthorizationDenied,
+    BadResponse,
     IssuerMismatch,
     LoginFailed,
     TokenRefused,
@@ -49,7 +52,13 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Identity, PreRegistered, way_to_client
+from .protocol.registration import (
+    Client,
+    Identity,
+    PreRegistered,
+    proving_by_secret,
+    way_to_client,
+)
 from .protocol.scopes import Scopes, choose, step_up
 from .protocol.tokens import TokenSet, exchange, summary
 from .protocol.urls import canonical, require_secure, same_issuer, shown
@@ -301,12 +310,15 @@ def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
 def finish(pending: PendingLogin, edges: Edges, answer: Answer) -> Credential:
     """Steps 12 and 13: a code for tokens, and the tokens into the storage."""
     request = pending.request
-    tokens = answer if isinstance(answer, TokenSet) else _exchanged(pending, edges, answer)
+    if isinstance(answer, TokenSet):
+        tokens, client = answer, request.client
+    else:
+        tokens, client = _exchanged(pending, edges, answer)
     return keep(
         pending.wanted,
         edges,
         request.server,
-        request.client,
+        client,
         tokens,
         pending.bond,
         resource=request.resource,
@@ -314,15 +326,35 @@ def finish(pending: PendingLogin, edges: Edges, answer: Answer) -> Credential:
     )
 
 
-def _exchanged(pending: PendingLogin, edges: Edges, code: AuthorizationCode) -> TokenSet:
+def _exchanged(
+    pending: PendingLogin, edges: Edges, code: AuthorizationCode
+) -> tuple[TokenSet, Client]:
+    """The tokens, and the client as it has proved itself for them."""
     request = pending.request
     try:
-        prover = edges.prover(pending.wanted.identity, pending.bond.kept)
-        return edges.run(exchange(code, edges.clock(), prover))
+        return _presented(pending, edges, code)
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, request.client, request.redirect_uri)
         raise
+
+
+def _presented(
+    pending: PendingLogin, edges: Edges, code: AuthorizationCode
+) -> tuple[TokenSet, Client]:
+    """A code is not spent by a client that was not let in, so its secret can still be shown."""
+    request, client = pending.request, pending.request.client
+    prover = edges.prover(pending.wanted.identity, pending.bond.kept)
+    try:
+        return edges.run(exchange(code, edges.clock(), prover)), client
+    except (TokenRefused, BadResponse) as error:
+        proving = proving_by_secret(client, request.server) if wants_proof(error) else None
+        if proving is None:
+            raise
+        rule = "the secret that came with the registration is used, once"
+        edges.tell("again", url=error.url, detail=error.summary, rule=rule)
+    remember_proof(edges, proving, request.redirect_uri)  # first: the code may be spent after all
+    return edges.run(exchange(code.presented_by(proving), edges.clock(), prover)), proving
 
 
 def _beside(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 from ..errors import AuthError, LoginFailed
 from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Unrelated
+from ..protocol.metadata import IF_ELSEWHERE
 from ..protocol.redirects import Callback
 from ..protocol.tokens import TokenSet
 from ..protocol.urls import shown
@@ -155,13 +156,21 @@ class FirstAnswer:
             tick(left)
             with suppress(TimeoutError):
                 return self._answer.result(min(left, _TICK))
-        raise LoginFailed(
-            f"nobody signed in within {timeout:.0f} s",
-            url=shown(self._request.server.authorization_endpoint),
-            code="timeout",
-            hint="Look at the browser window: an error shown there never reaches this"
-            " program. Then start the login again",
-        )
+        raise _too_late(self._request, timeout)
+
+
+def _too_late(request: AuthorizationRequest, timeout: float) -> LoginFailed:
+    guessed = request.server.source == "defaults"
+    return LoginFailed(
+        f"nobody signed in within {timeout:.0f} s",
+        url=shown(request.server.authorization_endpoint),
+        code="timeout",
+        hint="Look at the browser window: an error shown there never reaches this program. If it"
+        " complains of the redirect URI, pass the registered one (--redirect-uri,"
+        " Options(redirect_uri=…))"
+        + (f". This server publishes no metadata: {IF_ELSEWHERE}" if guessed else "")
+        + ". Then start the login again",
+    )
 
 
 # Another way for the answer to come, beside the listener: it starts on entering, on threads of

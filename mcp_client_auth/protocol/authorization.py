@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
@@ -29,6 +30,8 @@ from .urls import shown
 
 _MOST_FIELDS: Final = 50
 _LATER: Final = ("server_error", "temporarily_unavailable")
+_NO_SUCH_SCOPE: Final = "AADSTS650053"  # Entra ID's words, under several codes
+_RESOURCE: Final = re.compile(r"\bresource\b", re.IGNORECASE)
 
 
 class Unrelated(Exception):
@@ -100,6 +103,13 @@ class AuthorizationCode:
     code: Secret
     request: AuthorizationRequest
 
+    def presented_by(self, client: Client) -> AuthorizationCode:
+        """The same code by the same client, which proves itself in another way."""
+        asked = self.request.client
+        if (client.client_id, client.issuer) != (asked.client_id, asked.issuer):
+            raise ValueError("a code is good for the client that asked for it")
+        return replace(self, request=replace(self.request, client=client))
+
 
 def refusal(
     request: AuthorizationRequest, code: str, text: str, url: str, status: int = 0
@@ -120,7 +130,7 @@ def refusal(
         code=code,
         status=status,
         description=quoted(text)[1:-1] if text else "",
-        hint="Nothing was changed; " + _what_helps(request, code, denied=denied),
+        hint="Nothing was changed; " + _what_helps(request, code, text, denied=denied),
     )
 
 
@@ -128,7 +138,17 @@ def _refused_with(code: str) -> str:
     return f"the authorization server refused the login with {quoted(code, 60)}"
 
 
-def _what_helps(request: AuthorizationRequest, code: str, *, denied: bool) -> str:
+def about_target(code: str, text: str) -> str:
+    """What helps where a server complains of `resource` (RFC 8707 §2); empty where it does not."""
+    if code != "invalid_target" and not _RESOURCE.search(text):
+        return ""
+    return (
+        "if the server does not take the resource that it was sent, name the one that it knows, or"
+        " none: --resource URL or --resource '' (Options(resource=…), Options(resource=\"\"))"
+    )
+
+
+def _what_helps(request: AuthorizationRequest, code: str, text: str, *, denied: bool) -> str:
     if denied:
         return "start the login again to give consent"
     if code == "invalid_request_uri" and request.pushed_for is not None:
@@ -136,8 +156,12 @@ def _what_helps(request: AuthorizationRequest, code: str, *, denied: bool) -> st
             f"the address is good once and for {request.pushed_for:.0f} s (RFC 9126 §2.2): start"
             " the login again and sign in before that"
         )
+    if code == "invalid_scope" or _NO_SUCH_SCOPE in text:
+        return "name the scopes that the server grants to this client (--scope '…', scope=\"…\")"
     if code in ("invalid_client", "unauthorized_client"):
         return "the server does not accept this client: check its id and how it proves itself"
+    if about := about_target(code, text):
+        return about
     return "start the login again when what the server complains of is mended"
 
 

@@ -21,6 +21,10 @@ _ENDPOINTS: Final = (
 )
 
 
+IF_ELSEWHERE: Final = (
+    "if its authorization server is another one, pass its issuer (--issuer, Options(issuer=…)), and"
+    " where that has no metadata its endpoints (Options(issuer=…, endpoints=…))"
+)
 # RFC 8705 §5: those that this client speaks to itself
 _ALIASED: Final = ("token_endpoint", *_ENDPOINTS[1:])
 
@@ -121,7 +125,8 @@ def read_server_metadata(
             f" got {quoted(shown(named))} (RFC 8414 §3.3)",
             url=shown(response.url),
             hint="The operator must mend this: metadata and resource metadata have to name the"
-            " same issuer",
+            " same issuer. If he confirms which one is his, pin it: --issuer URL"
+            " (Options(issuer=…)); its own metadata is then read",
         )
     require_issuer(named, "the issuer", allow_insecure_http=allow_insecure_http)
     endpoints = {name: _endpoint(document, name, allow_insecure_http) for name in _ENDPOINTS}

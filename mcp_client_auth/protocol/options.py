@@ -55,6 +55,8 @@ class Options:
     remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.
     `new_client`: register anew, although a registration is kept.
     `authorize_params`: more parameters for the authorization request.
+    `refresh_scope`: name the granted scopes again in each refresh, for servers that else give a
+    token for something else (Entra ID).
     `push_authorization_request`: send the request itself to the server, which else is done
     only where it is required (RFC 9126); the browser gets a reference to it.
     `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
@@ -77,6 +79,7 @@ class Options:
     switch_account: bool = False
     new_client: bool = False
     authorize_params: Mapping[str, str] = field(default_factory=dict)
+    refresh_scope: bool = False
     push_authorization_request: bool = False
     initial_access_token: Secret | str | None = None
     client_name: str = CLIENT_NAME
@@ -112,13 +115,15 @@ class Options:
 
     def kept(self) -> dict[str, Any]:
         """What a credential remembers of these (issuer and resource it holds itself)."""
-        return {
-            name: getattr(self, name)
-            for name in ("assume_pkce_s256", "allow_insecure_http", "allow_private_addresses")
-            if getattr(self, name)
-        }
+        return {name: getattr(self, name) for name in _KEPT if getattr(self, name)}
 
 
+_KEPT: Final = (
+    "assume_pkce_s256",
+    "allow_insecure_http",
+    "allow_private_addresses",
+    "refresh_scope",
+)
 _RESERVED: Final = {
     "client_id",
     "client_secret",

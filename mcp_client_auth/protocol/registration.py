@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ..errors import BadResponse, IssuerMismatch, RegistrationRefused, UsageError, quoted
@@ -14,7 +14,7 @@ from .assertions import ALGORITHMS
 from .discovery import unavailable
 from .document import described, error_code, parsed, read_document
 from .flow import Flow, HttpRequest, HttpResponse, send
-from .metadata import ServerMetadata
+from .metadata import IF_ELSEWHERE, ServerMetadata
 from .options import LATEST, Options
 from .scopes import Scopes, parse
 from .urls import is_loopback, same_issuer, shown, split
@@ -279,7 +279,7 @@ def read_registration(
         issuer=server.issuer,
         kind="dynamic",
         method=method,
-        secret=secret if method != "none" else None,
+        secret=secret,  # beside `none` it is not sent, unless it turns out to be demanded
         redirect_uris=(redirect_uri,),
         scope=parse(document.text("scope")) or tuple(scope or ()),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
@@ -321,6 +321,16 @@ def usable_method(secret: Secret | None, server: ServerMetadata) -> str:
     return "client_secret_post"
 
 
+def proving_by_secret(client: Client, server: ServerMetadata) -> Client | None:
+    """A public client with the secret that came with its registration; None where none came.
+
+    RFC 7591 §3.2.1 gives a public client none; Figma's does, and then demands it.
+    """
+    if client.kind != "dynamic" or client.method != "none" or client.secret is None:
+        return None
+    return replace(client, method=usable_method(client.secret, server))
+
+
 def refused_registration(
     server: ServerMetadata, response: HttpResponse, token: Secret | None = None
 ) -> Exception:
@@ -332,7 +342,7 @@ def refused_registration(
             url=shown(response.url),
             code="no_authorization_server",
             status=response.status,
-            hint="The operator must publish the document of RFC 9728",
+            hint=f"The operator must publish the document of RFC 9728; {IF_ELSEWHERE}",
         )
     if response.status == 429 or response.status >= 500:
         return unavailable(response)

@@ -19,7 +19,7 @@ from ..errors import (
 from ..events import Event
 from ..secret import Secret, masked
 from . import _authlib
-from .authorization import AuthorizationCode
+from .authorization import AuthorizationCode, about_target
 from .client_auth import PLAIN, FormPost, Prover
 from .discovery import unavailable
 from .document import Document, described, error_code, parsed
@@ -28,11 +28,25 @@ from .registration import Client
 from .scopes import Scopes, parse
 from .urls import shown
 
-DEFINITE: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
+DEFINITE: Final = (
+    "invalid_grant",
+    "invalid_client",
+    "unauthorized_client",
+    "bad_refresh_token",  # GitHub's word for invalid_grant
+    "invalid_refresh_token",  # Slack's
+)
 _LATER: Final = ("temporarily_unavailable", "server_error", "slow_down")
+LOG_IN_AGAIN: Final = "Log in again"
 _CLIENT_HINT: Final = (
-    "The server does not accept this client: check its id, its secret and how it proves itself"
-    " (PreRegistered(method=…)), or log in again to register a new one"
+    "The server does not accept this client: check its id, its secret (--client-secret-file,"
+    " PreRegistered(secret=…)) and how it proves itself (--client-auth-method,"
+    " PreRegistered(method=…)), or log in again to register a new one"
+)
+NOT_RENEWABLE: Final = (
+    "the server gave no refresh token, so you will be asked again when the access token ends. Some"
+    " give one on --param access_type=offline --param prompt=consent"
+    ' (Options(authorize_params={"access_type": "offline", "prompt": "consent"})), or for the'
+    " scope offline_access (--scope, scope=…)"
 )
 _HINTS: Final = {
     "invalid_client": _CLIENT_HINT,
@@ -41,6 +55,9 @@ _HINTS: Final = {
     " --dpop (Options(dpop=True)); if that was done, compare this machine's clock with theirs",
 }
 _FORM: Final = re.compile(rb"\w+=")
+_SECRET: Final = re.compile(r"client[ _]secret", re.IGNORECASE)
+_FOR_ITSELF: Final = "AADSTS90009"  # Entra ID's answer to a refresh that names no scope
+_INSIDE: Final = "authed_user"  # where Slack has the token of a person
 _LONGEST: Final = 10 * 365 * 86_400.0
 BOUND_ONLY: Final = "dpop_required"  # among a credential's options
 
@@ -112,13 +129,15 @@ def exchange(code: AuthorizationCode, now: float, prover: Prover = PLAIN) -> Flo
 
 
 def refresh_request(held: Renewable) -> FormPost:
-    """RFC 6749 §6; no `scope`, so that the grant stays as it is."""
+    """RFC 6749 §6; no `scope` unless the caller wants it, so that the grant stays as it is."""
     token = held.tokens.refresh_token
     if token is None:
         raise ValueError("this credential has no refresh token")
     fields = [("refresh_token", token.reveal())]
     if held.resource:
         fields.append(("resource", held.resource))
+    if held.options.get("refresh_scope") and held.tokens.scope:  # what was granted and no more
+        fields.append(("scope", " ".join(held.tokens.scope)))
     body = _authlib.token_body("refresh_token", fields)
     return FormPost(held.token_endpoint, held.client, body, _private(held))
 
@@ -185,7 +204,7 @@ def read_token_response(
     `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
     anything that is not a token response.
     """
-    document = granted_document(response, sent)
+    document = granted_document(response, sent, inside=_INSIDE)
     access = Secret(document.need("access_token"))
     if not _fits_a_header(access):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
@@ -227,21 +246,34 @@ def granted_document(
     *,
     what: str = "token",
     field: str = "access_token",
+    inside: str = "",
 ) -> Document:
     """The object of an answer that has `field`, and so grants what was asked for.
 
+    `inside` names the one inner object that may grant it where the outer one does not.
     Raises as `read_token_response` does; `what` is the endpoint's name in messages.
     """
     document = _document(response, what)
-    if document is None or not _granted(response, document, field):
+    if document is None or not 200 <= response.status < 300 or _refuses(document):
         raise _failure(response, document, sent, what)
-    return document
+    granting = document if field in document.raw else _inner(document, inside)
+    if granting is None or field not in granting.raw:
+        raise _failure(response, document, sent, what)
+    return granting
 
 
-def _granted(response: HttpResponse, document: Document, field: str) -> bool:
+def _refuses(document: Document) -> bool:
     """Some servers say no with a 200, and an error beside a token is an error."""
-    refused = bool(document.text("error")) or document.raw.get("ok") is False
-    return 200 <= response.status < 300 and field in document.raw and not refused
+    return bool(document.text("error")) or document.raw.get("ok") is False
+
+
+def _inner(document: Document, name: str) -> Document | None:
+    """The inner object of an answer that calls itself good; nothing of the outer one is used."""
+    raw = document.raw.get(name)
+    if document.raw.get("ok") is not True or not isinstance(raw, dict):
+        return None
+    inner = Document(document.what, document.url, raw)
+    return None if _refuses(inner) else inner
 
 
 def _document(response: HttpResponse, what: str) -> Document | None:
@@ -279,7 +311,7 @@ def _failure(
             url=where,
             code=code,
             status=response.status,
-            hint=_HINTS.get(code, "Log in again"),
+            hint=_what_helps(code, text),
         )
     if passing:
         failure = unavailable(response)
@@ -295,7 +327,21 @@ def _failure(
         f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), but HTTP"
         f" {response.status} came with {got}",
         url=where,
+        status=response.status,
     )
+
+
+def _what_helps(code: str, text: str) -> str:
+    if code in _HINTS or code in DEFINITE:
+        return _HINTS.get(code, LOG_IN_AGAIN)
+    if _FOR_ITSELF in text:
+        return (
+            "Log in again, and have the scopes named in each refresh (Options(refresh_scope=True))"
+        )
+    about = about_target(code, text)
+    if _SECRET.search(text):
+        return _CLIENT_HINT
+    return about[:1].upper() + about[1:] or LOG_IN_AGAIN
 
 
 def summary(tokens: TokenSet) -> str:

@@ -253,6 +253,24 @@ def test_an_error_is_sorted_by_what_can_be_done(code: str, kind: type[AuthError]
     assert PLANTED not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "text", "hint"),
+    [
+        ("invalid_target", "", 'Options(resource="")'),
+        ("invalid_request", "AADSTS901002: the 'resource' parameter", "--resource ''"),
+        ("invalid_scope", "", "--scope"),
+        ("invalid_client", "AADSTS650053: no such scope on the resource", "--scope"),
+        ("invalid_client", "", "check its id"),
+        ("access_denied", "no resource for you", "give consent"),
+        ("unheard_of", "resourceful", "mended"),
+    ],
+)
+def test_a_refusal_names_the_option_that_helps(code: str, text: str, hint: str) -> None:
+    with pytest.raises(AuthorizationDenied) as caught:
+        accept({"error": code, "error_description": text})
+    assert hint in caught.value.hint
+
+
 def test_a_text_of_theirs_is_printable_quoted_and_short() -> None:
     nasty = "\x1b[2J\r\nerror\u202e\x00" + "x" * 5000
     with pytest.raises(AuthorizationDenied) as caught:
@@ -286,3 +304,12 @@ def test_a_code_is_bound_to_the_request_that_it_answers() -> None:
     other = replace(asked(), state=Secret("other"))
     with pytest.raises(Unrelated):
         other.accept(urlencode({"code": "x", "state": STATE}))
+
+
+def test_a_code_may_be_presented_by_its_client_in_another_way() -> None:
+    got = accept({"code": "c"})
+    proving = replace(client(), method="client_secret_post", secret=Secret("s"))
+    assert got.presented_by(proving).request.client == proving
+    for other in (replace(proving, client_id="c2"), replace(proving, issuer="https://evil")):
+        with pytest.raises(ValueError, match="the client that asked"):
+            got.presented_by(other)

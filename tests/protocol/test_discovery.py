@@ -327,6 +327,17 @@ def test_a_pinned_issuers_metadata_must_name_it() -> None:
     assert FIRST + WELL_KNOWN not in web.asked
 
 
+def test_a_default_port_in_an_issuer_is_a_matter_of_pinning_it() -> None:
+    spelled = FIRST + ":443"
+    spelling = {FIRST + WELL_KNOWN: answer(server_document(issuer=spelled))}
+    listed = {RESOURCE_PLACE: answer(resource_document(authorization_servers=[FIRST]))}
+    web = Web({**listed, **spelling})
+    with pytest.raises(IssuerMismatch) as caught:
+        found(web)
+    assert "--issuer URL (Options(issuer=…))" in caught.value.hint
+    assert found(web, options=Options(issuer=spelled)).server.issuer == spelled
+
+
 def test_a_pinned_issuer_without_metadata_is_not_replaced() -> None:
     web = Web({})
     with pytest.raises(BadResponse) as caught:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mcp_client_auth.errors import UsageError
@@ -46,3 +48,10 @@ def test_what_has_a_name_of_its_own_wins() -> None:
     options = Options(audience="a", prompt="login", authorize_params={"prompt": "none", "x": "y"})
     assert options.asked() == {"audience": "a", "prompt": "login", "x": "y"}
     assert Options().asked() == {}
+
+
+@pytest.mark.parametrize("name", ["assume_pkce_s256", "allow_insecure_http", "refresh_scope"])
+def test_what_a_refresh_has_to_know_is_kept_and_is_off_by_default(name: str) -> None:
+    chosen: Any = {name: True}
+    assert Options(**chosen).kept() == chosen
+    assert not getattr(Options(), name)

@@ -32,9 +32,11 @@ from mcp_client_auth.protocol.registration import (
     Client,
     ClientMetadataDocument,
     Identity,
+    Kind,
     PreRegistered,
     metadata_document_client,
     pre_registered,
+    proving_by_secret,
     read_registration,
     register,
     registration_request,
@@ -332,8 +334,18 @@ def test_a_secret_without_a_method_takes_the_default() -> None:
     assert read(client_secret="s", token_endpoint_auth_method=...).method == "client_secret_basic"
 
 
-def test_a_secret_beside_the_method_none_is_not_kept() -> None:
-    assert read(client_secret="s").secret is None
+def test_a_secret_beside_the_method_none_is_kept_for_the_server_that_demands_it() -> None:
+    made = read(client_secret="s")
+    assert (made.method, made.secret) == ("none", Secret("s"))
+    proving = proving_by_secret(made, server(token_endpoint_auth_methods_supported=["none"]))
+    assert proving == replace(made, method="client_secret_post")
+    assert proving_by_secret(read(), server()) is None
+
+
+@pytest.mark.parametrize("kind", ["pre-registered", "metadata-document"])
+def test_a_client_of_the_callers_proves_itself_as_he_said(kind: Kind) -> None:
+    made = replace(read(client_secret="s"), kind=kind)
+    assert proving_by_secret(made, server()) is None
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post", "private_key_jwt"])

@@ -112,6 +112,14 @@ def test_a_refresh_sends_resource_and_no_scope() -> None:
     assert "resource" not in fields(refresh_request(held(resource=None)).signed())
 
 
+@pytest.mark.parametrize(("granted", "sent"), [(("a", "b"), "a b"), ((), None), (None, None)])
+def test_a_refresh_names_the_scopes_that_were_granted_when_it_is_asked_to(
+    granted: Scopes | None, sent: str | None
+) -> None:
+    asked = held(scope=granted, options={"refresh_scope": True})
+    assert fields(refresh_request(asked).signed()).get("scope") == sent
+
+
 def test_a_refresh_needs_a_refresh_token() -> None:
     with pytest.raises(ValueError, match="no refresh token"):
         refresh_request(Held(TokenSet(Secret("t"), NOW), client()))
@@ -200,6 +208,106 @@ def test_a_form_is_read_whatever_was_asked_for() -> None:
 def test_a_byte_order_mark_is_stepped_over() -> None:
     response = answer(b'\xef\xbb\xbf{"access_token": "t1"}')
     assert read_token_response(response, NOW).access_token == Secret("t1")
+
+
+# Slack's answers (oauth.v2.user.access): the token of a person is in an object of its own
+NESTED: dict[str, Any] = {
+    "ok": True,
+    "app_id": "A1",
+    "team": {"id": "T1"},
+    "authed_user": {
+        "id": "U1",
+        "access_token": "xoxp-1",
+        "refresh_token": "xoxe-1",
+        "token_type": "user",
+        "scope": "search:read,chat:write",
+        "expires_in": 43_200,
+    },
+}
+
+
+def nested(**changes: Any) -> HttpResponse:
+    return answer(changed(NESTED, changes))
+
+
+def test_the_token_of_a_person_may_stand_in_an_object_of_its_own() -> None:
+    assert read_token_response(nested(), NOW) == TokenSet(
+        Secret("xoxp-1"), NOW, NOW + 43_200, Secret("xoxe-1"), ("search:read", "chat:write")
+    )
+
+
+def test_nothing_of_the_outer_object_is_mixed_with_the_inner_one() -> None:
+    outer = {"refresh_token": "bot", "expires_in": 60, "scope": "bot", "token_type": "DPoP"}
+    inner = {"id": "U1", "access_token": "xoxp-1"}
+    tokens = read_token_response(nested(**outer, authed_user=inner), NOW, asked=("a",))
+    assert tokens == TokenSet(Secret("xoxp-1"), NOW, None, None, ("a",))
+
+
+def test_a_token_of_the_outer_object_comes_first() -> None:
+    tokens = read_token_response(nested(access_token="xoxb-1", token_type="bot"), NOW)
+    assert tokens == TokenSet(Secret("xoxb-1"), NOW)
+
+
+NO_TOKEN_INSIDE = {
+    "it does not call itself good": nested(ok=...),
+    "good is a word": nested(ok="true"),
+    "no token in it": nested(authed_user={"id": "U1"}),
+    "no object": nested(authed_user=[NESTED["authed_user"]]),
+    "another name": nested(authed_user=..., user=NESTED["authed_user"]),
+    "a level deeper": nested(authed_user={"authed_user": NESTED["authed_user"]}),
+    "an empty token": nested(authed_user={"access_token": ""}),
+    "an empty token outside": nested(access_token=""),
+    "no token outside": nested(access_token=None),
+    "bound to a key that was never sent": nested(
+        authed_user={"access_token": "t", "token_type": "DPoP"}
+    ),
+    "not good inside": nested(authed_user={**NESTED["authed_user"], "ok": False}),
+    "a 400": answer(NESTED, 400),
+}
+
+
+@pytest.mark.parametrize("response", NO_TOKEN_INSIDE.values(), ids=NO_TOKEN_INSIDE)
+def test_an_inner_object_is_one_place_and_no_weaker_one(response: HttpResponse) -> None:
+    with pytest.raises(BadResponse):
+        read_token_response(response, NOW)
+
+
+@pytest.mark.parametrize("where", [{}, {"authed_user": {"access_token": PLANTED}}])
+def test_the_error_of_a_200_is_said_in_its_own_word(where: dict[str, Any]) -> None:
+    said = {"ok": False, "error": "bad_client_secret", **where}
+    with pytest.raises(TokenRefused, match="“bad_client_secret”") as caught:
+        read_token_response(answer(said), NOW)
+    assert (caught.value.code, caught.value.status) == ("bad_client_secret", 200)
+    assert PLANTED not in str(caught.value)
+
+
+def test_an_error_inside_is_an_error() -> None:
+    inner = {**NESTED["authed_user"], "error": "token_revoked"}
+    with pytest.raises(BadResponse):
+        read_token_response(nested(authed_user=inner), NOW)
+
+
+def test_unknown_fields_are_stepped_over() -> None:
+    tokens = read(id_token="x", team={"id": 1}, authed_user={"access_token": PLANTED}, ok=True)
+    assert tokens == TokenSet(Secret("t1"), NOW, None, None, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "hint"),
+    [
+        ("invalid_client", "", "--client-secret-file, PreRegistered(secret=…)"),
+        ("invalid_request", "client_secret is missing.", "--client-secret-file"),
+        ("invalid_target", "", "--resource '' (Options(resource=…), Options(resource=\"\"))"),
+        ("invalid_request", "AADSTS901002: The 'resource' parameter", 'Options(resource="")'),
+        ("invalid_request", "AADSTS90009: a token for itself", "Options(refresh_scope=True)"),
+        ("bad_verification_code", "The code has expired", "Log in again"),
+        ("invalid_grant", "the resource is gone", "Log in again"),
+    ],
+)
+def test_a_refusal_names_the_option_that_helps(code: str, text: str, hint: str) -> None:
+    with pytest.raises(TokenRefused) as caught:
+        read(400, error=code, error_description=text)
+    assert hint in caught.value.hint
 
 
 REFUSALS = {

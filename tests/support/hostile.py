@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Protocol, Self, TypeAlias, get_args
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 Spot: TypeAlias = Literal[
@@ -36,7 +36,7 @@ class Exchange(BaseHTTPRequestHandler):
     """One request, and the raw means to answer it badly."""
 
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: OneOrigin
     spot: Spot | None
     body: bytes
 
@@ -75,11 +75,17 @@ class Exchange(BaseHTTPRequestHandler):
         """Silence."""
 
 
-class _Server(ThreadingHTTPServer):
+class Answering(Protocol):
+    def answer(self, exchange: Exchange) -> None: ...
+
+
+class OneOrigin(ThreadingHTTPServer):
+    """One of the origins of a `world`, which answers for all of them."""
+
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Answering) -> None:
         self.world = world
         super().__init__(("127.0.0.1", 0), Exchange)
 
@@ -94,7 +100,7 @@ class World:
     """`url` is the MCP server; `elsewhere` a third origin where nobody should ever arrive."""
 
     def __init__(self) -> None:
-        self._servers = [_Server(self) for _ in range(3)]
+        self._servers = [OneOrigin(self) for _ in range(3)]
         origins = [f"http://127.0.0.1:{server.server_address[1]}" for server in self._servers]
         self.origin, self.issuer, self.elsewhere = origins
         self.url = self.origin + "/tenant/mcp"

@@ -1,0 +1,21 @@
+"""Every provider of the README's table: what it does, what to pass, and what is refused there.
+
+The facts are reporters' claims about real servers, condensed; each shape holds what a client
+has stumbled over, and nothing that the book says anyway.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import bare_logins
+import identity_providers
+import own_clients
+from row import Row
+
+ROWS: Final = tuple(
+    value
+    for module in (identity_providers, own_clients, bare_logins)
+    for value in vars(module).values()
+    if isinstance(value, Row)
+)

@@ -1,0 +1,92 @@
+"""Each provider from login to refresh: what works, with which option, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from fake_provider import Provider
+from row import Refused, Row, Without
+from rows import ROWS
+from visitor import Visitor, free_port
+
+from mcp_client_auth import AuthError, LoginRequired
+
+
+@contextmanager
+def visiting(row: Row, passes: Any = None, **more: Any) -> Iterator[Visitor]:
+    with Provider(row.shape, {"port": str(free_port())}) as provider:
+        wanted = (passes or row.passes)(provider.places)
+        visitor = Visitor(provider, wanted, headers=row.headers, **more)
+        yield visitor
+        assert visitor.browser.join(10)
+
+
+EACH = pytest.mark.parametrize("row", ROWS, ids=str)
+WITHOUT = [(row, without) for row in ROWS for without in row.without]
+REFUSED = [(row, refused) for row in ROWS for refused in row.refuses]
+
+
+@EACH
+def test_the_first_request_logs_in_and_a_later_program_renews(row: Row) -> None:
+    with visiting(row) as visitor:
+        assert visitor.call(visitor.program()) == 200
+        assert visitor.browser.visits in (1, 2)  # 2: where something was mended
+        seen = visitor.browser.visits
+        assert visitor.call(visitor.program(asks=False)) == 200
+        visitor.expire()
+        if not row.renews:
+            with pytest.raises(LoginRequired):
+                visitor.call(visitor.program(asks=False))
+            return
+        assert visitor.call(visitor.program(asks=False)) == 200
+        visitor.expire()
+        assert visitor.call(visitor.program(asks=False)) == 200
+        assert visitor.provider.count("refresh") == 2
+        assert visitor.provider.reused == 0
+        assert visitor.browser.visits == seen
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.logs_in], ids=str)
+def test_a_login_before_the_first_request_serves_it(row: Row) -> None:
+    with visiting(row) as visitor, visitor.login() as me:
+        assert visitor.call(me.auth) == 200
+        assert visitor.browser.visits in (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "without"), WITHOUT, ids=[f"{row}-{n}" for n, (row, _) in enumerate(WITHOUT)]
+)
+def test_the_default_refuses_and_names_the_option(row: Row, without: Without) -> None:
+    with visiting(row, without.passes, login_timeout=0.6) as visitor:
+        if without.refreshed:
+            assert visitor.call(visitor.program()) == 200
+            visitor.expire()
+        asks = not without.refreshed
+        with pytest.raises(AuthError) as caught:
+            visitor.login() if without.logged_in else visitor.call(visitor.program(asks=asks))
+        assert type(caught.value) is without.error, caught.value
+        assert [name for name in without.names if name not in str(caught.value)] == [], caught.value
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "refused"),
+    REFUSED,
+    ids=[f"{row}-{refused.wrong.at}-{n}" for n, (row, refused) in enumerate(REFUSED)],
+)
+def test_what_the_provider_refuses_is_refused(row: Row, refused: Refused) -> None:
+    """The fake is as strict as the provider is said to be, and its answer becomes an error."""
+    wrong = refused.wrong
+    with visiting(row, login_timeout=0.6) as visitor:
+        refreshed = wrong.at == "refresh"
+        if refreshed:
+            assert visitor.call(visitor.program()) == 200
+            visitor.expire()
+        visitor.wrong = wrong
+        with pytest.raises(AuthError) as caught:
+            visitor.call(visitor.program(asks=not refreshed))
+        assert type(caught.value) is refused.error, caught.value
+        assert visitor.provider.count(wrong.at) in (1, 2)
