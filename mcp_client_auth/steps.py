@@ -46,7 +46,13 @@ from .protocol.grants import Alone, DeviceCode, Grant
 from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
-from .protocol.registration import Client, Identity, PreRegistered, way_to_client
+from .protocol.registration import (
+    Client,
+    ClientMetadataDocument,
+    Identity,
+    PreRegistered,
+    way_to_client,
+)
 from .protocol.scopes import Scopes, choose, step_up
 from .protocol.tokens import TokenSet, exchange
 from .protocol.urls import canonical, require_secure, same_issuer, shown
@@ -166,6 +172,8 @@ def _attempt(
             reused = pending is not None and pending.reused
             what = attempt.mending(error, wanted.scope, reused=reused, visited=visited)
             if what is None:
+                if isinstance(wanted.identity, ClientMetadataDocument):
+                    attempt.advise(error, wanted.identity.url)
                 visit.end("denied" if isinstance(error, AuthorizationDenied) else "failed")
                 raise
             if pending and what == "registration":
