@@ -143,7 +143,11 @@ def _served(response: HttpResponse) -> Check[None]:
 
 
 def _size(asked: str, size: int) -> Finding:
-    check, came, standard = "document.size", f"{size} bytes", "5 kB at most (draft “Maximum …”)"
+    check, came, standard = (
+        "document.size",
+        f"{size} bytes",
+        "5 kB at most (draft “Maximum Response Size”)",
+    )
     if size <= LARGEST:
         return Finding(check, "ok", asked, came, standard)
     why = "authorization servers with the limit that the draft recommends"
