@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from .clients import DEAD_CLIENT
-from .errors import AuthError, AuthorizationDenied, RegistrationRefused, TokenRefused
+from .errors import (
+    AuthError,
+    AuthorizationDenied,
+    LoginFailed,
+    RegistrationRefused,
+    TokenRefused,
+)
 from .protocol.discovery import Discovery
 from .protocol.registration import Kind
 from .protocol.scopes import OFFLINE, Scopes
@@ -52,8 +58,8 @@ class Attempt:
             found = "offline access"
         elif reused and _client_is_refused(error):
             found = "registration"
-        elif self.way == "metadata-document" and self._document_is_refused(error):
-            found = "document"
+        elif self.way == "metadata-document" and _may_be_the_document(error):
+            found = "document" if self.discovery.server.registration_endpoint else None
         return None if found in self.mended else found
 
     def mend(self, what: Mending, *, visited: bool) -> Attempt:
@@ -62,6 +68,16 @@ class Attempt:
         if what == "offline access":
             return replace(after, scope=_without_offline(self.scope or ()) or None)
         return replace(after, way="dynamic")
+
+    def advise(self, error: AuthError, document: str) -> None:
+        """Where it may be the document at that URL that is not taken, say what would look at it.
+
+        A server that does not know a client shows a page of its own, and nothing comes back.
+        """
+        late = isinstance(error, LoginFailed) and error.code == "timeout"
+        if self.way == "metadata-document" and (late or _may_be_the_document(error)):
+            look = f"mcp-login client-metadata {document} checks the client's document"
+            error.hint = f"{error.hint}. {look}" if error.hint else look
 
     def _scope_is_refused(self, error: AuthError) -> bool:
         if isinstance(error, RegistrationRefused) and error.code == "invalid_client_metadata":
@@ -77,13 +93,12 @@ class Attempt:
         named = {*(wanted or ()), *challenged, *offered}
         return OFFLINE in (self.scope or ()) and OFFLINE not in named
 
-    def _document_is_refused(self, error: AuthError) -> bool:
-        if not self.discovery.server.registration_endpoint:
-            return False
-        if isinstance(error, AuthorizationDenied) and error.code in _OF_THE_CLIENT:
-            said = error.description.lower()
-            return error.code != "invalid_request" or "client" in said or "redirect" in said
-        return _client_is_refused(error)
+
+def _may_be_the_document(error: AuthError) -> bool:
+    if isinstance(error, AuthorizationDenied) and error.code in _OF_THE_CLIENT:
+        said = error.description.lower()
+        return error.code != "invalid_request" or "client" in said or "redirect" in said
+    return _client_is_refused(error)
 
 
 def _client_is_refused(error: AuthError) -> bool:

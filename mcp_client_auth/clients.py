@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from .credential import ClientKey
+from .credential import ClientKey, Credential
 from .errors import AuthError, BadResponse, TokenRefused
 from .protocol.management import is_manageable
 from .protocol.metadata import ServerMetadata
@@ -15,6 +15,7 @@ from .protocol.registration import (
     CERTIFIED,
     Client,
     ClientMetadataDocument,
+    Identity,
     Kind,
     PreRegistered,
     metadata_document_client,
@@ -49,6 +50,25 @@ def callers_client(
         return None
     require_certificate(client, edges.transport)
     return prepared(client, identity, server)
+
+
+def named_before(held: Credential) -> Identity:
+    """The client of a login, where a person has named it, so that nobody has to name it again."""
+    client, more = held.client, {"key_file": held.client.key_file}
+    if client.method == "private_key_jwt" and not client.key_file:
+        return None  # a program's own key, which is not kept
+    if client.kind == "metadata-document":
+        return ClientMetadataDocument(client.client_id, client.redirect_uris, **more)
+    if client.kind != "pre-registered":
+        return None
+    return PreRegistered(
+        client.client_id,
+        client.secret,
+        client.method,
+        client.redirect_uris,
+        algorithm=client.algorithm,
+        **more,
+    )
 
 
 def callback(wanted: Wanted, edges: Edges, attempt: Attempt) -> Callback:

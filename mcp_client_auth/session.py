@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from .binding import Binding
+from .clients import named_before
 from .cooling import Cooling
 from .credential import Credential, Key
 from .errors import (
@@ -268,9 +269,8 @@ class Session:
             if not explicit:
                 self._cooling.check(purpose)
             try:
-                wanted = self.wanted if force else self._as_before()
-                asked = wanted.scope if force else scope
-                fresh = self._asked(wanted, challenge, asked, began)
+                asked = self.wanted.scope if force else scope
+                fresh = self._asked(self._as_before(force=force), challenge, asked, began)
             except AuthError as error:
                 self._cooling.remember(purpose, error.at(server=self.key.server, step="login"))
                 raise
@@ -338,12 +338,17 @@ class Session:
 
     # Small things
 
-    def _as_before(self) -> Wanted:
-        """What was bound to a key is asked for so again; a forced login decides anew."""
-        held, options = readable(self.edges.storage, self.key), self.wanted.options
-        if held is None or held.dpop_key is None:
-            return self.wanted
-        return replace(self.wanted, options=replace(options, dpop=True))
+    def _as_before(self, *, force: bool) -> Wanted:
+        """By the client that was named for the last login; and what was bound to a key is asked
+        for so again, unless a forced login decides anew."""
+        held, wanted = readable(self.edges.storage, self.key), self.wanted
+        if held is None:
+            return wanted
+        if wanted.identity is None and not (wanted.alone or wanted.options.new_client):
+            wanted = replace(wanted, identity=named_before(held))
+        if force or held.dpop_key is None:
+            return wanted
+        return replace(wanted, options=replace(wanted.options, dpop=True))
 
     def _visiting(self, visit: Visit | DeviceVisit, began: int) -> None:
         self._visit = visit

@@ -10,23 +10,18 @@ from dataclasses import dataclass, field, replace
 from .attempts import RULES, Attempt
 from .binding import UNBOUND, Binding, Bindings, Bond, bond_for
 from .clients import (
-    DEAD_CLIENT,
     callback,
     callers_client,
     forget_client,
     registered_client,
-    remember_proof,
     speaking_to,
-    wants_proof,
 )
 from .credential import Credential, Key
 from .errors import (
     AuthError,
     AuthorizationDenied,
-    BadResponse,
     IssuerMismatch,
     LoginFailed,
-    TokenRefused,
     quoted,
 )
 from .events import Event, Listener, tell
@@ -35,7 +30,6 @@ from .polling import CodeBeside, by_device
 from .prompt import Answer, Prompt, Racer, Visit, code_desk
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.authorization import (
-    AuthorizationCode,
     AuthorizationRequest,
     authorization_request,
     does_code_grant,
@@ -53,16 +47,16 @@ from .protocol.metadata import ServerMetadata
 from .protocol.options import Options
 from .protocol.pushed import push
 from .protocol.registration import (
-    Client,
+    ClientMetadataDocument,
     Identity,
     PreRegistered,
-    proving_by_secret,
     way_to_client,
 )
 from .protocol.scopes import Scopes, choose, step_up
-from .protocol.tokens import TokenSet, exchange, summary
+from .protocol.tokens import TokenSet, summary
 from .protocol.urls import canonical, require_secure, same_issuer, shown
 from .proving import Proving
+from .redeeming import redeem
 from .secret import Secret
 from .storage import Storage
 
@@ -185,6 +179,8 @@ def _attempt(
             reused = pending is not None and pending.reused
             what = attempt.mending(error, wanted.scope, reused=reused, visited=visited)
             if what is None:
+                if isinstance(wanted.identity, ClientMetadataDocument):
+                    attempt.advise(error, wanted.identity.url)
                 visit.end("denied" if isinstance(error, AuthorizationDenied) else "failed")
                 raise
             if pending and what == "registration":
@@ -309,13 +305,13 @@ def _pushed(pending: PendingLogin, edges: Edges) -> PendingLogin:
 
 def finish(pending: PendingLogin, edges: Edges, answer: Answer) -> Credential:
     """Steps 12 and 13: a code for tokens, and the tokens into the storage."""
-    request = pending.request
+    request, wanted = pending.request, pending.wanted
     if isinstance(answer, TokenSet):
         tokens, client = answer, request.client
     else:
-        tokens, client = _exchanged(pending, edges, answer)
+        tokens, client = redeem(edges, wanted.identity, pending.bond, answer)
     return keep(
-        pending.wanted,
+        wanted,
         edges,
         request.server,
         client,
@@ -324,37 +320,6 @@ def finish(pending: PendingLogin, edges: Edges, answer: Answer) -> Credential:
         resource=request.resource,
         scope=request.scope,
     )
-
-
-def _exchanged(
-    pending: PendingLogin, edges: Edges, code: AuthorizationCode
-) -> tuple[TokenSet, Client]:
-    """The tokens, and the client as it has proved itself for them."""
-    request = pending.request
-    try:
-        return _presented(pending, edges, code)
-    except TokenRefused as error:
-        if error.code in DEAD_CLIENT:
-            forget_client(edges, request.client, request.redirect_uri)
-        raise
-
-
-def _presented(
-    pending: PendingLogin, edges: Edges, code: AuthorizationCode
-) -> tuple[TokenSet, Client]:
-    """A code is not spent by a client that was not let in, so its secret can still be shown."""
-    request, client = pending.request, pending.request.client
-    prover = edges.prover(pending.wanted.identity, pending.bond.kept)
-    try:
-        return edges.run(exchange(code, edges.clock(), prover)), client
-    except (TokenRefused, BadResponse) as error:
-        proving = proving_by_secret(client, request.server) if wants_proof(error) else None
-        if proving is None:
-            raise
-        rule = "the secret that came with the registration is used, once"
-        edges.tell("again", url=error.url, detail=error.summary, rule=rule)
-    remember_proof(edges, proving, request.redirect_uri)  # first: the code may be spent after all
-    return edges.run(exchange(code.presented_by(proving), edges.clock(), prover)), proving
 
 
 def _beside(

@@ -322,7 +322,8 @@ def _redirect(request: HttpRequest, response: HttpResponse) -> str | None:
     from urllib.parse import urljoin
 
     target = response.header("location")
-    if request.method != "GET" or response.status not in _REDIRECTS or not target:
+    followed = request.method == "GET" and request.redirects
+    if not followed or response.status not in _REDIRECTS or not target:
         return None
     try:
         joined = urljoin(response.url, target)

@@ -188,3 +188,29 @@ def test_a_person_is_asked_twice_at_most() -> None:
     assert mended(denied("invalid_scope"), attempt(visits=1)) is None
     assert mended(denied("invalid_scope"), attempt(visits=1), visited=False) == "offline access"
     assert mended(denied("invalid_scope"), attempt(visits=2), visited=False) is None
+
+
+URL = "https://app.example.com/client.json"
+
+
+@pytest.mark.parametrize(
+    ("error", "way", "named"),
+    [
+        (denied("unauthorized_client"), "metadata-document", True),
+        (TokenRefused("no", code="invalid_client"), "metadata-document", True),
+        (denied("invalid_request", "redirect_uri does not match"), "metadata-document", True),
+        (LoginFailed("no", code="timeout"), "metadata-document", True),
+        (LoginFailed("no", code="aborted"), "metadata-document", False),
+        (denied("access_denied"), "metadata-document", False),
+        (denied("invalid_scope"), "metadata-document", False),
+        (denied("unauthorized_client"), "dynamic", False),
+        (LoginFailed("no", code="timeout"), "dynamic", False),
+    ],
+)
+def test_where_a_document_may_be_refused_its_check_is_named(
+    error: AuthError, way: str, named: bool
+) -> None:
+    error.hint = "Look at the browser"
+    attempt(way=way).advise(error, URL)
+    assert error.hint.startswith("Look at the browser")
+    assert (f"mcp-login client-metadata {URL}" in error.hint) == named

@@ -32,6 +32,7 @@ STOREYS = (
         "flight",
         "cooling",
         "leaving",
+        "redeeming",
         "keeping",
         "polling",
     },

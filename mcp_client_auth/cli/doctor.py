@@ -34,7 +34,15 @@ def run_doctor(asked: Asked, *, strict: bool) -> int:
     """Examine and print; gives the exit code."""
     from ..doctor import examine
 
-    report = examine(asked, on_check=lambda name: screen.remark(f"checking {name} …"))
+    return printed(examine(asked, on_check=tell_check), strict=strict)
+
+
+def tell_check(name: str) -> None:
+    screen.remark(f"checking {name} …")
+
+
+def printed(report: Report, *, strict: bool) -> int:
+    """The report on stdout; gives the exit code."""
     code = exit_code_of(report, strict=strict)
     if answers.as_json:
         import json

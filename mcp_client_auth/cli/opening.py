@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import LoginRequired, UsageError, quoted
@@ -276,27 +275,6 @@ def identity(asked: Asked, redirect_uri: str = "") -> Identity:
     if key_file:
         raise UsageError("--client-key-file needs --client-id or --client-metadata-url")
     return None
-
-
-def last_identity(session: Session) -> Identity:
-    """The client of the login that is there, so that nobody has to name it again."""
-    from ..keeping import readable
-    from ..protocol.registration import ClientMetadataDocument, PreRegistered
-
-    held = readable(session.edges.storage, session.key)
-    if held is None:
-        return None
-    client, more = held.client, {"key_file": held.client.key_file}
-    if client.method == "private_key_jwt" and not client.key_file:
-        return None  # a program's own key, which is not kept
-    if client.kind == "metadata-document":
-        return ClientMetadataDocument(client.client_id, client.redirect_uris, **more)
-    if client.kind != "pre-registered":
-        return None
-    return replace(
-        PreRegistered(client.client_id, client.secret, client.method, client.redirect_uris, **more),
-        algorithm=client.algorithm,
-    )
 
 
 def _secret_of(file: TextIO | None) -> str | None:

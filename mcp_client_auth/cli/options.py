@@ -120,10 +120,12 @@ insecure: Final = option(
 private: Final = option(
     "--allow-private-addresses", is_flag=True, help="Follow it into private networks."
 )
+ca: Final = option("--ca", metavar="FILE", env="CA", help="Certificate authorities to trust (PEM).")
+proxy: Final = option("--proxy", metavar="URL", env="PROXY", help="An HTTP or SOCKS proxy.")
 network: Final = section(
     "Network",
-    option("--ca", metavar="FILE", env="CA", help="Certificate authorities to trust (PEM)."),
-    option("--proxy", metavar="URL", env="PROXY", help="An HTTP or SOCKS proxy."),
+    ca,
+    proxy,
     option(
         "--cert",
         "client_cert",

@@ -23,6 +23,7 @@ class HttpRequest:
     """A request of the flow. Headers and body may hold secrets and are never shown.
 
     `private`: the address may be a private one whoever named it; the login allowed it once.
+    `redirects`: a GET may be sent on within its origin.
     """
 
     method: str
@@ -30,6 +31,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes = field(default=b"", repr=False)
     private: bool = False
+    redirects: bool = True
 
 
 @dataclass(frozen=True, slots=True)

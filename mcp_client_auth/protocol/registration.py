@@ -88,8 +88,9 @@ class ClientMetadataDocument:
             parts = split(self.url)
         except ValueError as error:
             raise UsageError(f"the client metadata URL is not usable: {error}") from None
-        dots = {".", ".."} & set(parts.path.split("/"))
-        plain = not (parts.fragment or parts.username or parts.password or dots)
+        # who fetches it may read an encoded dot as a dot, and come to another place
+        dots = {".", ".."} & set(parts.path.lower().replace("%2e", ".").split("/"))
+        plain = not ("#" in self.url or "@" in parts.netloc or dots)
         if parts.scheme != "https" or parts.path in ("", "/") or not plain:
             raise UsageError(
                 "a client metadata URL is https with a path, and without fragment, user info"

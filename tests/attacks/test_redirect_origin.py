@@ -117,3 +117,13 @@ def test_redirects_that_never_end_are_cut() -> None:
         with pytest.raises(BadResponse, match="redirected more than"):
             answered(server)
         assert server.connections == 5
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_get_that_takes_no_redirect_gets_the_answer_itself(status: int) -> None:
+    with redirecting(status, "/again") as server:
+        transport = HttpTransport(server.url)
+        request = HttpRequest("GET", server.url + "/a", redirects=False)
+        assert transport(request).status == status
+        assert server.connections == 1
+        transport.close()

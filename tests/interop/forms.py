@@ -15,9 +15,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import hosting
 import httpx
 import private_ca
-from processes import HERE, HOST, free_port, install_line, node_modules, server
+from processes import (
+    HERE,
+    HOST,
+    Answer,
+    command,
+    free_port,
+    install_line,
+    node_modules,
+    run,
+    server,
+)
 
 # Long enough for a login and two programs, so that the refresh has little left to wait for.
 LIFETIME: Final = 4
@@ -99,19 +110,22 @@ def oidc(
     lifetime: int = LIFETIME,
     gate: bool = False,
     tls: bool = False,
+    trusted: Path | None = None,
     **options: Any,
 ) -> Iterator[Place]:
     """oidc-provider in front of a FastMCP server; `options` are its script's.
 
-    `gate`: the server takes tokens with a proof of possession only.
+    `gate`: the server takes tokens with a proof of possession only. `trusted`: the authorities
+    of what oidc-provider fetches.
     """
     here, there = free_port(), free_port()
     made = private_ca.make(scratch) if tls else None
     trust = {"SSL_CERT_FILE": str(made.authority)} if made else {}
+    node = {"NODE_EXTRA_CA_CERTS": str(trusted)} if trusted else {}
     common = {"certificate": str(made.certificate) if made else ""}
     resource = f"{'https' if tls else 'http'}://{HOST}:{here}/api/mcp"
     ours = {"port": there, "resource": resource, "lifetime": lifetime}
-    with _oidc_provider({**options, **ours, **common}) as issuer:
+    with _oidc_provider({**options, **ours, **common}, node) as issuer:
         theirs = {"port": here, "issuer": issuer, "scopes": scopes, "gate": gate}
         with _fastmcp(kind, {**theirs, **common}, trust) as url:
             yield Place(url, login, trust)
@@ -167,9 +181,36 @@ def confidential(scratch: Path) -> Iterator[Place]:
         yield place
 
 
-def _oidc_provider(options: Mapping[str, Any]) -> AbstractContextManager[str]:
+@contextmanager
+def documented(scratch: Path, *, keyed: bool = False) -> Iterator[Place]:
+    """oidc-provider without registration, and a client by the document that the command wrote.
+
+    `keyed`: it proves itself by a key, whose public part the document has.
+    """
+    made = private_ca.make(scratch)
+    key = scratch / "key.pem"
+    key.write_bytes(private_ca.private_key())
+    proof = ("--client-key-file", str(key)) if keyed else ()
+    with hosting.hosted(scratch / "public", made.certificate) as address:
+        url, file = f"{address}/client.json", scratch / "public" / "client.json"
+        _well(run(command("client-metadata", url, "--write", str(file), *proof), os.environ))
+        _well(run(command("client-metadata", url, "--ca", str(made.authority)), os.environ))
+        login = ("--client-metadata-url", url, *proof)
+        with oidc(scratch, login=login, documents=True, trusted=made.authority) as place:
+            yield place
+
+
+def _well(answer: Answer) -> None:
+    if answer.code:
+        raise RuntimeError(f"exit code {answer.code}: {answer.out}{answer.err}")
+
+
+def _oidc_provider(
+    options: Mapping[str, Any], environment: Mapping[str, str] | None = None
+) -> AbstractContextManager[str]:
     node = shutil.which("node") or "node"
-    return server([node, str(HERE / "oidc_provider.mjs"), json.dumps(options)])
+    script = [node, str(HERE / "oidc_provider.mjs"), json.dumps(options)]
+    return server(script, {**os.environ, **(environment or {})})
 
 
 def _fastmcp(
@@ -206,6 +247,8 @@ DEVICE: Final = Form("device flow", partial(oidc, device=True, login=("--device"
 DPOP: Final = Form(
     "DPoP required", partial(oidc, dpop="nonce", gate=True, device=True), less="openid"
 )
+DOCUMENT: Final = Form("metadata document", documented)
+KEYED_DOCUMENT: Final = Form("metadata document, key", partial(documented, keyed=True))
 TLS: Final = Form("TLS with a private CA", partial(oidc, tls=True), less="openid")
 AUTHKIT: Final = Form("AuthKitProvider", partial(behind_authkit, scopes=()))
 AUTHKIT_SCOPES: Final = Form("AuthKitProvider, scopes", behind_authkit)
@@ -251,6 +294,8 @@ FORMS: Final = (
     DEVICE,
     DPOP,
     TLS,
+    DOCUMENT,
+    KEYED_DOCUMENT,
     AUTHKIT,
     AUTHKIT_SCOPES,
     IN_MEMORY,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 import httpx
 from forms import Form, Place
+from joserfc import jwk, jwt
 from person import Person
 
 from mcp_client_auth import Credential
+from mcp_client_auth.protocol.registration import Client
 
 PATIENCE: Final = 20.0
 _PAUSE: Final = 0.1
@@ -160,7 +164,18 @@ def refreshed(place: Place, credential: Credential) -> httpx.Response:
     with place.http() as http:
         if client.method == "client_secret_basic":
             return http.post(credential.token_endpoint, data=form, auth=basic)
-        return http.post(credential.token_endpoint, data={**form, **ours})
+        proof = _assertion(client) if client.method == "private_key_jwt" else {}
+        return http.post(credential.token_endpoint, data={**form, **ours, **proof})
+
+
+def _assertion(client: Client) -> dict[str, str]:
+    """RFC 7523 §2.2, signed by hand."""
+    key, now = jwk.ECKey.import_key(Path(client.key_file).read_text()), int(time.time())
+    who = {"iss": client.client_id, "sub": client.client_id, "aud": client.issuer}
+    claims = {**who, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 60}
+    kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    made = jwt.encode({"alg": "ES256"}, claims, key)
+    return {"client_assertion_type": kind, "client_assertion": made}
 
 
 def require(truth: object, message: str) -> None:

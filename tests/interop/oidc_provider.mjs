@@ -7,6 +7,7 @@
 // indicator that is not spelt so, byte for byte, is no target, and one is needed. `path`: the
 // issuer's, "/tenant". `clients`: known ones, and then nobody is registered. `authkit`: the
 // addresses of WorkOS AuthKit. `device`, `dpop` (true or "nonce") and `par` (true or "required").
+// `documents`: clients are known by their metadata documents, and nobody is registered.
 // `certificate`: a PEM file with key and chain, for https. `trace` prints errors on stderr.
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
@@ -23,6 +24,7 @@ const options = {
   certificate: '',
   clients: [],
   device: false,
+  documents: false,
   dpop: false,
   lifetime: 300,
   par: false,
@@ -81,8 +83,11 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   clientBasedCORS: () => true,
   clients: options.clients,
+  // It fetches nothing from loopback, by a dispatcher of its own; here there is nothing else.
+  fetch: (url, { dispatcher, ...rest }) => fetch(url, rest),
   cookies: { keys: [randomBytes(24).toString('hex')] },
   features: {
+    clientIdMetadataDocument: { enabled: options.documents },
     deviceFlow: { enabled: options.device },
     devInteractions: { enabled: true },
     dPoP: {
@@ -95,7 +100,7 @@ const provider = new Provider(issuer, {
       enabled: Boolean(options.par),
       requirePushedAuthorizationRequests: options.par === 'required',
     },
-    registration: { enabled: options.clients.length === 0 },
+    registration: { enabled: options.clients.length === 0 && !options.documents },
     resourceIndicators: {
       enabled: true,
       defaultResource: (ctx, client, one) => one ?? (options.strict ? undefined : options.resource),

@@ -63,6 +63,11 @@ def make(directory: Path) -> PrivateCa:
     return made
 
 
+def private_key() -> bytes:
+    """A key of its own, for whom it may concern."""
+    return _pem(ec.generate_private_key(ec.SECP256R1()))
+
+
 def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 

@@ -9,7 +9,6 @@ import click
 from ...errors import RegistrationRefused
 from ..commands import verb
 from ..opening import (
-    last_identity,
     listening,
     login_protocol,
     session_for,
@@ -142,9 +141,6 @@ def _logged_in(url: str, asked: dict[str, Any]) -> tuple[Credential, Session, bo
     if before is not None:
         return before, session, True
     settle(session.edges.storage, asked=asked["store"] is not None)
-    if protocol["client"] is None and not asked["new_client"] and (who := last_identity(session)):
-        protocol["client"] = who
-        session = session_for(url, asked, prompt, told, **protocol)
     try:
         return session.log_in(force=anew), session, False
     except RegistrationRefused as error:
