@@ -230,7 +230,7 @@ def login_protocol(url: str, asked: Asked) -> dict[str, Any]:
 
 
 def _login_options(asked: Asked) -> Options:
-    from ..protocol.options import Options
+    from ..protocol.options import CLIENT_NAME, Options
 
     redirect_uri = asked["redirect_uri"]
     if asked["callback_port"]:
@@ -249,6 +249,8 @@ def _login_options(asked: Asked) -> Options:
         push_authorization_request=asked["par"],
         initial_access_token=_secret_of(asked["initial_access_token_file"]),
         redirect_uri=redirect_uri,
+        client_name=asked["client_name"] or CLIENT_NAME,
+        refresh_scope=asked["refresh_scope"],
         dpop=asked["dpop"],
         login_timeout=asked["timeout"],
         assume_pkce_s256=asked["assume_pkce_s256"],

@@ -215,7 +215,8 @@ def required_metadata(
             url=shown(issuer),
             code="no_server_metadata",
             hint="The operator must serve the document of RFC 8414; nothing is guessed. If he tells"
-            " you the endpoints, pass them (Options(issuer=…, endpoints=…))",
+            " you the endpoints, pass them (--issuer and --endpoint,"
+            " Options(issuer=…, endpoints=…))",
         )
     return server
 

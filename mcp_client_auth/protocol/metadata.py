@@ -23,7 +23,8 @@ _ENDPOINTS: Final = (
 
 IF_ELSEWHERE: Final = (
     "if its authorization server is another one, pass its issuer (--issuer, Options(issuer=…)), and"
-    " where that has no metadata its endpoints (Options(issuer=…, endpoints=…))"
+    " where that has no metadata its endpoints (--endpoint,"
+    " Options(issuer=…, endpoints=…))"
 )
 # RFC 8705 §5: those that this client speaks to itself
 _ALIASED: Final = ("token_endpoint", *_ENDPOINTS[1:])

@@ -336,7 +336,8 @@ def _what_helps(code: str, text: str) -> str:
         return _HINTS.get(code, LOG_IN_AGAIN)
     if _FOR_ITSELF in text:
         return (
-            "Log in again, and have the scopes named in each refresh (Options(refresh_scope=True))"
+            "Log in again, and have the scopes named in each refresh (--refresh-scope,"
+            " Options(refresh_scope=True))"
         )
     about = about_target(code, text)
     if _SECRET.search(text):

@@ -8,7 +8,8 @@ import pytest
 from key_samples import jwk, pem, planted, public_pem
 from terminal import Terminal
 
-from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
+from mcp_client_auth import BrowserPrompt, MCPAuth
+from mcp_client_auth.testing import DemoServer, RegisteredClient, ScriptedBrowser, Settings
 
 CALLBACK = ("http://127.0.0.1/callback",)
 KEYED = RegisteredClient("ours", None, "private_key_jwt", CALLBACK, public_key=public_pem("P-256"))
@@ -72,6 +73,30 @@ def test_a_secret_may_sign(terminal: Terminal, server: DemoServer) -> None:
     answer = terminal.run(server.url, *client, *method, "--par")
     assert answer.code == 0, answer.err
     assert server.count("/oauth2/par") == 1
+
+
+@pytest.mark.parametrize("server", [served(SIGNED)], indirect=True)
+def test_a_client_that_was_named_once_is_not_named_again(
+    terminal: Terminal, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the next login, a step-up of a program, and until the person wants another one."""
+    file = terminal.home / "secret"
+    file.write_text(str(SIGNED.client_secret))
+    method = ("--client-auth-method", "client_secret_jwt")
+    client = ("--client-id", "ours", "--client-secret-file", str(file))
+    assert terminal.run(server.url, *client, *method).code == 0
+    assert terminal.run(server.url, "--force").code == 0
+
+    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(terminal.store))
+    prompt = BrowserPrompt(ScriptedBrowser())
+    auth = MCPAuth(server.url, storage="file", prompt=prompt, scope="notes:read notes:write")
+    held = auth.session.log_in()
+    assert held.client.client_id == "ours"
+    assert "notes:write" in (held.tokens.scope or ())
+
+    anew = terminal.run(server.url, "--new-client")
+    assert anew.code == 4, anew.err
+    assert "--client-id" in anew.err
 
 
 @pytest.mark.parametrize("server", [Settings(refuse_offline_access="authorization")], indirect=True)

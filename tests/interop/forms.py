@@ -247,8 +247,13 @@ DEVICE: Final = Form("device flow", partial(oidc, device=True, login=("--device"
 DPOP: Final = Form(
     "DPoP required", partial(oidc, dpop="nonce", gate=True, device=True), less="openid"
 )
-DOCUMENT: Final = Form("metadata document", documented)
-KEYED_DOCUMENT: Final = Form("metadata document, key", partial(documented, keyed=True))
+DOCUMENT: Final = Form("metadata document", documented, less="openid", warned=_NO_CLIENT)
+KEYED_DOCUMENT: Final = Form(
+    "metadata document, key",
+    partial(documented, keyed=True),
+    less="openid",
+    warned=_NO_CLIENT,
+)
 TLS: Final = Form("TLS with a private CA", partial(oidc, tls=True), less="openid")
 AUTHKIT: Final = Form("AuthKitProvider", partial(behind_authkit, scopes=()))
 AUTHKIT_SCOPES: Final = Form("AuthKitProvider, scopes", behind_authkit)

@@ -55,6 +55,13 @@ if TYPE_CHECKING:
         env="CLIENT_METADATA_URL",
         help="A client ID metadata document.",
     ),
+    option(
+        "--client-name",
+        default="",
+        metavar="NAME",
+        env="CLIENT_NAME",
+        help="What this client is called where it registers.",
+    ),
     option("--new-client", is_flag=True, help="Register anew, whatever client was used before."),
     option(
         "--initial-access-token-file",
@@ -102,6 +109,7 @@ if TYPE_CHECKING:
         help="Another parameter for the sign-in page (repeatable).",
     ),
     option("--par", is_flag=True, help="Push the authorization request to the server."),
+    option("--refresh-scope", is_flag=True, help="Name the scopes in each refresh, too."),
     option("--dpop", is_flag=True, help="Ask for tokens that only a key here can use (DPoP)."),
     option("--assume-pkce-s256", is_flag=True, help="The server does PKCE though it is silent."),
     private,
