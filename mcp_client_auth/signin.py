@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from .auth import MCPAuth, automatic_prompt, open_session
+from .auth import MCPAuth
 from .credential import Credential
 from .errors import UsageError
 from .flight import Flights, await_
+from .opening import automatic_prompt, open_session
 from .prompt import Prompt
 from .protocol.urls import covers
 

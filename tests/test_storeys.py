@@ -36,7 +36,7 @@ STOREYS = (
         "keeping",
         "polling",
     },
-    {"cli", "auth", "signin", "notebook", "testing", "doctor"},
+    {"cli", "auth", "opening", "signin", "notebook", "testing", "doctor"},
     {"__init__", "__main__"},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(STOREYS) for room in rooms}

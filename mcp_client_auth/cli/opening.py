@@ -54,8 +54,8 @@ def session_for(
     on_event: Listener | None = None,
     **protocol: Any,
 ) -> Session:
-    from ..auth import open_session
     from ..credential import key_for
+    from ..opening import open_session
     from ..storage import choose_storage
     from .storing import tell_of_waiting
 

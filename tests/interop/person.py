@@ -23,12 +23,15 @@ class Person:
     """`decision`: what the person does in the browser, `allow` or `deny`.
 
     `store`: where `mcp-login` is told to keep a login. `extra`: environment variables.
+    `authority`: the file of the authorities that the browser trusts, where they are not those
+    of the environment.
     """
 
     home: Path
     decision: str = "allow"
     store: str = "file"
     extra: dict[str, str] = field(default_factory=dict)
+    authority: str = ""
 
     def mcp_login(self, *arguments: str) -> Answer:
         return run(command(*arguments), self._environment())
@@ -62,8 +65,8 @@ class Person:
     def _environment(self) -> dict[str, str]:
         browser = [sys.executable, "-m", "mcp_client_auth.testing.browser"]
         browser += ["--decision", self.decision]
-        if "SSL_CERT_FILE" in self.extra:
-            browser += ["--cafile", self.extra["SSL_CERT_FILE"]]
+        if trusted := self.authority or self.extra.get("SSL_CERT_FILE"):
+            browser += ["--cafile", trusted]
         search = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
         kept = {name: value for name, value in os.environ.items() if name != "CI"}
         return {

@@ -10,7 +10,7 @@ import pytest
 from person import Person
 
 from mcp_client_auth import TokenRefused
-from mcp_client_auth.auth import open_session
+from mcp_client_auth.opening import open_session
 from mcp_client_auth.protocol.dpop import make_key, read_key
 from mcp_client_auth.protocol.tokens import refresh
 

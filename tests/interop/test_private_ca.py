@@ -18,6 +18,20 @@ def test_the_command_names_the_variable_that_would_help(place: Place, person: Pe
     answer = person.mcp_login(place.url, "--store", "file")
     assert answer.code == UNTRUSTED, answer.err
     assert "SSL_CERT_FILE" in answer.err
+    assert "--ca" in answer.err
+
+
+def test_the_command_takes_the_authority_as_an_option(place: Place, person: Person) -> None:
+    person.authority = authority = place.environment["SSL_CERT_FILE"]
+    examined = person.mcp_login("doctor", place.url, "--store", "file", "--ca", authority)
+    assert examined.code == 0, examined.out
+    person.log_in(place.url, "--ca", authority)
+    status = person.mcp_login("status", place.url, "--check", "--ca", authority)
+    assert status.code == 0, status.err
+    request = person.mcp_login("request", place.url, "-d", "{}", "--ca", authority)
+    assert "HTTP 400" in request.err  # no MCP request, but a token that it takes
+    assert person.mcp_login("status", place.url, "--check").code == UNTRUSTED
+    assert person.mcp_login("logout", place.url, "--ca", authority).code == 0
 
 
 def test_the_library_takes_the_authority_as_an_argument(place: Place) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mcp_client_auth import MCPAuth
-from mcp_client_auth.auth import Asking
+from mcp_client_auth.opening import Asking
 
 
 async def with_mcp(url: str, auth: MCPAuth) -> dict[str, Any]:

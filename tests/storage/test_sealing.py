@@ -205,7 +205,11 @@ def test_the_key_may_lie_in_a_file(
     assert FileStorage().load(key) == full(key)
 
 
-@pytest.mark.parametrize("bad", ["password", "é" * 40, a_key()[:-8], a_key() + "AAAA", "====", "!"])
+@pytest.mark.parametrize(
+    "bad",
+    ["password", "é" * 40, a_key()[:-8], a_key() + "AAAA", "====", "!"],
+    ids=["a password", "not ASCII", "too short", "too long", "padding", "no letter of base64"],
+)
 def test_a_key_that_is_none_is_said_without_showing_it(
     bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
