@@ -158,14 +158,15 @@ class Session:
 
     def fresh(self, min_valid: float = 0.0) -> Credential:
         """A credential that lives at least `min_valid` seconds more, refreshed if needed."""
-        held = self.current() or wait(self.ready())
+        held, lacks = self.current() or wait(self.ready()), "you are not logged in to"
         expires = held.tokens.expires_at if held else None
         if held and expires is not None and expires < self.edges.clock() + min_valid:
             held = wait(self._flights.start("renew early", lambda: self._renewal.patiently(held)))
+            lacks = f"the login ends within {min_valid:g} s, and cannot be renewed, at"
         if held is None and self.wanted.alone:
             return self.log_in()
         if held is None:
-            raise self._login_required("you are not logged in to")
+            raise self._login_required(lacks)
         return held
 
     def refresh(self) -> Credential:
