@@ -45,7 +45,7 @@ def listening(asked: Asked, usual: Listener | None = None) -> Listener | None:
     """Who is told of each step: the person, with `--verbose` of all; and the `--trace`."""
     from .progress import Patience, Progress
     from .screen import at_terminal
-    from .tracing import Trace
+    from .tracing import trace_to
 
     told: list[Listener] = []
     if asked["verbose"] and not isinstance(usual, Progress):
@@ -53,7 +53,7 @@ def listening(asked: Asked, usual: Listener | None = None) -> Listener | None:
     if usual is None and at_terminal():
         usual = Patience()
     told += [usual] if usual else []
-    told += [Trace(asked["trace"])] if asked["trace"] else []
+    told += [trace_to(asked["trace"])] if asked["trace"] else []
 
     def tell_all(event: Event) -> None:
         for each in told:
