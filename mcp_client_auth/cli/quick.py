@@ -13,18 +13,22 @@ if TYPE_CHECKING:
 
 _LARGEST: "Final" = 1 << 20
 _MARGIN: "Final" = 60.0  # at most what a session keeps from the end before it renews a token
+_A_DAY: "Final" = 86_400.0
 _ACCOUNT: "Final" = "MCP_CLIENT_AUTH_ACCOUNT"
 _STORAGE: "Final" = "MCP_CLIENT_AUTH_STORAGE"
+_GRANT: "Final" = "MCP_CLIENT_AUTH_GRANT"  # a program's, which is another login
 
 
 def quick_token(words: "list[str]") -> "str | None":
     """What `token` with these words prints, where one look tells."""
     asked = _understood(words)
-    if asked is None or os.environ.get(_STORAGE) == "memory":
+    if asked is None or os.environ.get(_GRANT):
+        return None
+    if os.environ.get(_STORAGE, "") not in ("", "file", "keyring"):
         return None
     try:
         seconds = float(asked["min_valid"])
-        token = _fresh(asked["url"], asked["account"], seconds) if seconds >= 0 else None
+        token = _fresh(asked["url"], asked["account"], seconds) if 0 <= seconds <= _A_DAY else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if token is None or not (token.isascii() and token.isprintable()):
@@ -42,7 +46,9 @@ def _understood(words: "list[str]") -> "dict[str, str] | None":
         if word == "--header":
             asked["header"] = word
         elif name in names:
-            asked[names[name]] = value if equals else next(rest, "nothing")
+            if not equals and (value := next(rest, "")) == "":
+                return None
+            asked[names[name]] = value
         elif "://" in word and not word.startswith("-") and "url" not in asked:
             asked["url"] = word
         else:
