@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from .commands import PREFIX, Option
-from .servers import Server
+from .servers import Server, require_name
 
 _A_DAY: Final = 86_400.0
 # as in `protocol.registration`, which is not loaded to show the help
@@ -65,6 +65,10 @@ def label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise click.BadParameter("a label of printable characters is expected")
     return value
+
+
+def name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else require_name(value)
 
 
 def option(*names: str, env: str = "", **more: Any) -> Callable[[F], F]:

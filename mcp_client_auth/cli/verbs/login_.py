@@ -23,6 +23,7 @@ from ..options import (
     endpoint,
     issuer,
     json_too,
+    name,
     option,
     pairs,
     port,
@@ -41,7 +42,12 @@ if TYPE_CHECKING:
 
 @verb("login")
 @the_server()
-@option("--name", metavar="NAME", help="Call this server so from now on.")
+@option(
+    "--name",
+    metavar="NAME",
+    callback=name,
+    help="Call this server so from now on.",
+)
 @scope
 @option("--force", is_flag=True, help="Log in again although you are logged in.")
 @option("--switch", is_flag=True, help="Sign in as somebody else than the server remembers.")
@@ -163,9 +169,8 @@ def _logged_in(url: str, asked: dict[str, Any]) -> tuple[Credential, Session, bo
 def _named(name: str | None, server: str) -> dict[str, str]:
     """All names, once this one is given."""
     from ...storage.index import Index
-    from ..servers import require_name
 
     index = Index()
     if name:
-        index.name(require_name(name), server)
+        index.name(name, server)
     return index.names()
