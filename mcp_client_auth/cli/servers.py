@@ -60,7 +60,7 @@ def server_url(word: str) -> str:
             hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name: give one"
             " with mcp-login URL --name NAME, or by an .mcp.json at hand",
         )
-    url, place = found
+    url, place = found[0], quoted(str(found[1]))[1:-1]  # a directory may have any name
     if "${" in url:
         raise UsageError(
             f"the URL of {quoted(word, 80)} in {place} has a variable in it",
