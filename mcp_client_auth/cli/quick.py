@@ -31,7 +31,7 @@ def quick_token(words: "list[str]") -> "str | None":
         token = _fresh(asked["url"], asked["account"], seconds) if 0 <= seconds <= _A_DAY else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if token is None or not (token.isascii() and token.isprintable()):
+    if token is None:
         return None
     return f"Authorization: Bearer {token}" if asked["header"] else token
 
@@ -80,15 +80,16 @@ def _fresh(url: str, account: str, min_valid: float) -> "str | None":
     if record["generation"] != entry["generation"] or tokens.get("bound"):
         return None
     token: str = tokens["access_token"]
-    return token if _lives(tokens, time.time(), min_valid) else None
+    fit = token.isascii() and token.isprintable()
+    return token if fit and _lives(tokens, time.time(), min_valid) else None
 
 
 def _lives(tokens: "dict[str, Any]", now: float, min_valid: float) -> bool:
     end, began = tokens["expires_at"], tokens["issued_at"]
     if end is None:
         return True
-    # "not" in this way, so that a number that is none is not taken for any
-    return not now + max(min(_MARGIN, 0.1 * (end - began)), min_valid) >= end
+    # in this way no end that is not a number is taken for a late one
+    return bool(now + max(min(_MARGIN, 0.1 * (end - began)), min_valid) < end)
 
 
 def _read(directory: str, name: str) -> str:
