@@ -18,6 +18,7 @@ import pytest
 from mcp_client_auth import Credential, FileStorage, Secret
 from mcp_client_auth.cli import run
 from mcp_client_auth.cli.screen import screen
+from mcp_client_auth.cli.tracing import trace_to
 from mcp_client_auth.credential import key_for
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
@@ -67,6 +68,7 @@ class Inside:
     def __call__(self, *words: str, stdin: bytes = b"", **environment: str) -> Ran:
         out, err = _stream(), _stream()
         screen.quiet = False
+        trace_to.cache_clear()
         with self._patch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
             for name, value in environment.items():
