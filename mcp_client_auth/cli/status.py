@@ -76,9 +76,11 @@ def _found(url: str | None, asked: Asked) -> list[Summary]:
         return entries
     key = key_for(url, asked["account"])
     found = [e for e in entries if (e.key.server, e.key.account) == (key.server, key.account)]
-    if not found:
-        fresh(session_of(key, asked))  # which says that there is none, and what to do
-    return found
+    if found:
+        return found
+    session = session_of(key, asked)
+    held = fresh(session)  # which says that there is none, and what to do; or its entry is lost
+    return [Summary.of(held, session.edges.storage.name)]
 
 
 def _checked(entry: Summary, asked: Asked) -> State:
