@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile import ACCESS, CODE, REFRESH, World
@@ -22,7 +23,7 @@ SECRET = "planted-client-secret"
 CLIENT = RegisteredClient("ours", SECRET, "client_secret_post", ("http://127.0.0.1/callback",))
 
 
-def lines(file: str) -> list[dict[str, str]]:
+def lines(file: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(file).read_text().splitlines()]
 
 
