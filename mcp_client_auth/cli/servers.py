@@ -50,7 +50,13 @@ def server_url(word: str) -> str:
     if _is_host(word):
         return _with_scheme(word)
     from ..storage.index import Index
+    from .commands import VERBS
 
+    if word in VERBS:  # which is no name, in no file
+        raise UsageError(
+            f"{word} is a command, and stands where a server is expected",
+            hint=f"A command comes first, its options stand behind it: mcp-login {word} …",
+        )
     if url := Index().names().get(word):
         return url
     found = _configured(word)
