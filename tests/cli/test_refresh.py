@@ -18,7 +18,7 @@ from mcp_client_auth.testing import DemoServer, Settings
 
 def secrets(inside: Inside, url: str) -> tuple[str, str | None]:
     held = inside.held(url).tokens
-    return held.access_token.reveal(), held.refresh_token and held.refresh_token.reveal()
+    return held.access_token.reveal(), held.refresh_token.reveal() if held.refresh_token else None
 
 
 def impatient(url: str, asked: dict[str, Any]) -> dict[str, Any]:
