@@ -145,8 +145,15 @@ def test_a_variable_in_it_is_refused(
 
 @pytest.mark.parametrize(
     "url",
-    ["https://evil.example/\x1b]0;x\x07", "https://evil.example/a b", "javascript:alert(1)", ""]
-    + ["file:///etc/passwd", "https://me:secret@evil.example/", "https://evil\u202e.example/"],
+    [
+        "https://evil.example/\x1b]0;x\x07",
+        "https://evil.example/a b",
+        "javascript:alert(1)",
+        "",
+        "file:///etc/passwd",
+        "https://me:secret@evil.example/",
+        "https://evil\u202e.example/",
+    ],
 )
 def test_what_is_no_url_there_is_none_here(inside: Inside, url: str) -> None:
     inside.names({"work": url})
@@ -171,8 +178,18 @@ def test_a_directory_with_a_strange_name_does_not_steer_the_terminal(
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", '{"mcpServers": []}', '{"mcpServers": {"work": []}}', "\x00", "1" * 100]
-    + ['{"mcpServers": {"work": {"url": 5}}}', "[" * 100_000, '{"mcpServers": {"Work": {}}}'],
+    [
+        "",
+        "{",
+        "[]",
+        '{"mcpServers": []}',
+        '{"mcpServers": {"work": []}}',
+        "\x00",
+        "1" * 100,
+        '{"mcpServers": {"work": {"url": 5}}}',
+        "[" * 100000,
+        '{"mcpServers": {"Work": {}}}',
+    ],
     ids=range(10),
 )
 def test_a_file_that_is_none_is_passed_over(inside: Inside, content: str) -> None:

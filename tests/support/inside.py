@@ -51,7 +51,7 @@ class Inside:
     """A person with a home and a scripted browser; call it with the words of the command."""
 
     def __init__(self, home: Path, patch: pytest.MonkeyPatch) -> None:
-        self.home, self._patch = home, patch
+        self.home, self.patch = home, patch
         self.browser = ScriptedBrowser()
         self.storage = FileStorage(home / "logins")
         patch.chdir(home)
@@ -69,7 +69,7 @@ class Inside:
         out, err = _stream(), _stream()
         screen.quiet = False
         trace_to.cache_clear()
-        with self._patch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        with self.patch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
             for name, value in environment.items():
                 patch.setenv(name, value)
