@@ -27,6 +27,11 @@ def held(inside: Inside, world: World) -> None:
     inside.keep(credential(world.url, issuer=world.issuer))
 
 
+def absent(inside: Inside, world: World) -> None:
+    held(inside, world)
+    world.at("answer", html(404))
+
+
 def damaged(inside: Inside, world: World) -> None:
     held(inside, world)
     inside.record(world.url).write_text("{")
@@ -74,9 +79,7 @@ CASES = {
     "version": Case(0, "--version", ""),
     "an empty list": Case(0, "list", "not logged in to any"),
     "a logout of nothing": Case(0, "logout URL", "You were not logged in"),
-    "an answer of 404": Case(
-        1, "request URL", "HTTP 404", lambda i, w: (held(i, w), w.at("answer", html(404)))
-    ),
+    "an answer of 404": Case(1, "request URL", "HTTP 404", absent),
     "no arguments": Case(2, "", "Usage"),
     "an unknown word": Case(2, "frobnicate", "neither a command"),
     "a server that is none": Case(2, "ftp://x.example/", "no server URL"),
