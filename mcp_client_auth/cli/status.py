@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from .answers import answers, error_fields, login_fields
 from .listing import label
 from .opening import Asked, fresh, session_of
 from .progress import details, plain
-from .screen import screen
+from .screen import hanging, screen
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ def run_status(url: str | None, asked: Asked, *, check: bool) -> int:
     if not states:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
     if not url:
-        click.echo(f"New logins are kept in {_where(choose_storage(asked['store']))}")
+        where = f"New logins are kept in {_where(choose_storage(asked['store']))}"
+        click.echo(hanging("", where, sys.stdout))
     return code
 
 
@@ -124,7 +126,7 @@ def _print(state: State, names: dict[str, str]) -> None:
     shown = {**details(entry, _kept_in(entry)), "account": label(entry)}
     verdict = {"check": plain(state.verdict, 400)} if state.verdict else {}
     for name, value in {**shown, **verdict}.items():
-        click.echo(f"  {name:<8} {value}")
+        click.echo(hanging(f"  {name:<8} ", value, sys.stdout))
 
 
 def _kept_in(entry: Summary) -> str:

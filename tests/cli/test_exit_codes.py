@@ -83,7 +83,7 @@ CASES = {
     "no arguments": Case(2, "", "Usage"),
     "an unknown word": Case(2, "frobnicate", "neither a command"),
     "a server that is none": Case(2, "ftp://x.example/", "no server URL"),
-    "an option too much": Case(2, "list --nonsense", "No such option"),
+    "an option too much": Case(2, "list --nonsense", "no such option"),
     "no login": Case(3, "token URL", "not logged in"),
     "an account without a login": Case(3, "exec URL --account work -- true", "--account", held),
     "a denial": Case(4, "URL", "denied in the browser", denied),

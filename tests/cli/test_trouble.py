@@ -49,7 +49,7 @@ def address_in(err: str) -> str:
         (["https://user:planted@mcp.example.com/"], "user info"),
         (["https://mcp.example.com/a b"], "no server URL"),
         (["https://mcp.example.com:99999/"], "no server URL"),
-        (["token"], "Missing argument"),
+        (["token"], "missing argument"),
         (["https://mcp.example.com/", "more"], "more"),
         (["https://mcp.example.com/", "--timeout", "nan"], "seconds"),
         (["https://mcp.example.com/", "--timeout", "0"], "seconds"),

@@ -13,9 +13,12 @@ def command(shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-      bash  eval "$(mcp-login completion bash)"             in ~/.bashrc
-      zsh   eval "$(mcp-login completion zsh)"              in ~/.zshrc, after compinit
-      fish  mcp-login completion fish | source              in ~/.config/fish/config.fish
+    bash, in ~/.bashrc:
+      eval "$(mcp-login completion bash)"
+    zsh, in ~/.zshrc, after compinit:
+      eval "$(mcp-login completion zsh)"
+    fish, in ~/.config/fish/config.fish:
+      mcp-login completion fish | source
     """
     from click.shell_completion import get_completion_class
 
