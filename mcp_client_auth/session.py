@@ -158,7 +158,7 @@ class Session:
 
     def fresh(self, min_valid: float = 0.0) -> Credential:
         """A credential that lives at least `min_valid` seconds more, refreshed if needed."""
-        held, lacks = self.current() or wait(self.ready()), "you are not logged in to"
+        held, lacks = self.current() or wait(self.ready()), ""
         expires = held.tokens.expires_at if held else None
         if held and expires is not None and expires < self.edges.clock() + min_valid:
             held = wait(self._flights.start("renew early", lambda: self._renewal.patiently(held)))
@@ -166,19 +166,19 @@ class Session:
         if held is None and self.wanted.alone:
             return self.log_in()
         if held is None:
-            raise self._login_required(lacks)
+            raise self._login_required(lacks or self._lacking())
         return held
 
     def refresh(self) -> Credential:
         """A new access token now; `LoginRequired` where the one that is held cannot be renewed."""
         held = wait(self.ready())
         if held is None:
-            raise self._login_required("you are not logged in to")
+            raise self._login_required(self._lacking())
         if not self._renewal.can_renew(held):
             raise self._login_required("there is no refresh token, so a new login is needed at")
         fresh = wait(self._flights.start("renew now", lambda: self._renewal.patiently(held)))
         if fresh is None:
-            raise self._login_required("the login cannot be renewed any more at")
+            raise self._login_required("the authorization server no longer renews the login to")
         return fresh
 
     def log_out(self, *, local: bool = False) -> LoggedOut:
@@ -363,6 +363,12 @@ class Session:
 
     def _nobody(self) -> LoginRequired:
         return self._login_required("a person must log in to")
+
+    def _lacking(self) -> str:
+        known = self.edges.storage.summary(self.key)
+        end = known.expires_at if known else None
+        ended = end is not None and end <= self.edges.clock()
+        return "the login has expired at" if ended else "you are not logged in to"
 
     def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
         scope = scope or self.wanted.scope

@@ -43,8 +43,8 @@ def _told(key: Key, done: LoggedOut, *, local: bool) -> Iterator[str]:
         yield "  The client that was registered for it is deleted there too."
     if not done.revoked and not local:
         yield "  The server has not confirmed that it ended the login; here it is deleted."
-    for trouble in done.trouble:
-        yield f"  {plain(trouble)}"
+    for trouble in dict.fromkeys(done.trouble):
+        yield f"  {plain(trouble[:1].upper() + trouble[1:])}."
 
 
 def _forget_names(server: str) -> None:

@@ -116,7 +116,8 @@ def other_accounts(error: LoginRequired, key: Key) -> LoginRequired:
     known = [e.key.account for e in Index().all() if e.key.server == key.server]
     others = [account for account in known if account != key.account]
     if others:
-        error.hint += f". There are logins as: {plain(', '.join(others))} (--account LABEL)"
+        there = f"There are logins as: {plain(', '.join(others))} (--account LABEL)"
+        error.hint = f"{there}. {error.hint}"
     return error
 
 
@@ -142,6 +143,12 @@ def program(url: str, asked: Asked) -> dict[str, Any]:
     workload = asked["grant"] == "workload_identity"
     if workload != bool(asked["assertion_file"]):
         raise UsageError("--assertion-file and --grant workload_identity need each other")
+    if not workload and not asked["client_id"]:
+        raise UsageError(
+            "--grant client_credentials needs --client-id",
+            hint="A client that the server's operator registered for this program, with its"
+            " --client-secret-file or --client-key-file",
+        )
     grant = WorkloadIdentity(assertion_file=asked["assertion_file"]) if workload else None
     return {
         **said,
@@ -181,7 +188,7 @@ def _endpoints(asked: Asked) -> Endpoints | None:
         return None
     if not asked.get("issuer") or "token" not in named:
         raise UsageError(
-            "--endpoint needs --issuer, and among the endpoints that of the tokens",
+            "--endpoint needs --issuer, and one of them is token=URL",
             hint="For example: --issuer https://login.example.com --endpoint"
             " authorization=https://… --endpoint token=https://…",
         )

@@ -15,6 +15,7 @@ import click
 from ..credential import key_for
 from ..errors import LoginRequired, Unavailable, UsageError, quoted
 from ..protocol.urls import canonical, covers, is_loopback, shown, split
+from ..transport import reason
 from .opening import Asked, connection, listening, other_accounts, usual
 from .screen import screen
 
@@ -127,7 +128,7 @@ def _telling(url: str, server: str, account: str) -> Iterator[None]:
         raise UsageError("the request cannot be sent as it is", url=shown(url)) from None
     except httpx.HTTPError as error:
         raise Unavailable(
-            f"no answer: {quoted(str(error) or type(error).__name__)}", url=shown(url)
+            f"no answer: {reason(error)}", url=shown(url), hint="Check the address"
         ) from None
 
 
@@ -150,7 +151,10 @@ def _headers(lines: tuple[str, ...], data: bytes | None) -> dict[str, str]:
                 "a header is NAME: VALUE, in ASCII", hint="For example -H 'X-Trace: 1'"
             )
         if name in _OURS:
-            raise UsageError(f"the header {name} is the login's", hint="Use curl for another")
+            raise UsageError(
+                f"the header {name} is the login's",
+                hint="Leave it out, or use curl for a header of your own",
+            )
         headers[name] = value.strip()
     return headers
 

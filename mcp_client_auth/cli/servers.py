@@ -63,8 +63,8 @@ def server_url(word: str) -> str:
     if found is None:
         raise UsageError(
             f"{quoted(word, 80)} is no server that is known here",
-            hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name: give one"
-            " with mcp-login URL --name NAME, or by an .mcp.json at hand",
+            hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name that you"
+            " gave (mcp-login URL --name NAME) or that an .mcp.json at hand gives",
         )
     url, place = found[0], quoted(str(found[1]))[1:-1]  # a directory may have any name
     if "${" in url:

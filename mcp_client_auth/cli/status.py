@@ -10,11 +10,12 @@ from typing import Any
 import click
 
 from ..credential import key_for
-from ..errors import AuthError, LoginRequired
+from ..errors import AuthError, LoginRequired, Unavailable
 from ..flight import wait
 from ..probing import asked as answer_to
 from ..probing import fresh_token_refused
 from ..protocol.challenge import read_challenges, relevant
+from ..protocol.urls import shown
 from ..session import Session
 from ..storage import Storage, Summary, choose_storage, storage_named
 from ..storage.index import Index
@@ -45,10 +46,14 @@ class State:
         )
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> list[str]:
+        """What the check has shown, and what to do about it."""
         if self.error:
-            return f"{self.error.summary}. {self.error.hint}".rstrip(". ")
-        return f"the server takes it (HTTP {self.taken})" if self.taken else ""
+            return [self.error.summary, *filter(None, [self.error.hint])]
+        if not self.taken:
+            return []
+        good = 200 <= self.taken < 300
+        return [f"the server {'takes' if good else 'does not refuse'} it (HTTP {self.taken})"]
 
 
 def run_status(url: str | None, asked: Asked, *, check: bool) -> int:
@@ -108,6 +113,12 @@ def _taken(session: Session) -> int:
         response = answer_to(url, session.edges, held)
     if response.status == 401:
         raise fresh_token_refused(session.key.server, bound=held.tokens.bound)
+    if response.status == 429 or response.status >= 500:
+        raise Unavailable(
+            f"the server answered HTTP {response.status}, which says nothing of the login",
+            url=shown(url),
+            hint="Try again later",
+        )
     return response.status
 
 
@@ -123,10 +134,10 @@ def _print(state: State, names: dict[str, str]) -> None:
     entry = state.entry
     called = [name for name, url in names.items() if url == entry.key.server]
     click.echo(plain(entry.key.server) + (f" ({plain(', '.join(called))})" if called else ""))
-    shown = {**details(entry, _kept_in(entry)), "account": label(entry)}
-    verdict = {"check": plain(state.verdict, 400)} if state.verdict else {}
-    for name, value in {**shown, **verdict}.items():
-        click.echo(hanging(f"  {name:<8} ", value, sys.stdout))
+    known = {**details(entry, _kept_in(entry)), "account": label(entry)}
+    lines = [*known.items(), *zip(("check", ""), state.verdict, strict=False)]
+    for name, value in lines:
+        click.echo(hanging(f"  {name:<8} ", plain(value, 400), sys.stdout))
 
 
 def _kept_in(entry: Summary) -> str:
