@@ -153,18 +153,19 @@ def test_a_login_that_was_revoked_ends_with_3_and_is_said(
     inside.change(shared.url, issued_at=1000.0)
     ran = inside("status", "--check")
     assert ran.code == 3
-    assert re.search(rf"^  check    .*Run: mcp-login {shared.url}$", ran.out, re.MULTILINE)
+    assert re.search(rf"^  check    .*\n {{11}}Run: mcp-login {shared.url}$", ran.out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
     ("behaviour", "code", "said"),
     [
-        (document({}, 500), 0, "HTTP 500"),
-        (document({}, 403), 0, "HTTP 403"),
+        (document({}, 500), 6, "HTTP 500, which says nothing of the login"),
+        (document({}, 429), 6, "HTTP 429, which says nothing of the login"),
+        (document({}, 403), 0, "the server does not refuse it (HTTP 403)"),
         (lambda exchange: exchange.connection.close(), 6, "no answer"),
         (text(b"\x1b[2J", 404), 0, "HTTP 404"),
     ],
-    ids=["fault", "forbidden", "gone", "not found"],
+    ids=["fault", "busy", "forbidden", "gone", "not found"],
 )
 def test_what_the_server_says_else_is_told(
     inside: Inside, world: World, behaviour: Any, code: int, said: str
