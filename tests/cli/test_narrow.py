@@ -17,7 +17,7 @@ from ptys import address, at_a_pty, drawn, logging_in, signed_in
 
 from mcp_client_auth import FileStorage
 from mcp_client_auth.cli.commands import VERBS
-from mcp_client_auth.testing import DemoServer
+from mcp_client_auth.testing import DemoServer, Settings
 
 COLUMNS = 40
 
@@ -80,4 +80,18 @@ def test_what_is_said_fits(terminal: Terminal, world: World, words: list[str], c
     line = command(*(word.replace("URL", world.url) for word in words))
     with at_a_pty(line, terminal.environment, columns=COLUMNS) as running:
         assert running.end() == code, running.text
+        assert too_wide(running.text) == []
+
+
+@pytest.mark.parametrize("server", [Settings(registration=False)], indirect=True)
+def test_questions_fit(terminal: Terminal, server: DemoServer) -> None:
+    del terminal.environment["MCP_CLIENT_AUTH_STORAGE"]
+    terminal.environment["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"
+    line = command(server.url, "--no-browser")
+    with at_a_pty(line, terminal.environment, columns=COLUMNS) as running:
+        running.wait_for("Keep logins there from now on? [y/N]: ")
+        running.type("y\r")
+        running.wait_for("Client id (empty ends it): ")
+        running.type("\r")
+        assert running.end() == 4, running.text
         assert too_wide(running.text) == []

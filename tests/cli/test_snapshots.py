@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -256,7 +256,7 @@ SCENES: dict[str, list[Scene]] = {
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Scene], str]]:
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Scene], str]:
     """Plays a scene in a world and a home of its own."""
 
     def play(scene: Scene) -> str:
@@ -269,7 +269,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             inside.browser.join(5)
         return _shown(scene.words, _worded(ran, world, home))
 
-    yield play
+    return play
 
 
 def _typed(words: str, url: str) -> list[str]:
