@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -65,8 +66,15 @@ class Page(click.Context):
     """Help as wide as the terminal, where click takes none for narrower than 50 columns."""
 
     def make_formatter(self) -> click.HelpFormatter:
-        columns = shutil.get_terminal_size().columns
-        return click.HelpFormatter(width=max(min(columns, _WIDEST) - 2, _NARROWEST))
+        return click.HelpFormatter(width=max(min(_columns(), _WIDEST) - 2, _NARROWEST))
+
+
+def _columns() -> int:
+    """As `shutil.get_terminal_size` finds them, which loads what packs archives."""
+    with suppress(OSError, ValueError, AttributeError):
+        named = os.environ.get("COLUMNS", "")
+        return int(named) if named.isdecimal() else os.get_terminal_size(1).columns
+    return 80
 
 
 class Verbs(click.Group):
