@@ -22,13 +22,15 @@ from mcp_client_auth.credential import key_for
 
 URL = "https://mcp.example.invalid/mcp"
 TOKEN = "planted-access"
-NOW = time.time()
 Spoil = Callable[[Inside], object]
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is stored, what is asked, and whether the quick way knows it."""
+    """What is stored, what is asked, and what the quick way prints (None where it does not know).
+
+    `began` and `ends` of what is `kept` are seconds from now.
+    """
 
     words: tuple[str, ...] = (URL,)
     kept: dict[str, Any] = field(default_factory=dict)
@@ -73,9 +75,9 @@ KNOWN = {
     "header": Case((URL, "--header"), quick=f"Authorization: Bearer {TOKEN}"),
     "header first": Case(("--header", URL), quick=f"Authorization: Bearer {TOKEN}"),
     "without an end": Case(kept={"expires_at": None}, quick=TOKEN),
-    "outside the margin": Case(kept={"expires_at": NOW + 500}, quick=TOKEN),
-    "clock set back": Case(kept={"issued_at": NOW + 9000, "expires_at": NOW + 500}, quick=TOKEN),
-    "short-lived": Case(kept={"expires_at": NOW + 100}, quick=TOKEN),
+    "outside the margin": Case(kept={"ends": 500}, quick=TOKEN),
+    "clock set back": Case(kept={"began": 9000, "ends": 500}, quick=TOKEN),
+    "short-lived": Case(kept={"ends": 100}, quick=TOKEN),
     "min-valid": Case((URL, "--min-valid", "100"), quick=TOKEN),
     "min-valid as one word": Case((URL, "--min-valid=1e2"), quick=TOKEN),
     "the last min-valid": Case((URL, "--min-valid", "9000", "--min-valid=1"), quick=TOKEN),
@@ -95,7 +97,7 @@ KNOWN = {
 }
 UNKNOWN = {
     "expired": Case(kept={"issued_at": 1.0, "expires_at": 2.0}),
-    "near its end": Case(kept={"issued_at": NOW - 3500, "expires_at": NOW + 50}),
+    "near its end": Case(kept={"began": -3500, "ends": 50}),
     "bound": Case(kept={"bound": True, "dpop_key": Secret(jwk("P-256", alg="ES256"))}),
     "a key beside a Bearer token": Case(kept={"dpop_key": Secret(jwk("P-256", alg="ES256"))}),
     "another account": Case((URL, "--account", "work")),
@@ -148,7 +150,12 @@ UNKNOWN = {
 @pytest.fixture
 def case(request: pytest.FixtureRequest, inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Case:
     made: Case = request.param
-    inside.keep(credential(made.url, TOKEN, **made.kept))
+    moments = {"began": "issued_at", "ends": "expires_at"}
+    kept = {
+        moments.get(name, name): time.time() + value if name in moments else value
+        for name, value in made.kept.items()
+    }
+    inside.keep(credential(made.url, TOKEN, **kept))
     made.spoil(inside)
     for name, value in made.env.items():
         monkeypatch.setenv(name, value)

@@ -54,7 +54,7 @@ def address_in(err: str) -> str:
         (["https://mcp.example.com/", "--timeout", "nan"], "seconds"),
         (["https://mcp.example.com/", "--timeout", "0"], "seconds"),
         (["https://mcp.example.com/", "--timeout", "1e99"], "seconds"),
-        (["https://mcp.example.com/", "--timeout", "soon"], "soon"),
+        (["https://mcp.example.com/", "--timeout", "soon"], "seconds"),
         (["https://mcp.example.com/", "--account", ""], "label"),
         (["https://mcp.example.com/", "--account", "a\x1b[2Jb"], "label"),
         (["https://mcp.example.com/", "--callback-port", "0"], "port"),
