@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -148,7 +147,3 @@ def _bytes(stream: io.TextIOWrapper) -> bytes:
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
     return buffer.getvalue()
-
-
-def environment_without_ours() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if not k.startswith("MCP_CLIENT_AUTH_")}
