@@ -24,10 +24,13 @@ An error is its fields; the message is made from them. No field ever holds a sec
 
 from __future__ import annotations
 
-from typing import Any, Self, TypeVar
+TYPE_CHECKING = False  # typing costs more than `mcp-login token` does
+if TYPE_CHECKING:
+    from typing import Any, Self, TypeVar
+
+    _E = TypeVar("_E", bound="AuthError")
 
 _QUOTED = 200
-_E = TypeVar("_E", bound="AuthError")
 
 
 class AuthError(Exception):

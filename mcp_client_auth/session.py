@@ -6,7 +6,6 @@ grant that asks nobody stands in the person's place.
 
 from __future__ import annotations
 
-import shlex
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Final
@@ -33,16 +32,15 @@ from .probing import bound_by, fresh_token_refused, lacking, probe, too_little_s
 from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
-from .protocol.grants import DeviceCode
 from .protocol.scopes import Scopes, step_up
 from .protocol.urls import below, covers
 from .renewal import Renewal, same_token
+from .requiring import command_for, login_required
 from .steps import Edges, Wanted, log_in
 from .storage.memory import MemoryStorage
 
 _LEASE: Final = 660.0
 _JUST_RENEWED: Final = 5.0
-_LONGEST_SCOPE: Final = 500
 
 
 class Session:
@@ -161,26 +159,31 @@ class Session:
 
     def fresh(self, min_valid: float = 0.0) -> Credential:
         """A credential that lives at least `min_valid` seconds more, refreshed if needed."""
-        held = self.current() or wait(self.ready())
+        held, lacks = self.current() or wait(self.ready()), ""
         expires = held.tokens.expires_at if held else None
         if held and expires is not None and expires < self.edges.clock() + min_valid:
             held = wait(self._flights.start("renew early", lambda: self._renewal.patiently(held)))
+            lacks = f"the login ends within {min_valid:g} s, and cannot be renewed, at"
         if held is None and self.wanted.alone:
             return self.log_in()
         if held is None:
-            raise self._no_longer("you are not logged in to")
+            raise self._no_longer(lacks or self._lacking())
         return held
 
     def refresh(self) -> Credential:
         """A new access token now; `LoginRequired` where the one that is held cannot be renewed."""
         held = wait(self.ready())
         if held is None:
-            raise self._login_required("you are not logged in to")
+            raise login_required(self.wanted, self._lacking())
         if not self._renewal.can_renew(held):
-            raise self._login_required("there is no refresh token, so a new login is needed at")
+            raise login_required(
+                self.wanted, "there is no refresh token, so a new login is needed at"
+            )
         fresh = wait(self._flights.start("renew now", lambda: self._renewal.patiently(held)))
         if fresh is None:
-            raise self._login_required("the login cannot be renewed any more at")
+            raise login_required(
+                self.wanted, "the authorization server no longer renews the login to"
+            )
         return fresh
 
     def log_out(self, *, local: bool = False) -> LoggedOut:
@@ -324,10 +327,10 @@ class Session:
             return latest  # another request or process has stepped up meanwhile
         scope = step_up(latest.requested or (), granted, needed)
         if again or set(scope) <= set(latest.requested or ()):
-            raise too_little_scope(latest, scope, self._command("--force"))
+            raise too_little_scope(latest, scope, command_for(self.key, "--force"))
         if not self._can_ask:
             missing = quoted(" ".join(needed))
-            raise self._login_required(f"the scope {missing} must be granted for", scope)
+            raise login_required(self.wanted, f"the scope {missing} must be granted for", scope)
         asked = quoted(" ".join(scope))[1:-1]
         tell(self.edges.on_event, Event("step-up", self.key.server, 403, asked))
         name = f"login for {' '.join(scope)}"  # it must not join a login for less
@@ -358,38 +361,20 @@ class Session:
     def _covers_wanted(self, credential: Credential) -> bool:
         return set(self.wanted.scope or ()) <= _had(credential)
 
-    def _command(self, *more: str) -> str:
-        account = () if self.key.account == "default" else ("--account", self.key.account)
-        return shlex.join(["mcp-login", self.key.server, *account, *more])
-
     def _nobody(self) -> LoginRequired:
         return self._no_longer("a person must log in to")
 
     def _no_longer(self, why: str) -> LoginRequired:
-        error = self._login_required(why)
+        error = login_required(self.wanted, why)
         before = self._renewal.why_no_longer()
         error.hint += f". Before: {before}" if before else ""
         return error
 
-    def _login_required(self, why: str, scope: Scopes | None = None) -> LoginRequired:
-        scope = scope or self.wanted.scope
-        said = _sayable(scope or ())
-        asked = ["--scope", said] if said else []
-        asked += ["--device"] if isinstance(self.wanted.grant, DeviceCode) else []
-        return LoginRequired(
-            f"{why} {self.key.server}",
-            server=self.key.server,
-            hint=f"Run: {self._command(*asked)}"
-            if not self.key.client
-            else "The login belongs to this program's own client: call login() with the same"
-            " client once, where a person can answer",
-        )
-
-
-def _sayable(scope: Scopes) -> str:
-    """The scopes as they may stand in a command; some of them are a server's own words."""
-    said = " ".join(filter(str.isprintable, scope))
-    return said if len(said) <= _LONGEST_SCOPE else ""
+    def _lacking(self) -> str:
+        known = self.edges.storage.summary(self.key)
+        end = known.expires_at if known else None
+        ended = end is not None and end <= self.edges.clock()
+        return "the login has expired at" if ended else "you are not logged in to"
 
 
 def _had(credential: Credential) -> set[str]:

@@ -6,6 +6,7 @@ cookies, hooks and redirect policy are for his requests.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -175,7 +176,7 @@ class HttpTransport:
         elif isinstance(error, httpx.LocalProtocolError):  # it may quote a header of ours
             what = "the request cannot be sent as it is"
         else:
-            what = f"no answer: {quoted(str(error) or type(error).__name__)}"
+            what = f"no answer: {reason(error)}"
         return Unavailable(what, url=shown(url), hint="Nothing was changed; try again later")
 
     def _opened(self, *, loopback: bool, plain: bool) -> httpx.Client:
@@ -363,3 +364,8 @@ def _no_cookies() -> Any:
     from http.cookiejar import DefaultCookiePolicy
 
     return DefaultCookiePolicy(allowed_domains=[])
+
+
+def reason(error: Exception) -> str:
+    """Why there was no answer, in quotes, without the system's number for it."""
+    return quoted(re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__)

@@ -33,6 +33,7 @@ STOREYS = (
         "cooling",
         "leaving",
         "redeeming",
+        "requiring",
         "keeping",
         "polling",
     },

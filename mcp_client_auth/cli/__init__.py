@@ -8,6 +8,8 @@ TYPE_CHECKING = False  # typing costs more than all that is done for a token tha
 if TYPE_CHECKING:
     from typing import Final
 
+    import click
+
     from ..errors import AuthError
 
 # RULES: 0 ok, 1 other, 2 usage, 130 interrupted, and the classes of errors
@@ -80,7 +82,7 @@ def _called(arguments: list[str]) -> int:
     """By way of click."""
     import click
 
-    from ..errors import AuthError, UsageError
+    from ..errors import AuthError
     from .answers import answers
     from .commands import cli
 
@@ -91,14 +93,28 @@ def _called(arguments: list[str]) -> int:
         _say(error)
         return exit_code(error)
     except click.ClickException as error:
-        error.show()
-        _answer(UsageError(error.format_message()))
-        return error.exit_code
+        return _misunderstood(error)
     except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
         raise KeyboardInterrupt from None
     except OSError as error:  # a closed pipe is click's matter
         return _unwritten(error)
     return result if isinstance(result, int) else 0
+
+
+def _misunderstood(error: click.ClickException) -> int:
+    """What click finds wrong with the words, said as any other error."""
+    from ..errors import UsageError
+    from .progress import plain
+
+    if type(error).__name__ == "NoArgsIsHelpError":  # of newer versions
+        error.show()
+        return error.exit_code
+    text = plain(error.format_message()).rstrip(".")
+    where = getattr(error, "ctx", None)
+    hint = f"See: {where.command_path} --help" if where else ""
+    ours = UsageError(text[:1].lower() + text[1:], hint=hint)
+    _say(ours)
+    return exit_code(ours)
 
 
 def exit_code(error: AuthError) -> int:
@@ -115,20 +131,14 @@ def code_of(error: type) -> int:
 
 def _say(error: AuthError) -> None:
     """One message: what happened, where, what to do; also in JSON where that was asked for."""
-    from .screen import say, screen
+    from .answers import answers, error_fields
+    from .screen import hanging, say, screen
 
     screen.clear()
-    say(f"mcp-login: {error.summary}")
+    say(hanging("", f"mcp-login: {error.summary}"))
     if error.url and error.url not in error.summary:
-        say(f"  at {error.url}")
+        say(hanging("  ", f"at {error.url}"))
     if error.hint:
-        say(f"  {error.hint}")
-    _answer(error)
-
-
-def _answer(error: AuthError) -> None:
-    """On stdout, where JSON was asked for."""
-    from .answers import answers, error_fields
-
+        say(hanging("  ", error.hint))
     if answers.as_json:
         answers.give(error=error_fields(error, exit_code(error)))

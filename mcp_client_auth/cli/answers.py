@@ -6,12 +6,7 @@ may come.
 
 from __future__ import annotations
 
-import json
-import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-
-import click
 
 from .. import __version__
 
@@ -33,6 +28,10 @@ class Answers:
         self.as_json = "--json" in ours
 
     def give(self, **fields: Any) -> None:
+        import json
+
+        import click
+
         click.echo(json.dumps({"version": 1, "mcp_client_auth": __version__, **fields}, indent=2))
 
 
@@ -60,6 +59,9 @@ def expiry_fields(expires_at: float | None) -> dict[str, Any]:
     """`expires_at` as a UTC time, `expires_in` in seconds; null where the server does not say."""
     if expires_at is None:
         return {"expires_at": None, "expires_in": None}
+    import time
+    from datetime import UTC, datetime
+
     at = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
     return {"expires_at": at, "expires_in": round(expires_at - time.time())}
 

@@ -8,7 +8,7 @@ import click
 
 from ..errors import RegistrationRefused
 from ..protocol.registration import PreRegistered
-from .screen import say, screen
+from .screen import screen
 
 
 def somebody() -> bool:
@@ -21,7 +21,7 @@ def client_of_person(error: RegistrationRefused) -> PreRegistered:
     if error.code == "no_authorization_server" or not somebody():
         raise error
     screen.clear()
-    say(f"{error.summary[0].upper()}{error.summary[1:]}.")
+    screen.tell(f"{error.summary[0].upper()}{error.summary[1:]}.")
     screen.tell(
         "The server's operator, or the page where the service lists its OAuth apps, gives you a"
         " client id: register http://127.0.0.1/callback as its redirect URI there."

@@ -43,7 +43,7 @@ def check_document(url: str, asked: dict[str, Any], *, strict: bool) -> int:
     from ..doctor.client_document import examine_document
     from ..protocol.options import Options
     from .doctor import printed, tell_check
-    from .opening import connection
+    from .wishes import connection
 
     for name, option in _OF_WRITING.items():
         if asked[name]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Final
 
@@ -37,25 +39,48 @@ SECTIONS: Final[dict[str, dict[str, str]]] = {
 }
 PREFIX: Final = "MCP_CLIENT_AUTH_"
 VERBS: Final = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
-_SETTINGS: Final[dict[str, Any]] = {
-    "help_option_names": ["-h", "--help"],
-    "max_content_width": 100,
-}
+_SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
+# No line is longer than 40, for it is not wrapped.
 _EXAMPLES: Final = """\
 Examples:
 
 \b
-  mcp-login https://mcp.example.com/mcp       log in; the same as mcp-login login …
-  mcp-login mcp.example.com --name work       https is understood; later: mcp-login token work
-  curl -H "$(mcp-login token work --header)" https://mcp.example.com/mcp
-  mcp-login request work -d @call.json        the same, and renewed when needed
-  mcp-login doctor mcp.example.com            why can nobody log in there?
+mcp-login https://mcp.example.com/mcp
+    log in; the same: mcp-login login
+mcp-login mcp.example.com --name work
+    https is understood; named work
+mcp-login token work --header
+    for curl -H "$(…)"
+mcp-login request work -d @call.json
+    the same, and renewed when needed
+mcp-login doctor mcp.example.com
+    why can nobody log in there?
 
 `mcp-login VERB --help` tells the rest."""
+_WIDEST: Final = 100
+_NARROWEST: Final = 30
+_SIDE_BY_SIDE: Final = 60  # in less, what an option means stands below it
+
+
+class Page(click.Context):
+    """Help as wide as the terminal, where click takes none for narrower than 50 columns."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        return click.HelpFormatter(width=max(min(_columns(), _WIDEST) - 2, _NARROWEST))
+
+
+def _columns() -> int:
+    """As `shutil.get_terminal_size` finds them, which loads what packs archives."""
+    with suppress(OSError, ValueError, AttributeError):
+        named = os.environ.get("COLUMNS", "")
+        return int(named) if named.isdecimal() else os.get_terminal_size(1).columns
+    return 80
 
 
 class Verbs(click.Group):
     """Verbs by name; what is no verb may be a server to log in to."""
+
+    context_class = Page
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -117,8 +142,10 @@ class Option(click.Option):
 class Verb(click.Command):
     """A verb whose help has its options in sections, and the environment's in one sentence."""
 
+    context_class = Page
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {}
+        sections: dict[str, list[tuple[str, str]]] = {Option.section: []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
@@ -126,7 +153,7 @@ class Verb(click.Command):
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
-                formatter.write_dl(records, col_max=26)
+                formatter.write_dl(records, 26 if formatter.width > _SIDE_BY_SIDE else 4)
         known = [str(p.envvar).removeprefix(PREFIX) for p in self.get_params(ctx) if p.envvar]
         if known:
             formatter.write_paragraph()

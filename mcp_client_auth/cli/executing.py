@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from typing import Final, NoReturn
@@ -15,6 +16,7 @@ from .opening import fresh
 from .screen import say
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PYTHONS: Final = () if sys.platform == "win32" else (signal.SIGPIPE, signal.SIGXFSZ)
 _NOT_FOUND: Final = 127  # as a shell says it
 _NOT_RUN: Final = 126
 
@@ -53,4 +55,10 @@ def _started(command: tuple[str, ...], environment: dict[str, str]) -> int:
 def _replaced(command: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os.execvpe(command[0], command, environment)  # noqa: S606
+    # Python ignores them, and what is ignored stays so in the program that takes our place
+    ignored = {number: signal.signal(number, signal.SIG_DFL) for number in _PYTHONS}
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606
+    finally:
+        for number, before in ignored.items():
+            signal.signal(number, before)

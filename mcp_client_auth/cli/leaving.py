@@ -15,7 +15,7 @@ from ..storage.index import Index
 from .answers import logout_fields
 from .asking import somebody
 from .progress import plain
-from .screen import say, screen
+from .screen import hanging, say, screen
 
 
 def leave(session: Session, *, local: bool) -> dict[str, Any]:
@@ -25,7 +25,8 @@ def leave(session: Session, *, local: bool) -> dict[str, Any]:
     if done and not any(entry.key.server == key.server for entry in Index().all()):
         _forget_names(key.server)
     for line in _told(key, done, local=local):
-        screen.remark(line)
+        indent = "  " if line.startswith(" ") else ""
+        screen.remark(hanging(indent, line.strip()))
     return logout_fields(key.server, key.account, done)
 
 
@@ -42,8 +43,8 @@ def _told(key: Key, done: LoggedOut, *, local: bool) -> Iterator[str]:
         yield "  The client that was registered for it is deleted there too."
     if not done.revoked and not local:
         yield "  The server has not confirmed that it ended the login; here it is deleted."
-    for trouble in done.trouble:
-        yield f"  {plain(trouble)}"
+    for trouble in dict.fromkeys(done.trouble):
+        yield f"  {plain(trouble[:1].upper() + trouble[1:])}."
 
 
 def _forget_names(server: str) -> None:

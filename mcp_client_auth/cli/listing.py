@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 
 from ..credential import PERSONAL
 from ..storage import Summary
-from .progress import expiry, plain
+from .progress import expiry, plain, table
+from .screen import columns, hanging
+
+
+def listing(found: Sequence[Summary], names: dict[str, str]) -> str:
+    """A table; where the terminal is too narrow for it, a few lines for each login."""
+    head, *told = rows(found, names)
+    whole, width = table([head, *told]), columns(sys.stdout)
+    if not width or max(map(len, whole.splitlines())) <= width:
+        return whole
+    at = head.index("SERVER")
+    return "\n".join(line for row in told for line in _below(head, row, at))
+
+
+def _below(head: tuple[str, ...], row: tuple[str, ...], at: int) -> Iterator[str]:
+    """The server, and below it the rest, each with its label."""
+    yield row[at]
+    for number, (label, cell) in enumerate(zip(head, row, strict=True)):
+        if number != at and cell:
+            yield hanging(f"  {label.lower():<8} ", cell, sys.stdout)
 
 
 def rows(found: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, ...]]:

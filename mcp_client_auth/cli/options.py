@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from .commands import PREFIX, Option
-from .servers import Server
+from .servers import Server, require_name
+
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:  # older versions of click do not know what it gives
+    _Seconds = click.ParamType
 
 _A_DAY: Final = 86_400.0
 # as in `protocol.registration`, which is not loaded to show the help
@@ -33,10 +39,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 Wrap = Callable[[F], F]
 
 
-def seconds(ctx: click.Context, parameter: click.Parameter, value: float) -> float:
-    if not 0 < value <= _A_DAY:  # not a range of click's, which lets nan pass
-        raise click.BadParameter("a number of seconds is expected, up to a day")
-    return value
+class Seconds(_Seconds):
+    """Up to a day; none but `or_none`. Not a range of click's, which lets nan pass."""
+
+    name = "seconds"
+
+    def __init__(self, *, or_none: bool = False) -> None:
+        self._or_none = or_none
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        with suppress(ValueError):
+            number = float(value)
+            if 0 < number <= _A_DAY or (self._or_none and number == 0):
+                return number
+        self.fail("a number of seconds is expected, up to a day", param, ctx)
 
 
 def port(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -65,6 +83,10 @@ def label(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value.strip() or not value.isprintable():
         raise click.BadParameter("a label of printable characters is expected")
     return value
+
+
+def name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else require_name(value)
 
 
 def option(*names: str, env: str = "", **more: Any) -> Callable[[F], F]:
@@ -219,27 +241,19 @@ about_client: Final = section(
 def min_valid(default: float) -> Callable[[F], F]:
     return option(
         "--min-valid",
-        type=float,
+        type=Seconds(or_none=True),
         default=default,
         metavar="SECONDS",
-        show_default=False,
-        callback=lambda ctx, parameter, value: _number(value),
         help=f"How long it shall live at least (default: {default:.0f}).",
     )
-
-
-def _number(value: float) -> float:
-    if not 0 <= value <= _A_DAY:
-        raise click.BadParameter("a number of seconds is expected, up to a day")
-    return value
 
 
 def timeout(default: float, what: str) -> Callable[[F], F]:
     return option(
         "--timeout",
+        type=Seconds(),
         default=default,
         metavar="SECONDS",
-        callback=seconds,
         env="TIMEOUT" if default > 60 else "",
         help=f"{what} (default: {default:.0f}).",
     )

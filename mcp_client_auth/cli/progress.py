@@ -11,7 +11,7 @@ from ..errors import quoted
 from ..events import TRYING_AGAIN, Event
 from ..protocol.scopes import Scopes
 from ..storage import Summary
-from .screen import encodes, green, say, screen
+from .screen import encodes, green, hanging, say, screen
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
@@ -59,7 +59,7 @@ class Progress:
             self._say(_line(event, event.url if event.url != self._url else ""))
             self._url = event.url
         elif event.name in _SHORT and not event.rule.startswith("absent"):
-            self._say(f"  {self._mark} {_short(event)}")
+            self._say(f"  {self._mark}{hanging('    ', _short(event))[3:]}")
 
     def _say(self, text: str) -> None:
         self.spoke = True
@@ -96,7 +96,7 @@ def report(credential: Credential, where: str, *, heading: str) -> None:
     if credential.tokens.bound:
         rows["bound"] = "to a key (DPoP)"
     for name, value in rows.items():
-        screen.remark(f"  {name:<8} {value}")
+        screen.remark(hanging(f"  {name:<8} ", value))
 
 
 def details(entry: Summary, where: str) -> dict[str, str]:

@@ -13,21 +13,25 @@ if TYPE_CHECKING:
 
 _LARGEST: "Final" = 1 << 20
 _MARGIN: "Final" = 60.0  # at most what a session keeps from the end before it renews a token
+_A_DAY: "Final" = 86_400.0
 _ACCOUNT: "Final" = "MCP_CLIENT_AUTH_ACCOUNT"
 _STORAGE: "Final" = "MCP_CLIENT_AUTH_STORAGE"
+_GRANT: "Final" = "MCP_CLIENT_AUTH_GRANT"  # a program's, which is another login
 
 
 def quick_token(words: "list[str]") -> "str | None":
     """What `token` with these words prints, where one look tells."""
     asked = _understood(words)
-    if asked is None or os.environ.get(_STORAGE) == "memory":
+    if asked is None or os.environ.get(_GRANT):
+        return None
+    if os.environ.get(_STORAGE, "") not in ("", "file", "keyring"):
         return None
     try:
         seconds = float(asked["min_valid"])
-        token = _fresh(asked["url"], asked["account"], seconds) if seconds >= 0 else None
+        token = _fresh(asked["url"], asked["account"], seconds) if 0 <= seconds <= _A_DAY else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if token is None or not (token.isascii() and token.isprintable()):
+    if token is None:
         return None
     return f"Authorization: Bearer {token}" if asked["header"] else token
 
@@ -42,7 +46,9 @@ def _understood(words: "list[str]") -> "dict[str, str] | None":
         if word == "--header":
             asked["header"] = word
         elif name in names:
-            asked[names[name]] = value if equals else next(rest, "nothing")
+            if not equals and (value := next(rest, "")) == "":
+                return None
+            asked[names[name]] = value
         elif "://" in word and not word.startswith("-") and "url" not in asked:
             asked["url"] = word
         else:
@@ -74,15 +80,16 @@ def _fresh(url: str, account: str, min_valid: float) -> "str | None":
     if record["generation"] != entry["generation"] or tokens.get("bound"):
         return None
     token: str = tokens["access_token"]
-    return token if _lives(tokens, time.time(), min_valid) else None
+    fit = token.isascii() and token.isprintable()
+    return token if fit and _lives(tokens, time.time(), min_valid) else None
 
 
 def _lives(tokens: "dict[str, Any]", now: float, min_valid: float) -> bool:
     end, began = tokens["expires_at"], tokens["issued_at"]
     if end is None:
         return True
-    # "not" in this way, so that a number that is none is not taken for any
-    return not now + max(min(_MARGIN, 0.1 * (end - began)), min_valid) >= end
+    # in this way no end that is not a number is taken for a late one
+    return bool(now + max(min(_MARGIN, 0.1 * (end - began)), min_valid) < end)
 
 
 def _read(directory: str, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import click
 
-from ..errors import Unavailable, UsageError, quoted
-from ..protocol.urls import canonical, covers, is_loopback, shown
-from .opening import Asked, connection, listening, usual
+from ..credential import key_for
+from ..errors import LoginRequired, Unavailable, UsageError, quoted
+from ..protocol.urls import canonical, covers, is_loopback, shown, split
+from ..transport import reason
+from .opening import listening, other_accounts
 from .screen import screen
+from .wishes import Asked, connection, usual
 
 if TYPE_CHECKING:
     import httpx
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from ..auth import MCPAuth
 
 _OURS: Final = ("authorization", "dpop")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110 §5.6.2
 _FAILED: Final = 400
 _USUAL: Final = {
     "accept": "application/json, text/event-stream",
@@ -34,10 +39,10 @@ def run_request(url: str, asked: Asked) -> int:
     import httpx
 
     data = _data(asked["data"])
-    method = asked["method"] or ("GET" if data is None else "POST")
+    method = _method(asked["method"] or ("GET" if data is None else "POST"))
     headers = _headers(asked["headers"], data)
     server = _server_for(url, asked["account"])
-    with _opened(server, asked) as client, _telling(url):
+    with _opened(server, asked) as client, _telling(url, server, asked["account"]):
         request = client.build_request(method, url, headers=headers, content=data)
         response = client.send(request, auth=_auth(server, asked), stream=True)
         try:
@@ -56,14 +61,14 @@ def _server_for(url: str, account: str) -> str:
     from ..storage.index import Index
 
     canonical(url)  # raises for what is none
-    held = [e.key.server for e in Index().all() if e.key.account == account]
-    covering = [server for server in held if covers(server, url)]
+    held = [entry.key for entry in Index().all()]
+    ours = [key.server for key in held if key == key_for(key.server, account)]
+    covering = [server for server in ours if covers(server, url)]
     return max(covering, key=len, default=url)
 
 
 def _auth(server: str, asked: Asked) -> MCPAuth:
     from ..auth import MCPAuth
-    from ..credential import key_for
     from ..storage import choose_storage
     from .storing import tell_of_waiting
 
@@ -81,28 +86,41 @@ def _auth(server: str, asked: Asked) -> MCPAuth:
 
 def _opened(server: str, asked: Asked) -> httpx.Client:
     """A client for the person's own request; what is on this machine is not asked by a proxy."""
+    import ssl
+
     import httpx
 
     from ..certificates import tls_context
 
     said = connection(asked)
     local = is_loopback(server)
-    return httpx.Client(
-        verify=tls_context(said.get("verify", True), said.get("cert")),
-        proxy=None if local else said.get("proxy"),
-        trust_env=not local,
-        timeout=httpx.Timeout(asked["timeout"]),
-        follow_redirects=False,
-    )
+    plain = local and split(server).scheme == "http"  # the authorities take long to load
+    try:
+        return httpx.Client(
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if plain
+            else tls_context(said.get("verify", True), said.get("cert")),
+            proxy=None if local else said.get("proxy"),
+            trust_env=not local,
+            timeout=httpx.Timeout(asked["timeout"]),
+            follow_redirects=False,
+        )
+    except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+        raise UsageError(
+            f"the proxy or certificate settings cannot work: {quoted(str(error))}",
+            hint="Check --proxy, --ca, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE",
+        ) from None
 
 
 @contextmanager
-def _telling(url: str) -> Iterator[None]:
-    """What httpx says, as an error of ours."""
+def _telling(url: str, server: str, account: str) -> Iterator[None]:
+    """What httpx says, as an error of ours; and which other accounts there are."""
     import httpx
 
     try:
         yield
+    except LoginRequired as error:
+        raise other_accounts(error, key_for(server, account)) from None
     except httpx.InvalidURL as error:
         raise UsageError(f"the URL cannot be used: {error}", url=shown(url)) from None
     except httpx.TimeoutException:
@@ -111,8 +129,14 @@ def _telling(url: str) -> Iterator[None]:
         raise UsageError("the request cannot be sent as it is", url=shown(url)) from None
     except httpx.HTTPError as error:
         raise Unavailable(
-            f"no answer: {quoted(str(error) or type(error).__name__)}", url=shown(url)
+            f"no answer: {reason(error)}", url=shown(url), hint="Check the address"
         ) from None
+
+
+def _method(word: str) -> str:
+    if not _TOKEN.fullmatch(word):
+        raise UsageError(f"{quoted(word, 60)} cannot be a method", hint="For example -X DELETE")
+    return word
 
 
 def _headers(lines: tuple[str, ...], data: bytes | None) -> dict[str, str]:
@@ -123,10 +147,15 @@ def _headers(lines: tuple[str, ...], data: bytes | None) -> dict[str, str]:
     for line in lines:
         name, colon, value = line.partition(":")
         name = name.strip().lower()
-        if not colon or not name or not (name.isascii() and line.isprintable()):
-            raise UsageError("a header is NAME: VALUE", hint="For example -H 'X-Trace: 1'")
+        if not (colon and _TOKEN.fullmatch(name) and line.isascii() and line.isprintable()):
+            raise UsageError(
+                "a header is NAME: VALUE, in ASCII", hint="For example -H 'X-Trace: 1'"
+            )
         if name in _OURS:
-            raise UsageError(f"the header {name} is the login's", hint="Use curl for another")
+            raise UsageError(
+                f"the header {name} is the login's",
+                hint="Leave it out, or use curl for a header of your own",
+            )
         headers[name] = value.strip()
     return headers
 
@@ -171,14 +200,17 @@ def _file(path: str) -> BinaryIO:
 
 
 def _writer() -> Any:
-    """Bytes as they are; at a terminal without what could steer it."""
+    """Bytes as they are; at a terminal without what could steer it.
+
+    A carriage return is left out: many servers end their lines with one.
+    """
     out = sys.stdout
     if not out.isatty():
         return _flushed
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(piece: bytes) -> None:
-        text = decoder.decode(piece)
+        text = decoder.decode(piece).replace("\r", "")
         click.echo("".join(c if c.isprintable() or c in "\n\t" else "�" for c in text), nl=False)
 
     return write

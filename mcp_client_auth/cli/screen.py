@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 from contextlib import suppress
-from typing import Final
+from typing import Final, TextIO
 
 _USUAL: Final = 80
 
@@ -46,7 +46,7 @@ class Screen:
     def remark(self, text: str) -> None:
         """Lines that are no question, error or address: who wants quiet does without."""
         if not self.quiet:
-            self.say(text)
+            self.tell(text)
 
     def tell(self, words: str) -> None:
         """Prose, wrapped at a terminal between words; a line of its own that begins with a
@@ -72,10 +72,7 @@ class Screen:
 
     @property
     def width(self) -> int:
-        try:
-            return (at_terminal() and os.get_terminal_size(sys.stderr.fileno()).columns) or _USUAL
-        except (OSError, ValueError):
-            return _USUAL
+        return columns(sys.stderr) or _USUAL
 
     def _surplus(self, text: str) -> int:
         return max(len(self._drawn) - len(text), 0)
@@ -115,6 +112,25 @@ def encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def hanging(head: str, text: str, stream: TextIO | None = None) -> str:
+    """The text behind its head, wrapped below its own beginning where `stream` (stderr) is a
+    terminal; a word that is longer than a line is left whole, for it is there to be copied."""
+    width = columns(sys.stderr if stream is None else stream)
+    if not width or len(head) + len(text) <= width:
+        return head + text
+    room = max(width - len(head), 20)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return head + ("\n" + " " * len(head)).join(lines)
+
+
+def columns(stream: TextIO) -> int:
+    """How wide the terminal is; 0 for none, and where that cannot be told."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def _wrapped(line: str, width: int) -> str:

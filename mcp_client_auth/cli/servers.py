@@ -50,17 +50,23 @@ def server_url(word: str) -> str:
     if _is_host(word):
         return _with_scheme(word)
     from ..storage.index import Index
+    from .commands import VERBS
 
+    if word in VERBS:  # which is no name, in no file
+        raise UsageError(
+            f"{word} is a command, and stands where a server is expected",
+            hint=f"A command comes first, its options stand behind it: mcp-login {word} …",
+        )
     if url := Index().names().get(word):
         return url
     found = _configured(word)
     if found is None:
         raise UsageError(
             f"{quoted(word, 80)} is no server that is known here",
-            hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name: give one"
-            " with mcp-login URL --name NAME, or by an .mcp.json at hand",
+            hint="Expected a URL such as https://mcp.example.com/mcp, a host, or a name that you"
+            " gave (mcp-login URL --name NAME) or that an .mcp.json at hand gives",
         )
-    url, place = found
+    url, place = found[0], quoted(str(found[1]))[1:-1]  # a directory may have any name
     if "${" in url:
         raise UsageError(
             f"the URL of {quoted(word, 80)} in {place} has a variable in it",

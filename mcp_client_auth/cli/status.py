@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +10,22 @@ from typing import Any
 import click
 
 from ..credential import key_for
-from ..errors import AuthError, LoginRequired
+from ..errors import AuthError, LoginRequired, Unavailable
 from ..flight import wait
 from ..probing import asked as answer_to
 from ..probing import fresh_token_refused
 from ..protocol.challenge import read_challenges, relevant
+from ..protocol.urls import shown
 from ..session import Session
 from ..storage import Storage, Summary, choose_storage, storage_named
 from ..storage.index import Index
 from . import exit_code
 from .answers import answers, error_fields, login_fields
 from .listing import label
-from .opening import Asked, fresh, session_of
+from .opening import fresh, session_of
 from .progress import details, plain
-from .screen import screen
+from .screen import hanging, screen
+from .wishes import Asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,14 @@ class State:
         )
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> list[str]:
+        """What the check has shown, and what to do about it."""
         if self.error:
-            return f"{self.error.summary}. {self.error.hint}".rstrip(". ")
-        return f"the server takes it (HTTP {self.taken})" if self.taken else ""
+            return [self.error.summary, *filter(None, [self.error.hint])]
+        if not self.taken:
+            return []
+        good = 200 <= self.taken < 300
+        return [f"the server {'takes' if good else 'does not refuse'} it (HTTP {self.taken})"]
 
 
 def run_status(url: str | None, asked: Asked, *, check: bool) -> int:
@@ -66,7 +73,8 @@ def run_status(url: str | None, asked: Asked, *, check: bool) -> int:
     if not states:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
     if not url:
-        click.echo(f"New logins are kept in {_where(choose_storage(asked['store']))}")
+        where = f"New logins are kept in {_where(choose_storage(asked['store']))}"
+        click.echo(hanging("", where, sys.stdout))
     return code
 
 
@@ -76,9 +84,11 @@ def _found(url: str | None, asked: Asked) -> list[Summary]:
         return entries
     key = key_for(url, asked["account"])
     found = [e for e in entries if (e.key.server, e.key.account) == (key.server, key.account)]
-    if not found:
-        fresh(session_of(key, asked))  # which says that there is none, and what to do
-    return found
+    if found:
+        return found
+    session = session_of(key, asked)
+    held = fresh(session)  # which says that there is none, and what to do; or its entry is lost
+    return [Summary.of(held, session.edges.storage.name)]
 
 
 def _checked(entry: Summary, asked: Asked) -> State:
@@ -104,6 +114,12 @@ def _taken(session: Session) -> int:
         response = answer_to(url, session.edges, held)
     if response.status == 401:
         raise fresh_token_refused(session.key.server, bound=held.tokens.bound)
+    if response.status == 429 or response.status >= 500:
+        raise Unavailable(
+            f"the server answered HTTP {response.status}, which says nothing of the login",
+            url=shown(url),
+            hint="Try again later",
+        )
     return response.status
 
 
@@ -119,10 +135,10 @@ def _print(state: State, names: dict[str, str]) -> None:
     entry = state.entry
     called = [name for name, url in names.items() if url == entry.key.server]
     click.echo(plain(entry.key.server) + (f" ({plain(', '.join(called))})" if called else ""))
-    shown = {**details(entry, _kept_in(entry)), "account": label(entry)}
-    verdict = {"check": plain(state.verdict, 400)} if state.verdict else {}
-    for name, value in {**shown, **verdict}.items():
-        click.echo(f"  {name:<8} {value}")
+    known = {**details(entry, _kept_in(entry)), "account": label(entry)}
+    lines = [*known.items(), *zip(("check", ""), state.verdict, strict=False)]
+    for name, value in lines:
+        click.echo(hanging(f"  {name:<8} ", plain(value, 400), sys.stdout))
 
 
 def _kept_in(entry: Summary) -> str:

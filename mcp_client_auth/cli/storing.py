@@ -7,7 +7,7 @@ import click
 from ..errors import StorageError
 from ..storage import Storage
 from .asking import somebody
-from .screen import say, screen
+from .screen import screen
 
 
 def settle(storage: Storage, *, asked: bool) -> None:
@@ -42,10 +42,10 @@ def _agreed(error: StorageError) -> bool:
     from ..storage.index import Index
 
     index = Index()
-    say(f"{error.summary[0].upper()}{error.summary[1:]}.")
-    say(f"Logins can be kept in files instead, in {index.directory.path}:")
-    say("only you can read them, but they are not encrypted.")
-    if not click.confirm("Keep this login and later ones there?", default=False, err=True):
+    screen.tell(f"{error.summary[0].upper()}{error.summary[1:]}.")
+    screen.tell(f"Logins can be kept in files instead, in {index.directory.path}:")
+    screen.tell("only you can read them, but they are not encrypted.")
+    if not click.confirm("Keep logins there from now on?", default=False, err=True):
         return False
     storage_named("file").check()
     index.choose("file")

@@ -5,12 +5,14 @@ Strings go in and strings come out; what is sent to a server is never rebuilt fr
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import InsecureUrl, UsageError, quoted
+
+TYPE_CHECKING = False  # typing costs more than `mcp-login token` does
+if TYPE_CHECKING:
+    from typing import Final
 
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _LABEL: Final = r"[a-z0-9_\-]{1,63}"
@@ -39,6 +41,8 @@ def _require_host(host: str, *, literal: bool) -> None:
     if "%" in host or not (literal or _NAME.fullmatch(host)):
         raise ValueError("its host is none that can be looked up")
     if literal:
+        import ipaddress
+
         ipaddress.IPv6Address(host)
 
 
@@ -76,6 +80,8 @@ def is_loopback(url: str) -> bool:
     host = split(url).hostname or ""
     if host == "localhost" or host.endswith(".localhost"):
         return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
 
 LATENCY = 0.05
+INSTALLED = shutil.which("mcp-login", path=str(Path(sys.executable).parent))
+COMMAND = [INSTALLED] if INSTALLED else [sys.executable, "-m", "mcp_client_auth"]
 STEPS = 7
 
 
@@ -137,9 +140,28 @@ def starting(size: Size, home: Path) -> list[Row]:
     return rows
 
 
+def the_command(size: Size, home: Path) -> list[Row]:
+    """CPU time of `mcp-login`, against a Python process that reads one JSON file."""
+    url = "https://mcp.example.com/mcp"
+    FileStorage(home).save(held(url))
+    os.environ["MCP_CLIENT_AUTH_HOME"] = str(home)
+    file = next(home.glob("*.secret"))
+    base = partial(cpu, f"import json; json.load(open({str(file)!r}))")
+    rows = []
+    for words in (["token", url], ["--help"]):
+        mine, theirs = turn_by_turn(size.starts, partial(spent, COMMAND + words), base)
+        what = f"mcp-login {words[0]} / reading one JSON file"
+        rows.append(Row(what, ms(mine), ms(theirs), mine / theirs, 3))
+    return rows
+
+
 def cpu(code: str) -> float:
+    return spent([sys.executable, "-c", code])
+
+
+def spent(command: Sequence[str]) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -350,7 +372,17 @@ def us(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} µs"
 
 
-BENCHMARKS = (starting, a_request, a_volley, counted, a_login, crowded, memory, look_ups)
+BENCHMARKS = (
+    starting,
+    the_command,
+    a_request,
+    a_volley,
+    counted,
+    a_login,
+    crowded,
+    memory,
+    look_ups,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -15,7 +15,7 @@ from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
 NO_KEYRING = {"PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring"}
-QUESTION = "Keep this login and later ones there?"
+QUESTION = "Keep logins there from now on?"
 
 
 def test_without_a_keyring_one_question_is_asked_and_its_answer_remembered(

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from ..commands import cli, verb
+
+# bash splits words at colons, and every URL has one: whole words are asked for, and what stands
+# on the line already is taken off the answers
+_COLONS: Final = """
+_mcp_login_words() {
+    local IFS=$' \\t\\n' line=${COMP_LINE:0:COMP_POINT} before
+    local -a words
+    read -ra words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    COMP_WORDS=("${words[@]}")
+    COMP_CWORD=$((${#words[@]} - 1))
+    _mcp_login_completion "$@"
+    before=${words[COMP_CWORD]}
+    before=${before%"${before##*:}"}
+    [[ $COMP_WORDBREAKS == *:* ]] && COMPREPLY=("${COMPREPLY[@]#"$before"}")
+    return 0
+}
+complete -o nosort -F _mcp_login_words mcp-login
+"""
 
 
 @verb("completion")
@@ -13,13 +34,17 @@ def command(shell: str) -> None:
     """Print the completion script of a shell.
 
     \b
-      bash  eval "$(mcp-login completion bash)"             in ~/.bashrc
-      zsh   eval "$(mcp-login completion zsh)"              in ~/.zshrc, after compinit
-      fish  mcp-login completion fish | source              in ~/.config/fish/config.fish
+    bash, in ~/.bashrc:
+      eval "$(mcp-login completion bash)"
+    zsh, in ~/.zshrc, after compinit:
+      eval "$(mcp-login completion zsh)"
+    fish, in ~/.config/fish/config.fish:
+      mcp-login completion fish | source
     """
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
     if kind is None:
         raise click.UsageError(f"click knows no completion for {shell}")
-    click.echo(kind(cli, {}, "mcp-login", "_MCP_LOGIN_COMPLETE").source())
+    script = kind(cli, {}, "mcp-login", "_MCP_LOGIN_COMPLETE").source()
+    click.echo(script + (_COLONS if shell == "bash" else ""))

@@ -40,7 +40,7 @@ def command(url: str | None, **asked: Any) -> int:
     from ...protocol.options import Options
     from ...storage import choose_storage
     from ..doctor import run_doctor
-    from ..opening import connection
+    from ..wishes import connection
 
     options = Options(
         issuer=asked["issuer"],

@@ -29,7 +29,7 @@ def command(
     """Run a command with the token in its environment.
 
     \b
-      mcp-login exec SERVER -- COMMAND [ARGUMENT]…
+    mcp-login exec SERVER -- COMMAND …
 
     The token is renewed first when it lives less than --min-valid seconds. The server's URL
     stands in MCP_SERVER_URL. The exit code is the command's, 127 where there is none.

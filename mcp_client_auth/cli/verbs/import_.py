@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from ..commands import verb
-from ..opening import listening, session_for, usual
+from ..opening import listening, session_for
 from ..options import about_login, option
+from ..wishes import usual
 
 
 @verb("import")

@@ -17,8 +17,7 @@ def command() -> None:
     """
     from ...storage.index import Index
     from ..answers import answers, login_fields
-    from ..listing import rows
-    from ..progress import table
+    from ..listing import listing
     from ..screen import screen
 
     index = Index()
@@ -26,6 +25,6 @@ def command() -> None:
     if answers.as_json:
         answers.give(logins=[login_fields(entry, names) for entry in found])
     elif found:
-        click.echo(table(rows(found, names)))
+        click.echo(listing(found, names))
     else:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")

@@ -8,18 +8,14 @@ import click
 
 from ...errors import RegistrationRefused
 from ..commands import verb
-from ..opening import (
-    listening,
-    login_protocol,
-    session_for,
-    talking,
-)
+from ..opening import listening, session_for, talking
 from ..options import (
     about_client,
     about_login,
     endpoint,
     issuer,
     json_too,
+    name,
     option,
     pairs,
     port,
@@ -30,6 +26,7 @@ from ..options import (
     the_server,
     timeout,
 )
+from ..wishes import login_protocol
 
 if TYPE_CHECKING:
     from ...credential import Credential
@@ -38,7 +35,12 @@ if TYPE_CHECKING:
 
 @verb("login")
 @the_server()
-@option("--name", metavar="NAME", help="Call this server so from now on.")
+@option(
+    "--name",
+    metavar="NAME",
+    callback=name,
+    help="Call this server so from now on.",
+)
 @scope
 @option("--force", is_flag=True, help="Log in again although you are logged in.")
 @option("--switch", is_flag=True, help="Sign in as somebody else than the server remembers.")
@@ -162,9 +164,8 @@ def _logged_in(url: str, asked: dict[str, Any]) -> tuple[Credential, Session, bo
 def _named(name: str | None, server: str) -> dict[str, str]:
     """All names, once this one is given."""
     from ...storage.index import Index
-    from ..servers import require_name
 
     index = Index()
     if name:
-        index.name(require_name(name), server)
+        index.name(name, server)
     return index.names()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..commands import verb
-from ..opening import listening, program, session_for
+from ..opening import listening, session_for
 from ..options import (
     about_client,
     about_login,
@@ -23,6 +23,7 @@ from ..options import (
     section,
     the_server,
 )
+from ..wishes import program
 
 
 @verb("token")

@@ -1,0 +1,94 @@
+"""What each verb answers with `--json`: its keys, and what stands there, in one table.
+
+A type, a list of one, an object, or `Maybe` (null too). The page of the commands is made of
+it, and `test_json` holds the command to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """What stands there, or null."""
+
+    shape: Any
+
+
+NUMBER = (int, float)
+ERROR = {
+    "type": str,
+    "code": str,
+    "message": str,
+    "url": str,
+    "hint": str,
+    "server": str,
+    "step": str,
+    "retry_after": Maybe(NUMBER),
+    "exit_code": int,
+}
+EXPIRY = {"expires_at": Maybe(str), "expires_in": Maybe(int)}
+LOGIN = {
+    "server": str,
+    "account": str,
+    "names": [str],
+    "grant": str,
+    "client_id": str,
+    "issuer": str,
+    "scopes": Maybe([str]),
+    "renewable": bool,
+    "storage": str,
+    **EXPIRY,
+}
+CHECK = {"accepted": bool, "error": Maybe(ERROR)}
+SHAPES: dict[str, dict[str, Any]] = {
+    "login": {"login": LOGIN, "already": bool},
+    "logout": {
+        "logged_out": [
+            {
+                "server": str,
+                "account": str,
+                "found": bool,
+                "revoked": Maybe(bool),
+                "unregistered": Maybe(bool),
+                "trouble": [str],
+            }
+        ]
+    },
+    "list": {"logins": [LOGIN]},
+    "status": {"logins": [{**LOGIN, "kept_in": str}], "storage": str, "exit_code": int},
+    "status --check": {
+        "logins": [{**LOGIN, "kept_in": str, "check": CHECK}],
+        "storage": str,
+        "exit_code": int,
+    },
+    "token": {
+        "token": {
+            "access_token": str,
+            "token_type": str,
+            "scopes": Maybe([str]),
+            **EXPIRY,
+        }
+    },
+    "refresh": {"login": LOGIN},
+    "an error": {"error": ERROR},
+}
+
+
+def misfit(value: Any, shape: Any, where: str = "") -> str:
+    """Where a value is not of its shape; empty when it fits."""
+    if isinstance(shape, Maybe):
+        return "" if value is None else misfit(value, shape.shape, where)
+    if isinstance(shape, dict):
+        if not isinstance(value, dict) or value.keys() != shape.keys():
+            return f"{where}: {sorted(value) if isinstance(value, dict) else value!r}"
+        found = (misfit(value[name], shape[name], f"{where}.{name}") for name in shape)
+        return next(filter(None, found), "")
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{where}: {value!r}"
+        return next(filter(None, (misfit(each, shape[0], f"{where}[]") for each in value)), "")
+    right = type(value) in (shape if isinstance(shape, tuple) else (shape,))
+    return "" if right else f"{where}: {value!r}"
