@@ -367,7 +367,7 @@ class Session:
     def _no_longer(self, why: str) -> LoginRequired:
         error = login_required(self.wanted, why)
         before = self._renewal.why_no_longer()
-        error.hint += f". Before: {before}" if before else ""
+        error.hint = f"{before[:1].upper()}{before[1:]}. {error.hint}" if before else error.hint
         return error
 
     def _lacking(self) -> str:

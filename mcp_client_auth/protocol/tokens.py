@@ -43,8 +43,8 @@ _CLIENT_HINT: Final = (
     " PreRegistered(method=…)), or log in again to register a new one"
 )
 NOT_RENEWABLE: Final = (
-    "the server gave no refresh token, so you will be asked again when the access token ends. Some"
-    " give one on --param access_type=offline --param prompt=consent"
+    "the server gave no refresh token, so a new login is needed whenever the access token ends."
+    " Some give one on --param access_type=offline --param prompt=consent"
     ' (Options(authorize_params={"access_type": "offline", "prompt": "consent"})), or for the'
     " scope offline_access (--scope, scope=…)"
 )

@@ -153,7 +153,11 @@ def test_a_login_that_was_revoked_ends_with_3_and_is_said(
     inside.change(shared.url, issued_at=1000.0)
     ran = inside("status", "--check")
     assert ran.code == 3
-    assert re.search(rf"^  check    .*\n {{11}}Run: mcp-login {shared.url}$", ran.out, re.MULTILINE)
+    assert re.search(
+        rf"^  check    .*\n(?: {{11}}.*\n)* {{11}}.*Run: mcp-login {shared.url}$",
+        ran.out,
+        re.MULTILINE,
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from provider_shapes import Answer, Demand, Known, Shape
 from row import OTHER_RESOURCE, Refused, Row
-from shapes import Answer, Demand, Known, Shape
 from visitor import Wrong
 
 from mcp_client_auth import (

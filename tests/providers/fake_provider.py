@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 from hostile import Exchange, OneOrigin
-from shapes import ANY, Answer, At, Known, Shape, changed, filled
+from provider_shapes import ANY, Answer, At, Known, Shape, changed, filled
 
 
 class Fault(Exception):

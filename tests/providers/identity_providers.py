@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
+from provider_shapes import ANY, Answer, Demand, Known, Shape
 from row import (
     APP,
     CLIENT_ID,
@@ -24,7 +25,6 @@ from row import (
     Without,
     pinned,
 )
-from shapes import ANY, Answer, Demand, Known, Shape
 from visitor import Wrong
 
 from mcp_client_auth import (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from shapes import Known, Shape
+from provider_shapes import Known, Shape
 from visitor import Wrong
 
 from mcp_client_auth import (

@@ -13,8 +13,8 @@ import identity_providers
 import own_clients
 import pytest
 from fake_provider import Provider
+from provider_shapes import Shape
 from row import Row
-from shapes import Shape
 from visitor import Visitor, Wrong, free_port
 
 from mcp_client_auth import BadResponse, LoginFailed, PreRegistered, ResourceMismatch, TokenRefused
