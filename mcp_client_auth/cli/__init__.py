@@ -55,12 +55,17 @@ def _run(arguments: list[str]) -> int:
         token = quick_token(arguments[1:])
         if token is not None:
             return _printed(token)
+    if arguments in (["--help"], ["-h"]):
+        from .overview import columns, overview
+
+        return _printed(overview(columns()))
     return _called(arguments)
 
 
-def _printed(token: str) -> int:
+def _printed(text: str) -> int:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(token, flush=True)
+        print(text.encode(encoding, "replace").decode(encoding), flush=True)
     except OSError as error:
         return _unwritten(error)
     return 0

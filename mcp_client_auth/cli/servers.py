@@ -50,7 +50,7 @@ def server_url(word: str) -> str:
     if _is_host(word):
         return _with_scheme(word)
     from ..storage.index import Index
-    from .commands import VERBS
+    from .overview import VERBS
 
     if word in VERBS:  # which is no name, in no file
         raise UsageError(
@@ -86,7 +86,7 @@ def known_name(word: str) -> bool:
 
 def require_name(word: str) -> str:
     """A name that a person may give to a server: none that could be a host, a verb or an option."""
-    from .commands import VERBS
+    from .overview import VERBS
 
     plain = (
         word.isprintable() and not any(c in word for c in " .:/\\") and word[:1] not in ("", "-")

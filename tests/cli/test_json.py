@@ -12,7 +12,7 @@ from inside import Inside, Ran, credential
 from shapes import SHAPES, misfit
 
 from mcp_client_auth import __version__
-from mcp_client_auth.cli.commands import VERBS
+from mcp_client_auth.cli.overview import VERBS
 from mcp_client_auth.testing import DemoServer, Settings
 
 URL = "https://mcp.example.invalid/mcp"

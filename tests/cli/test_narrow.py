@@ -16,7 +16,7 @@ if sys.platform == "win32":
 from ptys import address, at_a_pty, drawn, logging_in, signed_in
 
 from mcp_client_auth import FileStorage
-from mcp_client_auth.cli.commands import VERBS
+from mcp_client_auth.cli.overview import VERBS
 from mcp_client_auth.testing import DemoServer, Settings
 
 COLUMNS = 40

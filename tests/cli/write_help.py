@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 from shapes import SHAPES, Maybe
 
 from mcp_client_auth.cli import run
-from mcp_client_auth.cli.commands import VERBS
+from mcp_client_auth.cli.overview import VERBS
 
 PAGE = Path(__file__).parents[2] / "docs" / "commands.md"
 _HEAD = """\
