@@ -15,8 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from write_help import PAGE, help_of, module_of, page, verbs
 
 import mcp_client_auth
-from mcp_client_auth.cli.commands import PREFIX, VERBS
+from mcp_client_auth.cli.commands import PREFIX
 from mcp_client_auth.cli.options import ENDPOINTS
+from mcp_client_auth.cli.overview import VERBS
 
 SOURCES = "\n".join(
     file.read_text("utf-8") for file in Path(mcp_client_auth.__file__).parent.rglob("*.py")
