@@ -21,10 +21,12 @@ def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fresh_process() -> Iterator[None]:
     """What lasts as long as a process lasts as long as a test."""
     yield
+    from mcp_client_auth.flight import _wire
     from mcp_client_auth.storage.chosen import _warn_once
     from mcp_client_auth.storage.keyring_thread import SHARED
     from mcp_client_auth.storage.memory import process_memory
 
+    _wire.ending = False  # a command that took the process's place would have ended it
     SHARED.reset()
     SHARED.waiting = None
     process_memory.cache_clear()
