@@ -33,7 +33,7 @@ from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
 from .protocol.scopes import Scopes, step_up
-from .protocol.urls import below, covers
+from .protocol.urls import below, covers, same_issuer
 from .renewal import Renewal, same_token
 from .requiring import command_for, login_required
 from .steps import Edges, Wanted, log_in
@@ -342,12 +342,14 @@ class Session:
     # Small things
 
     def _as_before(self, *, force: bool) -> Wanted:
-        """By the client that was named for the last login; and what was bound to a key is asked
-        for so again, unless a forced login decides anew."""
+        """By the client that was named for the last login, at its issuer only; and what was bound
+        to a key is asked for so again, unless a forced login decides anew."""
         held, wanted = readable(self.edges.storage, self.key), self.wanted
         if held is None:
             return wanted
-        if wanted.identity is None and not (wanted.alone or wanted.options.new_client):
+        pinned = wanted.options.issuer
+        anew = wanted.options.new_client or (pinned and not same_issuer(pinned, held.issuer))
+        if wanted.identity is None and not (wanted.alone or anew):
             wanted = replace(wanted, identity=named_before(held))
         if force or held.dpop_key is None:
             return wanted

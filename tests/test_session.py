@@ -54,7 +54,9 @@ from mcp_client_auth import (
 from mcp_client_auth.credential import dumps
 from mcp_client_auth.flight import wait
 from mcp_client_auth.protocol.flow import HttpResponse
+from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.renewal import jitter as dice
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.records import Item
 
 TOKEN = ISSUER + "/token"
@@ -999,6 +1001,19 @@ def test_a_new_login_at_another_issuer_asks_for_nothing_of_the_old_one(world: Wo
 
 
 # What is stored and what is wanted
+
+
+def test_a_client_that_was_named_before_stays_behind_when_another_issuer_is_named(
+    world: World,
+) -> None:
+    named = Client("app", ISSUER, "pre-registered", "client_secret_post", Secret("planted"))
+    program = logged_in(
+        world, Person(world), client=named, arguments={"options": Options(issuer=OTHER)}
+    )
+    world.issuer = OTHER
+    moved = program.session.log_in(force=True)
+    assert (moved.issuer, moved.client.kind) == (OTHER, "dynamic")
+    assert not any(b"planted" in request.body for request in world.sent)
 
 
 def test_a_credential_of_another_client_is_not_used(world: World) -> None:

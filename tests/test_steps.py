@@ -198,6 +198,19 @@ def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) 
     assert login.world.authorization.forms == []
 
 
+def test_a_client_of_the_same_name_is_used_at_the_issuer_that_the_caller_names(
+    login: Login,
+) -> None:
+    login.wanted = replace(login.wanted, identity=APP)
+    for server in login.world.servers.values():
+        server.known.add("app")
+    login()
+    login.world.issuer = OTHER
+    login.wanted = replace(login.wanted, options=Options(issuer=OTHER))
+    moved = login()
+    assert (moved.issuer, moved.client.client_id) == (OTHER, "app")
+
+
 def test_an_initial_access_token_does_not_follow_a_move(login: Login) -> None:
     login.wanted = replace(login.wanted, options=Options(initial_access_token="planted"))
     before = login()
