@@ -326,7 +326,8 @@ class Session:
         if latest is not sent and set(needed) <= set(granted):
             return latest  # another request or process has stepped up meanwhile
         scope = step_up(latest.requested or (), granted, needed)
-        if again or set(scope) <= set(latest.requested or ()):
+        no_more = not challenge.scope and set(needed) <= set(granted)
+        if again or no_more or set(scope) <= set(latest.requested or ()):
             raise too_little_scope(latest, scope, command_for(self.key, "--force"))
         if not self._can_ask:
             missing = quoted(" ".join(needed))

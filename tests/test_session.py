@@ -878,6 +878,17 @@ def test_a_403_that_names_no_scope_where_the_resource_lists_no_more_is_the_end(
     assert person.visits == []
 
 
+@pytest.mark.parametrize("listed", [["read"], [], None])
+def test_nobody_is_asked_for_what_was_granted_without_being_asked_for(
+    world: World, listed: Any
+) -> None:
+    person, world.names_scope, world.scopes = Person(world), False, listed
+    program = logged_in(world, person, scope=("read",), requested=())
+    with pytest.raises(InsufficientScope):
+        program.post("write")
+    assert person.visits == []
+
+
 def test_a_step_up_to_what_the_resource_lists_is_tried_once(world: World) -> None:
     person, world.names_scope, world.scopes = Person(world), False, ["read", "write"]
     program = logged_in(world, person)
