@@ -23,6 +23,7 @@ from mcp_client_auth import (
     AuthorizationDenied,
     BrowserPrompt,
     Event,
+    HttpTransport,
     Login,
     LoginFailed,
     MCPAuth,
@@ -34,6 +35,7 @@ from mcp_client_auth.prompt import FirstAnswer
 from mcp_client_auth.prompt.device import Invitation
 from mcp_client_auth.prompt.paste import query_of
 from mcp_client_auth.protocol.authorization import AuthorizationRequest
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 OFFERED = Settings(device_authorization=True, device_interval=1)
@@ -273,6 +275,29 @@ def test_tokens_that_come_too_late_are_dropped_and_revoked(log_in: LogIn) -> Non
     until(lambda: log_in.server.count("/revoke") == 2)
     assert works(me)
     assert [event.name for event in log_in.events].count("token") == 1
+
+
+def test_a_transport_that_fails_with_tokens_that_come_too_late_prints_nothing(
+    log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncaught, failed = list[Any](), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    usual = HttpTransport(log_in.server.url)
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        if request.url.endswith("/revoke"):
+            failed.set()
+            raise OSError("the transport's own")
+        return usual(request)
+
+    log_in.desk.then = lambda asked: log_in.server.decide_device("allow")
+    held = log_in.server.hold_next()
+    log_in(after=lambda patience: [held.wait(patience)], transport=transport)
+    held.release()
+    assert failed.wait(PATIENCE)
+    until(nobody_polls)
+    assert uncaught == []
+    assert log_in.desk.said == []
 
 
 @pytest.mark.parametrize("code", ["timeout", "aborted"])
