@@ -343,8 +343,8 @@ class Session:
     # Small things
 
     def _as_before(self, *, force: bool) -> Wanted:
-        """By the client that was named for the last login, at its issuer only; and what was bound
-        to a key is asked for so again, unless a forced login decides anew."""
+        """By the client that was named for the last login, at its issuer only; and bound to a
+        key, or renewed by its scopes, as that was, unless a forced login decides anew."""
         held, wanted = readable(self.edges.storage, self.key), self.wanted
         if held is None:
             return wanted
@@ -352,9 +352,12 @@ class Session:
         anew = wanted.options.new_client or (pinned and not same_issuer(pinned, held.issuer))
         if wanted.identity is None and not (wanted.alone or anew):
             wanted = replace(wanted, identity=named_before(held))
-        if force or held.dpop_key is None:
+        if force:
             return wanted
-        return replace(wanted, options=replace(wanted.options, dpop=True))
+        options = wanted.options
+        dpop = options.dpop or held.dpop_key is not None
+        naming = options.refresh_scope or bool(held.options.get("refresh_scope"))
+        return replace(wanted, options=replace(options, dpop=dpop, refresh_scope=naming))
 
     def _visiting(self, visit: Visit | DeviceVisit, began: int) -> None:
         self._visit = visit

@@ -898,6 +898,15 @@ def test_a_step_up_to_what_the_resource_lists_is_tried_once(world: World) -> Non
     assert len(person.visits) == 1
 
 
+def test_a_step_up_by_a_bare_program_keeps_how_the_login_is_renewed(world: World) -> None:
+    program = logged_in(world, Person(world), options={"refresh_scope": True})
+    assert program.post("write") == 200
+    program.session.refresh()
+    assert world.forms[-1]["scope"] == "read write"
+    program.session.log_in(force=True)
+    assert "refresh_scope" not in program.stored.options, "what is forced decides anew"
+
+
 def test_another_scope_is_another_step_up(world: World) -> None:
     person = Person(world)
     program = logged_in(world, person)
