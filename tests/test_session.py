@@ -5,6 +5,7 @@ The world's clock stands still unless a test moves it or the session sleeps.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -830,6 +831,22 @@ def test_a_step_up_that_gave_less_is_not_tried_again(world: World) -> None:
         assert "“write” was not granted" in str(caught.value)
         assert caught.value.hint.endswith(f"run: mcp-login {SERVER} --force")
         world.clock.go(100)
+    assert len(person.visits) == 1
+
+
+def test_a_server_that_wants_ever_more_is_asked_for_once_with_each_request(world: World) -> None:
+    person, wishes = Person(world), (f"more-{number}" for number in itertools.count())
+    program = logged_in(world, person)
+    resource = world.resource
+
+    def greedy(request: httpx.Request) -> httpx.Response:
+        world.needed = (next(wishes),)
+        return resource(request)
+
+    transport = httpx.MockTransport(greedy)
+    with httpx.Client(auth=program.auth, transport=transport, trust_env=False) as client:
+        with pytest.raises(InsufficientScope):
+            client.post(SERVER, json={})
     assert len(person.visits) == 1
 
 

@@ -187,6 +187,16 @@ def test_a_server_that_cannot_serve_is_refused_before_anybody_is_asked(
     assert server.registrations == []
 
 
+def test_of_several_authorization_servers_the_one_with_a_login_is_asked_again(
+    login: Login,
+) -> None:
+    login()
+    login.world.before = [OTHER]
+    assert login().issuer == ISSUER
+    login.storage.delete(KEY)
+    assert login().issuer == OTHER
+
+
 def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) -> None:
     login.wanted = replace(login.wanted, identity=APP)
     login.world.authorization.known.add("app")
