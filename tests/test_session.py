@@ -844,9 +844,11 @@ def test_a_server_that_wants_ever_more_is_asked_for_once_with_each_request(world
         return resource(request)
 
     transport = httpx.MockTransport(greedy)
-    with httpx.Client(auth=program.auth, transport=transport, trust_env=False) as client:
-        with pytest.raises(InsufficientScope):
-            client.post(SERVER, json={})
+    with (
+        httpx.Client(auth=program.auth, transport=transport, trust_env=False) as client,
+        pytest.raises(InsufficientScope),
+    ):
+        client.post(SERVER, json={})
     assert len(person.visits) == 1
 
 
