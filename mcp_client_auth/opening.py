@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from .errors import InsecureUrl, UsageError
 
 if TYPE_CHECKING:
+    from .credential import Key
     from .events import Listener
     from .prompt import Prompt
     from .prompt.device import DevicePrompt
@@ -41,28 +42,18 @@ def open_session(
 
     `personal`: the login is the person's own, whatever client it uses, as the command's is.
     """
-    from .credential import key_for
-    from .protocol.grants import Alone, require_client
-    from .protocol.registration import PreRegistered
+    from .protocol.grants import require_client
     from .session import Session
-    from .steps import Edges, Wanted, require_server
+    from .steps import Edges, Wanted
     from .storage import library_storage
     from .transport import HttpTransport
 
     options = options or _usual_options()
     asked = _asking(prompt, grant)
     require_client(grant, client)
-    own = client.client_id if isinstance(client, PreRegistered) else ""
-    if isinstance(grant, Alone):
-        key = key_for(url, account, own, grant.name)
-    else:
-        key = key_for(url, account, "" if personal else own)
+    key = _key(url, account, client, grant, personal=personal)
     kept = library_storage(storage, key)
-    try:
-        require_server(url, options)
-    except InsecureUrl:
-        if kept.summary(key) is None:  # what a login was allowed holds as long as it does
-            raise
+    _require_server(url, options, kept, key)
     edges = Edges(
         storage=kept,
         transport=transport or HttpTransport(url, options),
@@ -70,6 +61,28 @@ def open_session(
     )
     wanted = Wanted(url.strip().partition("#")[0], key, client, _scopes(scope), options, grant)
     return Session(wanted, edges, asked)
+
+
+def _key(url: str, account: str, client: Identity, grant: Grant | None, *, personal: bool) -> Key:
+    """What the login is kept under: an app's own client or grant has one of its own."""
+    from .credential import key_for
+    from .protocol.grants import Alone
+    from .protocol.registration import PreRegistered
+
+    own = client.client_id if isinstance(client, PreRegistered) else ""
+    if isinstance(grant, Alone):
+        return key_for(url, account, own, grant.name)
+    return key_for(url, account, "" if personal else own)
+
+
+def _require_server(url: str, options: Options, kept: Storage, key: Key) -> None:
+    from .steps import require_server
+
+    try:
+        require_server(url, options)
+    except InsecureUrl:
+        if kept.summary(key) is None:  # what a login was allowed holds as long as it does
+            raise
 
 
 def _asking(prompt: Asking, grant: Grant | None) -> Prompt | DevicePrompt | None:

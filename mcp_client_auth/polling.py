@@ -106,15 +106,14 @@ class CodeBeside:
     def _run(self, request: AuthorizationRequest, race: FirstAnswer, visit: DeviceVisit) -> None:
         try:
             tokens = self._tokens(request, visit)
+            if not race.take(tokens):
+                self._drop(request, tokens)
         except AuthorizationDenied as error:
             race.fail(error)
         except AuthError as error:
             self._ended(race, error.summary, error.url)
         except Exception as error:  # a desk's or a transport's own
             self._ended(race, type(error).__name__)
-        else:
-            if not race.take(tokens):
-                self._drop(request, tokens)
 
     def _tokens(self, request: AuthorizationRequest, visit: DeviceVisit) -> TokenSet:
         require_device(request.server)

@@ -28,6 +28,7 @@ from .protocol.grants import Alone
 from .protocol.registration import PreRegistered
 from .protocol.tokens import DEFINITE, LOG_IN_AGAIN, NOT_RENEWABLE, TokenSet, refresh, summary
 from .protocol.urls import same_issuer, shown
+from .proving import require_certificate
 from .secret import Secret
 from .steps import Edges, Wanted
 
@@ -229,6 +230,8 @@ class Renewal:
         return fresh
 
     def _renewed(self, stored: Credential, now: float) -> TokenSet:
+        # a server that sees none says `invalid_client`, which would end the login for all
+        require_certificate(stored.client, self._edges.transport)
         if self._wanted.alone:
             return reissue(self._wanted, self._edges, self._wanted.alone, stored)
         prover = self._edges.prover(self._wanted.identity, stored.dpop_key)

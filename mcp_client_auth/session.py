@@ -33,7 +33,7 @@ from .prompt import Prompt, Visit
 from .prompt.device import DevicePrompt, DeviceVisit
 from .protocol.challenge import Challenge
 from .protocol.scopes import Scopes, step_up
-from .protocol.urls import below, covers
+from .protocol.urls import below, covers, same_issuer
 from .renewal import Renewal, same_token
 from .requiring import command_for, login_required
 from .steps import Edges, Wanted, log_in
@@ -326,7 +326,8 @@ class Session:
         if latest is not sent and set(needed) <= set(granted):
             return latest  # another request or process has stepped up meanwhile
         scope = step_up(latest.requested or (), granted, needed)
-        if again or set(scope) <= set(latest.requested or ()):
+        no_more = not challenge.scope and set(needed) <= set(granted)
+        if again or no_more or set(scope) <= set(latest.requested or ()):
             raise too_little_scope(latest, scope, command_for(self.key, "--force"))
         if not self._can_ask:
             missing = quoted(" ".join(needed))
@@ -342,16 +343,21 @@ class Session:
     # Small things
 
     def _as_before(self, *, force: bool) -> Wanted:
-        """By the client that was named for the last login; and what was bound to a key is asked
-        for so again, unless a forced login decides anew."""
+        """By the client that was named for the last login, at its issuer only; and bound to a
+        key, or renewed by its scopes, as that was, unless a forced login decides anew."""
         held, wanted = readable(self.edges.storage, self.key), self.wanted
         if held is None:
             return wanted
-        if wanted.identity is None and not (wanted.alone or wanted.options.new_client):
+        pinned = wanted.options.issuer
+        anew = wanted.options.new_client or (pinned and not same_issuer(pinned, held.issuer))
+        if wanted.identity is None and not (wanted.alone or anew):
             wanted = replace(wanted, identity=named_before(held))
-        if force or held.dpop_key is None:
+        if force:
             return wanted
-        return replace(wanted, options=replace(wanted.options, dpop=True))
+        options = wanted.options
+        dpop = options.dpop or held.dpop_key is not None
+        naming = options.refresh_scope or bool(held.options.get("refresh_scope"))
+        return replace(wanted, options=replace(options, dpop=dpop, refresh_scope=naming))
 
     def _visiting(self, visit: Visit | DeviceVisit, began: int) -> None:
         self._visit = visit

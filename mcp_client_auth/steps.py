@@ -239,7 +239,7 @@ def _require_portable(wanted: Wanted, held: Credential, server: ServerMetadata) 
     """What the caller supplied belongs to the issuer that it was first used with."""
     supplied, pinned = wanted.identity, wanted.options.issuer
     known = isinstance(supplied, PreRegistered) and supplied.client_id == held.client.client_id
-    if (wanted.alone and not pinned) or (known and not wanted.alone):
+    if (wanted.alone or known) and not pinned:
         what = f"client {quoted(held.client.client_id, 60)}" if known else "assertion"
         raise IssuerMismatch(
             f"the server now names another authorization server, but the {what} belongs to"

@@ -25,6 +25,7 @@ from mcp_client_auth import (
     HttpTransport,
     InsecureUrl,
     Login,
+    MCPAuth,
     MemoryStorage,
     Options,
     PreRegistered,
@@ -199,6 +200,26 @@ def test_no_certificate_is_said_before_the_browser_opens(
     with pytest.raises(UsageError, match="client certificate"):
         logged_in(world, transport)
     transport.close()
+
+
+def test_a_program_without_the_certificate_is_told_so_and_ends_no_login(
+    authority: Authority, world: TlsWorld
+) -> None:
+    world.changes["mtls_endpoint_aliases"] = None  # so that its server could answer it
+    cert = HttpTransport(world.url, verify=authority.file, cert=authority.issue("app"))
+    made, _ = logged_in(world, cert)
+    session = made.auth.session
+    none = HttpTransport(world.url, verify=authority.file)
+    storage = session.edges.storage
+    other = MCPAuth(
+        world.url, client=session.wanted.identity, storage=storage, prompt=None, transport=none
+    )
+    with pytest.raises(UsageError, match="client certificate"):
+        other.session.refresh()
+    none.close()
+    assert len(world.seen) == 1, "it is not sent without its proof"
+    assert session.refresh().renewable
+    cert.close()
 
 
 # What a caller may pass

@@ -23,6 +23,7 @@ from mcp_client_auth import (
     AuthorizationDenied,
     BrowserPrompt,
     Event,
+    HttpTransport,
     Login,
     LoginFailed,
     MCPAuth,
@@ -34,7 +35,8 @@ from mcp_client_auth.prompt import FirstAnswer
 from mcp_client_auth.prompt.device import Invitation
 from mcp_client_auth.prompt.paste import query_of
 from mcp_client_auth.protocol.authorization import AuthorizationRequest
-from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from mcp_client_auth.testing import DemoServer, Held, ScriptedBrowser, Settings
 
 OFFERED = Settings(device_authorization=True, device_interval=1)
 PATIENCE = 20.0
@@ -258,21 +260,49 @@ def test_a_server_that_wants_it_slower_is_asked_slower(log_in: LogIn) -> None:
     assert log_in.asked == {"authorization_code": 0, "device_code": 2}
 
 
-def test_tokens_that_come_too_late_are_dropped_and_revoked(log_in: LogIn) -> None:
-    log_in.desk.then = lambda asked: log_in.server.decide_device("allow")
-    held = log_in.server.hold_next()
+def issued(held: Held) -> Callable[[float], bool]:
+    """Waits until the tokens are there and held back."""
 
-    def issued(patience: float) -> bool:
+    def waited(patience: float) -> bool:
         held.wait(patience)
         return True
 
-    me = log_in(after=issued)
+    return waited
+
+
+def test_tokens_that_come_too_late_are_dropped_and_revoked(log_in: LogIn) -> None:
+    log_in.desk.then = lambda asked: log_in.server.decide_device("allow")
+    held = log_in.server.hold_next()
+    me = log_in(after=issued(held))
     assert log_in.asked["authorization_code"] == 1
     assert log_in.server.count("/revoke") == 0
     held.release()
     until(lambda: log_in.server.count("/revoke") == 2)
     assert works(me)
     assert [event.name for event in log_in.events].count("token") == 1
+
+
+def test_a_transport_that_fails_with_tokens_that_come_too_late_prints_nothing(
+    log_in: LogIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncaught, failed = list[Any](), threading.Event()
+    monkeypatch.setattr(threading, "excepthook", uncaught.append)
+    usual = HttpTransport(log_in.server.url)
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        if request.url.endswith("/revoke"):
+            failed.set()
+            raise OSError("the transport's own")
+        return usual(request)
+
+    log_in.desk.then = lambda asked: log_in.server.decide_device("allow")
+    held = log_in.server.hold_next()
+    log_in(after=issued(held), transport=transport)
+    held.release()
+    assert failed.wait(PATIENCE)
+    until(nobody_polls)
+    assert uncaught == []
+    assert log_in.desk.said == []
 
 
 @pytest.mark.parametrize("code", ["timeout", "aborted"])

@@ -5,6 +5,7 @@ The world's clock stands still unless a test moves it or the session sleeps.
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections.abc import Iterator
@@ -54,7 +55,9 @@ from mcp_client_auth import (
 from mcp_client_auth.credential import dumps
 from mcp_client_auth.flight import wait
 from mcp_client_auth.protocol.flow import HttpResponse
+from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.renewal import jitter as dice
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.records import Item
 
 TOKEN = ISSUER + "/token"
@@ -831,6 +834,24 @@ def test_a_step_up_that_gave_less_is_not_tried_again(world: World) -> None:
     assert len(person.visits) == 1
 
 
+def test_a_server_that_wants_ever_more_is_asked_for_once_with_each_request(world: World) -> None:
+    person, wishes = Person(world), (f"more-{number}" for number in itertools.count())
+    program = logged_in(world, person)
+    resource = world.resource
+
+    def greedy(request: httpx.Request) -> httpx.Response:
+        world.needed = (next(wishes),)
+        return resource(request)
+
+    transport = httpx.MockTransport(greedy)
+    with (
+        httpx.Client(auth=program.auth, transport=transport, trust_env=False) as client,
+        pytest.raises(InsufficientScope),
+    ):
+        client.post(SERVER, json={})
+    assert len(person.visits) == 1
+
+
 def test_a_step_up_that_gave_less_is_not_tried_again_after_a_restart(world: World) -> None:
     person = Person(world)
     program = logged_in(world, person)
@@ -876,6 +897,17 @@ def test_a_403_that_names_no_scope_where_the_resource_lists_no_more_is_the_end(
     assert person.visits == []
 
 
+@pytest.mark.parametrize("listed", [["read"], [], None])
+def test_nobody_is_asked_for_what_was_granted_without_being_asked_for(
+    world: World, listed: Any
+) -> None:
+    person, world.names_scope, world.scopes = Person(world), False, listed
+    program = logged_in(world, person, scope=("read",), requested=())
+    with pytest.raises(InsufficientScope):
+        program.post("write")
+    assert person.visits == []
+
+
 def test_a_step_up_to_what_the_resource_lists_is_tried_once(world: World) -> None:
     person, world.names_scope, world.scopes = Person(world), False, ["read", "write"]
     program = logged_in(world, person)
@@ -883,6 +915,15 @@ def test_a_step_up_to_what_the_resource_lists_is_tried_once(world: World) -> Non
         with pytest.raises(InsufficientScope):
             program.post("admin")
     assert len(person.visits) == 1
+
+
+def test_a_step_up_by_a_bare_program_keeps_how_the_login_is_renewed(world: World) -> None:
+    program = logged_in(world, Person(world), options={"refresh_scope": True})
+    assert program.post("write") == 200
+    program.session.refresh()
+    assert world.forms[-1]["scope"] == "read write"
+    program.session.log_in(force=True)
+    assert "refresh_scope" not in program.stored.options, "what is forced decides anew"
 
 
 def test_another_scope_is_another_step_up(world: World) -> None:
@@ -999,6 +1040,19 @@ def test_a_new_login_at_another_issuer_asks_for_nothing_of_the_old_one(world: Wo
 
 
 # What is stored and what is wanted
+
+
+def test_a_client_that_was_named_before_stays_behind_when_another_issuer_is_named(
+    world: World,
+) -> None:
+    named = Client("app", ISSUER, "pre-registered", "client_secret_post", Secret("planted"))
+    program = logged_in(
+        world, Person(world), client=named, arguments={"options": Options(issuer=OTHER)}
+    )
+    world.issuer = OTHER
+    moved = program.session.log_in(force=True)
+    assert (moved.issuer, moved.client.kind) == (OTHER, "dynamic")
+    assert not any(b"planted" in request.body for request in world.sent)
 
 
 def test_a_credential_of_another_client_is_not_used(world: World) -> None:

@@ -187,6 +187,16 @@ def test_a_server_that_cannot_serve_is_refused_before_anybody_is_asked(
     assert server.registrations == []
 
 
+def test_of_several_authorization_servers_the_one_with_a_login_is_asked_again(
+    login: Login,
+) -> None:
+    login()
+    login.world.before = [OTHER]
+    assert login().issuer == ISSUER
+    login.storage.delete(KEY)
+    assert login().issuer == OTHER
+
+
 def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) -> None:
     login.wanted = replace(login.wanted, identity=APP)
     login.world.authorization.known.add("app")
@@ -196,6 +206,19 @@ def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) 
         login()
     assert login.storage.load(KEY) == before
     assert login.world.authorization.forms == []
+
+
+def test_a_client_of_the_same_name_is_used_at_the_issuer_that_the_caller_names(
+    login: Login,
+) -> None:
+    login.wanted = replace(login.wanted, identity=APP)
+    for server in login.world.servers.values():
+        server.known.add("app")
+    login()
+    login.world.issuer = OTHER
+    login.wanted = replace(login.wanted, options=Options(issuer=OTHER))
+    moved = login()
+    assert (moved.issuer, moved.client.client_id) == (OTHER, "app")
 
 
 def test_an_initial_access_token_does_not_follow_a_move(login: Login) -> None:

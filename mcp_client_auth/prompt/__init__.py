@@ -156,7 +156,8 @@ class FirstAnswer:
             tick(left)
             with suppress(TimeoutError):
                 return self._answer.result(min(left, _TICK))
-        raise _too_late(self._request, timeout)
+        self.fail(_too_late(self._request, timeout))  # unless one came in the last moment
+        return self._answer.result()
 
 
 def _too_late(request: AuthorizationRequest, timeout: float) -> LoginFailed:

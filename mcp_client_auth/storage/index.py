@@ -9,18 +9,19 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
 from ..credential import Key
 from ..errors import StorageError
 from ..home import ENTRY, READ, RECORD
-from . import Summary
+from . import LOCK_WAIT, Summary
 from .directory import Directory
 
 _GRAVE: Final = ".deleted"
 _SETTINGS: Final = "settings.conf"
+_ALL: Final = Key("")
 _A_DAY: Final = 86_400.0
 _MOST: Final = 256 * 1024
 
@@ -80,7 +81,8 @@ class Index:
 
     def choose(self, storage: str) -> None:
         """Remember a person's answer to where logins shall be kept."""
-        self._set(storage=storage)
+        with self._settling():
+            self._set(storage=storage)
 
     def chosen(self) -> str:
         """What was remembered; empty for nothing."""
@@ -93,8 +95,13 @@ class Index:
 
     def name(self, name: str, url: str) -> None:
         """Give a server a name, and take it from another; with an empty URL forget the name."""
-        named = {n: there for n, there in self.names().items() if n != name}
-        self._set(names={**named, name: url} if url else named)
+        with self._settling():
+            named = {n: there for n, there in self.names().items() if n != name}
+            self._set(names={**named, name: url} if url else named)
+
+    def _settling(self) -> AbstractContextManager[object]:
+        """Read, changed and written by one at a time: the file is that of all servers."""
+        return self.directory.lock(_ALL, "settings", LOCK_WAIT)
 
     def _settings(self) -> dict[str, Any]:
         with suppress(ValueError, StorageError):

@@ -17,6 +17,7 @@ from mcp_client_auth.protocol.authorization import AuthorizationCode, Authorizat
 from mcp_client_auth.protocol.metadata import default_server_metadata
 from mcp_client_auth.protocol.redirects import Callback
 from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 
 ISSUER = "https://auth.example.com"
@@ -109,3 +110,16 @@ def test_who_waits_is_told_how_long_it_still_is() -> None:
 
     assert code_of(race.wait(100, tick)) == "a"
     assert [round(left) for left in told] == [100, 99]
+
+
+def test_an_answer_in_the_last_moment_is_not_lost() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    assert race.offer("code=a&state=right")
+    assert code_of(race.wait(0)) == "a"
+
+
+def test_what_comes_after_the_time_is_told_that_nobody_needs_it() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    with pytest.raises(LoginFailed, match="nobody signed in"):
+        race.wait(0)
+    assert not race.take(TokenSet(Secret("late"), issued_at=0.0))

@@ -113,6 +113,15 @@ def test_the_resource_is_sent_verbatim(resource: str) -> None:
     assert sent(request)["resource"] == request.resource == resource
 
 
+def test_the_resource_is_sent_also_where_no_document_names_it() -> None:
+    found = replace(discovery(server=server(), resource=SERVER_URL), metadata=None)
+    state, verifier = Secret(STATE), Secret(VERIFIER)
+    request = authorization_request(
+        found, client(), REDIRECT, None, Options(), state=state, verifier=verifier
+    )
+    assert sent(request)["resource"] == SERVER_URL
+
+
 @pytest.mark.parametrize("resource", [None, ""])
 def test_no_resource_is_sent_where_there_is_none(resource: str | None) -> None:
     assert "resource" not in sent(asked(resource=resource))
@@ -121,6 +130,7 @@ def test_no_resource_is_sent_where_there_is_none(resource: str | None) -> None:
 @pytest.mark.parametrize("scope", [None, ()])
 def test_no_scope_is_sent_where_there_is_none(scope: Scopes | None) -> None:
     assert "scope" not in sent(asked(scope))
+    assert "scope" not in dict(asked(scope).parameters), "nor pushed"
     assert sent(asked(("a", "b:c")))["scope"] == "a b:c"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from storage_samples import full
 from mcp_client_auth.credential import Key
 from mcp_client_auth.storage import choose_storage
 from mcp_client_auth.storage.file import FileStorage
+from mcp_client_auth.storage.index import Index
 from mcp_client_auth.storage.records import Item, Records
 
 pytest_plugins = ["mcp_client_auth.testing.fixtures"]
@@ -42,3 +44,19 @@ def test_a_login_that_is_made_while_this_one_looks_stays_in_the_index(
     between(files, monkeypatch, log_in)
     files.load(key)
     assert choose_storage(None, key).load(key) == full(key)
+
+
+def test_servers_that_are_named_at_once_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index()
+    write = index.directory.write
+    other = threading.Thread(target=Index().name, args=("other", "https://other.example/mcp"))
+
+    def writing(name: str, text: str) -> None:
+        other.start()  # when all has been read
+        other.join(0.3)
+        write(name, text)
+
+    monkeypatch.setattr(index.directory, "write", writing)
+    index.name("one", "https://one.example/mcp")
+    other.join()
+    assert set(Index().names()) == {"one", "other"}

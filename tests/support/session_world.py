@@ -174,7 +174,8 @@ class AuthorizationServer:
 class World:
     """The network. `faults` are answers, errors or functions for the next token requests.
 
-    `names_scope`: a 403 says which scopes it wants.
+    `names_scope`: a 403 says which scopes it wants. `before`: authorization servers that the
+    resource names before its own.
     """
 
     def __init__(self) -> None:
@@ -184,6 +185,7 @@ class World:
             issuer: AuthorizationServer(issuer, self.clock, numbers) for issuer in (ISSUER, OTHER)
         }
         self.issuer = ISSUER
+        self.before: list[str] = []
         self.needed: tuple[str, ...] = ()
         self.scopes: Any = ["read"]
         self.names_scope = True
@@ -215,7 +217,7 @@ class World:
             return document(
                 {
                     "resource": SERVER,
-                    "authorization_servers": [self.issuer],
+                    "authorization_servers": [*self.before, self.issuer],
                     "scopes_supported": self.scopes,
                 },
                 request.url,
