@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from .attempts import Attempt
+from .attempts import RULES, Attempt
 from .binding import Bond, bond_for
 from .clients import (
     DEAD_CLIENT,
@@ -57,21 +57,39 @@ def by_device(
     scope: Scopes | None,
     on_visit: Callable[[DeviceVisit], None],
 ) -> Credential:
-    """Steps 7 to 13 with a person elsewhere, and with no browser here."""
+    """Steps 7 to 13 with a person elsewhere, and with no browser here.
+
+    A registration that the server has forgotten is made anew, once.
+    """
     visit = prompt.visit(wanted.key.server, wanted.key.account)
     on_visit(visit)
-    client, redirect_uri = _client(wanted, edges, discovery, scope)
-    bond = bond_for(discovery, client, wanted.options)
-    server = speaking_to(discovery.server, client)
-    prover = edges.prover(wanted.identity, bond.kept)
+    client, redirect_uri, reused = _client(wanted, edges, discovery, scope)
     try:
-        asked = _asked(wanted, edges, replace(discovery, server=server), client, scope, prover)
-        patience = min(asked.expires_in, wanted.options.login_timeout)
-        tokens = _awaited(edges, visit, asked, prover, patience)
+        return _signed_in(wanted, edges, visit, discovery, client, scope)
     except TokenRefused as error:
         if error.code in DEAD_CLIENT:
             forget_client(edges, client, redirect_uri)
-        raise
+        if error.code not in DEAD_CLIENT or not reused:
+            raise
+        edges.tell("again", url=error.url, detail=error.summary, rule=RULES["registration"])
+    client, _, _ = _client(wanted, edges, discovery, scope)
+    return _signed_in(wanted, edges, visit, discovery, client, scope)
+
+
+def _signed_in(
+    wanted: Wanted,
+    edges: Edges,
+    visit: DeviceVisit,
+    discovery: Discovery,
+    client: Client,
+    scope: Scopes | None,
+) -> Credential:
+    bond = bond_for(discovery, client, wanted.options)
+    server = speaking_to(discovery.server, client)
+    prover = edges.prover(wanted.identity, bond.kept)
+    asked = _asked(wanted, edges, replace(discovery, server=server), client, scope, prover)
+    patience = min(asked.expires_in, wanted.options.login_timeout)
+    tokens = _awaited(edges, visit, asked, prover, patience)
     resource = discovery.resource
     return keep(wanted, edges, server, client, tokens, bond, resource=resource, scope=scope)
 
@@ -149,13 +167,15 @@ class CodeBeside:
 
 def _client(
     wanted: Wanted, edges: Edges, discovery: Discovery, scope: Scopes | None
-) -> tuple[Client, str]:
-    """The client, and the redirect URI of a registration: a browser may use that one next."""
+) -> tuple[Client, str, bool]:
+    """The client; the redirect URI of a registration, which a browser may use next; and whether
+    that was made before."""
     way = way_to_client(wanted.identity, discovery.server)
     if client := callers_client(wanted, edges, discovery.server, way):
-        return client, ""
+        return client, "", False
     redirect_uri = callback(wanted, edges, Attempt(discovery, way, scope)).uri
-    return registered_client(wanted, edges, discovery.server, redirect_uri, scope)[0], redirect_uri
+    made = registered_client(wanted, edges, discovery.server, redirect_uri, scope)
+    return made[0], redirect_uri, made[1]
 
 
 def _asked(

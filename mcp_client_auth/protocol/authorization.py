@@ -180,14 +180,7 @@ def authorization_request(
 
     `dpop_jkt`: the thumbprint of the key that the code shall be bound to (RFC 9449 §10).
     """
-    fields = options.asked()
-    fields["redirect_uri"] = redirect_uri
-    if scope:
-        fields["scope"] = " ".join(scope)
-    if words := _prompts(discovery.server, scope, options):
-        fields.setdefault("prompt", words)
-    if discovery.resource:
-        fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
+    fields = _wishes(discovery, redirect_uri, scope, options)
     fields["state"] = state.reveal()
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
@@ -207,6 +200,20 @@ def authorization_request(
         parameters=(("response_type", "code"), *pairs),
         dpop_jkt=dpop_jkt,
     )
+
+
+def _wishes(
+    discovery: Discovery, redirect_uri: str, scope: Scopes | None, options: Options
+) -> dict[str, str]:
+    fields = options.asked()
+    fields["redirect_uri"] = redirect_uri
+    if scope:
+        fields["scope"] = " ".join(scope)
+    if words := _prompts(discovery.server, scope, options):
+        fields.setdefault("prompt", words)
+    if discovery.resource:
+        fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
+    return fields
 
 
 def _prompts(server: ServerMetadata, scope: Scopes | None, options: Options) -> str:

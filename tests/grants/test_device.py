@@ -72,6 +72,16 @@ def test_a_person_elsewhere_types_the_code_and_this_program_is_logged_in(
     assert server.token_requests("authorization_code") == 0
 
 
+def test_a_registration_that_was_forgotten_is_made_anew_once(server: DemoServer) -> None:
+    storage = MemoryStorage()
+    first = by_device(server, storage=storage).credential.client.client_id
+    server.forget_clients()
+    me = by_device(server, storage=storage, force=True)
+    assert me.credential.client.client_id != first
+    assert call(server, me.auth) == 200
+    assert server.count("/oauth2/register") == 2
+
+
 def test_a_bare_mcpauth_finds_the_login_and_refreshes_it(server: DemoServer) -> None:
     storage = MemoryStorage()
     kept = by_device(server, storage=storage).credential
