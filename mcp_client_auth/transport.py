@@ -150,6 +150,7 @@ class HttpTransport:
             httpx.InvalidURL,
             httpx.StreamError,
             OSError,
+            UnicodeError,
             zlib.error,
         ) as error:
             raise self._fault(error, url, watch.expired) from None
@@ -173,6 +174,8 @@ class HttpTransport:
                 hint="If your network has a CA of its own, name its file: --ca, SSL_CERT_FILE, or"
                 " HttpTransport(url, verify=…)",
             )
+        elif isinstance(error, UnicodeError):  # an `xn--` host that stands for no name (RFC 5891)
+            return InsecureUrl(f"the host is none: {reason(error)}", url=shown(url))
         elif isinstance(error, httpx.LocalProtocolError):  # it may quote a header of ours
             what = "the request cannot be sent as it is"
         else:

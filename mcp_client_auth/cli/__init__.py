@@ -28,6 +28,10 @@ INTERRUPTED: Final = 130
 
 def main(arguments: list[str] | None = None) -> None:
     """The entry point of the command; always ends in `SystemExit`."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        from .streams import open_missing
+
+        open_missing()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -76,9 +80,9 @@ def _unwritten(error: OSError) -> int:
     import errno
     import os
 
-    if error.errno == errno.EPIPE:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to be lost
-    else:
+    if error.errno in (errno.EPIPE, errno.EBADF):  # nothing more to be lost
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:
         print(f"mcp-login: cannot write the answer: {error.strerror}", file=sys.stderr)
     return 1
 

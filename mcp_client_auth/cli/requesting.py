@@ -121,8 +121,8 @@ def _telling(url: str, server: str, account: str) -> Iterator[None]:
         yield
     except LoginRequired as error:
         raise other_accounts(error, key_for(server, account)) from None
-    except httpx.InvalidURL as error:
-        raise UsageError(f"the URL cannot be used: {error}", url=shown(url)) from None
+    except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: an `xn--` host that is none
+        raise UsageError(f"the URL cannot be used: {reason(error)}", url=shown(url)) from None
     except httpx.TimeoutException:
         raise Unavailable("no answer in time", url=shown(url), hint="See --timeout") from None
     except httpx.LocalProtocolError:  # it may quote a header
@@ -156,13 +156,17 @@ def _headers(lines: tuple[str, ...], data: bytes | None) -> dict[str, str]:
                 f"the header {name} is the login's",
                 hint="Leave it out, or use curl for a header of your own",
             )
+        if name == "content-length" and value.strip() != str(len(data or b"")):
+            raise UsageError(
+                "the header content-length is not the length of the body", hint="Leave it out"
+            )
         headers[name] = value.strip()
     return headers
 
 
 def _data(said: str | None) -> bytes | None:
     if said is None or not said.startswith("@"):
-        return None if said is None else said.encode()
+        return None if said is None else os.fsencode(said)  # also what is no text
     try:
         if said == "@-":
             return sys.stdin.buffer.read()

@@ -14,7 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ..errors import UsageError, quoted
-from ..protocol.urls import is_loopback
+from ..protocol.urls import is_loopback, without_user_info
 
 if TYPE_CHECKING:
     _Text = click.ParamType[str]
@@ -74,7 +74,8 @@ def server_url(word: str) -> str:
         )
     from .screen import screen
 
-    screen.tell(f"{quoted(word, 80)} is {quoted(url)[1:-1]}, says {place}")
+    told = quoted(without_user_info(url))[1:-1]  # whose file it is, it may hold a password
+    screen.tell(f"{quoted(word, 80)} is {told}, says {place}")
     return url
 
 

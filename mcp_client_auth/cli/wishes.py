@@ -122,7 +122,13 @@ def _existing(path: str) -> str:
 def _proxy(url: str) -> str:
     from urllib.parse import urlsplit
 
-    if urlsplit(url).password and _typed("proxy"):
+    try:
+        password = urlsplit(url).password
+    except ValueError as error:  # not quoted: the environment's may have a password in it
+        raise UsageError(
+            f"the proxy or certificate settings cannot work: {error}", hint="Check --proxy"
+        ) from None
+    if password and _typed("proxy"):
         raise UsageError(
             "--proxy has a password in it, which everybody on this machine could read",
             hint="Give the proxy by MCP_CLIENT_AUTH_PROXY or HTTPS_PROXY",

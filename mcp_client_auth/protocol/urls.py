@@ -72,7 +72,11 @@ def shown(url: str) -> str:
         whole = origin_url(url) + split(url).path
         return whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"
     except ValueError:
-        return quoted(_USER_INFO.sub("//", url.split("?")[0].split("#")[0]), 80)
+        return quoted(without_user_info(url.split("?")[0].split("#")[0]), 80)
+
+
+def without_user_info(url: str) -> str:
+    return _USER_INFO.sub("//", url)
 
 
 def is_loopback(url: str) -> bool:

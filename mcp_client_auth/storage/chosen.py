@@ -71,7 +71,12 @@ class Chosen:
                 target.set_note(key, _LEFT, "")  # what was left there is overwritten
             return
         target.set_note(key, _LEFT, target.name)  # should this end before the index says so
-        target.save(credential)
+        try:
+            target.save(credential)
+        except StorageError:
+            # a refresh token that was rotated is lost with its successor, so that stays here
+            holder.save(credential)
+            raise
         target.set_note(key, _LEFT, holder.name)
         with suppress(StorageError):  # else it is removed with the credential
             holder.delete(key)

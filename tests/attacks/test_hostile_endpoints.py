@@ -97,6 +97,16 @@ def test_a_challenge_cannot_lead_to_clear_text(victim: Victim, address: str) -> 
     assert victim.world.visited == ["probe"]
 
 
+@pytest.mark.parametrize("host", ["xn--", "xn--a", "xn--zz--"])
+def test_a_host_that_stands_for_no_name_is_refused(victim: Victim, host: str) -> None:
+    """httpx decodes such a host (RFC 5891) while it builds the request."""
+    victim.world.at("probe", challenge(f"https://{host}/prm"))
+    with victim.unharmed(InsecureUrl) as raised:
+        victim.log_in()
+    assert raised.value.url == f"https://{host}/prm"
+    assert victim.world.visited == ["probe"]
+
+
 @pytest.mark.parametrize(
     "tail", ["$(calc)", "%USERPROFILE%", "`id`", "'\"", "|calc", "^&calc", ";x"]
 )

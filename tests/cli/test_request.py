@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -118,6 +119,13 @@ def test_data_comes_from_a_file_from_stdin_or_from_the_word(
     assert heard[0].headers["Authorization"] == "Bearer planted-access"
 
 
+def test_a_word_that_is_no_text_is_sent_as_it_was_typed(
+    logged_in: Inside, world: World, heard: Heard
+) -> None:
+    ran = logged_in("request", world.url, "-d", os.fsdecode(b"\xff\xfe"))
+    assert (ran.code, ran.raw) == (0, b"\xff\xfe")
+
+
 def test_method_and_headers_are_the_persons(logged_in: Inside, world: World, heard: Heard) -> None:
     more = ("-X", "delete", "-H", "X-Trace:  a b ", "-H", "Accept: text/plain", "-d", "x")
     assert logged_in("request", world.url, *more, "-H", "content-type: text/plain").code == 0
@@ -148,6 +156,8 @@ def test_method_and_headers_are_the_persons(logged_in: Inside, world: World, hea
         (["-d", "@missing"], "cannot be read"),
         (["-d", "@."], "cannot be read"),
         (["-d", "@"], "cannot be read"),
+        (["-d", "{}", "-H", "Content-Length: 5"], "not the length of the body"),
+        (["-H", "Content-Length: 5"], "not the length of the body"),
         (["--timeout", "nan"], "seconds"),
     ],
     ids=lambda value: ascii(" ".join(value)) if isinstance(value, list) else "",
@@ -170,7 +180,12 @@ def test_an_output_that_cannot_be_written_is_a_usage_error(logged_in: Inside, wo
 
 @pytest.mark.parametrize(
     "words",
-    [["--proxy", "gopher://x"], ["--proxy", "http://x:port"], ["--ca", "body.txt"]],
+    [
+        ["--proxy", "gopher://x"],
+        ["--proxy", "http://x:port"],
+        ["--proxy", "http://[::1"],
+        ["--ca", "body.txt"],
+    ],
     ids=str,
 )
 def test_settings_of_the_network_that_cannot_work_are_usage_errors(
@@ -180,6 +195,13 @@ def test_settings_of_the_network_that_cannot_work_are_usage_errors(
     ran = inside("request", "https://mcp.example.invalid/mcp", *words)
     assert (ran.code, ran.out) == (2, "")
     assert "settings cannot work" in ran.err
+
+
+@pytest.mark.parametrize("host", ["xn--", "xn--a"])
+def test_a_host_that_stands_for_no_name_is_a_usage_error(inside: Inside, host: str) -> None:
+    ran = inside("request", f"https://{host}/mcp")
+    assert (ran.code, ran.out) == (2, "")
+    assert "the URL cannot be used" in ran.err
 
 
 # To whom

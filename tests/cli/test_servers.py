@@ -94,6 +94,14 @@ def test_a_name_from_a_file_is_said_with_its_url_and_the_file(
     assert capsys.readouterr() == ("", f"“work” is {GOOD}, says {Path.cwd() / '.mcp.json'}\n")
 
 
+def test_a_password_in_a_files_url_is_not_said(inside: Inside) -> None:
+    inside.names({"notes": "https://ada:planted@mcp.example.com/mcp?tenant=a"})
+    ran = inside("token", "notes")
+    assert ran.code == 2
+    assert "https://mcp.example.com/mcp?tenant=a" in ran.err
+    assert "planted" not in ran.err
+
+
 def test_it_is_said_when_quiet_too(inside: Inside) -> None:
     inside.names({"work": GOOD})
     assert "says" in inside("token", "work", "-q").err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hostile import World
+from inside import credential
 from terminal import Terminal, command
 
+from mcp_client_auth import FileStorage
 from mcp_client_auth.cli import run
 from mcp_client_auth.testing import DemoServer, Settings
 
@@ -101,6 +105,38 @@ def test_a_secret_file_that_is_no_text_is_a_usage_error(terminal: Terminal) -> N
     answer = terminal.run("https://mcp.example.com/", *secret)
     assert answer.code == 2
     assert str(file) in answer.err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell that closes streams")
+@pytest.mark.parametrize(
+    ("words", "closed", "code", "said"),
+    [
+        ("token URL", ">&-", 1, "cannot write the answer"),
+        ("list --json", ">&-", 1, "cannot write the answer"),
+        ("request URL -d {}", ">&-", 1, "cannot write the answer"),
+        ("exec URL -- true", ">&-", 0, ""),
+        ("exec URL -- echo here", "2>&-", 0, "here"),
+        ("exec URL -- true", "<&- >&- 2>&-", 0, ""),
+        ("request URL -d @-", "<&-", 2, "cannot be read"),
+        ("URL --client-id x --client-secret-file -", "<&-", 2, "cannot be read"),
+    ],
+)
+def test_a_stream_that_is_closed_is_no_traceback(
+    terminal: Terminal, world: World, words: str, closed: str, code: int, said: str
+) -> None:
+    FileStorage(terminal.store).save(credential(world.url))
+    line = shlex.join(command(*words.replace("URL", world.url).split()))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{line} {closed}"],
+        env=terminal.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, said in done.stdout + done.stderr) == (code, True), done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
 
 
 def test_a_denial_ends_in_4_and_keeps_what_was_there(

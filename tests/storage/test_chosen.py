@@ -137,6 +137,17 @@ def test_a_login_made_under_one_storage_is_found_under_another_and_moves_when_it
     assert entry.storage == wanted
 
 
+@pytest.mark.usefixtures("no_keyring")
+def test_a_renewed_login_that_cannot_move_is_kept_where_it_was(key: Key) -> None:
+    storage_named("file").save(full(key))
+    renewed = replace(full(key), generation=full(key).generation + 1)
+    moving = choose_storage("keyring", key)
+    assert moving.load(key) == full(key)
+    with pytest.raises(StorageError):
+        moving.save(renewed)
+    assert choose_storage(None, key).load(key) == renewed
+
+
 @pytest.mark.usefixtures("secret_service")
 def test_what_nobody_named_stays_where_it_is(key: Key) -> None:
     storage_named("file").save(full(key))
