@@ -178,7 +178,7 @@ def _data(said: str | None) -> bytes | None:
 
 def _print(response: httpx.Response, asked: Asked) -> None:
     """Head and body, piece by piece."""
-    if asked["output"]:
+    if asked["output"] and asked["output"] != "-":
         with _file(asked["output"]) as file:
             _copy(response, file.write)
         return

@@ -172,6 +172,11 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(
     assert world.visited == []
 
 
+def test_a_dash_for_the_output_is_stdout(logged_in: Inside, world: World, heard: Heard) -> None:
+    assert logged_in("request", world.url, "-d", "x", "-o", "-").raw == b"x"
+    assert not Path("-").exists()
+
+
 def test_an_output_that_cannot_be_written_is_a_usage_error(logged_in: Inside, world: World) -> None:
     ran = logged_in("request", world.url, "-o", "missing/file")
     assert ran.code == 2
