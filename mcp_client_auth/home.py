@@ -19,7 +19,7 @@ def home() -> str:
     """The directory of our files: `MCP_CLIENT_AUTH_HOME`, else the platform's for user data."""
     named = os.environ.get(VARIABLE)
     if named:
-        return os.path.expanduser(named)
+        return os.path.abspath(os.path.expanduser(named))
     from platformdirs import user_data_dir
 
     return user_data_dir("mcp-client-auth", appauthor=False, roaming=False)

@@ -139,29 +139,31 @@ def _method(word: str) -> str:
     return word
 
 
-def _headers(lines: tuple[str, ...], data: bytes | None) -> dict[str, str]:
-    """The usual ones, and the person's, which come first but cannot take the login's place."""
-    headers = dict(_USUAL)
-    if data is not None:
-        headers["content-type"] = "application/json"
-    for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.strip().lower()
-        if not (colon and _TOKEN.fullmatch(name) and line.isascii() and line.isprintable()):
-            raise UsageError(
-                "a header is NAME: VALUE, in ASCII", hint="For example -H 'X-Trace: 1'"
-            )
-        if name in _OURS:
-            raise UsageError(
-                f"the header {name} is the login's",
-                hint="Leave it out, or use curl for a header of your own",
-            )
-        if name == "content-length" and value.strip() != str(len(data or b"")):
-            raise UsageError(
-                "the header content-length is not the length of the body", hint="Leave it out"
-            )
-        headers[name] = value.strip()
-    return headers
+def _headers(lines: tuple[str, ...], data: bytes | None) -> list[tuple[str, str]]:
+    """The person's, each as often as it is given, and the usual ones that are not among them."""
+    said = [_header(line, data) for line in lines]
+    usual = dict(_USUAL) if data is None else {**_USUAL, "content-type": "application/json"}
+    for name, _ in said:
+        usual.pop(name, None)
+    return [*usual.items(), *said]
+
+
+def _header(line: str, data: bytes | None) -> tuple[str, str]:
+    """Name and value; `UsageError` for none, and for one that would take the login's place."""
+    name, colon, value = line.partition(":")
+    name = name.strip().lower()
+    if not (colon and _TOKEN.fullmatch(name) and line.isascii() and line.isprintable()):
+        raise UsageError("a header is NAME: VALUE, in ASCII", hint="For example -H 'X-Trace: 1'")
+    if name in _OURS:
+        raise UsageError(
+            f"the header {name} is the login's",
+            hint="Leave it out, or use curl for a header of your own",
+        )
+    if name == "content-length" and value.strip() != str(len(data or b"")):
+        raise UsageError(
+            "the header content-length is not the length of the body", hint="Leave it out"
+        )
+    return name, value.strip()
 
 
 def _data(said: str | None) -> bytes | None:

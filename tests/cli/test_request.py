@@ -127,10 +127,12 @@ def test_a_word_that_is_no_text_is_sent_as_it_was_typed(
 
 
 def test_method_and_headers_are_the_persons(logged_in: Inside, world: World, heard: Heard) -> None:
-    more = ("-X", "delete", "-H", "X-Trace:  a b ", "-H", "Accept: text/plain", "-d", "x")
+    twice = ("-H", "X-Twice: 1", "-H", "x-twice: 2")
+    more = ("-X", "delete", "-H", "X-Trace:  a b ", "-H", "Accept: text/plain", "-d", "x", *twice)
     assert logged_in("request", world.url, *more, "-H", "content-type: text/plain").code == 0
     assert heard[0].command == "DELETE"
     told = heard[0].headers
+    assert told.get_all("X-Twice") == ["1", "2"]
     assert (told["X-Trace"], told["Accept"], told["Content-Type"]) == (
         "a b",
         "text/plain",
