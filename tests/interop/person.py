@@ -34,7 +34,7 @@ class Person:
     authority: str = ""
 
     def mcp_login(self, *arguments: str) -> Answer:
-        return run(command(*arguments), self._environment())
+        return run(command(*arguments), self.environment)
 
     def log_in(self, url: str, *arguments: str) -> Answer:
         return _well(self.mcp_login(url, "--store", self.store, *arguments))
@@ -43,7 +43,7 @@ class Person:
         """Types the code on another device as soon as it is shown, or (not `types_it`) leaves
         it alone then and signs in at the address that stands above it."""
         arguments = (url, "--store", self.store, *arguments)
-        return _well(run(command(*arguments), self._environment(), _Reader(types_it)))
+        return _well(run(command(*arguments), self.environment, _Reader(types_it)))
 
     def token(self, url: str) -> str:
         return _well(self.mcp_login("token", url)).out.strip()
@@ -60,9 +60,10 @@ class Person:
         return seen
 
     def tries(self, url: str, *arguments: str) -> Answer:
-        return run([sys.executable, str(HERE / "visit.py"), url, *arguments], self._environment())
+        return run([sys.executable, str(HERE / "visit.py"), url, *arguments], self.environment)
 
-    def _environment(self) -> dict[str, str]:
+    @property
+    def environment(self) -> dict[str, str]:
         browser = [sys.executable, "-m", "mcp_client_auth.testing.browser"]
         browser += ["--decision", self.decision]
         if trusted := self.authority or self.extra.get("SSL_CERT_FILE"):
