@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from protocol_samples import (
     ISSUER,
@@ -191,6 +191,7 @@ json_values = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of a machine that is busy
 @given(st.dictionaries(st.sampled_from(sorted(server_document())), json_values))
 def test_a_document_is_read_or_refused_and_nothing_else(changes: dict[str, Any]) -> None:
     for read in (server, resource):

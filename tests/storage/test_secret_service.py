@@ -52,6 +52,10 @@ def test_where_it_cannot_run_it_says_what_to_install(monkeypatch: pytest.MonkeyP
 
 def processes_of(home: Path) -> list[str]:
     listed = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True, env=dict(os.environ)
+        ["ps", "-ww", "-eo", "args"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
     )
     return [line for line in listed.stdout.splitlines() if str(home) in line]
