@@ -223,7 +223,7 @@ def _fastmcp(
 def missing() -> str:
     """What this machine lacks for the servers; empty for nothing."""
     if not all(find_spec(name) for name in ("fastmcp", "mcp")):
-        return "needs pip install 'fastmcp>=4.1' 'mcp>=2.3'"
+        return "needs pip install 'fastmcp>=4.2' 'mcp>=2.3'"
     if shutil.which("node") is None or not (node_modules() / "oidc-provider").exists():
         return f"needs Node and {install_line()}"
     return ""

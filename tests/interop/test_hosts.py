@@ -14,13 +14,13 @@ ROOT = Path(__file__).parent.parent.parent
 SCRIPT = Path(__file__).parent / "host.py"
 SDK1 = os.environ.get("MCP_CLIENT_AUTH_SDK1_PYTHON", str(ROOT / ".venv-sdk1" / "bin" / "python"))
 INSTALL = "python3 -m venv .venv-sdk1 && .venv-sdk1/bin/pip install -e '.[demo]' 'mcp<2'"
-NAMES = {"sdk1": "official SDK 1.x", "sdk2": "official SDK 2.x", "fastmcp": "FastMCP 4"}
+NAMES = {"sdk1": "official SDK 1.x", "sdk2": "official SDK 2.x", "fastmcp": "FastMCP 4.2"}
 
 # host, mode, the call without a login, the call after a login elsewhere, leaving the connection
 SEEN = [
     ("sdk2", "raise", "CancelledError", "MCPError", "LoginRequired"),
     ("sdk2", "response", "MCPError", "ok", "ok"),
-    ("fastmcp", "raise", "MCPError", "RuntimeError", "LoginRequired"),
+    ("fastmcp", "raise", "MCPError", "LoginRequired", "LoginRequired"),
     ("fastmcp", "response", "MCPError", "ok", "ok"),
     ("sdk1", "raise", "CancelledError", "CancelledError", "LoginRequired"),
     ("sdk1", "response", "CancelledError", "CancelledError", "HTTPStatusError"),
