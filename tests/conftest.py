@@ -1,9 +1,13 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# else each of the many processes that these tests start would compile the package anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
 

@@ -29,7 +29,7 @@ from hostile import (
     text,
     tokens,
 )
-from victim import Victim, victim_of
+from victim import SHORT, Victim, victim_of
 
 from mcp_client_auth import (
     AuthError,
@@ -134,12 +134,14 @@ def test_an_endless_body_is_cut_at_the_limit(victim: Victim, spot: Spot, flood: 
 
 @pytest.mark.parametrize("spot", REQUESTED)
 def test_a_server_that_hangs_is_given_up_in_time(victim: Victim, spot: Spot) -> None:
+    victim.http_timeout = SHORT
     error = suffer(victim, Case(spot, lambda world: world.hang, Unavailable, ("within",)))
     assert error.url == address(victim.world, spot)
 
 
 @pytest.mark.parametrize("spot", FETCHED)
 def test_a_server_that_drips_is_given_up_in_time(victim: Victim, spot: Spot) -> None:
+    victim.http_timeout = SHORT
     error = suffer(victim, Case(spot, lambda world: world.drip, Unavailable, ("within",)))
     assert error.url == address(victim.world, spot)
 
@@ -371,6 +373,7 @@ def test_a_fresh_token_that_is_refused_is_not_asked_for_again(victim: Victim) ->
 def test_a_login_is_kept_though_the_first_answer_fails_and_the_message_says_so(
     victim: Victim, behaviour: Callable[[World], Behaviour], error: type[AuthError]
 ) -> None:
+    victim.http_timeout = SHORT if error is Unavailable else Victim.http_timeout
     victim.world.at("answer", behaviour(victim.world))
     before = victim.record()
     with pytest.raises(error, match="The login is kept") as raised:

@@ -25,7 +25,7 @@ from hostile import (
     text,
     tokens,
 )
-from victim import Victim, victim_of
+from victim import SHORT, Victim, victim_of
 
 from mcp_client_auth import LoginRequired, Unavailable
 
@@ -71,13 +71,16 @@ PASSING: dict[str, Callable[[World], Behaviour]] = {
     "its own origin": lambda world: redirect("/token?again", 308),
     "an error that is no string": lambda world: document({"error": {"code": "invalid_grant"}}, 400),
 }
+SLOW = ("hang", "drip")
 
 
 @pytest.mark.parametrize("name", PASSING)
 def test_a_passing_fault_keeps_the_record_and_asks_nobody(victim: Victim, name: str) -> None:
     victim.world.at("refresh", PASSING[name](victim.world))
+    victim.http_timeout = SHORT if name in SLOW else Victim.http_timeout
     with victim.unharmed(Unavailable) as raised:
         victim.post()
+    victim.http_timeout = Victim.http_timeout
     assert victim.world.visited == ["refresh"]
     assert victim.world.issuer in str(raised.value)
     victim.world.mend()

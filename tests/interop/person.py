@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import HERE, REPOSITORY, Answer, command, run
+from processes import HERE, LEAN, REPOSITORY, Answer, command, run
 
 from mcp_client_auth import Credential, FileStorage
 from mcp_client_auth.credential import key_for
@@ -34,7 +34,7 @@ class Person:
     authority: str = ""
 
     def mcp_login(self, *arguments: str) -> Answer:
-        return run(command(*arguments), self.environment)
+        return run(command(*arguments), self._alone)
 
     def log_in(self, url: str, *arguments: str) -> Answer:
         return _well(self.mcp_login(url, "--store", self.store, *arguments))
@@ -43,7 +43,7 @@ class Person:
         """Types the code on another device as soon as it is shown, or (not `types_it`) leaves
         it alone then and signs in at the address that stands above it."""
         arguments = (url, "--store", self.store, *arguments)
-        return _well(run(command(*arguments), self.environment, _Reader(types_it)))
+        return _well(run(command(*arguments), self._alone, _Reader(types_it)))
 
     def token(self, url: str) -> str:
         return _well(self.mcp_login("token", url)).out.strip()
@@ -61,6 +61,12 @@ class Person:
 
     def tries(self, url: str, *arguments: str) -> Answer:
         return run([sys.executable, str(HERE / "visit.py"), url, *arguments], self.environment)
+
+    @property
+    def _alone(self) -> dict[str, str]:
+        """For the command, which needs nothing but this package."""
+        usual = self.environment
+        return {**usual, "PYTHONPATH": os.pathsep.join((str(LEAN), usual["PYTHONPATH"]))}
 
     @property
     def environment(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
+LEAN = HERE.with_name("support") / "lean"
 HOST = "127.0.0.1"
 START, STOP, COMMAND = 30.0, 5.0, 60.0
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 REPOSITORY = Path(__file__).parents[2]
+LEAN = Path(__file__).with_name("lean")
 PATIENCE = 30.0
 BROWSER = f"{shlex.quote(sys.executable)} -m mcp_client_auth.testing.browser"
 _STRANGE = (
@@ -98,7 +99,7 @@ class Terminal:
     def __init__(self, home: Path, decision: str = "allow") -> None:
         self.home = home
         self.store = home / "logins"
-        search = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+        search = [str(REPOSITORY), str(LEAN), os.environ.get("PYTHONPATH", "")]
         kept = {
             k: v for k, v in os.environ.items() if k not in _STRANGE and "proxy" not in k.lower()
         }

@@ -18,12 +18,17 @@ from mcp_client_auth.credential import key_for
 from mcp_client_auth.events import Listener
 from mcp_client_auth.testing import ScriptedBrowser
 
-HTTP_TIMEOUT = 0.5
-LIMIT = 6.0
+SHORT = 0.5
+LIMIT = 12.0
 
 
 class Victim:
-    """`home` holds a credential of before; `events`, `opened` are what was told and opened."""
+    """`home` holds a credential of before; `events`, `opened` are what was told and opened.
+
+    `http_timeout` is for `SHORT` only where the server is slow: a busy machine can be slow too.
+    """
+
+    http_timeout = 10.0
 
     def __init__(self, world: World, home: Path) -> None:
         self.world = world
@@ -42,7 +47,12 @@ class Victim:
             storage=self.storage,
             prompt=BrowserPrompt(self._open, self.shown.append),
             options=Options(
-                **{"http_timeout": HTTP_TIMEOUT, "login_timeout": 3.0, "patience": 0, **options}
+                **{
+                    "http_timeout": self.http_timeout,
+                    "login_timeout": 10.0,
+                    "patience": 0,
+                    **options,
+                }
             ),
             on_event=on_event or (lambda event: self.events.append(str(event))),
             force=force,
@@ -54,7 +64,7 @@ class Victim:
             self.world.url,
             storage=self.storage,
             prompt=None,
-            options=Options(http_timeout=HTTP_TIMEOUT, patience=0),
+            options=Options(http_timeout=self.http_timeout, patience=0),
             on_event=lambda event: self.events.append(str(event)),
         )
         with httpx.Client(auth=auth, trust_env=False, timeout=LIMIT) as client:
