@@ -94,9 +94,12 @@ class ScriptedBrowser:
         return not any(thread.is_alive() for thread in threads)
 
     def _opened(self) -> httpx.Client:
-        trusted = ssl.create_default_context(cafile=self.cafile) if self.cafile else True
         return httpx.Client(
-            trust_env=False, follow_redirects=True, timeout=_TIMEOUT, verify=trusted
+            trust_env=False,
+            follow_redirects=True,
+            timeout=_TIMEOUT,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            mounts={"https://": _Trusting(self.cafile)},
         )
 
     def _play(self, http: httpx.Client, url: str) -> None:
@@ -126,6 +129,24 @@ class ScriptedBrowser:
         page = Page(answer.status_code, _bare(str(answer.url)), answer.text)
         with self._lock:
             self._pages.append(page)
+
+
+class _Trusting(httpx.BaseTransport):
+    """Reads the certificates of the authorities when it first needs them: that takes time."""
+
+    def __init__(self, cafile: str | None) -> None:
+        self._cafile = cafile
+        self._real: httpx.HTTPTransport | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if self._real is None:
+            trusted = ssl.create_default_context(cafile=self._cafile) if self._cafile else True
+            self._real = httpx.HTTPTransport(verify=trusted, trust_env=False)
+        return self._real.handle_request(request)
+
+    def close(self) -> None:
+        if self._real is not None:
+            self._real.close()
 
 
 def _yes(form: Form) -> Control:

@@ -14,6 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 _PATIENCE = 10.0
+_GRACE = 1.0  # for answers that are under way at the end
+_TICK, _TICKS, _PAUSE = 0.1, 864_000, 0.002
 
 
 def bound_socket(port: int = 0) -> socket.socket:
@@ -32,12 +34,40 @@ def bound_socket(port: int = 0) -> socket.socket:
     return bound
 
 
+class _Server(uvicorn.Server):
+    """Ends when it is told to; uvicorn's own looks up ten times a second, and then waits again."""
+
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % _TICKS
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), _TICK)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for bound in sockets or ():
+            bound.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        deadline = time.monotonic() + _GRACE
+        while self.server_state.tasks and time.monotonic() < deadline:
+            await asyncio.sleep(_PAUSE)
+        for task in self.server_state.tasks:
+            task.cancel()
+
+
 class Serving:
     """One thread, one event loop, a uvicorn server for each socket."""
 
     def __init__(self, make_apps: Callable[[], Sequence[tuple[ASGIApp, socket.socket]]]) -> None:
         self._make_apps = make_apps
-        self._servers: list[uvicorn.Server] = []
+        self._servers: list[_Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = asyncio.Event()
         self._failure: BaseException | None = None
@@ -54,7 +84,7 @@ class Serving:
         while not (self._servers and all(server.started for server in self._servers)):
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 raise RuntimeError("the demo server did not start") from self._failure
-            time.sleep(0.002)
+            time.sleep(_PAUSE)
 
     def stop(self) -> None:
         if self._loop is not None and self._thread.is_alive():
@@ -76,7 +106,7 @@ class Serving:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         apps = self._make_apps()
-        self._servers = [uvicorn.Server(_config(app)) for app, _ in apps]
+        self._servers = [_Server(_config(app), self._closing) for app, _ in apps]
         serving = zip(self._servers, apps, strict=True)
         try:
             await asyncio.gather(*(server.serve([bound]) for server, (_, bound) in serving))
@@ -106,5 +136,4 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=1,
     )
