@@ -7,16 +7,17 @@ in it is never looked up in a file.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from ..errors import UsageError, quoted
-from ..protocol.urls import is_loopback, without_user_info
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
     _Text = click.ParamType[str]
 else:  # older versions of click do not know what it gives
     _Text = click.ParamType
@@ -33,6 +34,8 @@ class Server(_Text):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
         from ..storage.index import Index
 
         index = Index()
@@ -72,6 +75,7 @@ def server_url(word: str) -> str:
             f"the URL of {quoted(word, 80)} in {place} has a variable in it",
             hint="Variables are not filled in, for the file may be somebody else's: pass the URL",
         )
+    from ..protocol.urls import without_user_info
     from .screen import screen
 
     told = quoted(without_user_info(url))[1:-1]  # whose file it is, it may hold a password
@@ -106,6 +110,8 @@ def _is_host(word: str) -> bool:
 
 def _with_scheme(word: str) -> str:
     """https, but for this machine itself, where few servers have a certificate."""
+    from ..protocol.urls import is_loopback
+
     try:
         scheme = "http" if is_loopback(f"http://{word}") else "https"
     except ValueError:
@@ -114,6 +120,8 @@ def _with_scheme(word: str) -> str:
 
 
 def _configured(word: str) -> tuple[str, Path] | None:
+    from pathlib import Path
+
     from .mcp_configs import named_server
 
     try:

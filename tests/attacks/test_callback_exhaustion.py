@@ -65,7 +65,7 @@ def test_idle_connections_do_not_block_the_callback(listener: Listener) -> None:
         assert is_served(listener)
         started = time.monotonic()
         listener.close()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
 
 
 def test_an_idle_connection_is_let_go_after_a_while(listener: Listener) -> None:

@@ -33,7 +33,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 
 
 def denial(world: World, words: str) -> Behaviour:
-    said = {"code": None, "error": words[:4000], "error_description": words[:4000]}
+    said = {"code": None, "error": words[:2000], "error_description": words[:2000]}
     return world.callback(**said)
 
 

@@ -16,7 +16,8 @@ def test_no_request_is_needless(tmp_path: Path) -> None:
 
 
 def test_one_expiry_is_one_refresh_in_every_crowd(tmp_path: Path) -> None:
-    found = crowds(tmp_path, tasks=1000, objects=10, processes=20)
+    """In small; `tests/crowd` and the benchmarks themselves have them in full."""
+    found = crowds(tmp_path, tasks=200, objects=5, processes=5)
     assert {kind: crowd.refreshes for kind, crowd in found.items()} == dict.fromkeys(found, 1)
     assert [(crowd.failures, crowd.logins) for crowd in found.values()] == [(0, 0)] * 3
 

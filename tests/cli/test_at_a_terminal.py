@@ -144,7 +144,7 @@ def test_a_code_stands_whole_below_the_address_and_ctrl_c_ends_both(
         began = time.monotonic()
         running.type(CTRL_C)
         assert running.end() == 130
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 6
         assert "Traceback" not in running.text
         assert running.echoes()
 
@@ -203,7 +203,7 @@ def test_ctrl_c_ends_it_at_once_and_leaves_the_terminal_as_it_was(
         began = time.monotonic()
         running.type(CTRL_C)
         running.wait_for("ended 130")
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 6
         assert running.modes() == before
         assert "Traceback" not in running.text
 

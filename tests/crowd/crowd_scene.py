@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from python_path import LEAN, search_path
+
 from mcp_client_auth import BrowserPrompt, MCPAuth, Options, login
 from mcp_client_auth.credential import Credential, Key, key_for
 from mcp_client_auth.storage import Storage
@@ -164,7 +166,7 @@ class Crowd:
                 *(sys.executable, str(SCRIPT), action),
                 *(self._scene.server.url, self._scene.storage.name, argument),
             ],
-            env={**os.environ, **environment},
+            env={**os.environ, "PYTHONPATH": search_path(LEAN), **environment},
             stdin=pipe,
             stdout=pipe,
             stderr=pipe,

@@ -221,4 +221,4 @@ def test_requests_of_one_process_go_on_over_two_expiries(scene: Scene) -> None:
     assert scene.refreshes in (2, 3)
     assert scene.server.families_revoked == 0
     assert scene.server.count("/mcp") > 20
-    assert slowest < 2
+    assert slowest < 4

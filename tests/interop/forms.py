@@ -153,8 +153,10 @@ def oauth_proxy(scratch: Path) -> Iterator[Place]:
 
 
 @contextmanager
-def in_memory(scratch: Path, *, scopes: tuple[str, ...] = ()) -> Iterator[Place]:
-    settings = {"port": free_port(), "lifetime": LONGER, "scopes": scopes}
+def in_memory(
+    scratch: Path, *, scopes: tuple[str, ...] = (), lifetime: int = LONGER
+) -> Iterator[Place]:
+    settings = {"port": free_port(), "lifetime": lifetime, "scopes": scopes}
     with _fastmcp("memory", settings) as url:
         yield Place(url)
 
@@ -282,6 +284,10 @@ NO_METADATA: Final = replace(
     start=partial(sdk, without="metadata"),
     warned=(*_UNNAMED, "issuer.metadata", "issuer.found"),
     revoked=(),
+)
+
+IN_MEMORY_SHORT: Final = replace(
+    IN_MEMORY, name="InMemoryOAuthProvider, short", start=partial(in_memory, lifetime=SHORT)
 )
 
 FORMS: Final = (

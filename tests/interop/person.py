@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import HERE, LEAN, REPOSITORY, Answer, command, run
+from processes import HERE, LEAN, REPOSITORY, Answer, command, run, run_script
 
 from mcp_client_auth import Credential, FileStorage
 from mcp_client_auth.credential import key_for
@@ -60,7 +60,7 @@ class Person:
         return seen
 
     def tries(self, url: str, *arguments: str) -> Answer:
-        return run([sys.executable, str(HERE / "visit.py"), url, *arguments], self.environment)
+        return run_script([str(HERE / "visit.py"), url, *arguments], self.environment)
 
     @property
     def _alone(self) -> dict[str, str]:

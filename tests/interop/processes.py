@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import warm
+from warm import Warm
+
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 LEAN = HERE.with_name("support") / "lean"
@@ -55,16 +58,12 @@ def free_port() -> int:
 @contextmanager
 def server(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """A running server's address; its process group is gone on the way out."""
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        _started(arguments, environment, errors.fileno()) as process,
-    ):
-        line = _first_line(process)
-        if not line:
-            _stop(process)
-            errors.seek(0)
-            raise NotStarted(f"{arguments}: {errors.read()[-2000:]}")
+    with tempfile.NamedTemporaryFile("r") as errors:
+        process = _started(arguments, environment, Path(errors.name))
         try:
+            line = _first_line(process)
+            if not line:
+                raise NotStarted(f"{arguments}: {errors.read()[-2000:]}")
             yield str(json.loads(line)["url"])
         finally:
             _stop(process)
@@ -98,6 +97,22 @@ def run(
         return Answer(process.returncode, out, told + err)
 
 
+def run_script(arguments: Sequence[str], environment: Mapping[str, str]) -> Answer:
+    """A Python script that loads the SDK or FastMCP, to its end."""
+    if not warm.POSSIBLE:
+        return run([sys.executable, *arguments], environment)
+    with tempfile.NamedTemporaryFile("r") as errors:
+        process = Warm(arguments, environment, Path(errors.name))
+        too_late = threading.Timer(COMMAND, lambda: _signal(process, _KILL))
+        too_late.start()
+        try:
+            with process.stdout:
+                out = process.stdout.read()
+            return Answer(process.wait(COMMAND), out, errors.read())
+        finally:
+            too_late.cancel()
+
+
 def _listened(process: subprocess.Popen[str], heard: Callable[[str], None]) -> str:
     """All of its stderr; its stdout has to be short."""
     told = ""
@@ -120,20 +135,24 @@ _KILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 def _started(
-    arguments: Sequence[str], environment: Mapping[str, str] | None, errors: int
-) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        arguments,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-        start_new_session=True,
-    )
+    arguments: Sequence[str], environment: Mapping[str, str] | None, errors: Path
+) -> subprocess.Popen[str] | Warm:
+    python, *script = arguments
+    if python == sys.executable and warm.POSSIBLE:
+        return Warm(script, environment or os.environ, errors)
+    with errors.open("w") as stderr:
+        return subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            start_new_session=True,
+        )
 
 
-def _first_line(process: subprocess.Popen[str]) -> str:
+def _first_line(process: subprocess.Popen[str] | Warm) -> str:
     too_late = threading.Timer(START, process.kill)
     too_late.start()
     try:
@@ -143,17 +162,20 @@ def _first_line(process: subprocess.Popen[str]) -> str:
         too_late.join()
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[str] | Warm) -> None:
     _signal(process, signal.SIGTERM)
     try:
         process.wait(STOP)
     except subprocess.TimeoutExpired:
         _signal(process, _KILL)
+        process.wait(STOP)
+    if process.stdout:
+        process.stdout.close()
 
 
-def _signal(process: subprocess.Popen[str], number: int) -> None:
+def _signal(process: subprocess.Popen[str] | Warm, number: int) -> None:
     if not hasattr(os, "killpg"):
-        process.send_signal(number)
+        os.kill(process.pid, number)
         return
     try:
         os.killpg(process.pid, number)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from forms import CONFIDENTIAL, DEVICE, DPOP, IN_MEMORY, PAR, PATH, PLAIN, Form, Place
+from forms import CONFIDENTIAL, DEVICE, DPOP, IN_MEMORY_SHORT, PAR, PATH, PLAIN, Form, Place
 from life import Life, refreshed, sign_in, wait_until_expired, wait_until_refused
 
 from mcp_client_auth.testing import ScriptedBrowser
@@ -171,7 +171,7 @@ def test_a_refresh_by_hand_works_once(life: Life) -> None:
     assert again.json()["error"] == "invalid_grant"
 
 
-@at(IN_MEMORY)
+@at(IN_MEMORY_SHORT)
 def test_a_dead_token_that_is_shown_to_the_server_in_memory_takes_its_refresh_token_along(
     life: Life,
 ) -> None:

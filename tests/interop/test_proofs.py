@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -22,9 +24,10 @@ METHODS = {
 }
 
 
-def registered(method: str, kind: str, algorithm: str) -> dict[str, Any]:
+def registered(name: str) -> dict[str, Any]:
+    method, kind, algorithm = METHODS[name]
     client: dict[str, Any] = {
-        "client_id": "ours",
+        "client_id": name,
         "application_type": "native",
         "redirect_uris": ["http://127.0.0.1/callback"],
         "grant_types": ["authorization_code", "refresh_token"],
@@ -37,20 +40,40 @@ def registered(method: str, kind: str, algorithm: str) -> dict[str, Any]:
     return {**client, "client_secret": SECRET}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server with a client of each kind."""
+    clients = [registered(name) for name in METHODS]
+    with behind_authkit(SHORT, clients=clients, par="required") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def lives(url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[str]]]:
+    """All at the same time, since they wait for the same expiry."""
+    with ThreadPoolExecutor(len(METHODS)) as pool:
+        yield {
+            name: pool.submit(live, Person(tmp_path_factory.mktemp("person")), url, name)
+            for name in METHODS
+        }
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_client_of_the_operators_proves_itself_at_every_endpoint(
-    person: Person, method: str
+    lives: dict[str, Future[str]], name: str
 ) -> None:
-    named, kind, algorithm = METHODS[method]
+    assert "has not confirmed" not in lives[name].result()
+
+
+def live(person: Person, url: str, name: str) -> str:
+    """Login, use, renewal and logout, of which it gives what was told."""
+    method, kind, algorithm = METHODS[name]
     file = person.home / "proof"
-    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(jwk(kind, alg=algorithm) if kind else SECRET)
     option = "--client-key-file" if kind else "--client-secret-file"
-    clients = [registered(named, kind, algorithm)]
-    with behind_authkit(SHORT, clients=clients, par="required") as url:
-        person.log_in(url, "--client-id", "ours", option, str(file), "--client-auth-method", named)
-        first = person.token(url)
-        deadline = time.monotonic() + PATIENCE
-        while person.token(url) == first:  # until it has expired, and another is signed for
-            assert time.monotonic() < deadline
-        assert "has not confirmed" not in person.mcp_login("logout", url).err
+    person.log_in(url, "--client-id", name, option, str(file), "--client-auth-method", method)
+    first = person.token(url)
+    deadline = time.monotonic() + PATIENCE
+    while person.token(url) == first:  # until it has expired, and another is signed for
+        assert time.monotonic() < deadline
+    return person.mcp_login("logout", url).err

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from python_path import LEAN, search_path
 
 from mcp_client_auth.credential import Key, key_for
 from mcp_client_auth.storage import Storage, storage_named
@@ -71,6 +72,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where this package keeps its files; not made yet."""
     place = tmp_path / "home"
     monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(place))
+    monkeypatch.setenv("PYTHONPATH", search_path(LEAN))
     monkeypatch.delenv("MCP_CLIENT_AUTH_STORAGE", raising=False)
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))  # no keyringrc.cfg
@@ -107,8 +109,7 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     elif kind == "sealed keyring":
         from keyring.core import load_keyring
 
-        path = [str(SUPPORT), os.environ.get("PYTHONPATH", "")]
-        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, path)))
+        monkeypatch.setenv("PYTHONPATH", search_path(SUPPORT))
         monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "small_vault.Vault")
         monkeypatch.setenv("SMALL_VAULT", str(tmp_path / "vault.json"))
         monkeypatch.setattr("keyring.core._keyring_backend", load_keyring("small_vault.Vault"))

