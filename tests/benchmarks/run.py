@@ -148,9 +148,10 @@ def the_command(size: Size, home: Path) -> list[Row]:
     file = next(home.glob("*.secret"))
     base = partial(cpu, f"import json; json.load(open({str(file)!r}))")
     rows = []
-    for words in (["token", url], ["--help"]):
+    for words in (["token", url], ["--help"], ["login", "--help"]):
         mine, theirs = turn_by_turn(size.starts, partial(spent, COMMAND + words), base)
-        what = f"mcp-login {words[0]} / reading one JSON file"
+        named = " ".join(words).replace(f" {url}", "")
+        what = f"mcp-login {named} / reading one JSON file"
         rows.append(Row(what, ms(mine), ms(theirs), mine / theirs, 3))
     return rows
 
