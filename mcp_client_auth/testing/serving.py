@@ -55,10 +55,10 @@ class _Server(uvicorn.Server):
             bound.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        deadline = time.monotonic() + _GRACE
-        while self.server_state.tasks and time.monotonic() < deadline:
+        deadline, state = time.monotonic() + _GRACE, self.server_state
+        while (state.connections or state.tasks) and time.monotonic() < deadline:
             await asyncio.sleep(_PAUSE)
-        for task in self.server_state.tasks:
+        for task in state.tasks:
             task.cancel()
 
 

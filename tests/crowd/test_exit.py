@@ -38,7 +38,7 @@ def test_ctrl_c_during_a_refresh_keeps_the_new_refresh_token(
 ) -> None:
     before = scene.expire()
     held = scene.server.hold_next()
-    waiting = crowd.start("interrupted", how)
+    waiting = crowd.start("interrupted", how, PYTHONPATH="")  # else trio is hidden
     waiting.reaches(held)
     waiting.process.send_signal(signal.SIGINT)
     waiting.expect("exiting")
