@@ -15,6 +15,7 @@ import httpx
 import pytest
 from hostile import World
 from inside import credential
+from ports import free_port
 from terminal import Terminal, command
 
 from mcp_client_auth import FileStorage
@@ -226,8 +227,7 @@ def test_a_busy_port_is_named(terminal: Terminal, server: DemoServer) -> None:
 
 
 def test_a_callback_port_is_the_one_in_the_address(terminal: Terminal, server: DemoServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     err = terminal.log_in(server.url, "--callback-port", str(port)).err
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(address_in(err)).query)
     assert query["redirect_uri"] == [f"http://127.0.0.1:{port}/callback"]

@@ -18,12 +18,12 @@ from typing import Any, Final
 import hosting
 import httpx
 import private_ca
+from ports import free_port
 from processes import (
     HERE,
     HOST,
     Answer,
     command,
-    free_port,
     install_line,
     node_modules,
     run,

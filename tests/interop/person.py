@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import HERE, LEAN, REPOSITORY, Answer, command, run, run_script
+from processes import HERE, REPOSITORY, Answer, command, run, run_script
+from python_path import LEAN, search_path
 
 from mcp_client_auth import Credential, FileStorage
 from mcp_client_auth.credential import key_for
@@ -65,8 +66,7 @@ class Person:
     @property
     def _alone(self) -> dict[str, str]:
         """For the command, which needs nothing but this package."""
-        usual = self.environment
-        return {**usual, "PYTHONPATH": os.pathsep.join((str(LEAN), usual["PYTHONPATH"]))}
+        return {**self.environment, "PYTHONPATH": search_path(REPOSITORY, LEAN)}
 
     @property
     def environment(self) -> dict[str, str]:
@@ -74,13 +74,12 @@ class Person:
         browser += ["--decision", self.decision]
         if trusted := self.authority or self.extra.get("SSL_CERT_FILE"):
             browser += ["--cafile", trusted]
-        search = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
         kept = {name: value for name, value in os.environ.items() if name != "CI"}
         return {
             **kept,
             "BROWSER": f"{shlex.join(browser)} %s",
             "MCP_CLIENT_AUTH_HOME": str(self.home),
-            "PYTHONPATH": os.pathsep.join(filter(None, search)),
+            "PYTHONPATH": search_path(REPOSITORY),
             **self.extra,
         }
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from warm import Warm
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]
-LEAN = HERE.with_name("support") / "lean"
 HOST = "127.0.0.1"
 START, STOP, COMMAND = 30.0, 5.0, 60.0
 
@@ -47,12 +45,6 @@ def node_modules() -> Path:
 def install_line() -> str:
     lists = "tests/conformance/pins.txt tests/interop/pins.txt"
     return f"npm install --no-save --no-package-lock --prefix . $(cat {lists})"
-
-
-def free_port() -> int:
-    with socket.create_server((HOST, 0)) as taken:
-        port: int = taken.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from ports import free_port
 
 from mcp_client_auth.errors import LoginFailed, UsageError
 from mcp_client_auth.prompt import loopback
@@ -51,13 +52,6 @@ def login() -> Iterator[Login]:
         login = Login(listener)
         yield login
     login.pool.shutdown()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def test_the_port_is_bound_before_anything_is_started() -> None:

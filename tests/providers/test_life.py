@@ -13,9 +13,10 @@ import identity_providers
 import own_clients
 import pytest
 from fake_provider import Provider
+from ports import free_port
 from provider_shapes import Shape
 from row import Row
-from visitor import Visitor, Wrong, free_port
+from visitor import Visitor, Wrong
 
 from mcp_client_auth import BadResponse, LoginFailed, PreRegistered, ResourceMismatch, TokenRefused
 

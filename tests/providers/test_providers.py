@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 from fake_provider import Provider
+from ports import free_port
 from row import Refused, Row, Without
 from rows import ROWS
-from visitor import Visitor, free_port
+from visitor import Visitor
 
 from mcp_client_auth import AuthError, LoginRequired
 

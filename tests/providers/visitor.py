@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -120,9 +119,3 @@ def _body(wrong: Wrong, request: HttpRequest) -> bytes:
     if grant.get(form.get("grant_type", "")) == wrong.at:
         return urlencode(wrong.changed(form)).encode()
     return request.body
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
