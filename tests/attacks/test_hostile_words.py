@@ -15,7 +15,13 @@ from session_world import Person, Program, credential
 from session_world import World as Memory
 from victim import Victim, fit_to_show, victim_of
 
-from mcp_client_auth import AuthError, AuthorizationDenied, InsufficientScope, LoginRequired
+from mcp_client_auth import (
+    AuthError,
+    AuthorizationDenied,
+    InsufficientScope,
+    LoginFailed,
+    LoginRequired,
+)
 from mcp_client_auth.cli.progress import Progress, report
 from mcp_client_auth.events import Event
 from mcp_client_auth.flight import wait
@@ -99,6 +105,7 @@ def test_an_error_quotes_them_short_and_clean(victim: Victim, saying: str, kind:
     victim.world.at(spot, behaviour(victim.world, WORDS[kind]))
     with pytest.raises(AuthError) as raised:
         victim.log_in()
+    assert not isinstance(raised.value, LoginFailed), "the words have not arrived"
     victim.browser.join(5)
     fit_to_show(raised.value)
     assert len(raised.value.code) <= 100
