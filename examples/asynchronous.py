@@ -4,18 +4,19 @@ import asyncio
 import sys
 
 import httpx
+from mcp_http import HEADERS, INITIALIZE, INITIALIZED, LIST_TOOLS, in_session, names
 
 from mcp_client_auth import MCPAuth
 
 url = sys.argv[1]
-call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-headers = {"Accept": "application/json, text/event-stream"}
 
 
 async def main() -> None:
     async with httpx.AsyncClient(auth=MCPAuth(url)) as client:
-        answer = (await client.post(url, json=call, headers=headers)).raise_for_status().json()
-        print([tool["name"] for tool in answer["result"]["tools"]])
+        client.headers.update(HEADERS)
+        client.headers.update(in_session(await client.post(url, json=INITIALIZE)))
+        await client.post(url, json=INITIALIZED)
+        print(names(await client.post(url, json=LIST_TOOLS)))
 
 
 asyncio.run(main())

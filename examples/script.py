@@ -5,10 +5,6 @@ import sys
 from mcp_client_auth import login
 
 url = sys.argv[1]
-call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-headers = {"Accept": "application/json, text/event-stream"}
 
-me = login(url)
-with me.client() as client:
-    answer = client.post(url, json=call, headers=headers).raise_for_status().json()
-    print([tool["name"] for tool in answer["result"]["tools"]])
+with login(url) as me:
+    print([tool.name for tool in me.tools()])

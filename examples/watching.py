@@ -3,13 +3,11 @@
 import sys
 
 import httpx
+from mcp_http import tools
 
 from mcp_client_auth import MCPAuth
 
 url = sys.argv[1]
-call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-headers = {"Accept": "application/json, text/event-stream"}
 
 with httpx.Client(auth=MCPAuth(url, on_event=print)) as client:
-    answer = client.post(url, json=call, headers=headers).raise_for_status().json()
-    print([tool["name"] for tool in answer["result"]["tools"]])
+    print(tools(client, url))

@@ -8,7 +8,11 @@ TYPE_CHECKING = False  # typing costs as much as all of a bare interpreter
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .auth import MCPAuth as MCPAuth
+    from .adapters.httpx import MCPAuth as MCPAuth
+    from .api import Login as Login
+    from .api import alogin as alogin
+    from .api import login as login
+    from .api import logout as logout
     from .credential import Credential as Credential
     from .credential import Key as Key
     from .errors import AuthError as AuthError
@@ -30,24 +34,24 @@ if TYPE_CHECKING:
     from .errors import Untrusted as Untrusted
     from .errors import UsageError as UsageError
     from .events import Event as Event
-    from .leaving import LoggedOut as LoggedOut
-    from .prompt import BrowserPrompt as BrowserPrompt
-    from .prompt import Prompt as Prompt
+    from .grants.client_credentials import ClientCredentials as ClientCredentials
+    from .grants.device_code import DeviceCode as DeviceCode
+    from .grants.enterprise_managed import EnterpriseManaged as EnterpriseManaged
+    from .grants.workload_identity import WorkloadIdentity as WorkloadIdentity
+    from .prompt.base import Prompt as Prompt
+    from .prompt.browser_prompt import BrowserPrompt as BrowserPrompt
     from .prompt.device import DevicePrompt as DevicePrompt
-    from .protocol.grants import ClientCredentials as ClientCredentials
-    from .protocol.grants import DeviceCode as DeviceCode
-    from .protocol.grants import EnterpriseManaged as EnterpriseManaged
-    from .protocol.grants import WorkloadIdentity as WorkloadIdentity
     from .protocol.options import Endpoints as Endpoints
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
     from .secret import Secret as Secret
-    from .signin import Login as Login
-    from .signin import alogin as alogin
-    from .signin import login as login
-    from .signin import logout as logout
+    from .session.logout import LoggedOut as LoggedOut
+    from .storage import Backend as Backend
+    from .storage import Item as Item
     from .storage import Storage as Storage
+    from .storage import Store as Store
+    from .storage import Vault as Vault
     from .storage.file import FileStorage as FileStorage
     from .storage.keyring import KeyringStorage as KeyringStorage
     from .storage.memory import MemoryStorage as MemoryStorage
@@ -75,32 +79,32 @@ _ERRORS = (
 )
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
-    "BrowserPrompt": "prompt",
-    "ClientCredentials": "protocol.grants",
+    **dict.fromkeys(("Backend", "Item", "Storage", "Store", "Vault"), "storage"),
+    "BrowserPrompt": "prompt.browser_prompt",
+    "ClientCredentials": "grants.client_credentials",
     "ClientMetadataDocument": "protocol.registration",
     "Credential": "credential",
-    "DeviceCode": "protocol.grants",
+    "DeviceCode": "grants.device_code",
     "DevicePrompt": "prompt.device",
-    "EnterpriseManaged": "protocol.grants",
+    "EnterpriseManaged": "grants.enterprise_managed",
     "Endpoints": "protocol.options",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",
     "Key": "credential",
     "KeyringStorage": "storage.keyring",
-    "LoggedOut": "leaving",
-    "Login": "signin",
-    "MCPAuth": "auth",
+    "LoggedOut": "session.logout",
+    "Login": "api",
+    "MCPAuth": "adapters.httpx",
     "MemoryStorage": "storage.memory",
     "Options": "protocol.options",
     "PreRegistered": "protocol.registration",
-    "Prompt": "prompt",
+    "Prompt": "prompt.base",
     "Secret": "secret",
-    "Storage": "storage",
-    "WorkloadIdentity": "protocol.grants",
-    "alogin": "signin",
-    "login": "signin",
-    "logout": "signin",
+    "WorkloadIdentity": "grants.workload_identity",
+    "alogin": "api",
+    "login": "api",
+    "logout": "api",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

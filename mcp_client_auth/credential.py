@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from sys import intern
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
-from .errors import StorageError
-from .home import record_id
-from .protocol.registration import Client
+from .errors import StorageError, shell_command
+from .origin import split
+from .paths import record_id
+from .protocol.document import json_value
+from .protocol.registration import SUPPORTED_METHODS, Client, Kind
 from .protocol.tokens import TokenSet
-from .protocol.urls import canonical
+from .protocol.urls import ServerUrl, canonical
 from .secret import Secret
 
 VERSION: Final = 1
 PERSONAL: Final = "authorization_code"
+STATIC: Final = "static_token"  # among the options of a credential
+_WAITING: Final = " (waiting)"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
 # Left out while empty, so that older programs read on
-_LATER: Final = ("key_file", "algorithm", "dpop", "bound", "dpop_key")
-_SECRETS: Final = ("access_token", "refresh_token", "secret", "management_token")
+_LATER: Final = {"key_file", "algorithm", "dpop", "bound", "dpop_key", "final_url", "headers"}
+_NEWEST: Final = 1_000_000
+_LAST_MOMENT: Final = 32_503_680_000.0  # the year 3000, where the calendar of Windows ends
+Reader: TypeAlias = Callable[[Any], Any]
+Readers: TypeAlias = Mapping[str, Reader]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,25 @@ class Key:
         """A file name of 32 hex digits."""
         return record_id(self.server, self.account, self.grant, self.client)
 
+    @property
+    def beside(self) -> Key:
+        """Where a new login waits beside one in use, until the server has accepted it."""
+        return replace(self, grant=self.grant + _WAITING)
+
+    @property
+    def waits(self) -> bool:
+        return self.grant.endswith(_WAITING)
+
+    @property
+    def place(self) -> Key:
+        """What a login that waits is to be kept under."""
+        return replace(self, grant=self.grant.removesuffix(_WAITING))
+
+    def login_command(self, **options: str | bool) -> str:
+        """The command that logs in there as that account, with options by their Python names."""
+        account = "" if self.account == "default" else self.account
+        return shell_command(self.server, account=account, **options)
+
 
 @dataclass(frozen=True, slots=True)
 class ClientKey:
@@ -59,12 +86,22 @@ class ClientKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a small text without secrets is kept under, beside the login of `key`."""
+
+    key: Key
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """A login to one MCP server: its tokens and the only places that they may go.
 
-    `requested` are the scopes asked for; those granted are `tokens.scope`. `generation` grows
+    `requested` are the scopes of the request; those granted are `tokens.scope`. `generation` grows
     by one with each write, so that a late writer can see that it is late. `dpop_key` is the
     private JWK that the grant is bound to, also where its access tokens are not (RFC 9449 §5).
+    `final_url` is where the server redirects the MCP request to; empty where it does not.
+    `headers` are those of gateways, by origin.
     """
 
     key: Key
@@ -78,9 +115,19 @@ class Credential:
     options: Mapping[str, Any] = field(default_factory=dict)
     generation: int = 0
     dpop_key: Secret | None = None
+    final_url: str = ""
+    headers: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+
+    def endpoint(self, server_url: ServerUrl) -> str:
+        """Where the MCP request goes at once: where redirects from `server_url` have led."""
+        return self.final_url if server_url.covers(self.final_url) else server_url
 
     def renewed(self, tokens: TokenSet) -> Credential:
         return replace(self, tokens=tokens, generation=self.generation + 1)
+
+    def covers(self, scope: tuple[str, ...] | None) -> bool:
+        """Whether all of it was granted, or at least requested: asking again would not help."""
+        return set(scope or ()) <= {*(self.tokens.scope or ()), *(self.requested or ())}
 
     def alive(self, now: float) -> bool:
         """Whether the access token may still be accepted."""
@@ -91,6 +138,11 @@ class Credential:
     def renewable(self) -> bool:
         """Whether there is a refresh token."""
         return self.tokens.refresh_token is not None
+
+    @property
+    def static(self) -> bool:
+        """Whether an operator issued the token by hand: no authorization server knows it."""
+        return bool(self.options.get(STATIC))
 
     def __repr__(self) -> str:
         return (
@@ -115,24 +167,7 @@ def dumps(credential: Credential) -> str:
 
 def loads(text: str, where: str) -> Credential:
     """Raises `StorageError` for a record that is damaged or of a newer version."""
-    raw = record(text, where)
-    try:
-        _require_types(raw)
-        return Credential(
-            key=Key(**{name: intern(word) for name, word in raw["key"].items()}),
-            issuer=intern(raw["issuer"]),
-            token_endpoint=intern(raw["token_endpoint"]),
-            client=_client(raw["client"]),
-            tokens=_tokens(raw["tokens"]),
-            resource=raw["resource"],
-            revocation_endpoint=raw["revocation_endpoint"],
-            requested=_words(raw["requested"]),
-            options=raw["options"] or _NO_OPTIONS,
-            generation=raw["generation"],
-            dpop_key=_dpop_key(raw.get("dpop_key")),
-        )
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise damaged(where) from None
+    return _read(text, where, lambda raw: Credential(**fields(raw, _CREDENTIAL)))
 
 
 def dumps_client(client: Client) -> str:
@@ -140,44 +175,27 @@ def dumps_client(client: Client) -> str:
 
 
 def loads_client(text: str, where: str) -> Client:
-    raw = record(text, where)
-    raw.pop("version")
-    try:
-        return _client(raw)
-    except (KeyError, TypeError, AttributeError):
-        raise damaged(where) from None
-
-
-def _require_types(raw: Mapping[str, Any]) -> None:
-    """`TypeError` where a value that is sent or reckoned with is of another type."""
-    tokens, client = raw["tokens"], raw["client"]
-    texts = (raw["issuer"], raw["token_endpoint"], tokens["access_token"], client["client_id"])
-    numbers = (tokens["issued_at"], tokens["expires_at"] or 0, raw["generation"])
-    secret = tokens["refresh_token"]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise TypeError
-    if secret is not None and not isinstance(secret, str):
-        raise TypeError
+    """Raises `StorageError` for a registration that is damaged or of a newer version."""
+    return _read(text, where, _client)
 
 
 def record(text: str, where: str) -> dict[str, Any]:
     """A stored JSON object of a version that this program knows."""
     try:
-        raw = json.loads(text)
+        raw = json_value(text)
     except ValueError:
         raise damaged(where) from None
-    if not isinstance(raw, dict) or not isinstance(raw.get("version"), int):
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if not isinstance(version, int) or not 1 <= version <= _NEWEST:
         raise damaged(where)
-    if raw["version"] > VERSION:
+    if version > VERSION:
         raise StorageError(
             f"the record in {where} was written by a newer version of this program"
-            f" (format {raw['version']}, known up to {VERSION})",
+            f" (format {version}, known up to {VERSION})",
             code="newer_record",
             hint="It was left alone; upgrade mcp-client-auth to use it",
         )
-    return raw
+    return dict(raw)
 
 
 def damaged(where: str) -> StorageError:
@@ -201,38 +219,168 @@ def _revealed(value: Any) -> Any:
     return value
 
 
-def _client(raw: Mapping[str, Any]) -> Client:
-    fields = {**_with_secrets(raw), "redirect_uris": tuple(raw["redirect_uris"])}
-    fields["scope"] = tuple(raw["scope"])
-    for name in ("kind", "method", "issuer"):  # a few words, the same in thousands of records
-        fields[name] = intern(raw[name])
-    return Client(**fields)
+def _read(text: str, where: str, make: Callable[[Any], T]) -> T:
+    raw = record(text, where)
+    del raw["version"]
+    try:
+        return make(raw)
+    except ValueError:
+        raise damaged(where) from None
 
 
-def _tokens(raw: Mapping[str, Any]) -> TokenSet:
-    bound = raw.get("bound") is True
-    return TokenSet(**{**_with_secrets(raw), "scope": _words(raw["scope"]), "bound": bound})
+def _client(raw: Any) -> Client:
+    client = Client(**fields(raw, _CLIENT))
+    for uri in client.redirect_uris if client.kind == "dynamic" else ():
+        split(uri)  # it is part of what a registration is kept under
+    return client
 
 
-def _dpop_key(value: Any) -> Secret | None:
-    """The key itself is read when it is first used; here only that it may be one."""
-    if value is not None and not {"kty", "alg", "d"} <= json.loads(value).keys():
-        raise KeyError("no private JWK")
-    return None if value is None else _secret(value)
+def fields(raw: Any, readers: Readers) -> dict[str, Any]:
+    """The fields of a stored object, each of its type; `ValueError` for one too many or missing."""
+    known = readers.keys()
+    if not isinstance(raw, dict) or not known - _LATER <= raw.keys() <= known:
+        raise ValueError
+    return {name: readers[name](value) for name, value in raw.items()}
 
 
-def _with_secrets(raw: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _secret(value) if name in _SECRETS and value is not None else value
-        for name, value in raw.items()
-    }
+def string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError
+    return value
+
+
+def moment(value: Any) -> float:
+    """Seconds since the epoch, within every platform's calendar."""
+    return _number(value, 0, _LAST_MOMENT)
+
+
+def strings(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError
+    return tuple(map(_word, value))
+
+
+def count(value: Any) -> int:
+    if not isinstance(value, int):
+        raise ValueError
+    return int(_number(value, 0, 1 << 62))
+
+
+def flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def optional(reader: Reader) -> Reader:
+    """The same where there may be nothing."""
+    return lambda value: None if value is None else reader(value)
+
+
+def _number(value: Any, least: float, most: float) -> float:
+    # nan is in no range
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError
+    return value
+
+
+def _word(value: Any) -> str:
+    """A text that stands in many records: in memory once."""
+    return intern(string(value))
+
+
+def _endpoint(value: Any) -> str:
+    split(string(value))
+    return intern(value)
+
+
+def _endpoint_or_none(value: Any) -> str:
+    return _endpoint(value) if value else string(value)
 
 
 def _secret(value: Any) -> Secret:
-    if not isinstance(value, str):
-        raise TypeError("a secret is a string")
+    return Secret(string(value))
+
+
+def _access_token(value: Any) -> Secret:
+    """As it was accepted from the server, so that it can be sent and printed (RFC 6749 §A.12)."""
+    if not string(value).isascii() or not value.isprintable():
+        raise ValueError
     return Secret(value)
 
 
-def _words(value: list[str] | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(value)
+def _dpop_key(value: Any) -> Secret:
+    """The key itself is read when it is first used; here only that it may be one."""
+    members = json_value(string(value))
+    if not isinstance(members, dict) or not {"kty", "alg", "d"} <= members.keys():
+        raise ValueError
+    return Secret(value)
+
+
+def _headers(value: Any) -> Mapping[str, Mapping[str, Secret]]:
+    if not isinstance(value, dict):
+        raise ValueError
+    made = {}
+    for url, headers in value.items():
+        split(url)
+        if not isinstance(headers, dict):
+            raise ValueError
+        made[url] = {name: _access_token(each) for name, each in headers.items()}
+    return made
+
+
+def one_of(*known: str) -> Reader:
+    def reader(value: Any) -> str:
+        if value not in known:
+            raise ValueError
+        return intern(value)
+
+    return reader
+
+
+def _options(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError
+    json.dumps(value, allow_nan=False)  # 1e999 is read as what could not be read again
+    return value or _NO_OPTIONS
+
+
+KEY: Final[Readers] = dict.fromkeys(("server", "account", "grant", "client"), _word)
+_CLIENT: Final[Readers] = {
+    "client_id": string,
+    "issuer": _word,
+    "kind": one_of(*get_args(Kind)),
+    "method": one_of(*SUPPORTED_METHODS),
+    "secret": optional(_secret),
+    "redirect_uris": strings,
+    "scope": strings,
+    "secret_expires_at": lambda value: _number(value, -1e18, 1e18),
+    "management_uri": _endpoint_or_none,
+    "management_token": optional(_secret),
+    "key_file": string,
+    "algorithm": string,
+    "dpop": flag,
+}
+_TOKENS: Final[Readers] = {
+    "access_token": _access_token,
+    "issued_at": moment,
+    "expires_at": optional(moment),
+    "refresh_token": optional(_secret),
+    "scope": optional(strings),
+    "bound": flag,
+}
+_CREDENTIAL: Final[Readers] = {
+    "key": lambda value: Key(**fields(value, KEY)),
+    "issuer": _word,
+    "token_endpoint": _endpoint,
+    "client": _client,
+    "tokens": lambda value: TokenSet(**fields(value, _TOKENS)),
+    "resource": optional(_word),
+    "revocation_endpoint": _endpoint_or_none,
+    "requested": optional(strings),
+    "options": _options,
+    "generation": count,
+    "dpop_key": optional(_dpop_key),
+    "final_url": _endpoint_or_none,
+    "headers": _headers,
+}

@@ -1,13 +1,13 @@
 """Every error that leaves this package, sorted by what the caller can do about it.
 
 AuthError
-├── LoginRequired            a person must log in: run the command in `hint`
+├── LoginRequired            a person must log in: run `command`
 ├── Unavailable              try later (`retry_after` seconds); the credential is kept
-├── Refused                  the server said no
+├── Refused                  the server refused
 │   ├── AuthorizationDenied  … to the person's request
 │   ├── TokenRefused         … to the code, the refresh token or the client
-│   ├── RegistrationRefused  … to a client, or there is no way to get one
-│   └── InsufficientScope    … to this operation with the scopes held
+│   ├── RegistrationRefused  … to a client, or no client is available
+│   └── InsufficientScope    … to this operation with the scopes granted
 ├── Untrusted                a check failed; nothing was sent, their text is not shown
 │   ├── IssuerMismatch
 │   ├── ResourceMismatch
@@ -19,26 +19,109 @@ AuthError
 ├── StorageError             the credential cannot be read or kept
 └── UsageError               an argument cannot work
 
-An error is its fields; the message is made from them. No field ever holds a secret.
+An error is its fields; the message is made from them. No field ever holds a secret, nor a part
+of one that a server has repeated. What the reader can do is a `Remedy`, which names options by
+their Python names and knows no flag: each front spells them for its readers.
 """
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False  # typing costs more than `mcp-login token` does
 if TYPE_CHECKING:
-    from typing import Any, Self, TypeVar
+    from collections.abc import Callable, Iterable
+    from typing import Any, Self, TypeAlias, TypeVar
 
     _E = TypeVar("_E", bound="AuthError")
+    Part: TypeAlias = str | tuple[str, str | None]
 
-_QUOTED = 200
+_PLACE = re.compile(r"\{([^{}]*)\}")
+
+
+class Remedy(tuple["Part", ...]):
+    """What the reader can do: a text with options in it, each as (Python name, value or None).
+
+    `{Options.issuer}` in the text is an option of any value, `{Options.resource=}` an empty one,
+    `{Options.dpop=True}` a switch, `{Options.authorize_params=a=b c=d}` a mapping, and `{}` the
+    next of `words`. `str()` spells the options in Python.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str = "", /, *words: str | Remedy) -> Self:
+        parts: list[Part] = []
+        rest = iter(words)
+        for at, piece in enumerate(_PLACE.split(text)):
+            if at % 2 and piece:
+                name, given, value = piece.partition("=")
+                parts.append((name, value if given else None))
+            else:
+                more = next(rest) if at % 2 else piece
+                parts += [more] if isinstance(more, str) else more
+        return cls.of(parts)
+
+    @classmethod
+    def of(cls, parts: Iterable[Part]) -> Self:
+        """From its parts, as they stand in a note or a pickle."""
+        joined: list[Part] = []
+        for part in parts:
+            last = joined[-1] if joined else None
+            if isinstance(part, str) and isinstance(last, str):
+                joined[-1] = last + part
+            elif part:
+                joined.append(part)
+        return tuple.__new__(cls, joined)
+
+    @classmethod
+    def joined(cls, *sentences: str | Remedy) -> Self:
+        """One after the other; a plain text is taken as it is, whatever braces are in it."""
+        given = [sentence for sentence in sentences if sentence]
+        return cls(". ".join("{}" for _ in given), *given)
+
+    def spelled(self, spell: Callable[[str, str | None], str]) -> str:
+        """The text with each option as `spell(name, value)` has it."""
+        return "".join(part if isinstance(part, str) else spell(*part) for part in self)
+
+    def __str__(self) -> str:
+        return self.spelled(_in_python)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self).of, (tuple(self),))
+
+
+def _in_python(name: str, value: str | None) -> str:
+    owner, _, argument = name.rpartition(".")
+    if argument[:1].isupper():
+        return f"{argument}()"
+    if value is None:
+        spelled = "…"
+    elif "=" in value:
+        pairs = (pair.partition("=") for pair in value.split())
+        spelled = "{" + ", ".join(f'"{key}": "{text}"' for key, _, text in pairs) + "}"
+    else:
+        spelled = value if value == "True" else f'"{value}"'
+    return f"{owner}({argument}={spelled})" if owner else f"{argument}={spelled}"
+
+
+def shell_command(*words: str, **options: str | bool) -> str:
+    """What to type in a shell; a flag is an option's name, left out where it is empty."""
+    import shlex
+
+    flags: list[str] = []
+    for name, value in options.items():
+        if value:
+            flags += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(["mcp-login", *words, *flags])
 
 
 class AuthError(Exception):
     """Base of all errors of this package.
 
-    `summary`: what happened, one sentence without a full stop. `url`: where, without query.
-    `hint`: what the person can do. `code`: a stable word for machines, the OAuth error code
-    where there is one (RFC 6749 §5.2). `server`: the MCP server. `step`: one of the fifteen.
+    `summary`: what happened, one sentence without a full stop. `url`: where, of which only what
+    may be shown is kept. `remedy`: what the reader can do, and `hint` the same in Python's words.
+    `code`: a stable word for machines, the OAuth error code where there is one (RFC 6749 §5.2).
+    `server`: the MCP server. `step`: one of the fifteen.
     """
 
     default_code = "error"
@@ -49,19 +132,28 @@ class AuthError(Exception):
         *,
         code: str = "",
         url: str = "",
-        hint: str = "",
+        hint: str | Remedy = "",
         server: str = "",
         step: str = "",
         **more: Any,
     ) -> None:
-        super().__init__(summary)
-        self.summary = summary
-        self.code = code or self.default_code
-        self.url = url
-        self.hint = hint
+        from .origin import shown
+        from .secret import hidden
+
+        super().__init__(hidden(summary))
+        self.summary = hidden(summary)
+        self.code = hidden(code) or self.default_code
+        self.url = shown(url)
+        self.remedy = Remedy.of(
+            hidden(part) if isinstance(part, str) else part for part in Remedy.joined(hint)
+        )
         self.server = server
         self.step = step
         self.__dict__.update(more)
+
+    @property
+    def hint(self) -> str:
+        return str(self.remedy)
 
     def __str__(self) -> str:
         where = f" ({self.url})" if self.url and self.url not in self.summary else ""
@@ -71,25 +163,42 @@ class AuthError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_remade, (type(self), dict(self.__dict__)))
 
+    def advised(self, *sentences: str | Remedy) -> Self:
+        """With this as the remedy: who catches it knows more about what the reader can do."""
+        self.remedy = Remedy.joined(*sentences)
+        return self
+
     def fresh(self) -> Self:
         """The same error as a new instance: one raised to many waiters grows its traceback."""
         return _remade(type(self), dict(self.__dict__))
 
-    def at(self, *, server: str = "", step: str = "") -> Self:
-        """Fill in what only an outer room knows; what is already said stays."""
+    def at(self, *, url: str = "", server: str = "", step: str = "") -> Self:
+        """Fill in what only an outer room knows; what is already there stays."""
+        from .origin import shown
+
+        self.url = self.url or shown(url)
         self.server = self.server or server
         self.step = self.step or step
         return self
 
 
 def _remade(kind: type[_E], fields: dict[str, Any]) -> _E:
-    return kind(fields.pop("summary"), **fields)
+    error = kind.__new__(kind)
+    Exception.__init__(error, fields["summary"])
+    error.__dict__.update(fields)
+    return error
 
 
 class LoginRequired(AuthError):
-    """Nobody can be asked here, and nothing else is left to try."""
+    """No one can sign in here, and nothing else is left to try.
+
+    `command`: what to run; empty where only the program itself can log in. `scope`: what the
+    login has to be granted for a call; empty where any login will do.
+    """
 
     default_code = "login_required"
+    command: str = ""
+    scope: tuple[str, ...] = ()
 
 
 class Unavailable(AuthError):
@@ -100,9 +209,9 @@ class Unavailable(AuthError):
 
 
 class Refused(AuthError):
-    """The server said no. `status` is its HTTP status, 0 where it came through the browser.
+    """The server refused. `status` is its HTTP status, 0 where it came through the browser.
 
-    `description` is what the server said about it, made fit to be shown; empty for nothing.
+    `description` is the server's own, made fit to be shown; may be empty.
     """
 
     default_code = "refused"
@@ -124,7 +233,7 @@ class TokenRefused(Refused):
 
 
 class RegistrationRefused(Refused):
-    """The registration endpoint says no (RFC 7591 §3.2.2), or there is no way to a client."""
+    """The registration endpoint says no (RFC 7591 §3.2.2), or no client is available."""
 
     default_code = "no_client"
 
@@ -168,7 +277,7 @@ class PkceUnsupported(Untrusted):
 
 
 class DpopUnsupported(Untrusted):
-    """Tokens that are bound to a key are wanted, and cannot be had (RFC 9449 §5, §5.1)."""
+    """Tokens that are bound to a key are required, but not available (RFC 9449 §5, §5.1)."""
 
     default_code = "dpop_unsupported"
 
@@ -176,7 +285,7 @@ class DpopUnsupported(Untrusted):
 class BadResponse(AuthError):
     """An answer breaks its standard: expected and received are in the summary.
 
-    `status` is its HTTP status where that matters, else 0.
+    `status` is its HTTP status where that matters, otherwise 0.
     """
 
     default_code = "bad_response"
@@ -199,9 +308,3 @@ class UsageError(AuthError):
     """An argument cannot work."""
 
     default_code = "usage"
-
-
-def quoted(text: str, limit: int = _QUOTED) -> str:
-    """A server's own text, made fit to stand in a message: printable, short, in quotes."""
-    clean = " ".join("".join(c if c.isprintable() else " " for c in text[: limit * 4]).split())
-    return f"“{clean if len(clean) <= limit else clean[: limit - 1] + '…'}”"

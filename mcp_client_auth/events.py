@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
+
+from .origin import shown
+from .secret import hidden
 
 logger: Final = logging.getLogger("mcp_client_auth")
 
@@ -30,16 +33,27 @@ STEPS: Final = (
     "answer",
 )
 TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that met a passing fault
-BESIDE: Final = ("refresh", "step-up", "revocation", "storage", "again", "notice")
+DEFAULTS: Final = "defaults"  # the detail of a server's metadata where there is none
+BESIDE: Final = (
+    "refresh",
+    "step-up",
+    "revocation",
+    "storage",
+    "again",
+    "notice",
+    "decision",
+    "waiting",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """One step of the fifteen (or one beside them).
 
-    `name` is from `STEPS` or `BESIDE`; `url` has no query; `status` is the HTTP status of
-    the answer (0 for none); `detail` is what came back in a few words; `rule` is the rule
-    or section that applied; `seconds` is how long the answer took.
+    `name` is from `STEPS` or `BESIDE`; of `url` only what may be shown is kept (no query, no
+    fragment); `status` is the HTTP status of the answer (0 for none); `detail` is what came back
+    in a few words; `rule` is the rule or section that applied; `seconds` is how long the answer
+    took.
     """
 
     name: str
@@ -48,6 +62,9 @@ class Event:
     detail: str = ""
     rule: str = ""
     seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", shown(self.url))
 
     @property
     def number(self) -> int:
@@ -66,6 +83,7 @@ Listener: TypeAlias = Callable[[Event], None]
 
 def tell(listener: Listener | None, event: Event) -> None:
     """Log the event and hand it to the listener, whose own failure must not cost a token."""
+    event = _masked(event)
     logger.debug("%s", event)
     if listener is None:
         return
@@ -73,3 +91,11 @@ def tell(listener: Listener | None, event: Event) -> None:
         listener(event)
     except Exception:
         logger.warning("the on_event listener failed on %s", event.name, exc_info=True)
+
+
+def _masked(event: Event) -> Event:
+    """An error code may be a server's own word too; its URL is masked where the event is made."""
+    detail, rule = hidden(event.detail), hidden(event.rule)
+    if (detail, rule) == (event.detail, event.rule):
+        return event
+    return replace(event, detail=detail, rule=rule)

@@ -1,16 +1,92 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
 import os
+import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import certifi
 import pytest
 
-# else each of the many processes that these tests start would compile the package anew
+# otherwise each of the many processes that these tests start compiles the package again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+pytest_plugins = ["tests.support.fixtures", "mcp_client_auth.testing.plugin"]
+
+SLOW_FIXTURES = {"elsewhere", "make_elsewhere", "secret_service", "terminal"}
+KEYRINGS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")  # of the machine, not ours
 SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle", metavar="SEED", help="run the files, and the tests of each, in another order"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """The default run takes two processors; what is named on the command line takes one."""
+    if hasattr(config, "workerinput"):
+        return  # this is one of them
+    unsaid = getattr(config.option, "numprocesses", 0) is None  # 0: pytest-xdist is not installed
+    if unsaid and is_default(config) and not config.option.usepdb and not config.option.collectonly:
+        config.option.numprocesses = 2
+        config.option.dist = "worksteal"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """A worker of pytest-xdist gets arguments also where the run has none."""
+    node.workerinput["default run"] = is_default(node.config)
+
+
+def is_default(config: pytest.Config) -> bool:
+    """A path or a mark that is named on the command line runs everything that it selects."""
+    if hasattr(config, "workerinput"):
+        return bool(config.workerinput["default run"])
+    return config.args_source is not config.ArgsSource.ARGS and not config.option.markexpr
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what starts processes or browsers, or waits for real, and leave it out by default."""
+    for item in items:
+        if starts_something(item):
+            item.add_marker("slow")
+    if is_default(config):
+        slow = {item for item in items if item.get_closest_marker("slow")}
+        config.hook.pytest_deselected(items=list(slow))
+        items[:] = [item for item in items if item not in slow]
+    if seed := config.option.shuffle:
+        order = random.Random(seed)
+        files = {path: order.random() for path in dict.fromkeys(item.path for item in items)}
+        order.shuffle(items)
+        items.sort(key=lambda item: files[item.path])
+
+
+def starts_something(item: pytest.Item) -> bool:
+    if item.path.is_relative_to(Path(__file__).with_name("slow")):
+        return True
+    if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        return True
+    callspec = getattr(item, "callspec", None)
+    return callspec is not None and "keyring" in callspec.params.values()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_of_a_terminal() -> Iterator[None]:
+    """What a script starts in the background inherits Ctrl-C as ignored, and hands that on."""
+    names = ("SIGINT", "SIGQUIT", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ignored = [number for number in numbers if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
+    yield
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,26 +100,60 @@ def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Power does not fail here. A test of what is synced when puts its own in its place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "mcp-client-auth"
     monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(home))
-    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *SETTINGS):
+    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS):
         monkeypatch.delenv(name, raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def keyrings_of_the_machine() -> None:
+    from keyring.backend import get_all_keyring
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in KEYRINGS:
+            patch.delenv(name, raising=False)
+        get_all_keyring()  # loads their classes
+
+
+@pytest.fixture(autouse=True)
+def fresh_keyring(keyrings_of_the_machine: None) -> Iterator[None]:
+    """The keyring library finds every backend class that a test has made, and remembers some."""
+    from keyring import backend, core
+
+    classes = backend.KeyringBackend._classes
+    before = set(classes)
+    yield
+    classes.intersection_update(before)
+    core._keyring_backend = None
+    vars(backend.get_all_keyring).pop("saved_result", None)
 
 
 @pytest.fixture(autouse=True)
 def fresh_process() -> Iterator[None]:
     """What lasts as long as a process lasts as long as a test."""
     yield
-    from mcp_client_auth.flight import _wire
-    from mcp_client_auth.storage.chosen import _warn_once
+    from mcp_client_auth.secret import KNOWN, Parts
+    from mcp_client_auth.session.single_flight import _wire
     from mcp_client_auth.storage.keyring_thread import SHARED
     from mcp_client_auth.storage.memory import process_memory
+    from mcp_client_auth.storage.placement import _warn_once
 
     _wire.ending = False  # a command that took the process's place would have ended it
     SHARED.reset()
     SHARED.waiting = None
     process_memory.cache_clear()
     _warn_once.cache_clear()
+    KNOWN._older, KNOWN._newer = Parts(), Parts()
+    KNOWN.number += 1

@@ -8,11 +8,9 @@ TYPE_CHECKING = False  # typing costs more than all that is done for a token tha
 if TYPE_CHECKING:
     from typing import Final
 
-    import click
-
     from ..errors import AuthError
 
-# RULES: 0 ok, 1 other, 2 usage, 130 interrupted, and the classes of errors
+# RULES: 0 ok, 1 other, 2 usage, 130 and 143 interrupted, and the classes of errors
 EXIT_CODES: Final = {
     "UsageError": 2,
     "LoginRequired": 3,
@@ -24,6 +22,7 @@ EXIT_CODES: Final = {
     "LoginFailed": 9,
 }
 INTERRUPTED: Final = 130
+TERMINATED: Final = 143  # by SIGTERM, as a shell says it
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,116 +37,118 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run the command and give its exit code."""
     try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        from .screen import screen
+        if arguments[:1] == ["exec"]:
+            from .execute import execute
+            from .quick import quick_exec
 
-        screen.clear()
-        # no word on what was changed: a logout or a login may have done its part already
-        print("mcp-login: interrupted", file=sys.stderr)
+            if (found := quick_exec(arguments[1:])) is not None:
+                return execute(*found)
+        if arguments[:1] in (["token"], ["headers"]):
+            from . import quick
+
+            answer = quick.quick_token if arguments[0] == "token" else quick.quick_headers
+            if (text := answer(arguments[1:])) is not None:
+                print(text, flush=True)
+                return 0
+        return _called(arguments)
+    except OSError as error:  # a full disk behind stdout, or a reader that has gone
+        import errno
+        import os
+
+        # what is still buffered would fail once more at the exit, with a traceback and code 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            print(f"mcp-login: cannot write the answer: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as stop:
         import signal
 
         # the end waits for a renewal that is on the wire; who will not wait presses it again
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        return INTERRUPTED
+        from ..prompt.screen import screen
+
+        screen.clear()
+        # no word on what was changed: a logout or a login may have done its part already
+        print("mcp-login: interrupted", file=sys.stderr)
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
 
 
-def _run(arguments: list[str]) -> int:
-    if arguments[:1] == ["token"]:
-        from .quick import quick_token
-
-        token = quick_token(arguments[1:])
-        if token is not None:
-            return _printed(token)
-    if arguments in (["--help"], ["-h"]):
-        from .overview import columns, overview
-
-        return _printed(overview(columns()))
-    return _called(arguments)
-
-
-def _printed(text: str) -> int:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    try:
-        print(text.encode(encoding, "replace").decode(encoding), flush=True)
-    except OSError as error:
-        return _unwritten(error)
-    return 0
-
-
-def _unwritten(error: OSError) -> int:
-    """A full disk behind stdout, or a reader that has gone."""
-    import errno
-    import os
-
-    if error.errno in (errno.EPIPE, errno.EBADF):  # nothing more to be lost
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if error.errno != errno.EPIPE:
-        print(f"mcp-login: cannot write the answer: {error.strerror}", file=sys.stderr)
-    return 1
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the command as Ctrl-C does: a renewal on the wire is kept."""
 
 
 def _called(arguments: list[str]) -> int:
-    """By way of click."""
+    """By way of click, with SIGTERM as Ctrl-C; a second one ends the process at once."""
+    import signal
+    import threading
+
+    ours = (
+        sys.platform != "win32"
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    stops: list[_Terminated] = []
+
+    def terminate(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stops.append(_Terminated())
+        raise stops[0]
+
+    if ours:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        code = _by_click(arguments)
+        if flights := sys.modules.get("mcp_client_auth.session.single_flight"):
+            flights.settle_sent()  # here, where a signal is no loss: see `run`
+    except KeyboardInterrupt:
+        raise stops[0] if stops else KeyboardInterrupt from None
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return code
+
+
+def _by_click(arguments: list[str]) -> int:
     import click
 
     from ..errors import AuthError
     from .answers import answers
-    from .commands import cli
+    from .commands import cli, usage_error
 
     answers.expect(arguments)
     try:
         result = cli.main(arguments, prog_name="mcp-login", standalone_mode=False)
     except AuthError as error:
-        _say(error)
-        return exit_code(error)
+        return _failed(error)
     except click.ClickException as error:
-        return _misunderstood(error)
+        if type(error).__name__ == "NoArgsIsHelpError":  # of newer versions
+            error.show()
+            return error.exit_code
+        return _failed(usage_error(error))
     except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
         raise KeyboardInterrupt from None
-    except OSError as error:  # a closed pipe is click's matter
-        return _unwritten(error)
     return result if isinstance(result, int) else 0
 
 
-def _misunderstood(error: click.ClickException) -> int:
-    """What click finds wrong with the words, said as any other error."""
-    from ..errors import UsageError
-    from .progress import plain
-
-    if type(error).__name__ == "NoArgsIsHelpError":  # of newer versions
-        error.show()
-        return error.exit_code
-    text = plain(error.format_message()).rstrip(".")
-    where = getattr(error, "ctx", None)
-    hint = f"See: {where.command_path} --help" if where else ""
-    ours = UsageError(text[:1].lower() + text[1:], hint=hint)
-    _say(ours)
-    return exit_code(ours)
-
-
-def exit_code(error: AuthError) -> int:
-    return code_of(type(error))
-
-
-def code_of(error: type) -> int:
+def exit_code(error: AuthError | type[AuthError]) -> int:
     """The code of the nearest class that has one."""
-    for kind in error.__mro__:
-        if kind.__name__ in EXIT_CODES:
-            return EXIT_CODES[kind.__name__]
-    return 1
+    kind = error if isinstance(error, type) else type(error)
+    return next((EXIT_CODES[k.__name__] for k in kind.__mro__ if k.__name__ in EXIT_CODES), 1)
 
 
-def _say(error: AuthError) -> None:
-    """One message: what happened, where, what to do; also in JSON where that was asked for."""
+def _failed(error: AuthError) -> int:
+    """One message: what happened, where, what to do; in JSON too with `--json`."""
+    from ..prompt.screen import hanging, say, screen
     from .answers import answers, error_fields
-    from .screen import hanging, say, screen
+    from .flags import hint_of
 
     screen.clear()
     say(hanging("", f"mcp-login: {error.summary}"))
     if error.url and error.url not in error.summary:
         say(hanging("  ", f"at {error.url}"))
-    if error.hint:
-        say(hanging("  ", error.hint))
+    if hint := hint_of(error):
+        say(hanging("  ", hint))
+    code = exit_code(error)
     if answers.as_json:
-        answers.give(error=error_fields(error, exit_code(error)))
+        answers.give(error=error_fields(error, code))
+    return code

@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import __version__
+from .flags import hint_of
 
 if TYPE_CHECKING:
     from ..errors import AuthError
-    from ..leaving import LoggedOut
+    from ..session.logout import LoggedOut
     from ..storage import Summary
 
 
 class Answers:
-    """Whether answers are wanted as JSON, and the printing of one."""
+    """Whether answers go out as JSON, and the printing of one."""
 
     def __init__(self) -> None:
         self.as_json = False
@@ -40,7 +41,10 @@ answers: Final = Answers()
 
 def login_fields(entry: Summary, names: dict[str, str]) -> dict[str, Any]:
     """What may be known of a login without reading its secret."""
-    key = entry.key
+    from .describe import refused
+
+    key, mark = entry.key, refused(entry)
+    reason = mark.reason.summary if mark and mark.reason else ""
     return {
         "server": key.server,
         "account": key.account,
@@ -48,10 +52,12 @@ def login_fields(entry: Summary, names: dict[str, str]) -> dict[str, Any]:
         "grant": key.grant,
         "client_id": entry.client_id,
         "issuer": entry.issuer,
+        "issued_by_hand": entry.by_hand,
         "scopes": None if entry.scope is None else list(entry.scope),
         "renewable": entry.renewable,
         "storage": entry.storage,
         **expiry_fields(entry.expires_at),
+        "refused": {"since": _utc(mark.since), "reason": reason} if mark else None,
     }
 
 
@@ -60,10 +66,14 @@ def expiry_fields(expires_at: float | None) -> dict[str, Any]:
     if expires_at is None:
         return {"expires_at": None, "expires_in": None}
     import time
+
+    return {"expires_at": _utc(expires_at), "expires_in": round(expires_at - time.time())}
+
+
+def _utc(moment: float) -> str:
     from datetime import UTC, datetime
 
-    at = datetime.fromtimestamp(expires_at, UTC).isoformat(timespec="seconds")
-    return {"expires_at": at, "expires_in": round(expires_at - time.time())}
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def logout_fields(server: str, account: str, done: LoggedOut) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def error_fields(error: AuthError, exit_code: int) -> dict[str, Any]:
         "code": error.code,
         "message": error.summary,
         "url": error.url,
-        "hint": error.hint,
+        "hint": hint_of(error),
         "server": error.server,
         "step": error.step,
         "retry_after": getattr(error, "retry_after", None),

@@ -1,33 +1,53 @@
-"""The verbs, each loaded when it is used, and how a word is read that is none."""
+"""The verbs by name, how a first word is read that is not a verb, and the pages of help."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
+from inspect import cleandoc
+from typing import Any, Final, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from .. import __version__
-from ..errors import quoted
-from .overview import PURPOSE, VERBS, columns, overview
+from ..environment import page_width
+from ..errors import UsageError
+from ..secret import quoted
+from .arguments import PREFIX, Option, parameters, read
+from .servers import is_host, known_name
+from .verbs import SECTIONS, VERBS, module_of
 
-PREFIX: Final = "MCP_CLIENT_AUTH_"
+A = TypeVar("A")
 _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 _WIDEST: Final = 100
 _NARROWEST: Final = 30
 _SIDE_BY_SIDE: Final = 60  # in less, what an option means stands below it
+_CLOSE: Final = 0.75  # of one: a letter more, less or swapped in a short word
+# None is longer than 36, so that it fits a line of 40.
+_EXAMPLES: Final = [
+    ("mcp-login https://mcp.example.com/mcp", "the same as mcp-login login …"),
+    ("mcp-login mcp.example.com --name work", "uses https, and remembers it as work"),
+    ("mcp-login call work TOOL NAME=VALUE", "call a tool (mcp-login tools work)"),
+    ("mcp-login token work --header", 'for curl -H "$(…)"'),
+    ("mcp-login doctor mcp.example.com", "why does a login fail there?"),
+]
 
 
 class Page(click.Context):
     """Help as wide as the terminal, where click takes none for narrower than 50 columns."""
 
     def make_formatter(self) -> click.HelpFormatter:
-        return click.HelpFormatter(width=max(min(columns(), _WIDEST) - 2, _NARROWEST))
+        return click.HelpFormatter(width=max(min(page_width(), _WIDEST) - 2, _NARROWEST))
+
+
+def _write_list(formatter: click.HelpFormatter, rows: list[tuple[str, str]], most: int) -> None:
+    """Two columns, or in a narrow terminal the second one below the first."""
+    formatter.write_dl(rows, most if formatter.width > _SIDE_BY_SIDE else 4)
 
 
 class Verbs(click.Group):
-    """Verbs by name; what is no verb may be a server to log in to."""
+    """Verbs by name; what is not a verb may be a server to log in to."""
 
     context_class = Page
 
@@ -37,15 +57,14 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in VERBS:
             return None
-        module = import_module(f"{__package__}.verbs.{name.replace('-', '_')}_")
-        command: click.Command = module.command
+        command: click.Command = import_module(module_of(name)).command
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`mcp-login SERVER` means `mcp-login login SERVER`, with its options in any place."""
         first = args[0] if args else "--help"
         if first not in (*VERBS, "-h", "--help", "--version") and (
-            first.startswith("-") or _may_be_server(first)
+            first.startswith("-") or is_host(first) or known_name(first)
         ):
             args = ["login", *args]
         return super().parse_args(ctx, args)
@@ -54,40 +73,50 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS:
-            raise click.UsageError(_neither(args[0]), ctx)
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1, cutoff=0.6)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(
+                f"{quoted(args[0], 80)} is neither a command nor a known server.{meant}", ctx
+            )
         return super().resolve_command(ctx, args)
 
-    def get_help(self, ctx: click.Context) -> str:
-        return overview(columns())
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage("mcp-login", "SERVER [OPTION]…")
+        formatter.write_usage("mcp-login", "VERB [OPTION]…", "       ")
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        room = max(map(len, VERBS))
+        for title, verbs in SECTIONS.items():
+            with formatter.section(title):
+                _write_list(formatter, [(name.ljust(room), verbs[name]) for name in verbs], 30)
+        click.Command.format_options(self, ctx, formatter)
 
-def _may_be_server(word: str) -> bool:
-    """A URL, a host, or a name that stands for one."""
-    if any(c in word for c in ".:/") or word == "localhost":
-        return True
-    from .servers import known_name
-
-    return known_name(word)
-
-
-def _neither(word: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, VERBS, n=1, cutoff=0.6)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    return f"{quoted(word, 80)} is neither a command nor a server that is known here.{meant}"
-
-
-class Option(click.Option):
-    """An option that stands in a section of its verb's help."""
-
-    section: str = "Options"
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Examples"):
+            _write_list(formatter, _EXAMPLES, 40)
+        formatter.write_paragraph()
+        formatter.write_text("See `mcp-login VERB --help` for the options of a verb.")
 
 
 class Verb(click.Command):
     """A verb whose help has its options in sections, and the environment's in one sentence."""
 
     context_class = Page
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from .project import project_account
+        from .servers import NEARBY, require_trusted
+
+        url, default = ctx.params.get("url"), ParameterSource.DEFAULT
+        typed = ctx.params.get("grant") or ctx.get_parameter_source("account") is not default
+        if url and not typed:
+            account = project_account(url, self.name or "")
+            ctx.params["account"] = account or ctx.params["account"]
+        if nearby := ctx.meta.get(NEARBY):
+            require_trusted(nearby, self.name or "", ctx.params)
+        return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {Option.section: []}
@@ -98,20 +127,56 @@ class Verb(click.Command):
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
-                formatter.write_dl(records, 26 if formatter.width > _SIDE_BY_SIDE else 4)
-        known = [str(p.envvar).removeprefix(PREFIX) for p in self.get_params(ctx) if p.envvar]
+                _write_list(formatter, records, 26)
+        named = [str(p.envvar) for p in self.get_params(ctx) if p.envvar]
+        known = [name.removeprefix(PREFIX) for name in named if name.startswith(PREFIX)]
         if known:
             formatter.write_paragraph()
             with formatter.indentation():
                 formatter.write_text(
-                    f"From the environment, each behind {PREFIX}: {', '.join(known)}."
+                    f"Environment variables, prefixed with {PREFIX}: {', '.join(known)}."
                 )
 
 
-def verb(name: str) -> Callable[[Callable[..., Any]], Verb]:
-    return click.command(name, cls=Verb, context_settings=_SETTINGS)
+def verb(name: str, arguments: type[A]) -> Callable[[Callable[[A], int | None]], Verb]:
+    """Make a verb of a function that takes its arguments; its docstring ends the help."""
+
+    def made(function: Callable[[A], int | None]) -> Verb:
+        return Verb(
+            name,
+            params=list(parameters(arguments)),
+            callback=lambda **values: function(read(arguments, values)),
+            help=f"{VERBS[name]}\n\n{cleandoc(function.__doc__ or '')}",
+            context_settings=_SETTINGS,
+        )
+
+    return made
 
 
-@click.group(cls=Verbs, no_args_is_help=True, help=PURPOSE, context_settings=_SETTINGS)
+@click.group(
+    cls=Verbs,
+    no_args_is_help=True,
+    help="Log in to MCP servers, keep the logins, and use them.",
+    context_settings=_SETTINGS,
+)
 @click.version_option(__version__, message="mcp-login %(version)s")
 def cli() -> None: ...
+
+
+def usage_error(error: click.ClickException) -> UsageError:
+    """What click finds wrong with the words, as an error of ours.
+
+    Of options that are similar it names only one that is close.
+    """
+    from difflib import get_close_matches
+
+    from .describe import plain
+
+    text, ctx = error.format_message(), getattr(error, "ctx", None)
+    if ctx and isinstance(error, click.NoSuchOption):
+        words = [o.lstrip("-") for p in ctx.command.get_params(ctx) for o in p.opts]
+        near = get_close_matches(error.option_name.lstrip("-"), words, n=1, cutoff=_CLOSE)
+        text = error.message.rstrip(".") + (f". Did you mean --{near[0]}?" if near else "")
+    text = plain(text).rstrip(".")
+    hint = f"See: {ctx.command_path} --help" if ctx else ""
+    return UsageError(text[:1].lower() + text[1:], hint=hint)

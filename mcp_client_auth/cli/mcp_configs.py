@@ -1,18 +1,27 @@
 """Which servers a person's MCP programs know: their configuration files, read and never written.
 
-What stands there is a guess at a server, no more: it counts where a name in the cache proves it.
+For an import a server that stands there is a guess, which counts where a name in the cache proves
+it. For a name it matters whose file it is: the person's own, or one that came with a directory.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from .mcp_remote import Launch, Pairs, Unusable, read_object
+from ..errors import UsageError
+from ..paths import is_foreign
+from ..secret import quoted
+from .mcp_remote import Launch, Unusable, read_object, require_regular
 
 _LARGEST: Final = 16 << 20  # Claude Code keeps its history beside its servers
 _PROGRAM: Final = re.compile(r"(?:.*[\\/])?mcp-remote(?:-client)?(?:@[^\\/]*)?(?:\.cmd|\.exe)?")
@@ -21,38 +30,92 @@ _HEADER: Final = re.compile(r"([A-Za-z0-9_-]+):\s*(.*)")
 
 def known_launches(home: Path, here: Path) -> list[Launch]:
     """Every start of mcp-remote, and every server, in the files at their usual places."""
-    found: dict[Launch, None] = {}
-    for place in _places(home, here):
+    launches: dict[Launch, None] = {}
+    for place in (*islice(_nearby_places(here), 3), *_own_places(home)):
         try:
             raw, _ = read_object(place.resolve(), _LARGEST)
         except (Unusable, OSError, RuntimeError):
             continue  # these are the files of other programs: not there, or not for us
-        found.update(
-            dict.fromkeys(launch for entry in _servers(raw) for launch in _launches(entry))
+        launches.update(
+            dict.fromkeys(launch for entry in _entries(raw) for launch in _launches(entry))
         )
-    return list(found)
+    return list(launches)
 
 
-def named_server(name: str, home: Path, here: Path) -> tuple[str, Path] | None:
-    """The URL that a configuration gives this name, and the file: the nearest one counts."""
-    above = (folder / ".mcp.json" for folder in here.parents)
-    for place in (*_places(home, here), *above):
+@dataclass(frozen=True, slots=True)
+class NamedServer:
+    """What a configuration calls by a name.
+
+    `own`: it stands in the person's own configuration, not in a file that came with a directory.
+    """
+
+    url: str
+    place: Path
+    own: bool
+
+
+def require_ours(state: os.stat_result, *, mine: bool = False) -> None:
+    """A file that came with a directory counts only as this user's.
+
+    One in the home directory may be the system's: some tools link them from a store.
+    """
+    require_regular(state)
+    if is_foreign(state) and not (mine and state.st_uid == 0):
+        raise Unusable("it belongs to another user")
+
+
+def named_server(name: str, home: Path, here: Path | None) -> NamedServer | None:
+    """The server of this name: in the person's own configuration first, then in the nearest file.
+
+    Raises `UsageError` where one file gives the name to several servers.
+    """
+    own = ((place, True) for place in _own_places(home))
+    nearby = ((place, False) for place in _nearby_places(here))
+    for place, mine in (*own, *nearby):
+        require = partial(require_ours, mine=mine)
         try:
-            raw, _ = read_object(place.resolve(), _LARGEST)
+            raw, _ = read_object(place.resolve() if mine else place, _LARGEST, require)
         except (Unusable, OSError, RuntimeError):
             continue
-        for entry in _named(raw, name):
-            for launch in _launches(entry):
-                return launch.url, place
+        urls = list(
+            dict.fromkeys(launch.url for e in _entries(raw, name) for launch in _launches(e))
+        )
+        if len(urls) > 1:
+            raise UsageError(
+                f"{quoted(name, 80)} stands for {len(urls)} servers in {quoted(str(place))}",
+                hint="Pass the URL of the one that you mean",
+            )
+        if urls:
+            return NamedServer(urls[0], place, mine)
     return None
 
 
-def _places(home: Path, here: Path) -> tuple[Path, ...]:
-    settings = _settings(home)
+def passed_over(here: Path | None) -> Path | None:
+    """The nearest file that gives no name because it is another user's, or a link."""
+    for place in _nearby_places(here):
+        with suppress(OSError):
+            state = place.lstat()
+            if stat.S_ISLNK(state.st_mode) or is_foreign(state):
+                return place
+    return None
+
+
+def _nearby_places(here: Path | None) -> Iterator[Path]:
+    if here is not None:
+        yield here / ".mcp.json"
+        yield here / ".cursor" / "mcp.json"
+        yield here / ".vscode" / "mcp.json"
+        yield from (folder / ".mcp.json" for folder in here.parents)
+
+
+def _own_places(home: Path) -> tuple[Path, ...]:
+    if sys.platform == "darwin":
+        settings = home / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        settings = Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
+    else:
+        settings = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
     return (
-        here / ".mcp.json",
-        here / ".cursor" / "mcp.json",
-        here / ".vscode" / "mcp.json",
         home / ".claude.json",
         home / ".cursor" / "mcp.json",
         home / ".codeium" / "windsurf" / "mcp_config.json",
@@ -62,25 +125,8 @@ def _places(home: Path, here: Path) -> tuple[Path, ...]:
     )
 
 
-def _settings(home: Path) -> Path:
-    if sys.platform == "darwin":
-        return home / "Library" / "Application Support"
-    if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA") or home / "AppData" / "Roaming")
-    return Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-
-
-def _servers(raw: Any) -> Iterator[dict[str, Any]]:
-    for table in _tables(raw):
-        yield from (entry for entry in table.values() if isinstance(entry, dict))
-
-
-def _named(raw: Any, name: str) -> Iterator[dict[str, Any]]:
-    yield from (entry for table in _tables(raw) if isinstance(entry := table.get(name), dict))
-
-
-def _tables(raw: Any) -> Iterator[dict[str, Any]]:
-    """Every `mcpServers` or `servers`, at any depth."""
+def _entries(raw: Any, name: str | None = None) -> Iterator[dict[str, Any]]:
+    """Every server, or those of this name, in each `mcpServers` or `servers` at any depth."""
     rest = [raw]
     while rest:
         value = rest.pop()
@@ -88,8 +134,10 @@ def _tables(raw: Any) -> Iterator[dict[str, Any]]:
             rest.extend(value)
         elif isinstance(value, dict):
             rest.extend(value.values())
-            tables = (value.get(name) for name in ("mcpServers", "servers"))
-            yield from (table for table in tables if isinstance(table, dict))
+            for table in (value.get("mcpServers"), value.get("servers")):
+                if isinstance(table, dict):
+                    entries = table.values() if name is None else [table.get(name)]
+                    yield from (entry for entry in entries if isinstance(entry, dict))
 
 
 def _launches(entry: dict[str, Any]) -> Iterator[Launch]:
@@ -98,30 +146,23 @@ def _launches(entry: dict[str, Any]) -> Iterator[Launch]:
             yield Launch(entry[name])
     arguments = entry.get("args")
     words = [entry.get("command"), *(arguments if isinstance(arguments, list) else ())]
-    if all(isinstance(word, str) for word in words):
-        at = [number for number, word in enumerate(words) if _PROGRAM.fullmatch(word)]
-        yield from _started(words[at[0] + 1 :]) if at else ()
-
-
-def _started(words: list[str]) -> Iterator[Launch]:
-    """What mcp-remote makes of its arguments, as far as it names its files by them."""
-    headers, words = _taken(words, "--header")
-    if not words or "://" not in words[0]:
+    if not all(isinstance(word, str) for word in words):
         return
-    pairs = [match.groups() for text in headers if (match := _HEADER.fullmatch(text))]
+    at = next((number for number, word in enumerate(words, 1) if _PROGRAM.fullmatch(word)), None)
+    # what mcp-remote makes of its arguments, as far as it names its files by them
+    headers, words = _taken(words[at:], "--header")
+    if at is None or not words or "://" not in words[0]:
+        return
+    pairs = [(m[1], m[2]) for text in headers if (m := _HEADER.fullmatch(text))]
     parameters = [text.partition("=") for text in _taken(words, "--authorize-param")[0]]
     without = "--disable-resource-parameter" in words
     yield Launch(
         words[0],
         "" if without else _first(words, "--resource"),
         tuple((name.strip(), value) for name, _, value in parameters),
-        _pairs(pairs),
+        tuple(pairs),
         _first(words, "--client-metadata-url"),
     )
-
-
-def _pairs(found: list[tuple[str, ...]]) -> Pairs:
-    return tuple((name, value) for name, value in found)
 
 
 def _first(words: list[str], option: str) -> str:

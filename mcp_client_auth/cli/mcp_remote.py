@@ -1,12 +1,11 @@
 """What mcp-remote keeps in its cache: read here, never written, and believed in nothing.
 
-As its versions 0.0.10 to 0.15.1 write it: `~/.mcp-auth` (or `$MCP_REMOTE_CONFIG_DIR`) holds
-files named by an MD5 of how it was started (`Launch`), at first in the directory itself, since
-0.0.13 in `mcp-remote-<version>`, since 0.3.2 in `mcp-remote-v1`. `<md5>_tokens.json` is the
-token response: since 0.1.46 with `expires_at` (in ms), since 0.9 with the `issuer`, which its
-own early refresh drops again. `<md5>_client_info.json` is the registration response, since 0.9
-with its `issuer`, which stays. Nothing names the server, but for a debug log or a login that
-was broken off.
+As versions 0.9 to 0.15.1 write it: `~/.mcp-auth` (or `$MCP_REMOTE_CONFIG_DIR`) holds a directory
+`mcp-remote-v1` with files named by an MD5 of how it was started (`Launch`). `<md5>_tokens.json` is
+the token response with `expires_at` (in ms) and the `issuer`, which its own early refresh drops
+again; `<md5>_client_info.json` is the registration response with its `issuer`, which stays. Nothing
+names the server, but for a debug log or a login that was broken off. Earlier versions recorded no
+issuer, so their refresh tokens may go nowhere.
 """
 
 from __future__ import annotations
@@ -16,23 +15,27 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from ..errors import AuthError
+from ..errors import AuthError, UsageError
+from ..origin import split
+from ..paths import user_home
 from ..protocol.document import Document, parsed
 from ..protocol.flow import HttpResponse
 from ..protocol.registration import Client
 from ..protocol.scopes import parse
 from ..protocol.tokens import TokenSet, read_token_response
-from ..protocol.urls import split
 from ..secret import Secret
-from .progress import plain
+from .describe import plain
 
 LARGEST: Final = 1 << 20
+_DIRECTORY: Final = "mcp-remote-v1"
 _MOST_FILES: Final = 10_000
 _MOST_URLS: Final = 1000
 _FILE: Final = re.compile(r"([0-9a-f]{32})_(.+)")
@@ -45,6 +48,7 @@ _FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 Pairs = tuple[tuple[str, str], ...]
+Require = Callable[[os.stat_result], None]
 
 
 class Unusable(Exception):
@@ -66,27 +70,25 @@ class Launch:
 
     @property
     def name(self) -> str:
-        pairs = (_object(pairs) for pairs in (self.parameters, self.headers))
-        parts = [self.url, self.resource, *pairs, self.document]
-        text = "|".join(part for part in parts if part)
+        # `JSON.stringify` of an object, its keys in order; nothing where there are none
+        write = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        objects = (write(dict(pairs)) if pairs else "" for pairs in (self.parameters, self.headers))
+        text = "|".join(filter(None, (self.url, self.resource, *objects, self.document)))
         return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class CachedLogin:
-    """One login of the cache. `name` is that of a `Launch`; `place` its directory.
+    """One login of the cache. `name` is that of a `Launch`.
 
     `tokens.issued_at` is when the file was written. `issuer` is what the cache records for the
-    tokens, and `client.issuer` for the client; empty where it is silent. `copies` is in how
-    many directories there are tokens by this name: these are the newest.
+    tokens, and `client.issuer` for the client; empty where it is silent.
     """
 
     name: str
-    place: str
     tokens: TokenSet
     issuer: str = ""
     client: Client | None = None
-    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,60 +100,82 @@ class Cache:
     urls: tuple[str, ...] = ()
 
 
+def usual_place() -> Path:
+    """Where its cache lies unless someone says otherwise."""
+    if named := os.environ.get("MCP_REMOTE_CONFIG_DIR"):
+        return Path(named)
+    if user_home() == os.devnull:
+        raise UsageError(
+            "no home directory is known, so there is no cache of mcp-remote to read",
+            hint="Name its directory: --from DIRECTORY",
+        )
+    return Path(user_home(), ".mcp-auth")
+
+
 def read_cache(root: Path, now: float) -> Cache:
-    """Every login below `root`; what cannot be used is a line in `skipped`."""
-    logins: dict[str, CachedLogin] = {}
+    """Every login in `root`, or in the directory in it that mcp-remote makes.
+
+    What cannot be used is a line in `skipped`.
+    """
+    logins: list[CachedLogin] = []
     skipped: list[str] = []
     urls: dict[str, None] = {}
-    for directory in _directories(root, skipped):
-        for name, rest in _files(directory, skipped):
-            path = directory / f"{name}_{rest}"
-            try:
-                if rest == "tokens.json":
-                    login = _login(path, name, now)
-                    logins[name] = _newest(logins.get(name), login)
-                elif _TELLING.fullmatch(rest):
-                    urls.update(dict.fromkeys(_urls(path)))
-            except Unusable as why:
-                shown = plain(f"{directory.name}/{path.name}", 120)
-                skipped.append(f"{shown}: {why}")
-    return Cache(tuple(logins.values()), tuple(skipped), tuple(islice(urls, _MOST_URLS)))
+    directory = root / _DIRECTORY if (root / _DIRECTORY).is_dir() else root
+    for name, rest in _files(directory, skipped):
+        path = directory / f"{name}_{rest}"
+        try:
+            if rest == "tokens.json":
+                logins.append(_login(path, name, now))
+            elif _TELLING.fullmatch(rest):
+                for match in _URL.finditer(read_bytes(path, LARGEST)[0]):
+                    urls[match[0].decode("ascii", "replace").rstrip(",.;:)]}")] = None
+        except Unusable as why:
+            skipped.append(f"{plain(path.name, 120)}: {why}")
+    with suppress(OSError):
+        old = islice(root.glob("mcp-remote-[0-9]*/*_tokens.json"), _MOST_FILES)
+        for name in sorted({path.parent.name for path in old}):
+            skipped.append(
+                f"{plain(name, 120)}: of mcp-remote before 0.9, which does not say where its"
+                " tokens may go; log in instead"
+            )
+    return Cache(tuple(logins), tuple(skipped), tuple(islice(urls, _MOST_URLS)))
 
 
 def assign(
     cache: Cache, launches: Iterable[Launch]
 ) -> tuple[list[tuple[Launch, CachedLogin]], int]:
-    """Which login is whose, the newest first, and how many are nobody's."""
-    known: dict[str, Launch] = {}
-    for launch in launches:
-        known.setdefault(launch.name, launch)
-        # before it knew these options, it named its files by the URL alone
-        known.setdefault(Launch(launch.url).name, Launch(launch.url))
-    found = [(known[login.name], login) for login in cache.logins if login.name in known]
-    found.sort(key=lambda pair: -pair[1].tokens.issued_at)
-    return found, len(cache.logins) - len(found)
+    """Which login is whose, the newest first, and how many cannot be assigned."""
+    known = {launch.name: launch for launch in reversed(list(launches))}  # the first one counts
+    pairs = [(known[login.name], login) for login in cache.logins if login.name in known]
+    pairs.sort(key=lambda pair: -pair[1].tokens.issued_at)
+    return pairs, len(cache.logins) - len(pairs)
 
 
-def read_bytes(path: Path, most: int) -> tuple[bytes, float]:
-    """The first `most` bytes of a regular file and when it was written; `Unusable` for a link."""
+def require_regular(state: os.stat_result) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise Unusable("not a regular file")
+
+
+def read_bytes(path: Path, most: int, require: Require = require_regular) -> tuple[bytes, float]:
+    """The first `most` bytes of a file and when it was written.
+
+    `Unusable` for a link, and for what `require` refuses.
+    """
     try:
-        _require_regular(path.lstat())  # where there is no O_NOFOLLOW
+        require(path.lstat())  # where there is no O_NOFOLLOW
         with open(os.open(path, _FLAGS), "rb") as file:
             state = os.fstat(file.fileno())
-            _require_regular(state)
+            require(state)
             return file.read(most), state.st_mtime
     except OSError as error:
         raise Unusable(error.strerror or "it cannot be read") from None
 
 
-def _require_regular(state: os.stat_result) -> None:
-    if not stat.S_ISREG(state.st_mode):
-        raise Unusable("not a regular file")
-
-
-def read_object(path: Path, most: int = LARGEST) -> tuple[dict[str, Any], float]:
+def read_object(
+    path: Path, most: int = LARGEST, require: Require = require_regular
+) -> tuple[dict[str, Any], float]:
     """The JSON object in a file and when it was written; `Unusable` for anything else."""
-    content, written = read_bytes(path, most + 1)
+    content, written = read_bytes(path, most + 1, require)
     if len(content) > most:
         raise Unusable(f"larger than {most >> 20} MiB")
     value = parsed(HttpResponse(200, "", body=content))
@@ -160,33 +184,19 @@ def read_object(path: Path, most: int = LARGEST) -> tuple[dict[str, Any], float]
     return value, written
 
 
-def _directories(root: Path, skipped: list[str]) -> Iterator[Path]:
-    yield root
-    for entry in _entries(root, skipped):
-        if not entry.name.startswith("mcp-remote-"):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield Path(entry.path)
-        elif entry.is_symlink():
-            skipped.append(f"{plain(entry.name, 120)}: a link, not a directory")
-
-
 def _files(directory: Path, skipped: list[str]) -> Iterator[tuple[str, str]]:
-    for entry in _entries(directory, skipped):
-        if match := _FILE.fullmatch(entry.name):
-            yield match[1], match[2]
-
-
-def _entries(directory: Path, skipped: list[str]) -> list[os.DirEntry[str]]:
+    """The names of its files in two parts, in order."""
     try:
         with os.scandir(directory) as entries:
-            found = list(islice(entries, _MOST_FILES + 1))
+            names = [entry.name for entry in islice(entries, _MOST_FILES + 1)]
     except OSError as error:
         skipped.append(f"{plain(directory.name, 120)}: {error.strerror}")
-        return []
-    if len(found) > _MOST_FILES:
+        return
+    if len(names) > _MOST_FILES:
         skipped.append(f"{plain(directory.name, 120)}: more than {_MOST_FILES} files, the rest")
-    return sorted(found[:_MOST_FILES], key=lambda entry: entry.name)
+    for name in sorted(names[:_MOST_FILES]):
+        if match := _FILE.fullmatch(name):
+            yield match[1], match[2]
 
 
 def _login(path: Path, name: str, now: float) -> CachedLogin:
@@ -196,26 +206,12 @@ def _login(path: Path, name: str, now: float) -> CachedLogin:
     issuer = document.text("issuer")
     if "issuer" not in raw and client and registered <= written:
         issuer = client.issuer  # tokens come by a client: this one, where it is not a later one
-    tokens = _tokens(document, min(written, now))
-    return CachedLogin(name, plain(path.parent.name, 120), tokens, issuer, client)
-
-
-def _newest(one: CachedLogin | None, other: CachedLogin) -> CachedLogin:
-    if one is None:
-        return other
-    newer = max(one, other, key=lambda login: login.tokens.issued_at)
-    return replace(newer, copies=one.copies + 1)
-
-
-def _tokens(document: Document, written: float) -> TokenSet:
-    """The file is a token response with a few words added, and is checked like one."""
-    raw = dict(document.raw)
-    until = document.number("expires_at")
-    if until is not None:
-        raw["expires_in"] = until / 1000 - written
-    answer = HttpResponse(200, "", body=json.dumps(raw).encode())
+    began, until = min(written, now), document.number("expires_at")
+    left = {} if until is None else {"expires_in": until / 1000 - began}
+    # it is a token response with a few words added, and is checked like one
+    answer = HttpResponse(200, "", body=json.dumps({**raw, **left}).encode())
     try:
-        return read_token_response(answer, written)
+        return CachedLogin(name, read_token_response(answer, began), issuer, client)
     except AuthError:
         raise Unusable("it holds no access token that could be sent") from None
 
@@ -230,37 +226,19 @@ def _client(path: Path) -> tuple[Client | None, float]:
     client_id, secret = document.text("client_id"), document.text("client_secret")
     if not client_id:
         return None, 0.0
+    uris = []
+    for uri in document.texts("redirect_uris") or ():
+        with suppress(ValueError):
+            split(uri)
+            uris.append(uri)
     client = Client(
         client_id=client_id,
         issuer=document.text("issuer"),
         kind="dynamic",
         method=document.text("token_endpoint_auth_method"),
         secret=Secret(secret) if secret else None,
-        redirect_uris=tuple(filter(_splits, document.texts("redirect_uris") or ())),
+        redirect_uris=tuple(uris),
         scope=parse(document.text("scope")),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0,
     )
     return client, written
-
-
-def _urls(path: Path) -> Iterator[str]:
-    content, _ = read_bytes(path, LARGEST)
-    for match in _URL.finditer(content):
-        yield match[0].decode("ascii", "replace").rstrip(",.;:)]}")
-
-
-def _splits(url: str) -> bool:
-    try:
-        split(url)
-    except ValueError:
-        return False
-    return True
-
-
-def _object(pairs: Pairs) -> str:
-    """`JSON.stringify` of an object, its keys in order; empty where there are none."""
-    if not pairs:
-        return ""
-    last = dict(pairs)
-    ordered = {name: last[name] for name in sorted(last)}
-    return json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))

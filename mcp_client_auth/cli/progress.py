@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from typing import Final
 
-from ..credential import Credential
-from ..errors import quoted
-from ..events import TRYING_AGAIN, Event
-from ..protocol.scopes import Scopes
-from ..storage import Summary
-from .screen import encodes, green, hanging, say, screen
+from ..events import DEFAULTS, TRYING_AGAIN, Event
+from ..prompt.console import tell_of_waiting
+from ..prompt.screen import encodes, green, hanging, say, screen
+from .describe import plain
 
 # What the short form says when a step has ended. The others are silent.
 _SHORT: Final = {
     "challenge": "asked the server",
     "server-metadata": "found its authorization server",
     "registration": "registered there as a client",
-    "again": "once more",
+    "again": "trying again",
     "token": "signed in",
     "answer": "the server accepts the login",
 }
@@ -45,7 +41,7 @@ class Progress:
     ) -> None:
         self._verbose, self._limit = verbose, limit
         self._fault = Patience(patience)
-        self._url = ""
+        self._url = self._last = ""
         self._mark = green("✓" if encodes("✓") else "+")
         self.spoke = False
 
@@ -56,10 +52,22 @@ class Progress:
         if screen.quiet:
             return
         if self._verbose:
-            self._say(_line(event, event.url if event.url != self._url else ""))
+            # the step and where it went or what came back; below it what that means
+            number = f"{event.number:>2}" if event.number else " ·"
+            parts = [
+                plain(event.url) if event.url != self._url else "",
+                f"HTTP {event.status}" if event.status else "",
+                f"in {event.seconds * 1000:.0f} ms" if event.seconds else "",
+            ]
+            lines = [" ".join(filter(None, parts)), plain(event.detail), plain(event.rule)]
+            text = "\n      ".join(filter(None, lines))
+            self._say(f"{number}  {event.name:<{_NAME}}  {text}")
             self._url = event.url
         elif event.name in _SHORT and not event.rule.startswith("absent"):
-            self._say(f"  {self._mark}{hanging('    ', _short(event))[3:]}")
+            line = f"  {self._mark}{hanging('    ', _short(event))[3:]}"
+            if line != self._last:  # a token that was refused is tried a second time
+                self._say(line)
+            self._last = line
 
     def _say(self, text: str) -> None:
         self.spoke = True
@@ -68,107 +76,46 @@ class Progress:
 
 
 class Patience:
-    """An event listener that says once what is waited for: a token endpoint out of order."""
+    """An event listener that tells what is waited for: a token endpoint out of order (once), or
+    another program's login."""
 
     def __init__(self, seconds: float = 10.0) -> None:
         self._seconds = seconds
-        self._said = False
+        self._shown = False
 
     def __call__(self, event: Event) -> None:
-        if event.rule != TRYING_AGAIN or self._said or screen.quiet:
+        tell_of_waiting(event)
+        if event.rule != TRYING_AGAIN or self._shown or screen.quiet:
             return
-        self._said = True
-        screen.tell(
-            f"The authorization server is out of order ({plain(event.detail)});"
-            f" trying again for at most {self._seconds:.0f} s."
-        )
-
-
-def plain(text: str, limit: int = 300) -> str:
-    """A server's words as they may stand in a terminal: printable, short, on one line."""
-    return quoted(text, limit)[1:-1]
-
-
-def report(credential: Credential, where: str, *, heading: str) -> None:
-    """Where one is logged in, as which account, with what, until when, and where it is kept."""
-    screen.remark(f"{heading} {credential.key.server}")
-    rows = details(Summary.of(credential, ""), where)
-    if credential.tokens.bound:
-        rows["bound"] = "to a key (DPoP)"
-    for name, value in rows.items():
-        screen.remark(hanging(f"  {name:<8} ", value))
-
-
-def details(entry: Summary, where: str) -> dict[str, str]:
-    """What a person wants to know of a login, each with its label."""
-    return {
-        "account": plain(entry.key.account),
-        "issuer": plain(entry.issuer),
-        "client": plain(entry.client_id) or "none",
-        "scopes": _scopes(entry.scope),
-        "expires": expiry(entry.expires_at, renewable=entry.renewable),
-        "kept in": where,
-    }
-
-
-def expiry(expires_at: float | None, *, renewable: bool, now: float | None = None) -> str:
-    """When a token expires, in words and local time, and what happens then."""
-    if expires_at is None:
-        return "the server does not say"
-    left = expires_at - (time.time() if now is None else now)
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires_at))
-    if left > 0:
-        return f"{at} ({_span(left)})" + (", then renewed by itself" if renewable else "")
-    return f"{at} (expired)" + (", renewed at the next use" if renewable else ", log in again")
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns, two blanks between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size or (unit == "min" and seconds >= size):
-            return f"in {seconds / size:.0f} {unit}"
-    return f"in {seconds:.0f} s"
-
-
-def _scopes(scope: Scopes | None) -> str:
-    if scope is None:
-        return "those that the server gives by default"
-    return plain(" ".join(scope)) or "none"
+        self._shown = True
+        answered = " HTTP " in event.detail  # else a proxy or this machine may be the cause
+        what = "The authorization server is not working"
+        what = what if answered else "The login cannot be renewed now"
+        screen.tell(f"{what} ({plain(event.detail)}); retrying for up to {self._seconds:.0f} s.")
 
 
 def _short(event: Event) -> str:
-    said = _SHORT[event.name]
+    text = _SHORT[event.name]
     match event.name:
         case "challenge":
-            return f"{said}: " + (
-                "it wants a login" if event.status == 401 else f"it answered HTTP {event.status}"
+            return f"{text}: " + (
+                "it requires authorization" if event.status == 401 else _answered(event)
             )
+        case "server-metadata" if event.detail == DEFAULTS:
+            return "no authorization server metadata found: trying the addresses of MCP 2025-03-26"
         case "server-metadata":
-            return f"{said}: {plain(event.detail)}"
+            return f"{text}: {plain(event.detail)}"
         case "again":
-            return f"{said}: {plain(event.rule)}"
+            return f"{text}: {plain(event.rule)}"
         case "registration" if not event.status:
             return "registered there before"
         case "answer" if not 200 <= event.status < 300:
-            return f"asked the server again: it answered HTTP {event.status}"
-    return said
+            return f"asked the server again: {_answered(event)}"
+    return text
 
 
-def _line(event: Event, url: str) -> str:
-    """The step and where it went or what came back; below it what that means."""
-    number = f"{event.number:>2}" if event.number else " ·"
-    status = f"HTTP {event.status}" if event.status else ""
-    took = f"in {event.seconds * 1000:.0f} ms" if event.seconds else ""
-    first = " ".join(part for part in (plain(url) if url else "", status, took) if part)
-    parts = [plain(part) for part in (first, event.detail, event.rule) if part] or [""]
-    first, *more = parts
-    return f"{number}  {event.name:<{_NAME}}  {first}" + "".join(f"\n      {m}" for m in more)
+def _answered(event: Event) -> str:
+    """The status, where a redirect leads, and that nothing is there."""
+    telling = event.status == 404 or 300 <= event.status < 400
+    detail = plain(event.detail) if telling and event.detail else ""
+    return f"it answered HTTP {event.status}" + (f": {detail}" if detail else "")

@@ -16,6 +16,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
+from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import Any, Final, Self
@@ -23,8 +25,8 @@ from urllib.parse import parse_qsl
 
 from ..errors import LoginFailed, UsageError
 from ..events import logger
-from ..secret import Secret
-from .page import HEADERS, Page, aside, render
+from .page import HEADERS, Page, aside, neutral, render
+from .short_address import OFF, OPENED, ShortAddress
 
 _LINE: Final = 16 * 1024
 _REQUEST: Final = 256 * 1024
@@ -52,7 +54,7 @@ class Listener:
         if host not in _BOUND:
             raise UsageError("the callback host must be 127.0.0.1, ::1 or localhost")
         if not 0 <= port <= 65535:
-            raise UsageError(f"{port} is no port")
+            raise UsageError(f"{port} is not a port")
         if not path.startswith("/") or any(c in "?#%" or not "!" <= c <= "~" for c in path):
             raise UsageError("the callback path must be a plain path that starts with /")
         self._servers = _bind(self, host, port)
@@ -62,7 +64,8 @@ class Listener:
         self.redirect_uri = f"http://{name}:{self.port}{path}"
         names = {name, *(server.name for server in self._servers)}
         self.hosts = {f"{n}:{self.port}" for n in names} | (names if self.port == 80 else set())
-        self._taken: Secret | None = None
+        self.short: ShortAddress | None = None
+        self._taken = b""  # the digest of the answer: an error code in it is no secret to mask
         self._page: Page | None = None
         self._over = threading.Event()
         self._turn = threading.Lock()
@@ -79,13 +82,22 @@ class Listener:
         self._thread = threading.Thread(target=self._serve, name="callback", daemon=True)
         self._thread.start()
 
+    def shorten(self, url: str, say: Callable[[str], None]) -> str:
+        """An address here that leads to `url` once; `say` tells the person what went wrong."""
+        self.short = ShortAddress(url, say)
+        return self.redirect_uri.removesuffix(self.path) + self.short.path
+
+    @property
+    def answered(self) -> bool:
+        return self._over.is_set() or bool(self._taken)
+
     def finish(self, page: Page) -> None:
-        """Show `page` to whoever is held; callbacks from now on come too late."""
+        """Show `page` to the browsers that wait; callbacks from now on come too late."""
         self._page = self._page or page
         self._over.set()
 
     def close(self) -> None:
-        """Free the port at once, then let the held pages be written (at most 2 s)."""
+        """Free the port at once, then let the waiting pages be written (at most 2 s)."""
         with self._count:
             if self._closed:
                 return
@@ -153,17 +165,21 @@ class Listener:
         with self._turn:
             if self._over.is_set():
                 return 410
-            if self._taken is not None:
+            if self._taken:
                 # A reload, or a scanner that was here first: the same answer, the same page.
-                return 200 if self._taken == Secret(query) else 410
+                return 200 if compare_digest(self._taken, _digest(query)) else 410
             try:
                 if not self._offer(query):
                     return 400
             except Exception as error:
                 logger.debug("a callback could not be judged: %s", type(error).__name__)
                 return 400
-            self._taken = Secret(query)
+            self._taken = _digest(query)
             return 200
+
+
+def _digest(query: str) -> bytes:
+    return sha256(query.encode("utf-8", "replace")).digest()
 
 
 class _Server(ThreadingHTTPServer):
@@ -209,6 +225,7 @@ class _Server(ThreadingHTTPServer):
 class _Callback(BaseHTTPRequestHandler):
     server: _Server
     raw_requestline: bytes
+    _is_short = False
 
     def setup(self) -> None:
         super().setup()
@@ -237,7 +254,10 @@ class _Callback(BaseHTTPRequestHandler):
         if origin is not None and origin.lower().removeprefix("http://") not in listener.hosts:
             return 403
         if self._target()[0] != listener.path:
-            return 404
+            target = self.requestline.split()[1]
+            self._is_short = listener.short is not None and listener.short.is_at(target)
+            if not self._is_short:
+                return 404
         if self.command != "GET":
             return 405
         ahead = [self.headers.get(name, "") for name in ("Sec-Purpose", "Purpose", "X-Moz")]
@@ -250,6 +270,9 @@ class _Callback(BaseHTTPRequestHandler):
         return path, query
 
     def do_GET(self) -> None:
+        if self._is_short:
+            self._lead_on()
+            return
         query = self._target()[1]
         times = Counter(name for name, _ in parse_qsl(query, keep_blank_values=True))
         if any(times[name] > 1 for name in _ONCE):  # RFC 6749 §3.1
@@ -258,10 +281,20 @@ class _Callback(BaseHTTPRequestHandler):
         with self.server.listener.answer(query) as (status, body):
             self._show(status, body)
 
-    def _show(self, status: int, body: bytes) -> None:
+    def _lead_on(self) -> None:
+        listener = self.server.listener
+        if listener.short is None or listener.answered:
+            self.send_error(410)
+        elif url := listener.short.open():
+            self._show(303, b"", url)
+        else:
+            self._show(410, neutral(*OPENED))
+
+    def _show(self, status: int, body: bytes, location: str = "") -> None:
         self.connection.settimeout(5)
         self.send_response(status)
         allow = {"Allow": "GET"} if status == 405 else {}
+        allow |= {"Location": location} if location else {}
         length = {"Content-Length": str(len(body)), "Connection": "close"}
         for name, value in (HEADERS | allow | length).items():
             self.send_header(name, value)
@@ -270,7 +303,10 @@ class _Callback(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        self._show(code, aside(code))  # the base class would quote the request
+        short = self.server.listener.short
+        off = code == 404 and short is not None and short.off
+        # the base class would quote the request
+        self._show(code, neutral(*OFF) if off else aside(code))
 
     def version_string(self) -> str:
         return "mcp-login"
@@ -304,13 +340,23 @@ class _Timed(io.RawIOBase):
 
 
 def _bind(listener: Listener, host: str, port: int) -> list[_Server]:
-    """Sockets for every address of `host` on one port; an ephemeral one is tried anew."""
+    """Sockets for every address of `host` on one port; an ephemeral one is tried again."""
     for more in range(0 if port else 9, -1, -1):
         try:
             return _bind_once(listener, _BOUND[host], port)
         except OSError as error:
-            if not more:
-                raise _unbound(host, port, error) from None
+            if more:
+                continue
+            why = error.strerror or type(error).__name__
+            if not port:
+                refused = f"no callback can arrive on {host}: {why}"
+                raise LoginFailed(refused, code="no_listener") from None
+            raise LoginFailed(
+                f"the callback port {port} on {host} cannot be used: {why}",
+                code="port_in_use",
+                hint="End the program that listens there (perhaps another login),"
+                " or choose another port that the client is registered for",
+            ) from None
     raise AssertionError
 
 
@@ -328,15 +374,3 @@ def _bind_once(listener: Listener, addresses: tuple[str, ...], port: int) -> lis
             raise
         port = servers[0].server_address[1]
     return servers
-
-
-def _unbound(host: str, port: int, error: OSError) -> LoginFailed:
-    why = error.strerror or type(error).__name__
-    if not port:
-        return LoginFailed(f"no callback can arrive on {host}: {why}", code="no_listener")
-    return LoginFailed(
-        f"the callback port {port} on {host} cannot be used: {why}",
-        code="port_in_use",
-        hint="End the program that listens there (perhaps another login),"
-        " or choose another port that the client is registered for",
-    )

@@ -58,8 +58,8 @@ _WORDS: Final[dict[Kind, tuple[str, str, str]]] = {
     ),
     "denied": (
         "Access not granted",
-        "The sign-in page answered no, so nothing has changed.",
-        "You can close this window. To try again, start the login once more.",
+        "The sign-in page granted no access, so nothing has changed.",
+        "You can close this window. To try again, start another login.",
     ),
     "failed": (
         "The login did not finish",
@@ -68,29 +68,29 @@ _WORDS: Final[dict[Kind, tuple[str, str, str]]] = {
     ),
     "again": (
         "Once more, please",
-        "The server did not take this first answer, for a reason that has nothing to do with you."
-        " The program asks it again in another way, and may need you to sign in once more.",
-        "You can close this window. A new one opens if you are needed.",
+        "The server did not accept this first answer, for a reason that has nothing to do with you."
+        " The program tries another way, and you may have to sign in once more.",
+        "You can close this window. A new one opens if you have to.",
     ),
 }
 _NOTHING: Final = ("Nothing here", "A login ends at another address of this program.")
 _ASIDE: Final = {
     200: (
-        "Still at work",
-        "Your answer has arrived, and the login is not finished yet."
+        "Not finished yet",
+        "Your answer has arrived, but the login is not finished yet."
         " Go back to the program that started it; it says how it ends.",
     ),
     400: (
-        "Not the awaited answer",
-        "This page does not belong to the login that is under way, so nothing was done with it."
-        " The program goes on waiting for the right one.",
+        "Not the expected answer",
+        "This page does not belong to the login in progress, so nothing was done with it."
+        " The program is still waiting for the right one.",
     ),
     410: (
         "Already answered",
         "The login that this page belongs to has had its answer."
         " The program that started it says how it ended.",
     ),
-    503: ("Open this page yourself", "It was fetched ahead of time, and that does not count."),
+    503: ("Open this page yourself", "It was fetched ahead of time, which does not count."),
 }
 # Named by its hash: under `unsafe-inline` a hole in the escaping could still draw a page.
 _HASH: Final = b64encode(sha256(_STYLE.encode()).digest()).decode()

@@ -6,20 +6,20 @@ It is checked as a callback is: nothing that the listener would refuse is taken 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import Final
 from urllib.parse import parse_qsl
 
+from ..origin import origin, split
 from ..protocol.authorization import AuthorizationRequest
-from ..protocol.urls import origin, split
-from . import Desk, FirstAnswer
-from .keys import MOST
-from .terminal import reading
+from .base import Display
+from .race import FirstAnswer
+from .terminal.line import MOST
+from .terminal.reader import reading
 
 # What copying adds and no eye sees: zero-width characters, marks of direction, a soft hyphen.
 _UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-_BREAK: Final = re.compile(r"[ \t]*[\r\n]+[ \t]*")
+_BREAK: Final = re.compile(r"(?<![ \t])[ \t]*[\r\n]+[ \t]*")  # each run of spaces is read once
 _AROUND: Final = (('"', '"'), ("'", "'"), ("`", "`"), ("<", ">"), ("“", "”"), ("‘", "’"))
 _WHOLE: Final = "copy the whole address of the last page"
 
@@ -29,28 +29,25 @@ class NotTheAnswer(Exception):
 
 
 class PastedAnswer:
-    """A racer that reads the terminal, and tells the `desk` what became of a text."""
+    """A source that reads the terminal."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, display: Display) -> None:
+        self._display = display
 
     def __call__(
         self, request: AuthorizationRequest, race: FirstAnswer
     ) -> AbstractContextManager[None]:
-        return self._reading(_Typist(request, race, self._desk))
-
-    @contextmanager
-    def _reading(self, typist: _Typist) -> Iterator[None]:
-        with reading(typist):
-            yield
+        return reading(Typist(request, race, self._display))
 
 
-class _Typist:
-    def __init__(self, request: AuthorizationRequest, race: FirstAnswer, desk: Desk) -> None:
-        self._request, self._race, self._desk = request, race, desk
+class Typist:
+    """Offers to the race what was entered, and tells the `display` what became of it."""
+
+    def __init__(self, request: AuthorizationRequest, race: FirstAnswer, display: Display) -> None:
+        self._request, self._race, self._display = request, race, display
 
     def typed(self, count: int) -> None:
-        self._desk.typed(count)
+        self._display.typed(count)
 
     def entered(self, text: str) -> None:
         if not text.strip() or self._race.decided:
@@ -59,16 +56,16 @@ class _Typist:
         try:
             query = query_of(text, self._request)
         except NotTheAnswer as reason:
-            self._desk.say(f"{received}, not the answer: {reason}.")
+            self._display.say(f"{received}, not the answer: {reason}.")
             return
         if self._race.offer(query):
-            self._desk.say(f"{received}.")
+            self._display.say(f"{received}.")
         elif not self._race.decided:
-            self._desk.say(f"{received}, not the answer: it belongs to another login.")
+            self._display.say(f"{received}, not the answer: it belongs to another login.")
 
     def ended(self) -> None:
-        self._desk.typed(0)
-        self._desk.say("No answer is read here any longer; the browser's is still awaited.")
+        self._display.typed(0)
+        self._display.say("Nothing more is read here; still waiting for the browser.")
 
 
 def query_of(pasted: str, request: AuthorizationRequest) -> str:
@@ -80,18 +77,21 @@ def query_of(pasted: str, request: AuthorizationRequest) -> str:
     query = _query_alone(text, request.redirect_uri)
     if query is None:
         query = _query_at(text, request)
-    times = [name for name, _ in _pairs(query)]
+    try:
+        times = [name for name, _ in parse_qsl(query, keep_blank_values=True, max_num_fields=50)]
+    except ValueError:
+        raise NotTheAnswer("there are too many parameters in it") from None
     if "state" not in times:
         raise NotTheAnswer(f"it has no “state”, so it cannot be checked; {_WHOLE}")
     if len(times) != len(set(times)):  # RFC 6749 §3.1
-        raise NotTheAnswer("a parameter stands twice in it")
+        raise NotTheAnswer("it has a parameter twice")
     return query
 
 
 def repaired(pasted: str) -> str:
-    """Without what copying adds: blanks and quotes around it, line breaks, unseen characters.
+    """Without what copying adds: spaces and quotes around it, line breaks, unseen characters.
 
-    A blank inside a line is no such thing, nor is any other character that no URL has.
+    A space inside a line is refused, as is any other character that no URL has.
     """
     if len(pasted) > MOST:
         raise NotTheAnswer(f"it has more than {MOST} characters")
@@ -99,7 +99,7 @@ def repaired(pasted: str) -> str:
     while len(text) > 1 and (text[0], text[-1]) in _AROUND:
         text = text[1:-1].strip()
     if any(not "!" <= letter <= "~" for letter in text):
-        raise NotTheAnswer(f"there is a blank or another character that no address has; {_WHOLE}")
+        raise NotTheAnswer(f"it has a space or another character that no address has; {_WHOLE}")
     return text.partition("#")[0]  # a callback has no fragment: a browser keeps it
 
 
@@ -120,20 +120,13 @@ def _query_at(text: str, request: AuthorizationRequest) -> str:
     try:
         parts = split(text)
         place = *origin(text), parts.path or "/"
-        asked = *origin(request.redirect_uri), split(request.redirect_uri).path or "/"
+        expected = *origin(request.redirect_uri), split(request.redirect_uri).path or "/"
         page = request.server.authorization_endpoint
         at_start = place == (*origin(page), split(page).path or "/")
     except ValueError:
         raise NotTheAnswer(f"it cannot be read as an address; {_WHOLE}") from None
-    if place == asked and "@" not in parts.netloc:
+    if place == expected and "@" not in parts.netloc:
         return parts.query
     if at_start:
         raise NotTheAnswer("it is the address of the first page; sign in there, then " + _WHOLE)
     raise NotTheAnswer(f"the right one begins with {request.redirect_uri}?")
-
-
-def _pairs(query: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query, keep_blank_values=True, max_num_fields=50)
-    except ValueError:
-        raise NotTheAnswer("there are too many parameters in it") from None

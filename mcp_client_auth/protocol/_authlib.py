@@ -14,14 +14,6 @@ def s256(verifier: str) -> str:
     return str(challenge(verifier))
 
 
-def authorization_url(endpoint: str, client_id: str, fields: Sequence[tuple[str, str]]) -> str:
-    """RFC 6749 §4.1.1; an endpoint that has a query keeps it (§3.1)."""
-    from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
-
-    named = dict(fields)
-    return str(prepare_grant_uri(endpoint, client_id=client_id, response_type="code", **named))
-
-
 def token_body(grant_type: str, fields: Sequence[tuple[str, str]]) -> str:
     """RFC 6749 §4.1.3 and §6, form-encoded."""
     from authlib.oauth2.rfc6749.parameters import prepare_token_request
@@ -51,13 +43,6 @@ def with_fields(body: str, fields: Sequence[tuple[str, str]]) -> str:
     from authlib.common.urls import add_params_to_qs
 
     return str(add_params_to_qs(body, list(fields)))
-
-
-def with_query(url: str, fields: Sequence[tuple[str, str]]) -> str:
-    """The URL with more in its query; what stands there stays (RFC 6749 §3.1)."""
-    from authlib.common.urls import add_params_to_uri
-
-    return str(add_params_to_uri(url, list(fields)))
 
 
 def form(fields: Sequence[tuple[str, str]]) -> str:

@@ -14,23 +14,24 @@ from ..errors import (
     BadResponse,
     IssuerMismatch,
     PkceUnsupported,
+    Remedy,
     Unavailable,
+    Untrusted,
     UsageError,
-    quoted,
 )
-from ..secret import Secret, masked
+from ..origin import shown
+from ..secret import Secret, quoted
 from . import _authlib
 from .discovery import Discovery
-from .document import error_code
 from .metadata import ServerMetadata
+from .oauth_error import LATER, OAuthError, read_error
 from .options import Options
 from .registration import Client
 from .scopes import OFFLINE, Scopes
-from .urls import shown
 
 _MOST_FIELDS: Final = 50
-_LATER: Final = ("server_error", "temporarily_unavailable")
 _NO_SUCH_SCOPE: Final = "AADSTS650053"  # Entra ID's words, under several codes
+_REDIRECT: Final = re.compile(r"redirect[_ ]ur[il]", re.IGNORECASE)
 _RESOURCE: Final = re.compile(r"\bresource\b", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ class AuthorizationRequest:
     """One authorization request; `url` is what the browser opens.
 
     It holds everything that its answer is checked against and exchanged with, so that no
-    answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what is asked;
+    answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what it asks for;
     `pushed_for` is how many seconds a reference to it holds, None where it was not pushed.
     """
 
@@ -55,6 +56,7 @@ class AuthorizationRequest:
     resource: str | None
     state: Secret
     verifier: Secret
+    iss_required: bool = False
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pushed_for: float | None = None
     dpop_jkt: str = ""
@@ -66,34 +68,47 @@ class AuthorizationRequest:
         else of an answer is used, `AuthorizationDenied` or `Unavailable` for an error.
         """
         fields = _single_valued(query)
-        if Secret(fields.get("state", "")) != self.state:
+        if not self.state.matches(fields.get("state", "")):
             raise Unrelated("the state is not the one that was sent")
         self._check_issuer(fields.get("iss"))
         if "error" in fields:
-            raise self._refusal(fields)
+            error = read_error(fields, (self.state,))
+            raise refusal(self, error, self.server.authorization_endpoint)
         if not fields.get("code"):
             raise BadResponse(
                 "the authorization response has neither “code” nor “error” (RFC 6749 §4.1.2)",
-                url=shown(self.server.authorization_endpoint),
+                url=self.server.authorization_endpoint,
             )
         return AuthorizationCode(Secret(fields["code"]), self)
 
     def _check_issuer(self, iss: str | None) -> None:
         # RFC 9207 §2.4: compared as strings, never normalised; with or without a promise
-        if iss == self.server.issuer or (iss is None and not self.server.iss_promised):
+        required = self.server.iss_promised or self.iss_required
+        if iss == self.server.issuer or (iss is None and not required):
             return
-        got = "none" if iss is None else quoted(shown(iss), 120)
+        where = self.server.authorization_endpoint
+        thrown = "The response was discarded; its code was not sent anywhere"
+        if iss is None and not self.server.iss_promised:
+            raise IssuerMismatch(
+                "the authorization response has no “iss” (RFC 9207), which require_iss demands",
+                url=where,
+                hint=thrown,
+            )
+        if iss is None:
+            raise IssuerMismatch(
+                "the authorization response has no “iss”, although the metadata of"
+                f" {self.server.issuer.shown} promises one"
+                " (authorization_response_iss_parameter_supported, RFC 9207 §3)",
+                url=where,
+                hint=f"{thrown}. The server's operator has to fix this: send “iss”, or stop"
+                " promising it",
+            )
         raise IssuerMismatch(
             f"the authorization response comes from another issuer: expected"
-            f" {self.server.issuer}, got {got} (RFC 9207 §2.4)",
-            url=shown(self.server.authorization_endpoint),
-            hint="The answer was thrown away; its code was not sent anywhere",
+            f" {self.server.issuer}, got {quoted(shown(iss), 120)} (RFC 9207 §2.4)",
+            url=where,
+            hint=thrown,
         )
-
-    def _refusal(self, fields: Mapping[str, str]) -> AuthorizationDenied | Unavailable:
-        code = error_code(fields["error"])
-        text = masked(fields.get("error_description", ""), (self.state,))
-        return refusal(self, code, text, shown(self.server.authorization_endpoint))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,64 +120,78 @@ class AuthorizationCode:
 
     def presented_by(self, client: Client) -> AuthorizationCode:
         """The same code by the same client, which proves itself in another way."""
-        asked = self.request.client
-        if (client.client_id, client.issuer) != (asked.client_id, asked.issuer):
-            raise ValueError("a code is good for the client that asked for it")
+        own = self.request.client
+        if (client.client_id, client.issuer) != (own.client_id, own.issuer):
+            raise ValueError("a code is good for the client that requested it")
         return replace(self, request=replace(self.request, client=client))
 
 
 def refusal(
-    request: AuthorizationRequest, code: str, text: str, url: str, status: int = 0
+    request: AuthorizationRequest, error: OAuthError, url: str, status: int = 0
 ) -> AuthorizationDenied | Unavailable:
     """The error of an authorization response, or of that to a pushed request (`status`)."""
-    said = f": {quoted(text)}" if text else ""
-    if code in _LATER:
+    code = error.code or "unknown_error"
+    if code in LATER:
         return Unavailable(
-            f"the authorization server could not serve the login, {quoted(code, 60)}{said}",
+            f"the authorization server could not serve the login, {quoted(code, 60)}{error.ending}",
             url=url,
             code=code,
             hint="Nothing was changed; try again later",
         )
     denied = code == "access_denied" and not status
+    refused = f"the authorization server refused the login with {quoted(code, 60)}"
     return AuthorizationDenied(
-        ("the login was denied in the browser" if denied else _refused_with(code)) + said,
+        ("the login was denied in the browser" if denied else refused) + error.ending,
         url=url,
         code=code,
         status=status,
-        description=quoted(text)[1:-1] if text else "",
-        hint="Nothing was changed; " + _what_helps(request, code, text, denied=denied),
+        description=error.description,
+        hint=Remedy("Nothing was changed; {}", _what_helps(request, error, denied=denied)),
     )
 
 
-def _refused_with(code: str) -> str:
-    return f"the authorization server refused the login with {quoted(code, 60)}"
-
-
-def about_target(code: str, text: str) -> str:
+def about_target(error: OAuthError) -> Remedy:
     """What helps where a server complains of `resource` (RFC 8707 §2); empty where it does not."""
-    if code != "invalid_target" and not _RESOURCE.search(text):
-        return ""
-    return (
-        "if the server does not take the resource that it was sent, name the one that it knows, or"
-        " none: --resource URL or --resource '' (Options(resource=…), Options(resource=\"\"))"
+    if error.code != "invalid_target" and not _RESOURCE.search(error.text):
+        return Remedy()
+    return Remedy(
+        "if the server does not accept the resource that it was sent, name the one that it knows"
+        " ({Options.resource}) or none ({Options.resource=})"
     )
 
 
-def _what_helps(request: AuthorizationRequest, code: str, text: str, *, denied: bool) -> str:
+def _what_helps(request: AuthorizationRequest, error: OAuthError, *, denied: bool) -> Remedy:
+    code, text = error.code, error.text
+    if denied and "consent" in dict(request.parameters).get("prompt", ""):
+        return Remedy(
+            "start the login again to give consent. If only an administrator may give it, and has,"
+            " leave the question out: {Options.prompt=login}"
+        )
     if denied:
-        return "start the login again to give consent"
+        return Remedy("start the login again to give consent")
     if code == "invalid_request_uri" and request.pushed_for is not None:
-        return (
-            f"the address is good once and for {request.pushed_for:.0f} s (RFC 9126 §2.2): start"
-            " the login again and sign in before that"
+        return Remedy(
+            "the address is good once and for {} s (RFC 9126 §2.2): start the login again and sign"
+            " in before that",
+            f"{request.pushed_for:.0f}",
         )
     if code == "invalid_scope" or _NO_SUCH_SCOPE in text:
-        return "name the scopes that the server grants to this client (--scope '…', scope=\"…\")"
+        return Remedy("name the scopes that the server grants to this client: {scope}")
     if code in ("invalid_client", "unauthorized_client"):
-        return "the server does not accept this client: check its id and how it proves itself"
-    if about := about_target(code, text):
+        return Remedy(
+            "the server does not accept this client: check its id, which was {}, and how it"
+            " authenticates",
+            quoted(request.client.client_id, 120),
+        )
+    if code == "invalid_redirect_uri" or _REDIRECT.search(text):
+        return Remedy(
+            "the callback was {}: pass one that the client is registered for:"
+            " {Options.redirect_uri}",
+            request.redirect_uri,
+        )
+    if about := about_target(error):
         return about
-    return "start the login again when what the server complains of is mended"
+    return Remedy("start the login again when what the server complains of has been fixed")
 
 
 def authorization_request(
@@ -175,21 +204,33 @@ def authorization_request(
     state: Secret,
     verifier: Secret,
     dpop_jkt: str = "",
+    consent: bool = False,
 ) -> AuthorizationRequest:
     """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1).
 
-    `dpop_jkt`: the thumbprint of the key that the code shall be bound to (RFC 9449 §10).
+    `dpop_jkt`: the thumbprint of the key that the code is to be bound to (RFC 9449 §10).
+    `consent`: a pre-registered client asks for offline access with prompt=consent, too.
     """
-    fields = _wishes(discovery, redirect_uri, scope, options)
+    fields = options.authorization_parameters()
+    fields["redirect_uri"] = redirect_uri
+    if scope:
+        fields["scope"] = " ".join(scope)
+    if discovery.resource:
+        fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
+    # OIDC Core §11. For a client that was registered by hand a tenant's administrator may have
+    # consented, and its users cannot (Entra ID, AADSTS90094)
+    asks = OFFLINE in (scope or ()) and (consent or client.kind != "pre-registered")
+    if words := _prompts(discovery.server, options, consent=asks):
+        fields.setdefault("prompt", words)
     fields["state"] = state.reveal()
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
     if dpop_jkt:
         fields["dpop_jkt"] = dpop_jkt
-    endpoint = discovery.server.authorization_endpoint
     pairs = tuple(fields.items())
+    first = (("response_type", "code"), ("client_id", client.client_id))
     return AuthorizationRequest(
-        url=_authlib.authorization_url(endpoint, client.client_id, pairs),
+        url=discovery.server.authorization_endpoint.with_query((*first, *pairs)),
         server=discovery.server,
         client=client,
         redirect_uri=redirect_uri,
@@ -197,32 +238,20 @@ def authorization_request(
         resource=discovery.resource,
         state=state,
         verifier=verifier,
+        iss_required=options.require_iss,
         parameters=(("response_type", "code"), *pairs),
         dpop_jkt=dpop_jkt,
     )
 
 
-def _wishes(
-    discovery: Discovery, redirect_uri: str, scope: Scopes | None, options: Options
-) -> dict[str, str]:
-    fields = options.asked()
-    fields["redirect_uri"] = redirect_uri
-    if scope:
-        fields["scope"] = " ".join(scope)
-    if words := _prompts(discovery.server, scope, options):
-        fields.setdefault("prompt", words)
-    if discovery.resource:
-        fields["resource"] = discovery.resource  # RFC 8707 §2: byte for byte as it was named
-    return fields
-
-
-def _prompts(server: ServerMetadata, scope: Scopes | None, options: Options) -> str:
-    """What the server shall show although it might think it needless (OIDC Core §3.1.2.1)."""
-    offered = server.raw.get("prompt_values_supported")
-    chooser = isinstance(offered, list) and "select_account" in offered
+def _prompts(server: ServerMetadata, options: Options, *, consent: bool) -> str:
+    """What the server has to show even where it could leave it out (OIDC Core §3.1.2.1)."""
+    listed = server.raw.get("prompt_values_supported")
+    offered = listed if isinstance(listed, list) else None
+    chooser = offered is not None and "select_account" in offered
     words = [("select_account" if chooser else "login") if options.switch_account else ""]
-    # §11: without consent offline access is ignored
-    words += ["consent" if OFFLINE in (scope or ()) else ""]
+    # a value that is not listed may be an error (OpenID Initiating User Registration §4)
+    words += ["consent" if consent and (offered is None or "consent" in offered) else ""]
     return " ".join(filter(None, words))
 
 
@@ -234,9 +263,21 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
     if not server.authorization_endpoint:
         raise BadResponse(
             "the authorization server metadata has no “authorization_endpoint”",
-            url=shown(server.issuer),
+            url=server.issuer,
         )
     _require_a_place_to_push(server, options)
+    if not _may_send_iss(server, options):
+        raise Untrusted(
+            "the authorization server does not promise “iss” in its responses (RFC 9207 §3),"
+            " which require_iss demands",
+            url=server.issuer,
+            code="iss_not_promised",
+            hint=Remedy(
+                "Its operator can send it and advertise"
+                " authorization_response_iss_parameter_supported; or leave out"
+                " {Options.require_iss=True}"
+            ),
+        )
     if _promises_s256(server, options):
         return
     methods = server.code_challenge_methods
@@ -244,19 +285,24 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
     raise PkceUnsupported(
         f"the authorization server does not promise PKCE with S256: its code challenge methods"
         f" {listed}",
-        url=shown(server.issuer),
-        hint="If its operator confirms S256, pass --assume-pkce-s256"
-        " (Options(assume_pkce_s256=True))",
+        url=server.issuer,
+        hint=Remedy("If its operator confirms S256, pass {Options.assume_pkce_s256=True}"),
     )
 
 
 def does_code_grant(server: ServerMetadata, options: Options) -> bool:
     """Whether a person can be sent there, and with PKCE."""
-    return bool(server.authorization_endpoint) and _promises_s256(server, options)
+    usable = bool(server.authorization_endpoint) and _may_send_iss(server, options)
+    return usable and _promises_s256(server, options)
+
+
+def _may_send_iss(server: ServerMetadata, options: Options) -> bool:
+    """Where there is no metadata, only the response can tell."""
+    return server.iss_promised or server.source != "metadata" or not options.require_iss
 
 
 def _promises_s256(server: ServerMetadata, options: Options) -> bool:
-    """Where there is no metadata, none is asked for."""
+    """Where there is no metadata, nothing can promise it."""
     if server.source != "metadata" or options.assume_pkce_s256:
         return True
     return "S256" in (server.code_challenge_methods or ())
@@ -274,12 +320,12 @@ def _require_a_place_to_push(server: ServerMetadata, options: Options) -> None:
         raise BadResponse(
             "the authorization server metadata requires pushed authorization requests, but has"
             " no “pushed_authorization_request_endpoint” (RFC 9126 §5)",
-            url=shown(server.issuer),
+            url=server.issuer,
         )
     raise UsageError(
-        "the authorization server takes no pushed authorization requests",
-        url=shown(server.issuer),
-        hint="Leave out --par (Options(push_authorization_request=True))",
+        "the authorization server does not accept pushed authorization requests",
+        url=server.issuer,
+        hint=Remedy("Leave out {Options.push_authorization_request=True}"),
     )
 
 
@@ -291,5 +337,5 @@ def _single_valued(query: str) -> Mapping[str, str]:
         raise Unrelated("not text, or too many parameters") from None
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise Unrelated("a parameter stands twice (RFC 6749 §3.1)")
+        raise Unrelated("a parameter is repeated (RFC 6749 §3.1)")
     return MappingProxyType(fields)

@@ -58,10 +58,22 @@ class Challenge:
 
 def read_challenges(headers: Iterable[str]) -> list[Challenge]:
     """All challenges of all `WWW-Authenticate` headers, in order. Garbage is skipped."""
-    found: list[tuple[str, dict[str, str], str]] = []
-    for header in headers:
-        _scan(header, found)
-    return [Challenge(scheme, parameters, token68) for scheme, parameters, token68 in found]
+    challenges: list[tuple[str, dict[str, str], str]] = []
+    for text in headers:
+        at = 0
+        while (at := _end(_GAP, text, at)) < len(text):
+            name = _TOKEN.match(text, at)
+            if name is None:
+                at = _junk(text, at)
+            elif (equals := _EQUALS.match(text, name.end())) and challenges:
+                at = _parameter(text, name.group().lower(), equals.end(), challenges[-1][1])
+            elif name.end() < len(text) and text[name.end()] not in " \t,":
+                at = _junk(text, name.end())
+            else:
+                token68 = _TOKEN68.match(text, name.end())
+                challenges.append((name.group().lower(), {}, token68.group(1) if token68 else ""))
+                at = (token68 or name).end()
+    return [Challenge(scheme, parameters, token68) for scheme, parameters, token68 in challenges]
 
 
 def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
@@ -76,30 +88,10 @@ def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
     return replace(ranked[0], bearer_too=True) if bearer_too else ranked[0]
 
 
-def _scan(text: str, found: list[tuple[str, dict[str, str], str]]) -> None:
-    at = 0
-    while (at := _end(_GAP, text, at)) < len(text):
-        name = _TOKEN.match(text, at)
-        if name is None:
-            at = _junk(text, at)
-        elif (equals := _EQUALS.match(text, name.end())) and found:
-            at = _parameter(text, name.group().lower(), equals.end(), found[-1][1])
-        elif name.end() < len(text) and text[name.end()] not in " \t,":
-            at = _junk(text, name.end())
-        else:
-            at = _scheme(text, name, found)
-
-
-def _scheme(text: str, name: re.Match[str], found: list[tuple[str, dict[str, str], str]]) -> int:
-    token68 = _TOKEN68.match(text, name.end())
-    found.append((name.group().lower(), {}, token68.group(1) if token68 else ""))
-    return token68.end() if token68 else name.end()
-
-
 def _parameter(text: str, name: str, at: int, parameters: dict[str, str]) -> int:
     if text.startswith('"', at):
         value = _QUOTED.match(text, at)
-        if value is None:  # no closing quote: what follows cannot be told from the value
+        if value is None:  # no closing quote: where the value ends is not known
             return len(text)
         parameters.setdefault(name, _ESCAPE.sub(r"\1", value.group(1)))
         return value.end()

@@ -1,89 +1,78 @@
-"""How the client proves itself at the token, revocation, PAR and device endpoints.
+"""Client authentication at the token, revocation, PAR and device endpoints.
 
-One way for all of them (RFC 6749 §2.3): a form POST with the client's proof in the header or
-the body. What has to be signed is signed by a `Prover`, which has what a flow has not: keys,
-the clock and chance.
+One way for all of them (RFC 6749 §2.3): a form POST with the client's credentials in the header
+or the body. A `RequestSigner` signs what has to be signed: it has the keys, the clock and the
+random numbers that a flow has not.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 from ..errors import UsageError
+from ..secret import Secret
 from . import _authlib
 from .assertions import ASSERTION_TYPE
 from .flow import Flow, HttpRequest, HttpResponse, send
 from .registration import ASSERTED, CERTIFIED, Client
 
 
-class Prover(Protocol):
-    """Signs for one client and one credential."""
+class RequestSigner:
+    """Signs the requests of one client and one credential. This one has no key to sign with: it
+    authenticates the client by what it holds itself, an id and perhaps a secret.
+    """
+
+    __slots__ = ()
 
     @property
     def binds(self) -> bool:
         """Whether it has a key that tokens can be bound to (RFC 9449 §5)."""
-        ...
+        return False
 
     def assertion(self, client: Client) -> str:
         """A client assertion (RFC 7523 §2.2): `aud` is the client's issuer, the `jti` is new."""
-        ...
-
-    def proof(self, method: str, url: str) -> str:
-        """A DPoP proof for a request without an access token (RFC 9449 §4.2); empty for none."""
-        ...
-
-    def heard(self, response: HttpResponse) -> bool:
-        """Keep the nonce of an answer; whether it asks for the request once more (§8)."""
-        ...
-
-
-class Plain:
-    """Proves by what the client itself holds: an id, perhaps a secret."""
-
-    @property
-    def binds(self) -> bool:
-        return False
-
-    def assertion(self, client: Client) -> str:
         raise UsageError(f"the client authentication {client.method} needs a key")
 
     def proof(self, method: str, url: str) -> str:
+        """A DPoP proof for a request without an access token (RFC 9449 §4.2); empty for none."""
         return ""
 
-    def heard(self, response: HttpResponse) -> bool:
+    def take_nonce(self, response: HttpResponse) -> bool:
+        """Keep the nonce of a response; whether it requires the request once more (§8)."""
         return False
 
 
-PLAIN: Final[Prover] = Plain()
+UNSIGNED: Final = RequestSigner()
 
 
 @dataclass(frozen=True, slots=True)
 class FormPost:
-    """A form for one of the endpoints, as it is before the client has proved itself.
+    """A form for one of the endpoints, as it is before the client is authenticated.
 
-    `private`: see `HttpRequest`.
+    `private` and `to_issuer`: see `HttpRequest`.
     """
 
     url: str
     client: Client
     body: str = field(repr=False)
     private: bool = False
+    to_issuer: bool = True
 
-    def signed(self, prover: Prover = PLAIN) -> HttpRequest:
+    def signed(self, signer: RequestSigner = UNSIGNED) -> HttpRequest:
         """The request to send, once: a proof is not to be used again (RFC 9449 §11.1)."""
-        assertion = prover.assertion(self.client) if self.client.method in ASSERTED else ""
+        assertion = signer.assertion(self.client) if self.client.method in ASSERTED else ""
         request = form_request(self.url, self.client, self.body, assertion)
-        request = replace(request, private=self.private)
-        proof = prover.proof("POST", self.url)
+        request = replace(request, private=self.private, to_issuer=self.to_issuer)
+        proof = signer.proof("POST", self.url)
         return replace(request, headers={**request.headers, "DPoP": proof}) if proof else request
 
-    def send(self, prover: Prover) -> Flow[HttpResponse]:
-        response = yield from send(self.signed(prover))
-        if prover.heard(response):
-            response = yield from send(self.signed(prover))
+    def send(self, signer: RequestSigner) -> Flow[HttpResponse]:
+        response = yield from send(self.signed(signer))
+        if signer.take_nonce(response):
+            response = yield from send(self.signed(signer))
         return response
 
 
@@ -99,7 +88,11 @@ def form_request(url: str, client: Client, body: str, assertion: str = "") -> Ht
     }
     secret = client.secret.reveal() if client.secret else ""
     if client.method == "client_secret_basic":
-        headers["Authorization"] = "Basic " + _basic(client.client_id, secret)
+        # RFC 6749 §2.3.1: both are form-encoded before they are joined, whatever is in them
+        pair = f"{quote(client.client_id, safe='')}:{quote(secret, safe='')}".encode()
+        for each in (b64encode(pair), urlsafe_b64encode(pair)):
+            Secret(each.decode())  # no message repeats a part of it, in either alphabet
+        headers["Authorization"] = "Basic " + b64encode(pair).decode()
         return HttpRequest("POST", url, headers, body.encode())
     if not client.client_id:  # an assertion grant needs no client (RFC 7523 §3.1)
         return HttpRequest("POST", url, headers, body.encode())
@@ -110,9 +103,3 @@ def form_request(url: str, client: Client, body: str, assertion: str = "") -> Ht
         proof = [("client_assertion_type", ASSERTION_TYPE), ("client_assertion", assertion)]
         body = _authlib.with_fields(body, proof)
     return HttpRequest("POST", url, headers, body.encode())
-
-
-def _basic(client_id: str, secret: str) -> str:
-    """RFC 6749 §2.3.1: both are form-encoded before they are joined, whatever is in them."""
-    pair = f"{quote(client_id, safe='')}:{quote(secret, safe='')}"
-    return b64encode(pair.encode()).decode()

@@ -6,23 +6,30 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
-from ..errors import AuthError, AuthorizationDenied, BadResponse, LoginFailed, Refused, Unavailable
+from ..errors import (
+    AuthError,
+    AuthorizationDenied,
+    BadResponse,
+    LoginFailed,
+    Refused,
+    Remedy,
+    Unavailable,
+)
 from ..events import Event
 from ..secret import Secret
 from . import _authlib
-from .client_auth import PLAIN, FormPost, Prover
+from .client_auth import UNSIGNED, FormPost, RequestSigner
 from .discovery import Discovery
-from .document import Document
 from .flow import Flow, HttpResponse
 from .metadata import ServerMetadata
 from .registration import DEVICE_GRANT, Client
 from .scopes import Scopes
 from .tokens import TokenSet, granted_document, read_token_response, summary
-from .urls import shown
 
 INTERVAL: Final = 5.0
 _SLOWER: Final = 5.0
 _LONGEST_INTERVAL: Final = 60.0
+_LONGEST_LIFE: Final = 86_400.0
 _LONGEST_CODE: Final = 100
 _AGAIN: Final = "Nothing was changed; start the login again"
 
@@ -51,10 +58,10 @@ def require_device(server: ServerMetadata) -> None:
     if server.device_authorization_endpoint:
         return
     raise Refused(
-        "the authorization server offers no login by device code (RFC 8628 §4)",
-        url=shown(server.issuer),
+        "the authorization server does not offer login by device code (RFC 8628 §4)",
+        url=server.issuer,
         code="no_device_authorization",
-        hint="Log in with a browser: without DeviceCode()",
+        hint=Remedy("Log in with a browser: without {DeviceCode}"),
     )
 
 
@@ -82,7 +89,7 @@ def read_device_authorization(
     )
     code = document.need("user_code")
     if not code.isprintable() or len(code) > _LONGEST_CODE:
-        document.broken("“user_code” is none that a person could type")
+        document.broken("“user_code” is not one that a person could type")
     lifetime, interval = document.number("expires_in"), document.number("interval")
     if lifetime is None or lifetime <= 0:
         document.broken("“expires_in” must be a number of seconds (RFC 8628 §3.2)")
@@ -93,10 +100,13 @@ def read_device_authorization(
         scope=scope,
         device_code=Secret(document.need("device_code")),
         user_code=code,
-        verification_uri=_place(document),
+        # Google's servers still use the name of an early draft
+        verification_uri=document.text("verification_url") or document.need("verification_uri"),
         verification_uri_complete=document.text("verification_uri_complete"),
-        expires_in=lifetime,
-        interval=INTERVAL if interval is None or interval < 0 else max(interval, 1.0),
+        expires_in=min(lifetime, _LONGEST_LIFE),
+        interval=INTERVAL
+        if interval is None or interval < 0
+        else min(max(interval, 1.0), _LONGEST_INTERVAL),
     )
 
 
@@ -104,40 +114,44 @@ def authorize_device(
     discovery: Discovery,
     client: Client,
     scope: Scopes | None,
-    prover: Prover = PLAIN,
+    signer: RequestSigner = UNSIGNED,
     *,
     audience: str = "",
 ) -> Flow[DeviceAuthorization]:
     request = device_authorization_request(discovery, client, scope, audience)
-    url = shown(request.url)
-    response = yield from request.send(prover)
-    asked = read_device_authorization(discovery, client, scope, response)
+    url = request.url
+    response = yield from request.send(signer)
+    authorization = read_device_authorization(discovery, client, scope, response)
     yield Event(
         "authorization-request",
         url,
         response.status,
-        f"a code for {asked.expires_in:.0f} s",
+        f"a code for {authorization.expires_in:.0f} s",
         "device code, resource (RFC 8628, 8707)",
         response.seconds,
     )
-    return asked
+    return authorization
 
 
-def device_token_request(asked: DeviceAuthorization) -> FormPost:
+def device_token_request(authorization: DeviceAuthorization) -> FormPost:
     """RFC 8628 §3.4."""
-    fields = [("device_code", asked.device_code.reveal())]
-    fields += [("resource", asked.resource)] if asked.resource else []
+    fields = [("device_code", authorization.device_code.reveal())]
+    fields += [("resource", authorization.resource)] if authorization.resource else []
     body = _authlib.token_body(DEVICE_GRANT, fields)
-    return FormPost(asked.server.token_endpoint, asked.client, body)
+    return FormPost(authorization.server.token_endpoint, authorization.client, body)
 
 
-def poll(asked: DeviceAuthorization, now: float, prover: Prover = PLAIN) -> Flow[TokenSet]:
+def poll(
+    authorization: DeviceAuthorization, now: float, signer: RequestSigner = UNSIGNED
+) -> Flow[TokenSet]:
     """Ask once whether the person has decided; `wait_after` tells what an error means."""
-    request = device_token_request(asked)
-    response = yield from request.send(prover)
-    sent = (asked.device_code, asked.client.secret)
-    tokens = read_token_response(response, now, asked=asked.scope, sent=sent, proved=prover.binds)
-    yield Event("token", shown(request.url), response.status, summary(tokens))
+    request = device_token_request(authorization)
+    response = yield from request.send(signer)
+    sent = (authorization.device_code, authorization.client.secret)
+    tokens = read_token_response(
+        response, now, requested=authorization.scope, sent=sent, proved=signer.binds
+    )
+    yield Event("token", request.url, response.status, summary(tokens))
     return tokens
 
 
@@ -148,8 +162,8 @@ def wait_after(error: AuthError, interval: float) -> float:
     if error.code == "slow_down":
         return interval + _SLOWER  # for this and all later requests
     if isinstance(error, Unavailable | BadResponse):
-        asked = getattr(error, "retry_after", None) or 0.0
-        return max(interval, asked, min(2 * interval, _LONGEST_INTERVAL))
+        least = getattr(error, "retry_after", None) or 0.0
+        return max(interval, least, min(2 * interval, _LONGEST_INTERVAL))
     if error.code == "access_denied":
         raise AuthorizationDenied("the login was denied", url=error.url, hint=_AGAIN) from None
     if error.code == "expired_token":
@@ -157,12 +171,7 @@ def wait_after(error: AuthError, interval: float) -> float:
     raise error
 
 
-def too_late(url: str) -> LoginFailed:
-    return LoginFailed(
-        "nobody signed in while the code was valid", url=url, code="timeout", hint=_AGAIN
-    )
-
-
-def _place(document: Document) -> str:
-    """Google's servers still use the name of an early draft."""
-    return document.text("verification_url") or document.need("verification_uri")
+def too_late(url: str, limit: float | None = None) -> LoginFailed:
+    """`limit`: the seconds that the person had, where these and not the code have ended."""
+    when = "while the code was valid" if limit is None else f"within {limit:g} s"
+    return LoginFailed(f"no one signed in {when}", url=url, code="timeout", hint=_AGAIN)

@@ -1,186 +1,239 @@
-"""From a server URL, and perhaps its challenge, to the authorization server to use.
+"""From a server's answer to the authorization server to use.
 
-Places are asked in order until one answers with a JSON object; whatever that object is
-then decides. Nothing is ever invented once a server has named its metadata.
+Places are requested in order until one answers with a JSON object; whatever that object is then
+decides. Nothing is ever invented once a server has named its metadata.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Final
 
-from ..errors import AuthError, BadResponse, Unavailable
-from ..events import Event
+from ..errors import AuthError, BadResponse, InsecureUrl, IssuerMismatch, Remedy, Unavailable
+from ..events import DEFAULTS, Event
+from ..origin import origin_url, shown
+from .absence import Absence, in_front, listed, no_authorization_server
 from .challenge import Challenge
-from .document import described, parsed
+from .document import described, is_page, parsed, redirected_to
 from .flow import Flow, HttpRequest, HttpResponse, send
 from .metadata import (
+    OR_PIN,
     ResourceMetadata,
     ServerMetadata,
+    Vouched,
     caller_server_metadata,
     default_server_metadata,
     read_resource_metadata,
     read_server_metadata,
 )
-from .options import LATEST, Endpoints, Options
-from .urls import (
-    canonical,
-    issuer_places,
-    origin_url,
-    require_issuer,
-    require_secure,
-    same_issuer,
-    shown,
-    well_known,
-)
+from .oauth_error import is_passing, unavailable
+from .options import LATEST, Options
+from .probe import ServerAnswer
+from .urls import Endpoint, Issuer, ServerUrl, is_relative, well_known
 
+_NAMED: Final = "the caller named the place"
 _MOST_SERVERS: Final = 10
+_MOST_LISTED: Final = 100  # ranking may look each one up in the storage
 Usable = Callable[[ServerMetadata], None]
-_LONGEST_WAIT: Final = 86_400.0
+Rank = Callable[[str], int]
+
+
+def accept_any(server: ServerMetadata) -> None:
+    """Every authorization server will do."""
+
+
+def as_listed(issuer: str) -> int:
+    """The order of the resource's metadata."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A server, what its challenge asked for, and the authorization server chosen for it.
+    """A server, what its challenge requires, and the authorization server chosen for it.
 
     `resource` is what goes out as the `resource` parameter, None for none (RFC 8707 §2).
+    `endpoint` is where the MCP request was answered, after redirects.
     """
 
-    server_url: str
+    server_url: ServerUrl
     challenge: Challenge | None
     metadata: ResourceMetadata | None
     server: ServerMetadata
     resource: str | None
+    endpoint: str = ""
+
+    @property
+    def final_url(self) -> str:
+        """Where redirects of the server's URL end; empty where there are none."""
+        return "" if self.endpoint == self.server_url else self.endpoint
 
 
 def discover(
-    server_url: str,
-    challenge: Challenge | None,
+    server_url: ServerUrl,
+    answer: ServerAnswer | None,
     options: Options,
     *,
-    usable: Usable = lambda server: None,
-    held: Collection[str] = (),
+    usable: Usable = accept_any,
+    rank: Rank = as_listed,
 ) -> Flow[Discovery]:
     """Find the authorization server (MCP 2026-07-28 "Authorization Server Discovery").
 
-    `usable` raises for a server that cannot serve the login; `held` are issuers for which a
-    credential or client is at hand, and these come first. Raises `Unavailable`, `Untrusted`
-    or `BadResponse`.
+    `answer`: to the MCP request; None stands for a 401 that says nothing. `usable` raises for
+    a server that cannot serve the login; those of the lowest `rank` come first. Raises
+    `Unavailable`, `Untrusted` or `BadResponse`, and `LoginFailed` where no login is required.
     """
-    tried: list[str] = []
-    metadata = yield from resource_metadata(server_url, challenge, options, tried)
+    answer = answer or ServerAnswer(server_url, HttpResponse(401, server_url))
+    tried: list[Absence] = []
+    metadata = yield from resource_metadata(server_url, answer, options, tried)
     if options.issuer:
         candidates: tuple[str, ...] = (options.issuer,)
     elif metadata:
-        candidates = _ordered(metadata.authorization_servers, held)[:_MOST_SERVERS]
-    elif challenge is None or not challenge.resource_metadata:
-        server = yield from _legacy(server_url, options, tried)
-        usable(server)
-        return _discovery(server_url, challenge, None, server, options)
+        candidates = metadata.authorization_servers[:_MOST_LISTED]
+        if len(candidates) > 1:  # RFC 9728 §7.6 leaves the choice to the client
+            candidates = tuple(sorted(candidates, key=rank)[:_MOST_SERVERS])
+    elif invents(answer, tried):
+        server = yield from _legacy(server_url, options, tried, usable)
+        return _discovery(server_url, answer, None, server, options)
+    elif is_passing(answer.status):
+        raise unavailable(answer.response)
     else:
-        raise BadResponse(
-            "the server names its resource metadata, but no place has any: " + "; ".join(tried),
-            url=shown(challenge.resource_metadata),
-            code="no_resource_metadata",
-            hint="The operator must serve the document of RFC 9728 there",
-        )
+        raise (yield from no_authorization_server(server_url, answer, tried))
     server = yield from _first_usable(candidates, options, usable)
-    return _discovery(server_url, challenge, metadata, server, options)
+    return _discovery(server_url, answer, metadata, server, options)
 
 
 def _discovery(
-    server_url: str,
-    challenge: Challenge | None,
+    server_url: ServerUrl,
+    answer: ServerAnswer,
     metadata: ResourceMetadata | None,
     server: ServerMetadata,
     options: Options,
 ) -> Discovery:
-    resource: str | None = metadata.resource if metadata else canonical(server_url)
+    resource: str | None = metadata.resource if metadata else server_url.canonical
     if options.resource is not None:
         resource = options.resource or None
-    return Discovery(server_url, challenge, metadata, server, resource)
-
-
-def _ordered(servers: tuple[str, ...], held: Collection[str]) -> tuple[str, ...]:
-    """RFC 9728 §7.6 leaves the choice to the client: what is held first, else their order."""
-    return tuple(sorted(servers, key=lambda s: not any(same_issuer(s, h) for h in held)))
+    return Discovery(server_url, answer.challenge, metadata, server, resource, answer.url)
 
 
 def resource_places(
-    server_url: str, challenge: Challenge | None, options: Options
+    server_url: ServerUrl, answer: ServerAnswer, options: Options
 ) -> dict[str, str]:
-    """Where resource metadata may lie, in the order in which it is asked for, each with its rule.
+    """Where resource metadata may lie, in the order of the requests, each with its rule.
 
-    `InsecureUrl` for a place that the challenge names and nobody should go to.
+    `InsecureUrl` for a place that the challenge names and that must not be requested; it is
+    left out where the caller's options stand for its content, or where it is no absolute URL.
     """
     suffix = "oauth-protected-resource"
-    places = {well_known(server_url, suffix): "well-known of the path (RFC 9728 §3.1)"}
-    places.setdefault(well_known(origin_url(server_url), suffix), "well-known of the root")
-    if challenge and challenge.resource_metadata:
-        named = require_secure(
-            challenge.resource_metadata,
-            "the challenge's resource_metadata",
-            allow_insecure_http=options.allow_insecure_http,
-        )
-        places.pop(named, None)
-        places = {named: "resource_metadata of the challenge (RFC 9728 §5.1)", **places}
+    places: dict[str, str] = {}
+    named = answer.challenge.resource_metadata if answer.challenge else ""
+    try:
+        if named and not is_relative(named):
+            place = Endpoint.checked(named, "the challenge's resource_metadata", options)
+            places[place] = "resource_metadata of the challenge (RFC 9728 §5.1)"
+    except InsecureUrl as error:
+        if not Vouched.by(options):
+            raise error.advised(error.remedy, OR_PIN) from None
+    for url in dict.fromkeys((answer.url, server_url)):
+        places.setdefault(well_known(url, suffix), "well-known of the path (RFC 9728 §3.1)")
+        # the path's own slash is part of the identifier here, unlike in an issuer
+        places.setdefault(well_known(url, suffix, slash=True), "the same, with the path's slash")
+    root = well_known(origin_url(server_url), suffix)
+    places.setdefault(root, "well-known of the root")
     return places
 
 
 def resource_metadata(
-    server_url: str, challenge: Challenge | None, options: Options, tried: list[str]
+    server_url: ServerUrl, answer: ServerAnswer, options: Options, tried: list[Absence]
 ) -> Flow[ResourceMetadata | None]:
     """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
-    for place, rule in resource_places(server_url, challenge, options).items():
-        yield Event("resource-metadata-request", url=shown(place), rule=rule)
-        response = yield from send(metadata_request(place))
-        if absent(response, tried):
-            yield Event(
-                "resource-metadata", shown(place), response.status, tried[-1], "absent: next place"
+    vouched = Vouched.by(options)
+    places = resource_places(server_url, answer, options)
+    named = answer.challenge.resource_metadata if answer.challenge else ""
+    if named and named not in places:
+        detail = f"the challenge's resource_metadata {shown(named)} cannot be used"
+        yield Event("notice", answer.url, answer.status, detail, "counts as absent")
+    for place, rule in places.items():
+        yield Event("resource-metadata-request", url=place, rule=rule)
+        try:
+            response = yield from _document(place, tried)
+            if response is None:
+                yield _missing("resource-metadata", tried[-1])
+                continue
+            metadata = read_resource_metadata(
+                server_url, response, final_url=answer.url, vouched=vouched
             )
+        except AuthError as error:
+            if not vouched.stands_for(error):
+                raise
+            unusable = isinstance(error, BadResponse)
+            tried.append(Absence(place, error.summary, is_object=unusable))
+            yield Event("notice", place, 0, error.summary, "counts as absent")
             continue
-        found = read_resource_metadata(server_url, response, confirmed=options.resource or "")
+        listed = ", ".join(map(shown, metadata.authorization_servers[:_MOST_SERVERS]))
         yield Event(
             "resource-metadata",
-            shown(place),
+            place,
             response.status,
-            "authorization servers: " + ", ".join(shown(s) for s in found.authorization_servers),
+            f"authorization servers: {listed or 'none'}",
             "resource matches the server (RFC 9728 §3.3)",
             response.seconds,
         )
-        return found
+        return metadata
     return None
 
 
 def server_metadata(
-    issuer: str, options: Options, tried: list[str], *, private: bool = False
+    issuer: str,
+    options: Options,
+    tried: list[Absence],
+    *,
+    private: bool = False,
+    usable: Usable = accept_any,
 ) -> Flow[ServerMetadata | None]:
     """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5).
 
-    `private`: the caller named it himself, so it may be anywhere.
+    A document that cannot serve the login leads to the next place, and its fault is raised
+    where that is of no help: one document is used whole, two are never merged. `private`: the
+    caller named the issuer, so it may be anywhere.
     """
-    insecure = options.allow_insecure_http
-    require_issuer(issuer, "the authorization server", allow_insecure_http=insecure)
-    for place in issuer_places(issuer):
-        yield Event("server-metadata-request", url=shown(place), rule="RFC 8414 §3.1, §5")
-        response = yield from send(replace(metadata_request(place), private=private))
-        if absent(response, tried):
-            yield Event(
-                "server-metadata", shown(place), response.status, tried[-1], "absent: next place"
-            )
+    checked = Issuer.checked(issuer, "the authorization server", options)
+    refused: AuthError | None = None
+    places, rule = checked.metadata_places(), "RFC 8414 §3.1, §5"
+    if options.metadata_url and issuer == options.issuer:
+        places, rule = [Endpoint.checked(options.metadata_url, "the metadata URL", options)], _NAMED
+    for place in places:
+        yield Event("server-metadata-request", url=place, rule=rule)
+        try:
+            response = yield from _document(place, tried, private=private)
+        except AuthError:
+            if refused is None:
+                raise
+            break  # what the first document lacks says more than this fault
+        if response is None:
+            yield _missing("server-metadata", tried[-1])
             continue
-        found = read_server_metadata(issuer, response, allow_insecure_http=insecure)
+        try:
+            server = read_server_metadata(checked, response, options)
+            usable(server)
+        except AuthError as error:
+            if refused is None and isinstance(error, IssuerMismatch | InsecureUrl):
+                raise
+            refused = refused or error
+            unfit = "not usable for this login: next place of the issuer"
+            yield Event("notice", place, detail=error.summary, rule=unfit)
+            continue
         yield Event(
             "server-metadata",
-            shown(place),
+            place,
             response.status,
-            found.issuer,
-            "issuer matches (RFC 8414 §3.3)",
+            server.issuer,
+            "issuer matches (RFC 8414 §3.3)" + ("; this document is used whole" if refused else ""),
             response.seconds,
         )
-        return found
+        return server
+    if refused is not None:
+        raise refused
     return None
 
 
@@ -191,52 +244,70 @@ def _first_usable(
     first: AuthError | None = None
     for issuer in issuers:
         try:
-            server = yield from required_metadata(issuer, options)
-            usable(server)
-            return server
+            return (yield from required_metadata(issuer, options, usable=usable))
         except Unavailable:
             raise  # a hiccup is no reason to take the person somewhere else
+        except InsecureUrl as error:
+            more = "" if options.issuer else OR_PIN
+            first = first or error.advised(error.remedy, more)
         except AuthError as error:
             first = first or error
     raise first or BadResponse("no authorization server is named")
 
 
 def required_metadata(
-    issuer: str, options: Options, *, private: bool = False
+    issuer: str, options: Options, *, private: bool = False, usable: Usable = accept_any
 ) -> Flow[ServerMetadata]:
-    """The same, `BadResponse` where there is none; or what the caller told instead."""
+    """The same, `BadResponse` where there is none; or what the caller passed instead."""
     if options.endpoints:
-        return (yield from _told(issuer, options.endpoints, options))
-    tried: list[str] = []
-    server = yield from server_metadata(issuer, options, tried, private=private)
+        known = caller_server_metadata(issuer, options.endpoints, options)
+        yield Event("server-metadata", issuer, detail=issuer, rule="endpoints of the caller")
+        usable(known)
+        return known
+    tried: list[Absence] = []
+    server = yield from server_metadata(issuer, options, tried, private=private, usable=usable)
+    if server is None and options.metadata_url and issuer == options.issuer:
+        raise BadResponse(
+            f"the metadata URL that was passed leads to no metadata of {shown(issuer)}:"
+            f" {listed(tried)}",
+            url=options.metadata_url,
+            code="no_server_metadata",
+            hint=Remedy(
+                "Check {Options.metadata_url}; without it, the issuer's well-known places are read"
+            ),
+        )
     if server is None:
         raise BadResponse(
-            f"the authorization server {shown(issuer)} has no metadata: " + "; ".join(tried),
-            url=shown(issuer),
+            f"the authorization server {shown(issuer)} has no metadata: {listed(tried)}",
+            url=issuer,
             code="no_server_metadata",
-            hint="The operator must serve the document of RFC 8414; nothing is guessed. If he tells"
-            " you the endpoints, pass them (--issuer and --endpoint,"
-            " Options(issuer=…, endpoints=…))",
+            hint=Remedy(
+                "The server's operator has to serve the document of RFC 8414; no endpoint is"
+                " guessed. If they tell you the endpoints, pass them: {Options.issuer} and"
+                " {Options.endpoints}"
+            ),
         )
     return server
 
 
-def _told(issuer: str, endpoints: Endpoints, options: Options) -> Flow[ServerMetadata]:
-    """The caller's own endpoints, of the pinned issuer and of no other."""
-    insecure = options.allow_insecure_http
-    server = caller_server_metadata(issuer, endpoints, allow_insecure_http=insecure)
-    yield Event("server-metadata", shown(issuer), detail=issuer, rule="endpoints of the caller")
-    return server
+def invents(answer: ServerAnswer, tried: Sequence[Absence]) -> bool:
+    """Whether the path of MCP 2025-03-26 applies: a 401 that names no metadata, and none there."""
+    named = answer.challenge is not None and answer.challenge.resource_metadata
+    objects = any(absence.is_object for absence in tried)
+    return answer.requires_authorization and not (named or objects or in_front(answer, tried))
 
 
-def _legacy(server_url: str, options: Options, tried: list[str]) -> Flow[ServerMetadata]:
+def _legacy(
+    server_url: ServerUrl, options: Options, tried: list[Absence], usable: Usable
+) -> Flow[ServerMetadata]:
     """MCP 2025-03-26: the server's origin is the issuer, with or without metadata."""
-    issuer = origin_url(server_url)
-    server = yield from server_metadata(issuer, options, tried)
+    issuer = Issuer(origin_url(server_url))
+    server = yield from server_metadata(issuer, options, tried, usable=usable)
     if server is None:
         server = default_server_metadata(issuer)
+        usable(server)
         yield Event(
-            "server-metadata", issuer, detail="defaults", rule="no metadata anywhere: 2025-03-26"
+            "server-metadata", issuer, detail=DEFAULTS, rule="no metadata anywhere: 2025-03-26"
         )
     return server
 
@@ -246,35 +317,30 @@ def metadata_request(url: str) -> HttpRequest:
     return HttpRequest("GET", url, headers)
 
 
-def absent(response: HttpResponse, tried: list[str]) -> bool:
-    """Whether the place has no document, which is noted; a 5xx or 429 is `Unavailable`."""
-    if response.status == 429 or response.status >= 500:
+def _document(
+    place: str, tried: list[Absence], *, private: bool = False
+) -> Flow[HttpResponse | None]:
+    """The answer that holds a JSON object; None where there is none, which is noted."""
+    response = yield from send(replace(metadata_request(place), private=private))
+    absence = absent(response)
+    if absence is None:
+        return response
+    tried.append(absence)
+    return None
+
+
+def absent(response: HttpResponse) -> Absence | None:
+    """Why a place has no document; a 5xx or 429 is `Unavailable`."""
+    if is_passing(response.status):
         raise unavailable(response)
     if 200 <= response.status < 300 and isinstance(parsed(response), dict):
-        return False
-    got = described(response) if response.status < 300 else f"HTTP {response.status}"
-    if 300 <= response.status < 400:
-        got += " to another place, not followed"
-    tried.append(f"{shown(response.url)} answered {got}")
-    return True
-
-
-def unavailable(response: HttpResponse) -> Unavailable:
-    return Unavailable(
-        f"the server answered HTTP {response.status}",
-        url=shown(response.url),
-        hint="Nothing was changed; try again later",
-        retry_after=_retry_after(response),
-    )
-
-
-def _retry_after(response: HttpResponse) -> float | None:
-    """Seconds to wait (RFC 9110 §10.2.3); a date is taken against the server's own clock."""
-    wait = response.header("retry-after").strip()
-    if wait.isdecimal():
-        return min(float(wait), _LONGEST_WAIT)
-    try:
-        until, now = (parsedate_to_datetime(d) for d in (wait, response.header("date")))
-        return min(max((until - now).total_seconds(), 0.0), _LONGEST_WAIT)
-    except (ValueError, TypeError):
         return None
+    came = described(response) if response.status < 300 else f"HTTP {response.status}"
+    if target := redirected_to(response):
+        came += f" to {target}, not followed"
+    return Absence(response.url, came, response.status, is_page(response))
+
+
+def _missing(name: str, absence: Absence) -> Event:
+    rule = "absent: next place"
+    return Event(name, absence.url, absence.status, str(absence), rule)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from urllib.parse import urljoin
 
-from ..errors import BadResponse, quoted
-from ..secret import Secret
+from ..errors import BadResponse, Remedy
+from ..origin import shown
+from ..secret import Secret, quoted
 from .flow import HttpResponse
-from .urls import shown
 
 _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
@@ -25,6 +26,7 @@ class Document:
     what: str
     url: str
     raw: Mapping[str, Any] = field(repr=False)  # of a token response, these are the tokens
+    hint: str | Remedy = ""  # what the person can do about a document that is not usable
 
     def text(self, name: str) -> str:
         """An optional string; empty when absent, null or of another type."""
@@ -32,14 +34,16 @@ class Document:
         return value if isinstance(value, str) else ""
 
     def secret(self, name: str) -> Secret | None:
-        """An optional string that nobody may see; None when absent or empty."""
+        """An optional string that is a secret; None when absent or empty."""
         return Secret(self.text(name)) if self.text(name) else None
 
-    def need(self, name: str) -> str:
+    def need(self, name: str, hint: str | Remedy = "") -> str:
         value = self.raw.get(name)
         if isinstance(value, str) and value:
             return value
-        self.broken(f"“{name}” must be a non-empty string, got {_kind(self.raw, name)}")
+        got = "an empty one" if value == "" else _NAMES.get(type(value), "a number")
+        got = got if name in self.raw else "nothing"
+        self.broken(f"“{name}” must be a non-empty string, got {got}", hint)
 
     def texts(self, name: str) -> tuple[str, ...] | None:
         """An optional array of strings, or one string of words; None when absent."""
@@ -64,54 +68,73 @@ class Document:
             return None
         return number if -1e18 < number < 1e18 else None
 
-    def broken(self, why: str) -> NoReturn:
-        raise BadResponse(f"the {self.what} is not usable: {why}", url=shown(self.url))
+    def broken(self, why: str, hint: str | Remedy = "") -> NoReturn:
+        raise BadResponse(
+            f"the {self.what} is not usable: {why}", url=self.url, hint=hint or self.hint
+        )
 
 
-def read_document(response: HttpResponse, what: str) -> Document:
+def read_document(response: HttpResponse, what: str, hint: str | Remedy = "") -> Document:
     """The answer's JSON object; `BadResponse` when it is anything else."""
     value = parsed(response)
     if isinstance(value, dict):
-        return Document(what, response.url, value)
+        return Document(what, response.url, value, hint)
     got = described(response) if value is None else f"a JSON {_NAMES.get(type(value), 'number')}"
     raise BadResponse(
-        f"the {what} must be a JSON object, but HTTP {response.status} came with {got}",
-        url=shown(response.url),
+        f"the {what} must be a JSON object, got HTTP {response.status} with {got}",
+        url=response.url,
     )
 
 
 def parsed(response: HttpResponse) -> Any:
     """The JSON value of the body, or None where the body is not JSON."""
     try:
-        value = json.loads(response.body.decode("utf-8-sig"), parse_constant=_no_constant)
+        return json_value(response.body.decode("utf-8-sig"))
+    except ValueError:
+        return None
+
+
+def json_value(text: str) -> Any:
+    """The value of a JSON text; `ValueError` for any other, and for one that is too deep."""
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
         # RFC 7493 §2.1: half a surrogate pair is no character, and could not be sent on
         json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
-        return None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     return value
 
 
-def error_code(text: str) -> str:
-    """A server's error code as it may stand in a field or log (RFC 6749 §5.2): never empty."""
-    return quoted(text, 60)[1:-1] or "unknown_error"
-
-
 def described(response: HttpResponse) -> str:
-    """What a body is that is not what was expected, in a few words."""
+    """What an answer holds that is not what was expected, in a few words."""
+    if target := redirected_to(response):
+        return f"a redirect to {target}, which is not followed"
     if not response.body:
         return "an empty body"
-    start = response.body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith((b"<!doctype html", b"<html")):
+    if is_page(response):
         return "an HTML page"
     kind = response.header("content-type").partition(";")[0].strip()
     return f"a body of type {quoted(kind, 60)}" if kind else "a body that is not JSON"
 
 
-def _kind(raw: Mapping[str, Any], name: str) -> str:
-    if name not in raw:
-        return "nothing"
-    value = raw[name]
-    return "an empty one" if value == "" else _NAMES.get(type(value), "a number")
+def redirected_to(response: HttpResponse) -> str:
+    """Where an answer redirects to, as it may stand in a message; empty for nowhere."""
+    location = response.header("location")
+    if not 300 <= response.status < 400 or not location:
+        return ""
+    try:
+        return shown(urljoin(response.url, location))
+    except ValueError:
+        return shown(location)
+
+
+def is_page(response: HttpResponse) -> bool:
+    """Whether it is an HTML page, by its body or by its type; JSON is none, whatever its type."""
+    start = response.body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return True
+    kind = response.header("content-type").partition(";")[0].strip().lower()
+    return kind in ("text/html", "application/xhtml+xml") and parsed(response) is None
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -6,19 +6,19 @@ A proof is for one request: its method, its URL, its moment, and the token that 
 from __future__ import annotations
 
 import json
-from base64 import urlsafe_b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from ..errors import DpopUnsupported, quoted
-from ..secret import Secret
+from ..errors import DpopUnsupported
+from ..origin import origin_url, split
+from ..secret import Secret, quoted
 from .challenge import read_challenges
 from .discovery import Discovery
 from .document import parsed
 from .flow import HttpResponse
-from .urls import origin_url, shown, split
+from .jose import encoded, signed, thumbprint
 
 # In the order of our choice: small and quick first; "EdDSA" is what "Ed25519" was called before
 # RFC 9864. Each with its key type and its curve or size (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -35,7 +35,7 @@ _LONGEST_NONCE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class ProofKey:
+class DpopKey:
     """A private key that signs proofs; `jkt` is its thumbprint (RFC 7638), which is no secret."""
 
     algorithm: str
@@ -57,21 +57,14 @@ class ProofKey:
         """A proof for one request (§4.2), with the hash of the `token` that goes with it (§7)."""
         claims = {"jti": jti, "htm": method, "htu": target(url), "iat": int(now)}
         if token is not None:
-            claims["ath"] = _encoded(sha256(token.reveal().encode("ascii")).digest())
+            claims["ath"] = encoded(sha256(token.reveal().encode("ascii")).digest())
         if nonce:
             claims["nonce"] = nonce
         header = {"typ": "dpop+jwt", "alg": self.algorithm, "jwk": dict(self.public)}
-        signed = f"{_segment(header)}.{_segment(claims)}"
-        return f"{signed}.{_encoded(self._signature(signed.encode()))}"
-
-    def _signature(self, signed: bytes) -> bytes:
-        # not `jwt.encode`, which warns of the name EdDSA: it is the server that chose it
-        from joserfc.jws import JWSRegistry
-
-        return JWSRegistry.algorithms[self.algorithm].sign(signed, self._key)
+        return signed(header, claims, self._key)
 
 
-def make_key(algorithm: str) -> ProofKey:
+def make_key(algorithm: str) -> DpopKey:
     """A new key for one of `ALGORITHMS`."""
     from joserfc import jwk
 
@@ -81,7 +74,7 @@ def make_key(algorithm: str) -> ProofKey:
     return read_key(Secret(text))
 
 
-def read_key(kept: Secret) -> ProofKey:
+def read_key(kept: Secret) -> DpopKey:
     """A key as it was kept, a private JWK with its `alg`; `ValueError` for anything else."""
     from joserfc import jwk
     from joserfc.errors import JoseError
@@ -94,17 +87,11 @@ def read_key(kept: Secret) -> ProofKey:
         key = jwk.import_key(members, members["kty"])
         if not key.is_private:
             raise ValueError
-    except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+        key.check_key_op("sign")
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("not a private key for proofs") from None  # the cause may show it
     public = {name: members[name] for name in _PUBLIC if name in members}
-    return ProofKey(algorithm, public, thumbprint(public), kept, key)
-
-
-def thumbprint(public: Mapping[str, str]) -> str:
-    """The name of a public key (RFC 7638), which `jkt` and `dpop_jkt` hold (§6.1, §10)."""
-    from joserfc import jwk
-
-    return jwk.thumbprint(dict(public))
+    return DpopKey(algorithm, public, thumbprint(public), kept, key)
 
 
 def target(url: str) -> str:
@@ -150,31 +137,19 @@ def choose_algorithm(discovery: Discovery) -> str:
     RFC 9449 §5.1 and §7.1, RFC 9728 §2; a server that is silent is taken to know ES256.
     Raises `DpopUnsupported`.
     """
-    lists = _lists(discovery)
-    for name in ALGORITHMS:
-        if all(name in listed for listed in lists.values()):
-            return name
-    told = "; ".join(f"{who}: {quoted(' '.join(names), 80)}" for who, names in lists.items())
-    raise DpopUnsupported(
-        f"there is no algorithm for a DPoP proof that we have and the servers take ({told})",
-        url=shown(discovery.server.issuer),
-        hint="Its operator must enable one of: " + ", ".join(ALGORITHMS),
-    )
-
-
-def _lists(discovery: Discovery) -> dict[str, Collection[str]]:
     challenge, metadata = discovery.challenge, discovery.metadata
     lists: dict[str, Collection[str] | None] = {
         "the authorization server": discovery.server.dpop_algorithms,
         "the MCP server": metadata.dpop_algorithms if metadata else None,
         "its challenge": (challenge.get("algs").split() or None) if challenge else None,
     }
-    return {who: listed for who, listed in lists.items() if listed is not None}
-
-
-def _segment(value: Mapping[str, Any]) -> str:
-    return _encoded(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _encoded(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    given = {who: names for who, names in lists.items() if names is not None}
+    for name in ALGORITHMS:
+        if all(name in names for names in given.values()):
+            return name
+    listed = "; ".join(f"{who}: {quoted(' '.join(names), 80)}" for who, names in given.items())
+    raise DpopUnsupported(
+        f"no algorithm for DPoP proofs is supported by this client and the servers ({listed})",
+        url=discovery.server.issuer,
+        hint="Its operator must enable one of: " + ", ".join(ALGORITHMS),
+    )

@@ -22,8 +22,11 @@ T = TypeVar("T")
 class HttpRequest:
     """A request of the flow. Headers and body may hold secrets and are never shown.
 
-    `private`: the address may be a private one whoever named it; the login allowed it once.
-    `redirects`: a GET may be sent on within its origin.
+    `private`: the address may be a private one, no matter who named it; the login allowed it once.
+    `redirects`: a GET may be sent on within its origin. `repeatable`: it may be sent twice, as a
+    GET may, because the second one does no harm. `to_issuer`: it goes to an endpoint of
+    the authorization server, which may see the client certificate (RFC 8705). `gateway`: more
+    headers, for a gateway in front of this URL alone: no redirect carries them.
     """
 
     method: str
@@ -32,6 +35,9 @@ class HttpRequest:
     body: bytes = field(default=b"", repr=False)
     private: bool = False
     redirects: bool = True
+    repeatable: bool = False
+    to_issuer: bool = False
+    gateway: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +69,30 @@ def send(request: HttpRequest) -> Flow[HttpResponse]:
     return response
 
 
-def run(flow: Flow[T], transport: Transport, on_event: Listener | None = None) -> T:
-    """Drive a flow with a blocking transport."""
+def run(
+    flow: Flow[T],
+    transport: Transport,
+    on_event: Listener | None = None,
+    *,
+    before: Callable[[], object] | None = None,
+) -> T:
+    """Drive a flow with a blocking transport. `before`: called ahead of each request, which it
+    may forbid with an `AuthError`."""
     try:
-        wanted = next(flow)
+        step = next(flow)
         while True:
-            if isinstance(wanted, Event):
-                tell(on_event, wanted)
-                wanted = flow.send(None)
+            if isinstance(step, Event):
+                tell(on_event, step)
+                step = flow.send(None)
                 continue
             try:
-                response = transport(wanted)
+                if before:
+                    before()
+                response = transport(step)
             except AuthError as error:
-                wanted = flow.throw(error)
+                step = flow.throw(error)
             else:
-                wanted = flow.send(response)
+                step = flow.send(response)
     except StopIteration as stop:
         value: T = stop.value
         return value
@@ -88,18 +103,18 @@ def run(flow: Flow[T], transport: Transport, on_event: Listener | None = None) -
 async def arun(flow: Flow[T], transport: AsyncTransport, on_event: Listener | None = None) -> T:
     """Drive a flow with your own asynchronous client."""
     try:
-        wanted = next(flow)
+        step = next(flow)
         while True:
-            if isinstance(wanted, Event):
-                tell(on_event, wanted)
-                wanted = flow.send(None)
+            if isinstance(step, Event):
+                tell(on_event, step)
+                step = flow.send(None)
                 continue
             try:
-                response = await transport(wanted)
+                response = await transport(step)
             except AuthError as error:
-                wanted = flow.throw(error)
+                step = flow.throw(error)
             else:
-                wanted = flow.send(response)
+                step = flow.send(response)
     except StopIteration as stop:
         value: T = stop.value
         return value

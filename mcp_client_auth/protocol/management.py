@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..events import Event
+from ..origin import is_loopback, same_origin, split
 from .flow import Flow, HttpRequest, HttpResponse, send
 from .metadata import ServerMetadata
 from .registration import Client
-from .urls import is_loopback, same_origin, shown, split
 
 _GONE = (200, 204)
 
@@ -25,7 +25,8 @@ def deletion_request(client: Client, *, private: bool = False) -> HttpRequest:
     """RFC 7592 §2.3. `private`: see `HttpRequest`."""
     token = client.management_token.reveal() if client.management_token else ""
     headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-    return HttpRequest("DELETE", client.management_uri, headers, private=private)
+    uri = client.management_uri
+    return HttpRequest("DELETE", uri, headers, private=private, to_issuer=True)
 
 
 def read_deletion(response: HttpResponse) -> bool:
@@ -34,10 +35,10 @@ def read_deletion(response: HttpResponse) -> bool:
 
 
 def unregister(client: Client, *, private: bool = False) -> Flow[bool]:
-    """End a registration; whether the server has said so."""
+    """End a registration; whether the server has confirmed it."""
     response = yield from send(deletion_request(client, private=private))
     done = read_deletion(response)
-    said = "client deleted" if done else "client not deleted"
-    where = shown(client.management_uri)
-    yield Event("revocation", where, response.status, said, "RFC 7592 §2.3", response.seconds)
+    outcome = "client deleted" if done else "client not deleted"
+    where = client.management_uri
+    yield Event("revocation", where, response.status, outcome, "RFC 7592 §2.3", response.seconds)
     return done

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from ..errors import IssuerMismatch, ResourceMismatch, quoted
+from ..errors import AuthError, BadResponse, IssuerMismatch, Remedy, ResourceMismatch
+from ..origin import same_origin, shown
+from ..secret import quoted
 from .document import Document, read_document
 from .flow import HttpResponse
-from .options import Endpoints
-from .urls import require_issuer, require_secure, resource_matches, same_issuer, shown
+from .options import Endpoints, Options
+from .urls import Endpoint, Issuer, ServerUrl, same_issuer
 
+_ABSENT: Final = Endpoint()
 _ENDPOINTS: Final = (
     "authorization_endpoint",
     "registration_endpoint",
@@ -21,10 +24,30 @@ _ENDPOINTS: Final = (
 )
 
 
-IF_ELSEWHERE: Final = (
-    "if its authorization server is another one, pass its issuer (--issuer, Options(issuer=…)), and"
-    " where that has no metadata its endpoints (--endpoint,"
-    " Options(issuer=…, endpoints=…))"
+OR_PIN: Final = Remedy(
+    "If its operator names the authorization server, pass its issuer: {Options.issuer}"
+)
+_TO_FIX: Final = "The server's operator has to fix this"
+_CHECK_THE_URL: Final = "Check the server URL"
+_NAME_THE_RESOURCE: Final = Remedy(
+    _TO_FIX + ". If they confirm the resource, pass it: {Options.resource}; if they name the"
+    " issuer, pass that: {Options.issuer}"
+)
+_NAME_THE_ENDPOINTS: Final = Remedy(
+    _TO_FIX + ". If they tell you the issuer and its endpoints, pass them: {Options.issuer} and"
+    " {Options.endpoints}"
+)
+_NAME_THE_ISSUER: Final = Remedy(
+    _TO_FIX + ": metadata and resource metadata have to name the same issuer. If they confirm the"
+    " issuer, pass it: {Options.issuer}; its own metadata is then read"
+)
+_CHECK_WHAT_WAS_PASSED: Final = Remedy(
+    "Check what was passed, {Options.metadata_url} and {Options.issuer}: the document has to name"
+    " that issuer"
+)
+IF_ELSEWHERE: Final = Remedy(
+    "if its authorization server is another one, pass its issuer: {Options.issuer}; where that has"
+    " no metadata, its endpoints too: {Options.endpoints}"
 )
 # RFC 8705 §5: those that this client speaks to itself
 _ALIASED: Final = ("token_endpoint", *_ENDPOINTS[1:])
@@ -49,17 +72,17 @@ class ServerMetadata:
 
     `source` tells whether a document was read, or the defaults of the 2025-03-26
     specification or the caller's own endpoints stand in for one. An endpoint that is absent is
-    an empty string. `aliases` are the endpoints for clients with a certificate.
+    empty. `aliases` are the endpoints for clients with a certificate.
     """
 
-    issuer: str
-    token_endpoint: str
+    issuer: Issuer
+    token_endpoint: Endpoint
     source: Literal["metadata", "defaults", "caller"]
-    authorization_endpoint: str = ""
-    registration_endpoint: str = ""
-    revocation_endpoint: str = ""
-    pushed_authorization_request_endpoint: str = ""
-    device_authorization_endpoint: str = ""
+    authorization_endpoint: Endpoint = _ABSENT
+    registration_endpoint: Endpoint = _ABSENT
+    revocation_endpoint: Endpoint = _ABSENT
+    pushed_authorization_request_endpoint: Endpoint = _ABSENT
+    device_authorization_endpoint: Endpoint = _ABSENT
     scopes_supported: tuple[str, ...] | None = None
     code_challenge_methods: tuple[str, ...] | None = None
     token_auth_methods: tuple[str, ...] | None = None
@@ -69,8 +92,12 @@ class ServerMetadata:
     iss_promised: bool = False
     par_required: bool = False
     signing_algorithms: tuple[str, ...] | None = None
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, Endpoint] = field(default_factory=dict)
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def without_browser(self) -> ServerMetadata:
+        """The same server for a login that opens no sign-in page."""
+        return replace(self, authorization_endpoint=_ABSENT)
 
     def for_certificates(self) -> ServerMetadata:
         """The same server as a client with a certificate speaks to it (RFC 8705 §5)."""
@@ -78,27 +105,55 @@ class ServerMetadata:
         return replace(self, **aliases) if aliases else self
 
 
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What the caller's options stand for, so that the resource metadata need not say it."""
+
+    resource: str | None = None
+    issuer: bool = False
+
+    @classmethod
+    def by(cls, options: Options) -> Vouched:
+        return cls(options.resource, bool(options.issuer))
+
+    def __bool__(self) -> bool:
+        return self.resource is not None or self.issuer
+
+    def stands_for(self, error: AuthError) -> bool:
+        """Whether a document that ends in this error is not needed; one that contradicts is none.
+
+        With both options nothing of it is needed, so that its place may be out of reach, too.
+        """
+        if isinstance(error, ResourceMismatch):
+            return False
+        whole = self.resource is not None and self.issuer
+        return whole or (bool(self) and isinstance(error, BadResponse))
+
+
 def read_resource_metadata(
-    server_url: str, response: HttpResponse, *, confirmed: str = ""
+    server_url: ServerUrl,
+    response: HttpResponse,
+    *,
+    final_url: str = "",
+    vouched: Vouched = Vouched(),
 ) -> ResourceMetadata:
     """The only maker of `ResourceMetadata` (RFC 9728 §3.3).
 
-    `confirmed` is a resource that the caller vouches for. Raises `BadResponse` without
-    `resource` or `authorization_servers`, `ResourceMismatch` when it speaks for another one.
+    `final_url` is where redirects of the server's URL have led. Raises `BadResponse` where
+    `resource` or `authorization_servers` is missing and no option stands for it,
+    `ResourceMismatch` when it speaks for another one.
     """
     document = read_document(response, "protected resource metadata")
-    resource = document.need("resource")
-    if resource != confirmed and not resource_matches(server_url, resource):
-        raise ResourceMismatch(
-            f"the protected resource metadata speaks for another resource: expected"
-            f" {shown(server_url)} or a parent of it, got {quoted(shown(resource))}",
-            url=shown(response.url),
-            hint="Check the server URL; if the operator confirms the other name, pass it as"
-            " resource (Options(resource=…))",
-        )
-    servers = document.texts("authorization_servers")
-    if not servers:
-        document.broken("“authorization_servers” must list at least one issuer (RFC 9728 §2)")
+    if vouched.resource is not None and not document.text("resource"):
+        resource = vouched.resource
+    else:
+        resource = document.need("resource", _NAME_THE_RESOURCE)
+        if resource != vouched.resource:
+            _require_match(server_url, final_url, resource, response.url)
+    servers = document.texts("authorization_servers") or ()
+    if not servers and not vouched.issuer:
+        why = "“authorization_servers” must list at least one issuer (RFC 9728 §2)"
+        document.broken(why, Remedy(_TO_FIX + "; {}", IF_ELSEWHERE))
     return ResourceMetadata(
         url=response.url,
         resource=resource,
@@ -110,32 +165,53 @@ def read_resource_metadata(
     )
 
 
+def _require_match(server: ServerUrl, final_url: str, resource: str, where: str) -> None:
+    """`ResourceMismatch` unless the document speaks for one of the URLs, or a parent of it."""
+    places = (server, ServerUrl(final_url) if final_url else server)
+    if any(place.is_described_by(resource) for place in places):
+        return
+    mine = same_origin(server, resource)
+    raise ResourceMismatch(
+        f"the protected resource metadata is for another resource: expected"
+        f" {server.shown} or a parent of it, got {quoted(shown(resource))}",
+        url=where,
+        hint=Remedy(
+            "{}; if the operator confirms the other name, pass it: {Options.resource}",
+            f"If {shown(resource)} is the MCP server, use that URL" if mine else _CHECK_THE_URL,
+        ),
+    )
+
+
+def _passed(options: Options | None, issuer: Issuer) -> bool:
+    """Whether the caller named the place of its metadata."""
+    return bool(options and options.metadata_url and same_issuer(options.issuer, issuer))
+
+
 def read_server_metadata(
-    issuer: str, response: HttpResponse, *, allow_insecure_http: bool = False
+    issuer: Issuer, response: HttpResponse, options: Options | None = None
 ) -> ServerMetadata:
     """The only maker of `ServerMetadata` from a document (RFC 8414 §3.3).
 
     Raises `IssuerMismatch` before anything else of the document is looked at, `InsecureUrl`
     for an endpoint that is not https, `BadResponse` without a token endpoint.
     """
-    document = read_document(response, "authorization server metadata")
+    document = read_document(response, "authorization server metadata", _NAME_THE_ENDPOINTS)
     named = document.need("issuer")
     if not same_issuer(named, issuer):
         raise IssuerMismatch(
-            f"the authorization server metadata names another issuer: expected {shown(issuer)},"
+            f"the authorization server metadata names another issuer: expected {issuer.shown},"
             f" got {quoted(shown(named))} (RFC 8414 §3.3)",
-            url=shown(response.url),
-            hint="The operator must mend this: metadata and resource metadata have to name the"
-            " same issuer. If he confirms which one is his, pin it: --issuer URL"
-            " (Options(issuer=…)); its own metadata is then read",
+            url=response.url,
+            hint=_CHECK_WHAT_WAS_PASSED if _passed(options, issuer) else _NAME_THE_ISSUER,
         )
-    require_issuer(named, "the issuer", allow_insecure_http=allow_insecure_http)
-    endpoints = {name: _endpoint(document, name, allow_insecure_http) for name in _ENDPOINTS}
+    endpoints = {name: _endpoint(document, name, options) for name in _ENDPOINTS}
     token_endpoint = document.need("token_endpoint")
-    require_secure(token_endpoint, "the token endpoint", allow_insecure_http=allow_insecure_http)
+    raw = document.raw.get("mtls_endpoint_aliases")
+    inner = replace(document, raw=raw if isinstance(raw, dict) else {})
+    aliases = {name: _endpoint(inner, name, options) for name in _ALIASED if inner.text(name)}
     return ServerMetadata(
-        issuer=named,
-        token_endpoint=token_endpoint,
+        issuer=Issuer(named),  # the one that was requested, but for a slash
+        token_endpoint=Endpoint.checked(token_endpoint, "the token endpoint", options),
         source="metadata",
         scopes_supported=document.texts("scopes_supported"),
         code_challenge_methods=document.texts("code_challenge_methods_supported"),
@@ -146,50 +222,43 @@ def read_server_metadata(
         iss_promised=document.flag("authorization_response_iss_parameter_supported"),
         par_required=document.flag("require_pushed_authorization_requests"),
         signing_algorithms=document.texts("token_endpoint_auth_signing_alg_values_supported"),
-        aliases=_aliases(document, allow_insecure_http),
+        aliases=aliases,
         raw=document.raw,
         **endpoints,
     )
 
 
-def default_server_metadata(origin: str) -> ServerMetadata:
+def default_server_metadata(issuer: Issuer) -> ServerMetadata:
     """What the 2025-03-26 specification assumes where no metadata exists ("Fallbacks")."""
     return ServerMetadata(
-        issuer=origin,
-        token_endpoint=origin + "/token",
+        issuer=issuer,
+        token_endpoint=Endpoint(issuer + "/token"),
         source="defaults",
-        authorization_endpoint=origin + "/authorize",
-        registration_endpoint=origin + "/register",
+        authorization_endpoint=Endpoint(issuer + "/authorize"),
+        registration_endpoint=Endpoint(issuer + "/register"),
     )
 
 
 def caller_server_metadata(
-    issuer: str, endpoints: Endpoints, *, allow_insecure_http: bool = False
+    issuer: str, endpoints: Endpoints, options: Options | None = None
 ) -> ServerMetadata:
     """What the caller knows of a server that publishes nothing; checked like a document.
 
     Nothing is promised by it: neither `iss` (which is compared when it comes) nor scopes.
     """
-    require_issuer(issuer, "the issuer", allow_insecure_http=allow_insecure_http)
-    named: dict[str, Any] = {name: url for name, url in endpoints.named() if url}
-    for name, url in named.items():
-        what = f"the {name.replace('_', ' ')}"
-        require_secure(url, what, allow_insecure_http=allow_insecure_http)
-    return ServerMetadata(issuer=issuer, source="caller", **named)
+    checked = Issuer.checked(issuer, "the issuer", options)
+    named: dict[str, Any] = {
+        name: Endpoint.checked(url, _called(name), options)
+        for name, url in endpoints.named()
+        if url
+    }
+    return ServerMetadata(issuer=checked, source="caller", **named)
 
 
-def _aliases(document: Document, allow_insecure_http: bool) -> dict[str, str]:
-    raw = document.raw.get("mtls_endpoint_aliases")
-    if not isinstance(raw, dict):
-        return {}
-    inner = Document(document.what, document.url, raw)
-    found = {name: _endpoint(inner, name, allow_insecure_http) for name in _ALIASED}
-    return {name: url for name, url in found.items() if url}
-
-
-def _endpoint(document: Document, name: str, allow_insecure_http: bool) -> str:
+def _endpoint(document: Document, name: str, options: Options | None) -> Endpoint:
     value = document.text(name)
-    if value:
-        what = f"the {name.replace('_', ' ')}"
-        require_secure(value, what, allow_insecure_http=allow_insecure_http)
-    return value
+    return Endpoint.checked(value, _called(name), options) if value else _ABSENT
+
+
+def _called(name: str) -> str:
+    return f"the {name.replace('_', ' ')}"

@@ -5,12 +5,17 @@ These travel with the credential, so that a later refresh behaves as the login d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import UsageError
-from ..secret import Secret
+from ..errors import Remedy, UsageError
+from ..origin import is_loopback, origin_url, shown, split
+from ..secret import Secret, quoted
+
+if TYPE_CHECKING:
+    from .gateway import Headers
 
 LATEST: Final = "2026-07-28"
 CLIENT_NAME: Final = "mcp-client-auth"
@@ -47,13 +52,14 @@ class Options:
     `issuer`: the only authorization server to be trusted; discovery starts at its well-known.
     `redirect_uri`: the callback, with a port to pin it (default: 127.0.0.1, any free port).
     `endpoints`: those of an `issuer` without metadata; none of its metadata is then read.
+    `metadata_url`: where the metadata of `issuer` lies, if not at a well-known place; the document
+    has to name that issuer.
     `audience`: for servers that want it beside or instead of `resource` (Auth0, Ory Hydra):
     sent with the authorization request, or that for a device code, which is where they read
     it, and not with the code.
     `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
-    `switch_account`: let the person sign in as somebody else than the authorization server
-    remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.
-    `new_client`: register anew, although a registration is kept.
+    `switch_account`: let the user sign in with another account than the one that the authorization
+    server remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.
     `authorize_params`: more parameters for the authorization request.
     `refresh_scope`: name the granted scopes again in each refresh, for servers that else give a
     token for something else (Entra ID).
@@ -61,23 +67,31 @@ class Options:
     only where it is required (RFC 9126); the browser gets a reference to it.
     `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
-    `dpop`: ask for tokens that are bound to a key (RFC 9449), also where nobody demands it.
+    `dpop`: ask for tokens that are bound to a key (RFC 9449), also where they are not required.
     `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
     `patience`: seconds that a request waits for a token endpoint with a passing fault.
+    `require_iss`: refuse a server that does not promise `iss` in its authorization responses
+    (RFC 9207), the one full protection against codes of another server. A login without
+    metadata has to bring it.
+    `allow_mix_up`: use a client that other authorization servers know although neither `iss` nor
+    the origin of the sign-in page tells whose code comes back (RFC 9700 §4.4).
     `assume_pkce_s256`: go on although the metadata does not list S256.
     `allow_insecure_http`: accept http beyond loopback.
     `allow_private_addresses`: let a public server name private addresses.
+    `headers`: for a gateway in front of the MCP server, sent to its origin alone, and
+    `headers_for`: the same for other origins (`{origin: {name: value}}`). They are secrets, are
+    kept with the login, and no redirect carries them.
     """
 
     resource: str | None = None
     issuer: str = ""
     redirect_uri: str = ""
     endpoints: Endpoints | None = None
+    metadata_url: str = ""
     audience: str = ""
     prompt: str = ""
     login_hint: str = ""
     switch_account: bool = False
-    new_client: bool = False
     authorize_params: Mapping[str, str] = field(default_factory=dict)
     refresh_scope: bool = False
     push_authorization_request: bool = False
@@ -87,42 +101,131 @@ class Options:
     login_timeout: float = 600.0
     http_timeout: float = 15.0
     patience: float = 10.0
+    require_iss: bool = False
+    allow_mix_up: bool = False
     assume_pkce_s256: bool = False
     allow_insecure_http: bool = False
     allow_private_addresses: bool = False
+    headers: Mapping[str, Secret | str] = field(default_factory=dict)
+    headers_for: Mapping[str, Mapping[str, Secret | str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in _TEXTS:
+            _require_text(name, getattr(self, name))
         reserved = _RESERVED & set(self.authorize_params)
         if reserved:
             raise UsageError(
                 f"authorize_params may not set {', '.join(sorted(reserved))}",
                 hint="These belong to the flow; resource and scope have arguments of their own",
             )
+        if self.headers or self.headers_for:
+            from .gateway import checked, checked_for
 
+            object.__setattr__(self, "headers", checked(self.headers))
+            object.__setattr__(self, "headers_for", checked_for(self.headers_for))
+        for name in ("login_timeout", "http_timeout", "patience"):
+            if not _is_time(getattr(self, name)):
+                raise UsageError(
+                    f"{name} must be a number of seconds, at least 0 and at most a year"
+                )
         if isinstance(self.initial_access_token, str):
             token = Secret(self.initial_access_token) if self.initial_access_token else None
             object.__setattr__(self, "initial_access_token", token)
+        ends = self.endpoints.named() if self.endpoints else ()
+        for name, url in (("issuer", self.issuer), ("metadata_url", self.metadata_url), *ends):
+            _require_url(name, url)
+        if self.redirect_uri and not can_arrive(self.redirect_uri):
+            raise UsageError(
+                "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query,"
+                " fragment or user info",
+                url=self.redirect_uri,
+                hint="Expected something like http://127.0.0.1:8765/callback",
+            )
+        if self.resource and not _RESOURCE.fullmatch(self.resource):
+            raise UsageError(
+                f"the resource that was passed, {quoted(self.resource)}, is not an absolute URI"
+                " without a fragment (RFC 8707 §2)",
+                hint="Expected the server's URL, or the identifier that its operator names",
+            )
         if self.endpoints and not (self.issuer and self.endpoints.token):
             raise UsageError(
                 "endpoints need a token endpoint, and an issuer that they belong to",
                 hint="Options(issuer=…, endpoints=Endpoints(authorization=…, token=…))",
             )
 
-    def asked(self) -> dict[str, str]:
+        if self.metadata_url and (self.endpoints or not self.issuer):
+            raise UsageError(
+                "a metadata URL stands for the document of one issuer, instead of endpoints",
+                hint=Remedy("Pass the issuer that the document names: {Options.issuer}"),
+            )
+
+    def authorization_parameters(self) -> dict[str, str]:
         """The caller's parameters of the authorization request."""
         named = {"audience": self.audience, "prompt": self.prompt, "login_hint": self.login_hint}
         return {**self.authorize_params, **{name: value for name, value in named.items() if value}}
+
+    def gateway_headers(self, server_url: str) -> Headers:
+        """By origin, that of the MCP server too."""
+        if not (self.headers or self.headers_for):
+            return {}
+        from .gateway import checked, checked_for
+
+        named = checked_for({url: each for url, each in self.headers_for.items() if each})
+        if not self.headers:
+            return named
+        here = origin_url(server_url)
+        return {**named, here: {**named.get(here, {}), **checked(self.headers)}}
 
     def kept(self) -> dict[str, Any]:
         """What a credential remembers of these (issuer and resource it holds itself)."""
         return {name: getattr(self, name) for name in _KEPT if getattr(self, name)}
 
 
+def can_arrive(redirect_uri: str) -> bool:
+    """Whether a callback can: RFC 8252 §7.3, without what RFC 6749 §3.1.2 forbids."""
+    try:
+        parts = split(redirect_uri)
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.scheme == "http" and is_loopback(redirect_uri) and plain
+
+
+def _require_text(name: str, value: object) -> None:
+    if not (value is None or isinstance(value, str)):
+        raise UsageError(f"{name} is of the type {type(value).__name__}", hint="Expected a text")
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return bool(0 <= value <= _LONGEST)
+    except TypeError:
+        return False
+
+
+def _require_url(name: str, url: str | None) -> None:
+    """A caller's spelling mistake is their own error, and is seen before anything is sent."""
+    _require_text(name, url)
+    try:
+        if url:
+            split(url)
+    except ValueError as error:
+        named = name.replace("_", " ").replace("url", "URL")
+        raise UsageError(
+            f"the {named} that was passed, {shown(url or '')}, is not a usable URL: {error}",
+            hint="Expected something like https://auth.example.com",
+        ) from None
+
+
+_RESOURCE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+")  # RFC 3986 §4.3
+_LONGEST: Final = 365 * 86_400.0
+_TEXTS: Final = ("resource", "redirect_uri", "audience", "prompt", "login_hint", "client_name")
 _KEPT: Final = (
     "assume_pkce_s256",
     "allow_insecure_http",
     "allow_private_addresses",
     "refresh_scope",
+    "require_iss",
 )
 _RESERVED: Final = {
     "client_id",

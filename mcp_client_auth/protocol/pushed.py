@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
-from ..errors import AuthError, BadResponse, quoted
+from ..errors import BadResponse
 from ..events import Event
-from ..secret import masked
+from ..secret import quoted
 from . import _authlib
 from .authorization import AuthorizationRequest, refusal
-from .client_auth import PLAIN, FormPost, Prover
-from .discovery import unavailable
-from .document import described, error_code, parsed, read_document
+from .client_auth import UNSIGNED, FormPost, RequestSigner
+from .document import described, parsed, read_document
 from .flow import Flow, HttpResponse
-from .urls import shown
+from .oauth_error import is_passing, read_error, unavailable
+
+_LONGEST: Final = 86_400.0
 
 
 def push_request(request: AuthorizationRequest) -> FormPost:
@@ -32,44 +34,39 @@ def read_push(request: AuthorizationRequest, response: HttpResponse) -> Authoriz
     `BadResponse` for anything that is no answer to a push.
     """
     if response.status not in (200, 201):
-        raise _failure(request, response)
+        if is_passing(response.status):
+            raise unavailable(response)
+        value = parsed(response)
+        members = value if isinstance(value, dict) else {}
+        error = read_error(members, (request.state, request.client.secret))
+        if response.status >= 400 and error.code:
+            raise refusal(request, error, response.url, response.status)
+        got = described(response) if value is None else quoted("JSON")
+        raise BadResponse(
+            "the endpoint for pushed authorization requests must answer 201 (RFC 9126 §2.2), got"
+            f" HTTP {response.status} with {got}",
+            url=response.url,
+        )
     document = read_document(response, "answer to the pushed authorization request")
     reference = document.need("request_uri")
     if not (reference.isascii() and reference.isprintable()):
-        document.broken("“request_uri” is no URI")
+        document.broken("“request_uri” is not a URI")
     fields = [("client_id", request.client.client_id), ("request_uri", reference)]
-    endpoint = request.server.authorization_endpoint
     return replace(
         request,
-        url=_authlib.with_query(endpoint, fields),
-        pushed_for=max(document.number("expires_in") or 0.0, 0.0),
+        url=request.server.authorization_endpoint.with_query(fields),
+        pushed_for=min(max(document.number("expires_in") or 0.0, 0.0), _LONGEST),
     )
 
 
-def push(request: AuthorizationRequest, prover: Prover = PLAIN) -> Flow[AuthorizationRequest]:
+def push(
+    request: AuthorizationRequest, signer: RequestSigner = UNSIGNED
+) -> Flow[AuthorizationRequest]:
     """Send the request ahead; what comes back is what the browser opens."""
-    response = yield from push_request(request).send(prover)
+    response = yield from push_request(request).send(signer)
     pushed = read_push(request, response)
-    where = shown(request.server.pushed_authorization_request_endpoint)
+    where = request.server.pushed_authorization_request_endpoint
     life = f"the reference is good for {pushed.pushed_for:.0f} s"
     rule = "pushed authorization request (RFC 9126)"
     yield Event("notice", where, response.status, life, rule, response.seconds)
     return pushed
-
-
-def _failure(request: AuthorizationRequest, response: HttpResponse) -> AuthError:
-    value = parsed(response)
-    fields = value if isinstance(value, dict) else {}
-    error, text = fields.get("error"), fields.get("error_description")
-    sent = (request.state, request.client.secret)
-    if response.status == 429 or response.status >= 500:
-        return unavailable(response)
-    where = shown(response.url)
-    if response.status >= 400 and isinstance(error, str) and error:
-        said = masked(text, sent) if isinstance(text, str) else ""
-        return refusal(request, error_code(masked(error, sent)), said, where, response.status)
-    return BadResponse(
-        f"the endpoint for pushed authorization requests must answer 201 (RFC 9126 §2.2), got"
-        f" HTTP {response.status} with {described(response) if value is None else quoted('JSON')}",
-        url=where,
-    )

@@ -6,14 +6,14 @@ import hashlib
 from dataclasses import dataclass, replace
 
 from ..errors import UsageError
-from .options import Options
-from .registration import Client, ClientMetadataDocument, Identity, PreRegistered
-from .urls import is_loopback, shown, split
+from ..origin import split
+from .options import Options, can_arrive
+from .registration import Client, Identity
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where the listener shall stand. `port` 0 is any; a `pinned` one may not be replaced."""
+    """Where the listener stands. `port` 0 is any; a `pinned` one may not be replaced."""
 
     host: str
     port: int
@@ -31,8 +31,10 @@ class Callback:
         return f"http://{host}" + (f":{self.port}" if self.port else "") + self.path
 
 
-def callback_for(identity: Identity, dynamic: bool, issuer: str, options: Options) -> Callback:
-    """The caller's redirect URI; else one that the client carries; else one of our own.
+def callback_for(
+    identity: Identity, dynamic: bool, issuer: str, options: Options, host: str = "127.0.0.1"
+) -> Callback:
+    """The caller's redirect URI; else one that the client carries; else one of our own on `host`.
 
     A dynamically registered client has a path of its own for each issuer, so that an answer
     that was meant for another one cannot arrive here (RFC 9700 §4.4).
@@ -42,11 +44,12 @@ def callback_for(identity: Identity, dynamic: bool, issuer: str, options: Option
         return replace(callback, pinned=bool(callback.port))
     if dynamic:
         mark = hashlib.sha256(issuer.encode()).hexdigest()[:12]
-        return Callback("127.0.0.1", 0, f"/callback/{mark}")
-    for uri in _carried(identity):
-        if _usable(uri):
+        return Callback(host, 0, f"/callback/{mark}")
+    carried = identity.redirect_uris if identity else ()
+    for uri in carried:
+        if can_arrive(uri):
             return _parsed(uri)
-    if _carried(identity):
+    if carried:
         raise UsageError(
             "none of the client's redirect URIs is http on loopback, so no callback can arrive",
             hint="Register http://127.0.0.1/callback for the client",
@@ -62,28 +65,6 @@ def with_port_of(callback: Callback, client: Client | None) -> Callback:
     return Callback(callback.host, port, callback.path)
 
 
-def _carried(identity: Identity) -> tuple[str, ...]:
-    if isinstance(identity, PreRegistered | ClientMetadataDocument):
-        return identity.redirect_uris
-    return ()
-
-
 def _parsed(uri: str) -> Callback:
-    if not _usable(uri):
-        raise UsageError(
-            "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query,"
-            " fragment or user info",
-            url=shown(uri),
-        )
     parts = split(uri)
     return Callback(parts.hostname or "", parts.port or 0, parts.path or "/")
-
-
-def _usable(uri: str) -> bool:
-    """Whether a callback can arrive there: RFC 8252 §7.3, without what RFC 6749 §3.1.2 forbids."""
-    try:
-        parts = split(uri)
-    except ValueError:
-        return False
-    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
-    return parts.scheme == "http" and is_loopback(uri) and plain

@@ -11,14 +11,14 @@ Scopes = tuple[str, ...]
 OFFLINE: Final = "offline_access"
 
 
-def choose(discovery: Discovery, wanted: Scopes | None) -> Scopes | None:
+def choose_scope(discovery: Discovery, named: Scopes | None) -> Scopes | None:
     """The caller's; else the challenge's; else the resource's; else None (no parameter).
 
     `offline_access` is added where the authorization server lists it and there is scope
     information at all: without it most servers give no refresh token (OIDC Core §11).
     """
-    if wanted is not None:
-        return wanted
+    if named is not None:
+        return named
     chosen = suggested(discovery)
     if chosen is not None and OFFLINE in (discovery.server.scopes_supported or ()):
         return union(chosen, (OFFLINE,))
@@ -33,7 +33,7 @@ def suggested(discovery: Discovery) -> Scopes | None:
 
 
 def step_up(requested: Iterable[str], granted: Iterable[str], challenged: Iterable[str]) -> Scopes:
-    """Everything that was asked for, given, and is now missing (SEP-2350)."""
+    """Everything that was requested, granted, and is now missing (SEP-2350)."""
     return union(requested, granted, challenged)
 
 

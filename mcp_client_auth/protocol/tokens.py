@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qsl
 
-from ..errors import (
-    AuthError,
-    BadResponse,
-    DpopUnsupported,
-    TokenRefused,
-    Unavailable,
-    quoted,
-)
+from ..errors import AuthError, BadResponse, DpopUnsupported, Remedy, TokenRefused, UsageError
 from ..events import Event
-from ..secret import Secret, masked
+from ..secret import Secret, quoted
 from . import _authlib
 from .authorization import AuthorizationCode, about_target
-from .client_auth import PLAIN, FormPost, Prover
-from .discovery import unavailable
-from .document import Document, described, error_code, parsed
+from .client_auth import UNSIGNED, FormPost, RequestSigner
+from .document import Document, described, parsed
 from .flow import Flow, HttpResponse
+from .oauth_error import LATER, OAuthError, is_passing, read_error, unavailable
 from .registration import Client
 from .scopes import Scopes, parse
-from .urls import shown
 
 DEFINITE: Final = (
     "invalid_grant",
@@ -35,30 +28,36 @@ DEFINITE: Final = (
     "bad_refresh_token",  # GitHub's word for invalid_grant
     "invalid_refresh_token",  # Slack's
 )
-_LATER: Final = ("temporarily_unavailable", "server_error", "slow_down")
+DEAD_CLIENT: Final = ("invalid_client", "unauthorized_client")
 LOG_IN_AGAIN: Final = "Log in again"
-_CLIENT_HINT: Final = (
-    "The server does not accept this client: check its id, its secret (--client-secret-file,"
-    " PreRegistered(secret=…)) and how it proves itself (--client-auth-method,"
-    " PreRegistered(method=…)), or log in again to register a new one"
+_CLIENT_HINT: Final = Remedy(
+    "The server does not accept this client: check its id, its secret ({PreRegistered.secret}) and"
+    " how it authenticates ({PreRegistered.method}), or log in again to register a new one"
 )
 NOT_RENEWABLE: Final = (
-    "the server gave no refresh token, so a new login is needed whenever the access token ends."
-    " Some give one on --param access_type=offline --param prompt=consent"
-    ' (Options(authorize_params={"access_type": "offline", "prompt": "consent"})), or for the'
-    " scope offline_access (--scope, scope=…)"
+    "the server gave no refresh token, so a new login is needed whenever the access token ends"
+)
+TO_BE_RENEWABLE: Final = Remedy(
+    "Some servers give one for {Options.authorize_params=access_type=offline prompt=consent}, or"
+    " for the scope offline_access ({scope})"
 )
 _HINTS: Final = {
     "invalid_client": _CLIENT_HINT,
     "unauthorized_client": _CLIENT_HINT,
-    "invalid_dpop_proof": "If this server wants tokens that are bound to a key, log in again with"
-    " --dpop (Options(dpop=True)); if that was done, compare this machine's clock with theirs",
+    "invalid_scope": Remedy("Name the scopes that the server grants to this client: {scope}"),
+    "invalid_dpop_proof": Remedy(
+        "If this server requires tokens that are bound to a key, log in again with"
+        " {Options.dpop=True}; if you did, compare this machine's clock with theirs"
+    ),
 }
 _FORM: Final = re.compile(rb"\w+=")
+_FORM_TYPES: Final = ("application/x-www-form-urlencoded", "text/plain", "")
 _SECRET: Final = re.compile(r"client[ _]secret", re.IGNORECASE)
 _FOR_ITSELF: Final = "AADSTS90009"  # Entra ID's answer to a refresh that names no scope
 _INSIDE: Final = "authed_user"  # where Slack has the token of a person
 _LONGEST: Final = 10 * 365 * 86_400.0
+_LONGEST_BY_HAND: Final = 65_536
+_SCHEME: Final = "bearer "
 BOUND_ONLY: Final = "dpop_required"  # among a credential's options
 
 
@@ -103,96 +102,102 @@ class Renewable(Protocol):
 
 def exchange_request(code: AuthorizationCode) -> FormPost:
     """RFC 6749 §4.1.3 with RFC 7636 §4.5 and RFC 8707 §2.2."""
-    asked = code.request
+    authorization = code.request
     fields = [
         ("code", code.code.reveal()),
-        ("redirect_uri", asked.redirect_uri),
-        ("code_verifier", asked.verifier.reveal()),
+        ("redirect_uri", authorization.redirect_uri),
+        ("code_verifier", authorization.verifier.reveal()),
     ]
-    if asked.resource:
-        fields.append(("resource", asked.resource))
+    if authorization.resource:
+        fields.append(("resource", authorization.resource))
     body = _authlib.token_body("authorization_code", fields)
-    return FormPost(asked.server.token_endpoint, asked.client, body)
+    return FormPost(authorization.server.token_endpoint, authorization.client, body)
 
 
-def exchange(code: AuthorizationCode, now: float, prover: Prover = PLAIN) -> Flow[TokenSet]:
+def exchange(
+    code: AuthorizationCode, now: float, signer: RequestSigner = UNSIGNED
+) -> Flow[TokenSet]:
     """A checked code for tokens; it goes only to the issuer that its response came from."""
     request = exchange_request(code)
-    url = shown(request.url)
+    url = request.url
     yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
-    response = yield from request.send(prover)
-    asked = code.request
-    sent = (code.code, asked.verifier, asked.client.secret)
-    tokens = read_token_response(response, now, asked=asked.scope, sent=sent, proved=prover.binds)
+    response = yield from request.send(signer)
+    authorization = code.request
+    sent = (code.code, authorization.verifier, authorization.client.secret)
+    tokens = read_token_response(
+        response, now, requested=authorization.scope, sent=sent, proved=signer.binds
+    )
     yield Event("token", url, response.status, summary(tokens), "", response.seconds)
     return tokens
 
 
-def refresh_request(held: Renewable) -> FormPost:
+def refresh_request(stored: Renewable) -> FormPost:
     """RFC 6749 §6; no `scope` unless the caller wants it, so that the grant stays as it is."""
-    token = held.tokens.refresh_token
+    token = stored.tokens.refresh_token
     if token is None:
         raise ValueError("this credential has no refresh token")
     fields = [("refresh_token", token.reveal())]
-    if held.resource:
-        fields.append(("resource", held.resource))
-    if held.options.get("refresh_scope") and held.tokens.scope:  # what was granted and no more
-        fields.append(("scope", " ".join(held.tokens.scope)))
+    if stored.resource:
+        fields.append(("resource", stored.resource))
+    if stored.options.get("refresh_scope") and stored.tokens.scope:  # what was granted and no more
+        fields.append(("scope", " ".join(stored.tokens.scope)))
     body = _authlib.token_body("refresh_token", fields)
-    return FormPost(held.token_endpoint, held.client, body, _private(held))
+    return FormPost(stored.token_endpoint, stored.client, body, _private(stored))
 
 
-def refresh(held: Renewable, now: float, prover: Prover = PLAIN) -> Flow[TokenSet]:
+def refresh(stored: Renewable, now: float, signer: RequestSigner = UNSIGNED) -> Flow[TokenSet]:
     """New tokens from the endpoint that is stored with the old; what is absent stays.
 
-    It tells nothing on the way: nothing may come between the answer and its keeping.
+    It yields no event on the way: nothing may come between the answer and its storing.
     """
-    response = yield from refresh_request(held).send(prover)
-    kept = held.tokens.refresh_token
-    sent = (kept, held.client.secret)
+    response = yield from refresh_request(stored).send(signer)
+    kept = stored.tokens.refresh_token
+    sent = (kept, stored.client.secret)
     tokens = read_token_response(
         response,
         now,
-        asked=held.tokens.scope,
+        requested=stored.tokens.scope,
         kept=kept,
         sent=sent,
-        proved=prover.binds,
+        proved=signer.binds,
     )
-    return require_bound(tokens, response.url) if held.options.get(BOUND_ONLY) else tokens
+    return require_bound(tokens, response.url) if stored.options.get(BOUND_ONLY) else tokens
 
 
 def revocation_request(
-    held: Renewable, token: Secret, hint: str, *, empty_secret: bool = False
+    stored: Renewable, token: Secret, hint: str, *, empty_secret: bool = False
 ) -> FormPost:
     """RFC 7009 §2.1."""
     body = _authlib.revocation_body(token.reveal(), hint)
     body += "&client_secret=" if empty_secret else ""
-    return FormPost(held.revocation_endpoint, held.client, body, _private(held))
+    return FormPost(stored.revocation_endpoint, stored.client, body, _private(stored))
 
 
-def revoke(held: Renewable, token: Secret, hint: str, prover: Prover = PLAIN) -> Flow[bool]:
+def revoke(
+    stored: Renewable, token: Secret, hint: str, signer: RequestSigner = UNSIGNED
+) -> Flow[bool]:
     """Whether the server has revoked one of the credential's tokens (RFC 7009 §2.2)."""
-    response = yield from revocation_request(held, token, hint).send(prover)
-    if response.status == 400 and held.client.method == "none":
+    response = yield from revocation_request(stored, token, hint).send(signer)
+    if response.status == 400 and stored.client.method == "none":
         # The official SDK's server wants a secret field from public clients too
-        again = revocation_request(held, token, hint, empty_secret=True)
-        response = yield from again.send(prover)
+        again = revocation_request(stored, token, hint, empty_secret=True)
+        response = yield from again.send(signer)
     done = response.status == 200
-    said = "revoked" if done else "not revoked"
-    yield Event("revocation", shown(held.revocation_endpoint), response.status, f"{hint} {said}")
+    outcome = "revoked" if done else "not revoked"
+    yield Event("revocation", stored.revocation_endpoint, response.status, f"{hint} {outcome}")
     return done
 
 
-def _private(held: Renewable) -> bool:
+def _private(stored: Renewable) -> bool:
     """What the login was allowed holds for the endpoints that are stored with it."""
-    return bool(held.options.get("allow_private_addresses"))
+    return bool(stored.options.get("allow_private_addresses"))
 
 
 def read_token_response(
     response: HttpResponse,
     now: float,
     *,
-    asked: Scopes | None = None,
+    requested: Scopes | None = None,
     kept: Secret | None = None,
     sent: Sequence[Secret | None] = (),
     proved: bool = False,
@@ -206,7 +211,7 @@ def read_token_response(
     """
     document = granted_document(response, sent, inside=_INSIDE)
     access = Secret(document.need("access_token"))
-    if not _fits_a_header(access):
+    if not (access.reveal().isascii() and access.reveal().isprintable()):
         document.broken("“access_token” has a character that no header may have (RFC 6749 §A.12)")
     bound = document.text("token_type").lower() == "dpop"
     if bound and not proved:
@@ -219,13 +224,34 @@ def read_token_response(
         issued_at=now,
         expires_at=None if lifetime is None else now + min(max(lifetime, 0.0), _LONGEST),
         refresh_token=document.secret("refresh_token") or kept,
-        scope=asked if granted is None else granted,
+        scope=requested if granted is None else granted,
         bound=bound,
     )
 
 
-def _fits_a_header(token: Secret) -> bool:
-    return token.reveal().isascii() and token.reveal().isprintable()
+def read_static_token(text: str, now: float) -> TokenSet:
+    """A token that an operator issued by hand: one line, of characters that a header may have.
+
+    Raises `UsageError` with the code `no_token`, which says what is wrong and repeats nothing.
+    """
+    token = text.strip()
+    if not token:
+        wrong = "it is empty"
+    elif len(token.splitlines()) > 1:
+        wrong = "it has more than one line"
+    elif token.lower().startswith(_SCHEME):
+        wrong = "it begins with the word Bearer, which is not part of the token"
+    elif len(token) > _LONGEST_BY_HAND:
+        wrong = f"it has more than {_LONGEST_BY_HAND} characters"
+    elif not (token.isascii() and token.isprintable() and " " not in token):
+        wrong = "it has spaces, control characters or letters beyond ASCII"
+    else:
+        return TokenSet(Secret(token), issued_at=now)
+    raise UsageError(
+        f"this is not an access token: {wrong}",
+        code="no_token",
+        hint="Expected one line with the token and nothing else",
+    )
 
 
 def require_bound(tokens: TokenSet, url: str) -> TokenSet:
@@ -233,10 +259,10 @@ def require_bound(tokens: TokenSet, url: str) -> TokenSet:
     if tokens.bound:
         return tokens
     raise DpopUnsupported(
-        "the MCP server takes only tokens that are bound to a key (DPoP), and its authorization"
+        "the MCP server accepts only tokens that are bound to a key (DPoP), but its authorization"
         " server has issued a Bearer token",
-        url=shown(url),
-        hint="The token was thrown away; the operator must enable DPoP (RFC 9449) there",
+        url=url,
+        hint="The token was discarded; the server's operator has to enable DPoP (RFC 9449) there",
     )
 
 
@@ -248,7 +274,7 @@ def granted_document(
     field: str = "access_token",
     inside: str = "",
 ) -> Document:
-    """The object of an answer that has `field`, and so grants what was asked for.
+    """The object of an answer that has `field`, and so grants what was requested.
 
     `inside` names the one inner object that may grant it where the outer one does not.
     Raises as `read_token_response` does; `what` is the endpoint's name in messages.
@@ -260,6 +286,20 @@ def granted_document(
     if granting is None or field not in granting.raw:
         raise _failure(response, document, sent, what)
     return granting
+
+
+def _document(response: HttpResponse, what: str) -> Document | None:
+    """The object of an answer. Its fields stay out of the frame that raises: tools print that."""
+    value = parsed(response)
+    kind = response.header("content-type").partition(";")[0].strip().lower()
+    if value is None and kind in _FORM_TYPES and _FORM.match(response.body):
+        # some servers answer as a form whatever the request accepts
+        with suppress(ValueError):
+            body = response.body.decode("utf-8", "replace")
+            value = dict(parse_qsl(body, max_num_fields=100))
+            value = value if "access_token" in value or "error" in value else None
+    known = isinstance(value, dict)
+    return Document(f"{what} response", response.url, value) if known else None
 
 
 def _refuses(document: Document) -> bool:
@@ -276,73 +316,42 @@ def _inner(document: Document, name: str) -> Document | None:
     return None if _refuses(inner) else inner
 
 
-def _document(response: HttpResponse, what: str) -> Document | None:
-    value = parsed(response)
-    if value is None and _FORM.match(response.body):
-        value = _form(response)
-    return Document(f"{what} response", response.url, value) if isinstance(value, dict) else None
-
-
-def _form(response: HttpResponse) -> dict[str, Any] | None:
-    """Some servers answer as a form whatever they were asked for."""
-    kind = response.header("content-type").partition(";")[0].strip().lower()
-    if kind not in ("application/x-www-form-urlencoded", "text/plain", ""):
-        return None
-    try:
-        pairs = parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=100)
-    except ValueError:
-        return None
-    fields = dict(pairs)
-    return fields if "access_token" in fields or "error" in fields else None
-
-
 def _failure(
     response: HttpResponse, document: Document | None, sent: Sequence[Secret | None], what: str
 ) -> AuthError:
-    error = masked(document.text("error"), sent) if document else ""
-    code = error_code(error) if error else ""
-    where = shown(response.url)
-    passing = response.status == 429 or response.status >= 500 or code in _LATER
-    if code and (code in DEFINITE or not passing):
-        text = masked(document.text("error_description"), sent) if document else ""
-        said = f": {quoted(text)}" if text else ""
+    error = read_error(document.raw if document else {}, sent)
+    passing = is_passing(response.status) or error.code in (*LATER, "slow_down")
+    if error.code and (error.code in DEFINITE or not passing):
         return TokenRefused(
-            f"the {what} endpoint refused with {quoted(code, 60)}{said}",
-            url=where,
-            code=code,
+            f"the {what} endpoint refused with {quoted(error.code, 60)}{error.ending}",
+            url=response.url,
+            code=error.code,
             status=response.status,
-            hint=_what_helps(code, text),
+            hint=_what_helps(error),
         )
     if passing:
-        failure = unavailable(response)
-        return Unavailable(
-            failure.summary,
-            url=where,
-            code=code,
-            hint=failure.hint,
-            retry_after=failure.retry_after,
-        )
+        return unavailable(response, code=error.code)
     got = described(response) if document is None else "an object that grants nothing"
     return BadResponse(
-        f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), but HTTP"
-        f" {response.status} came with {got}",
-        url=where,
+        f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), got HTTP"
+        f" {response.status} with {got}",
+        url=response.url,
         status=response.status,
     )
 
 
-def _what_helps(code: str, text: str) -> str:
+def _what_helps(error: OAuthError) -> str | Remedy:
+    code, text = error.code, error.text
     if code in _HINTS or code in DEFINITE:
         return _HINTS.get(code, LOG_IN_AGAIN)
     if _FOR_ITSELF in text:
-        return (
-            "Log in again, and have the scopes named in each refresh (--refresh-scope,"
-            " Options(refresh_scope=True))"
+        return Remedy(
+            "Log in again, and have the scopes named in each refresh: {Options.refresh_scope=True}"
         )
-    about = about_target(code, text)
     if _SECRET.search(text):
         return _CLIENT_HINT
-    return about[:1].upper() + about[1:] or LOG_IN_AGAIN
+    about = about_target(error)
+    return Remedy(LOG_IN_AGAIN + "; {}", about) if about else LOG_IN_AGAIN
 
 
 def summary(tokens: TokenSet) -> str:

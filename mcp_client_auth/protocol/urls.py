@@ -1,112 +1,178 @@
-"""What two URLs have to do with each other: origins, resources, issuers, well-known places.
+"""The three kinds of URL that a login trusts, and what two URLs have to do with each other.
 
-Strings go in and strings come out; what is sent to a server is never rebuilt from its parts.
+A `ServerUrl`, an `Issuer` or an `Endpoint` is made by its check, once: the value is the proof.
+What is sent to a server is never rebuilt from its parts.
 """
 
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, unquote, urlsplit
+from itertools import islice
+from urllib.parse import quote, unquote, unquote_plus, urlencode
 
-from ..errors import InsecureUrl, UsageError, quoted
+from ..errors import InsecureUrl, Remedy, UsageError
+from ..origin import Shown, is_loopback, origin_url, same_origin, shown, split
 
 TYPE_CHECKING = False  # typing costs more than `mcp-login token` does
 if TYPE_CHECKING:
-    from typing import Final
+    from collections.abc import Iterable
+    from typing import Final, Protocol, Self
 
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-_LABEL: Final = r"[a-z0-9_\-]{1,63}"
-_NAME: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?")
-_USER_INFO: Final = re.compile(r"//[^/?#]*@")
-_SHOWN: Final = 300
+    class Rules(Protocol):
+        """What `Options` says of these."""
+
+        @property
+        def allow_insecure_http(self) -> bool: ...
+
+
+_SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]*:")
+_QUERY: Final = "!$&'()*+,;=:@/?-._~%"  # RFC 3986 §3.4: all that may stand there as it is
+# A server URL is no longer and no deeper, so that who looks for the logins above a request
+# has few to look for, however long the request's URL is.
+_LONGEST: Final = 2048
+_DEEPEST: Final = 32
+_SLASH: Final = re.compile("/")
 _APPENDED: Final = "/.well-known/openid-configuration"
-Origin = tuple[str, str, int]
 
 
-def split(url: str) -> SplitResult:
-    """Split an absolute http(s) URL; `ValueError` for anything else, also a control character."""
-    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
-        raise ValueError("a character that no URL has")
-    parts = urlsplit(url)
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
-        raise ValueError("not an absolute http(s) URL")
-    if parts.port == 0:  # raises ValueError when it is no port
-        raise ValueError("not a port")
-    _require_host(parts.hostname, literal="[" in parts.netloc)
-    return parts
+class _Checked(str):
+    """It stays a string: in records, in JSON, and for who compares it."""
+
+    __slots__ = ()
+
+    @property
+    def shown(self) -> Shown:
+        return shown(self)
 
 
-def _require_host(host: str, *, literal: bool) -> None:
-    """A name or an IP literal: what another parser might read as a different host is none."""
-    if "%" in host or not (literal or _NAME.fullmatch(host)):
-        raise ValueError("its host is none that can be looked up")
-    if literal:
-        import ipaddress
+class Endpoint(_Checked):
+    """Where codes, tokens and secrets may be sent; an empty one is an endpoint that is absent."""
 
-        ipaddress.IPv6Address(host)
+    __slots__ = ()
 
+    @classmethod
+    def checked(cls, url: str, what: str, rules: Rules | None = None) -> Self:
+        """Raises `InsecureUrl` unless it is https, or http on loopback (OAuth 2.1 §1.5)."""
+        _require_secure(url, what, rules)
+        return cls(url)
 
-def origin(url: str) -> Origin:
-    """Scheme, host and port, lower-cased, the default port filled in (RFC 6454 §4)."""
-    parts = split(url)
-    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+    def with_query(self, fields: Iterable[tuple[str, str]]) -> str:
+        """The URL with `fields` in its query, where they replace parameters of the same name.
 
-
-def origin_url(url: str) -> str:
-    """The origin spelled as a URL without path."""
-    scheme, host, port = origin(url)
-    host = f"[{host}]" if ":" in host else host
-    return f"{scheme}://{host}" + ("" if port == _DEFAULT_PORTS[scheme] else f":{port}")
-
-
-def same_origin(one: str, other: str) -> bool:
-    try:
-        return origin(one) == origin(other)
-    except ValueError:
-        return False
+        RFC 6749 §3.1: the endpoint's own query is kept, and no parameter is sent twice.
+        """
+        fields = list(fields)
+        names = {name for name, _ in fields}
+        address, hash_sign, fragment = self.partition("#")
+        place, _, query = address.partition("?")
+        own = [p for p in query.split("&") if p and unquote_plus(p.partition("=")[0]) not in names]
+        kept = [quote(parameter, safe=_QUERY) for parameter in own]
+        return f"{place}?{'&'.join([*kept, urlencode(fields)])}{hash_sign}{fragment}"
 
 
-def shown(url: str) -> str:
-    """The URL as it may stand in a log or message: no query, fragment or user info."""
-    try:
-        whole = origin_url(url) + split(url).path
-        return whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"
-    except ValueError:
-        return quoted(without_user_info(url.split("?")[0].split("#")[0]), 80)
+class Issuer(Endpoint):
+    """An authorization server's identifier."""
+
+    __slots__ = ()
+
+    @classmethod
+    def checked(cls, url: str, what: str, rules: Rules | None = None) -> Self:
+        """Raises `InsecureUrl` as an endpoint does, and for a query or fragment (RFC 8414 §2)."""
+        issuer = super().checked(url, what, rules)
+        if "?" in url or "#" in url:
+            raise InsecureUrl(f"{what} has a query or fragment, which RFC 8414 §2 forbids", url=url)
+        return issuer
+
+    def metadata_places(self) -> list[str]:
+        """Where its metadata may lie, in order (RFC 8414 §3.1 and §5, OIDC Discovery §4)."""
+        places = [
+            well_known(self, "oauth-authorization-server"),
+            well_known(self, "openid-configuration"),
+            origin_url(self) + split(self).path.removesuffix("/") + _APPENDED,
+        ]
+        return list(dict.fromkeys(places))
 
 
-def without_user_info(url: str) -> str:
-    return _USER_INFO.sub("//", url)
+class ServerUrl(_Checked):
+    """The URL of an MCP server as it was typed, without its fragment: where its tokens go."""
+
+    __slots__ = ()
+
+    @classmethod
+    def checked(cls, url: str, rules: Rules | None = None) -> Self:
+        """Raises `UsageError` as `canonical` does, and `InsecureUrl` as an endpoint does."""
+        _require_secure(canonical(url), "the server URL", rules)
+        return cls(url.strip().partition("#")[0])
+
+    @property
+    def canonical(self) -> str:
+        return canonical(self)
+
+    def is_described_by(self, resource: str) -> bool:
+        """Whether metadata for `resource` may speak for the server (RFC 9728 §3.3).
+
+        Equal, or of the same origin and a path prefix that ends at a segment boundary.
+        """
+        try:
+            server, named = split(self.canonical), split(resource)
+        except (UsageError, ValueError):
+            return False
+        if named.fragment or "@" in named.netloc or not same_origin(self, resource):
+            return False
+        if named.query:
+            return _spelled(resource) == self.canonical
+        prefix = named.path.removesuffix("/")
+        return server.path == prefix or server.path.startswith(prefix + "/")
+
+    def covers(self, request_url: str) -> bool:
+        """Whether a token for the server goes with a request to `request_url`.
+
+        Same origin, at or below the server's directory (RFC 6265 §5.1.4, the default path). The
+        server's URL without its trailing slash is the same server.
+        """
+        if not same_origin(self, request_url):
+            return False
+        own, path = split(self).path, split(request_url).path or "/"
+        if path + "/" == own:
+            return True
+        if not path.startswith(own.rpartition("/")[0] + "/"):
+            return False
+        plain = ".." not in path and "%2e" not in path.lower()
+        return plain or ".." not in unquote(path).replace("\\", "/").split("/")
+
+    def below(self, request_url: str) -> list[str]:
+        """The servers, canonical, that would be more specific for a request than this one.
+
+        Not more than `_DEEPEST` and two, whatever the request's URL is like.
+        """
+        server, exact, base = self.canonical, _spelled(request_url), origin_url(request_url)
+        if exact == server:
+            return []
+        path = split(exact).path
+        slashes = islice(_SLASH.finditer(path, 1, _LONGEST), _DEEPEST)
+        prefixes = [base + path[: slash.start()] for slash in slashes]
+        prefixes += [base + path] if len(path) <= _LONGEST else []
+        deeper = [url for url in prefixes if len(url) > len(server.partition("?")[0])]
+        deeper += [exact] if len(exact) <= _LONGEST else []
+        return [url for url in dict.fromkeys(deeper) if url != server]
 
 
-def is_loopback(url: str) -> bool:
-    """`localhost`, a name below it, or a loopback IP literal (RFC 8252 §7.3, RFC 6761 §6.3)."""
-    host = split(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def require_secure(url: str, what: str, *, allow_insecure_http: bool = False) -> str:
-    """`url` when it is https, or http on loopback; else `InsecureUrl` (OAuth 2.1 §1.5)."""
+def _require_secure(url: str, what: str, rules: Rules | None) -> None:
     try:
         parts = split(url)
     except ValueError as error:
-        raise InsecureUrl(f"{what} is {shown(url)}, which is no usable URL: {error}") from None
+        raise InsecureUrl(f"{what} is {shown(url)}, which is not a usable URL: {error}") from None
     if parts.username is not None or parts.password is not None:
-        raise InsecureUrl(f"{what} carries user info", url=shown(url))
-    if parts.scheme == "https" or is_loopback(url) or allow_insecure_http:
-        return url
+        raise InsecureUrl(f"{what} carries user info", url=url)
+    if parts.scheme == "https" or is_loopback(url) or (rules and rules.allow_insecure_http):
+        return
     raise InsecureUrl(
         f"{what} is not https",
-        url=shown(url),
-        hint="Tokens would cross the network in clear text; use https, or --allow-insecure-http"
-        " (Options(allow_insecure_http=True)) in a network that you trust",
+        url=url,
+        hint=Remedy(
+            "Tokens would cross the network in clear text; use https, or"
+            " {Options.allow_insecure_http=True} in a network that you trust"
+        ),
     )
 
 
@@ -114,83 +180,43 @@ def canonical(server_url: str) -> str:
     """One spelling for one MCP server: what a credential is kept under.
 
     Scheme and host in lower case, no default port, no fragment, no trailing slash; path and
-    query as they are. Raises `UsageError` when it is no URL.
+    query as they are. Raises `UsageError` when it is no URL, or longer than a server's may be.
     """
     try:
-        parts = split(server_url.strip())
+        parts, spelled = split(server_url.strip()), _spelled(server_url.strip())
     except ValueError as error:
         raise UsageError(
-            f"{shown(server_url)} is no server URL: {error}",
+            f"{shown(server_url)} is not a server URL: {error}",
             hint="Expected something like https://mcp.example.com/mcp",
         ) from None
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            "the server URL carries user info", hint="Leave it out: the login takes its place"
+            "the server URL carries user info", hint="Leave it out: the login replaces it"
         )
+    if len(spelled) > _LONGEST or parts.path.count("/") > _DEEPEST:
+        raise UsageError(
+            f"the server URL is longer than {_LONGEST} characters, or its path is deeper than"
+            f" {_DEEPEST} segments",
+            url=server_url,
+        )
+    return spelled
+
+
+def _spelled(url: str) -> str:
+    parts = split(url)
     path = parts.path.removesuffix("/")
-    return origin_url(server_url.strip()) + path + (f"?{parts.query}" if parts.query else "")
+    return origin_url(url) + path + (f"?{parts.query}" if parts.query else "")
 
 
-def resource_matches(server_url: str, resource: str) -> bool:
-    """Whether metadata for `resource` may speak for the server (RFC 9728 §3.3).
+def well_known(url: str, suffix: str, *, slash: bool = False) -> str:
+    """Insert `/.well-known/suffix` between host and path (RFC 8414 §3.1, RFC 9728 §3.1).
 
-    Equal, or of the same origin and a path prefix that ends at a segment boundary.
+    `slash`: keep the one at the end of a path, which RFC 9728 has and RFC 8414 has not.
     """
-    try:
-        server, wanted = split(canonical(server_url)), split(resource)
-    except (UsageError, ValueError):
-        return False
-    if wanted.fragment or "@" in wanted.netloc or not same_origin(server_url, resource):
-        return False
-    if wanted.query:
-        return canonical(resource) == canonical(server_url)
-    prefix = wanted.path.removesuffix("/")
-    return server.path == prefix or server.path.startswith(prefix + "/")
-
-
-def covers(server_url: str, request_url: str) -> bool:
-    """Whether a token for `server_url` goes with a request to `request_url`.
-
-    Same origin, at or below the server's directory (RFC 6265 §5.1.4, the default path).
-    """
-    if not same_origin(server_url, request_url):
-        return False
-    directory = split(server_url).path.rpartition("/")[0] + "/"
-    path = split(request_url).path or "/"
-    return path.startswith(directory) and not _climbs(path)
-
-
-def below(server_url: str, request_url: str) -> list[str]:
-    """The servers, canonical, that would be more specific for a request than `server_url`."""
-    server, request = canonical(server_url), canonical(request_url)
-    if request == server:
-        return []
-    path = split(request).path
-    ends = [at for at, letter in enumerate(path) if letter == "/" and at] + [len(path)]
-    prefixes = [origin_url(request) + path[:end] for end in ends]
-    longer = [url for url in prefixes if len(url) > len(server.partition("?")[0])]
-    return [url for url in dict.fromkeys([*longer, request]) if url != server]
-
-
-def _climbs(path: str) -> bool:
-    return ".." in unquote(path).replace("\\", "/").split("/")
-
-
-def well_known(url: str, suffix: str) -> str:
-    """Insert `/.well-known/suffix` between host and path (RFC 8414 §3.1, RFC 9728 §3.1)."""
     parts = split(url)
     query = f"?{parts.query}" if parts.query else ""
-    return f"{origin_url(url)}/.well-known/{suffix}{parts.path.removesuffix('/')}{query}"
-
-
-def issuer_places(issuer: str) -> list[str]:
-    """Where an issuer's metadata may lie, in order (RFC 8414 §3.1 and §5, OIDC Discovery §4)."""
-    places = [
-        well_known(issuer, "oauth-authorization-server"),
-        well_known(issuer, "openid-configuration"),
-        origin_url(issuer) + split(issuer).path.removesuffix("/") + _APPENDED,
-    ]
-    return list(dict.fromkeys(places))
+    path = parts.path if slash and parts.path != "/" else parts.path.removesuffix("/")
+    return f"{origin_url(url)}/.well-known/{suffix}{path}{query}"
 
 
 def same_issuer(one: str, other: str) -> bool:
@@ -207,11 +233,13 @@ def _pathless(url: str) -> bool:
         return False
 
 
-def require_issuer(issuer: str, what: str, *, allow_insecure_http: bool = False) -> str:
-    """An issuer identifier: https (or loopback), no query, fragment, user info (RFC 8414 §2)."""
-    require_secure(issuer, what, allow_insecure_http=allow_insecure_http)
-    if "?" in issuer or "#" in issuer:
-        raise InsecureUrl(
-            f"{what} has a query or fragment, which RFC 8414 §2 forbids", url=shown(issuer)
-        )
-    return issuer
+def is_relative(reference: str) -> bool:
+    """Whether it names neither a scheme nor a host (RFC 3986 §4.2), so that it leads nowhere."""
+    return not (reference.startswith(("//", "\\")) or _SCHEME.match(reference))
+
+
+def without_port(url: str) -> str:
+    """The URL with its port left out, the rest as it stands."""
+    scheme, _, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}://{re.sub(r':[0-9]*$', '', place)}{slash}{path}"

@@ -8,22 +8,30 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from ..credential import ClientKey, Key, damaged
+from ..credential import damaged
 from ..errors import StorageError, Unavailable
-from ..home import READ, VARIABLE, home, is_foreign
+from ..paths import DAMAGED, VARIABLE, Foreign, Unfit, home, is_foreign, read_private
 
 _POSIX: Final = os.name == "posix"
 _OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
-DAMAGED: Final = ".damaged"
-NOTE: Final = ".note"
+_NOTE: Final = ".note"
+_TOMBSTONE: Final = ".deleted"
+_LARGEST: Final = 16 << 20  # a server may give two tokens of 1 MiB, and JSON escapes them
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1, 0.3)
+_WRITERS: Final = 4  # of one file at once; more take names of their own
+_A_DAY: Final = 86_400.0
+# Exists once nothing is left of writes that 0.1 did not finish, under names that no one knows.
+# Among few files they are looked for each time, among many only until then.
+_MANY: Final = 200
+_SWEPT: Final = "settings.swept.lock"
+_UNKNOWN: Final = re.compile(r"\..*\.[0-9a-f]{12}$")
 T = TypeVar("T")
 
 
@@ -39,45 +47,118 @@ class Directory:
     def read(self, name: str) -> str | None:
         """A file's text; None when there is none. A symlink or a stranger's file is refused."""
         try:
-            self._own(self.path.lstat(), "")
-            handle = _settled(lambda: os.open(self.path / name, READ))
+            self._own(self.path.lstat())
+            return self._text(name)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._broken("read", name, error) from None
-        with os.fdopen(handle, encoding="utf-8") as file:
-            self._own(os.fstat(handle), name)
+
+    def read_all(self, ending: str, ids: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
+        """Text of each file whose name ends so, or begins with one of the `ids`, by that id; what
+        cannot be read is left out. Written out: there may be 100,000."""
+        if ids is None:
+            ids = (name[: -len(ending)] for name in self.names() if name.endswith(ending))
+        before = f"{self.path}{os.sep}"
+        for id in ids:  # noqa: A001
             try:
-                return file.read()
-            except UnicodeDecodeError:
-                raise damaged(str(self.path / name)) from None
-            except OSError as error:
-                raise self._broken("read", name, error) from None
+                yield id, read_private(before + id + ending, _LARGEST).decode()
+            except (OSError, UnicodeDecodeError):
+                if not _POSIX:  # another program may have it open
+                    with suppress(OSError, StorageError):
+                        yield id, self._text(id + ending)
+
+    def _text(self, name: str) -> str:
+        path = f"{self.path}{os.sep}{name}"
+        try:
+            return _settled(lambda: read_private(path, _LARGEST)).decode()
+        except Foreign:
+            raise self._foreign(name) from None
+        except (Unfit, UnicodeDecodeError):
+            raise damaged(path) from None
 
     def write(self, name: str, text: str) -> None:
         """Replace a file atomically, so that a crash or full disk leaves the old one whole."""
         self._make()
-        temporary = self.path / f".{name}.{secrets.token_hex(6)}"
         try:
+            temporary, handle = self._open_temporary(name)
             try:
-                self._write_through(temporary, text)
-                _settled(lambda: os.replace(temporary, self.path / name))
+                with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+                    if _POSIX:
+                        with suppress(OSError):  # `keeps_private` tells
+                            os.fchmod(handle, 0o600)
+                    file.write(text)
+                    file.flush()
+                    os.fsync(handle)
+                try:
+                    _settled(lambda: os.replace(temporary, self.path / name))
+                except IsADirectoryError:  # none of ours; what is kept may be a login just made
+                    self.set_aside(name)
+                    os.replace(temporary, self.path / name)
             except BaseException:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
-            self._sync()
+            if _POSIX:  # the new name itself is made durable, where directories can be opened
+                handle = os.open(self.path, os.O_RDONLY)
+                with suppress(OSError):
+                    os.fsync(handle)
+                os.close(handle)
         except OSError as error:
             raise self._broken("written", name, error) from None
 
+    def _open_temporary(self, name: str) -> tuple[Path, int]:
+        """A new file; one that an earlier process left behind is replaced after a day."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        for path in self._temporaries(name):
+            _remove_old(path)
+            with suppress(FileExistsError):
+                return path, _settled(partial(os.open, path, flags, 0o600))
+        path = self.path / f".{name}.{secrets.token_hex(6)}"
+        return path, os.open(path, flags, 0o600)
+
+    def _temporaries(self, name: str) -> list[Path]:
+        """The names that a write uses: few and known, so that no one lists the directory."""
+        return [self.path / f".{name}.{number}" for number in range(_WRITERS)]
+
     def remove(self, name: str) -> None:
         """Remove a file, and what a write of it that was cut short has left."""
-        left = () if name.endswith(NOTE) else self.path.glob(f".{name}.*")  # notes have no lock
+
+        def unlink(path: Path) -> None:
+            _settled(partial(path.unlink, missing_ok=True))
+
         try:
-            for path in (self.path / name, *left):
-                _settled(partial(path.unlink, missing_ok=True))
+            unlink(self.path / name)
+            if name.endswith(_NOTE):  # notes have no lock: another process may be writing
+                return
+            left = self._temporaries(name)
+            if not os.path.lexists(self.path / _SWEPT):
+                left = [self.path / each for each in self._all() if each.startswith(f".{name}.")]
+            for path in left:
+                unlink(path)
         except OSError as error:
             raise self._broken("removed", name, error) from None
+
+    def names(self) -> list[str]:
+        """The names of all files."""
+        return [name for name in self._all() if not name.startswith(".")]
+
+    def _all(self) -> list[str]:
+        """Also of those that are being written; what is old and of no use is removed on the way."""
+        try:
+            names = os.listdir(self.path)
+            self._own(self.path.lstat())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise self._broken("listed", "", error) from None
+        waste = [name for name in names if name.startswith(".") or name.endswith(_TOMBSTONE)]
+        gone = {name for name in waste if _remove_old(self.path / name)}
+        left = any(_UNKNOWN.match(name) for name in waste if name not in gone)
+        if len(names) > _MANY and not left and _SWEPT not in names:
+            with suppress(OSError):
+                (self.path / _SWEPT).touch(0o600)
+        return [name for name in names if name not in gone]
 
     def set_aside(self, name: str) -> None:
         """Give a file another name, under which it is not read again: `damaged()` tells it."""
@@ -92,23 +173,27 @@ class Directory:
         """Whether a file's mode is what it was given; some file systems keep no modes."""
         return not (_POSIX and (self.path / name).stat().st_mode & 0o077)
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file, whatever is in it."""
+        return os.path.lexists(f"{self.path}{os.sep}{name}")
+
     @contextmanager
-    def lock(self, key: Key | ClientKey, purpose: str, timeout: float) -> Iterator[None]:
+    def lock(self, id: str, purpose: str, timeout: float) -> Iterator[None]:  # noqa: A002
         """A lock file beside the record; the operating system frees a dead holder's."""
         self._make()
-        path = self.path / f"{key.id}.{purpose}.lock"
-        held = self._locked(path, purpose, timeout)
+        path = self.path / f"{id}.{purpose}.lock"
+        lock = self._locked(path, purpose, timeout)
         try:
             yield
         finally:
-            held.__exit__(None, None, None)
+            lock.__exit__(None, None, None)
 
     def _locked(self, path: Path, purpose: str, timeout: float) -> AbstractContextManager[object]:
         from filelock import FileLock, SoftFileLock, Timeout
 
-        held: Any = FileLock(path, timeout=timeout, mode=0o600, fallback_to_soft=False)
+        lock: Any = FileLock(path, timeout=timeout, mode=0o600, fallback_to_soft=False)
         try:
-            held.__enter__()
+            lock.__enter__()
         except Timeout:
             raise Unavailable(
                 f"another process has held the {purpose} lock for {timeout:.0f} s",
@@ -123,10 +208,10 @@ class Directory:
                 if error.errno in _NO_LOCKS
                 else self._broken("locked", path.name, error)
             ) from None
-        if isinstance(held, SoftFileLock):  # an older filelock: no lock once its holder has died
-            held.__exit__(None, None, None)
+        if isinstance(lock, SoftFileLock):  # an older filelock: no lock once its holder has died
+            lock.__exit__(None, None, None)
             raise self._no_locks()
-        return held  # type: ignore[no-any-return]
+        return lock  # type: ignore[no-any-return]
 
     def _no_locks(self) -> StorageError:
         return StorageError(
@@ -138,19 +223,19 @@ class Directory:
 
     def _make(self) -> None:
         try:
-            for missing in reversed(_missing(self.path)):
-                missing.mkdir(mode=0o700, exist_ok=True)
-                with suppress(OSError):  # some file systems keep no modes
-                    missing.chmod(0o700)  # whatever the umask
-            found = self.path.lstat()
+            if not (self.path.is_symlink() or self.path.exists()):
+                missing = [self.path, *(p for p in self.path.parents if not p.exists())]
+                for path in reversed(missing):
+                    path.mkdir(mode=0o700, exist_ok=True)
+                    with suppress(OSError):  # some file systems keep no modes
+                        path.chmod(0o700)  # whatever the umask
+            state = self.path.lstat()
         except OSError as error:
             raise self._broken("made", "", error) from None
-        self._own(found, "")
-        if _POSIX and found.st_mode & 0o077:
-            self._close()
-
-    def _close(self) -> None:
-        """A directory that was open to others before we came: closed if it is only ours."""
+        self._own(state)
+        if not (_POSIX and state.st_mode & 0o077):
+            return
+        # it was open to others before we came: closed if it is only ours
         if any(not _OURS.match(name) for name in os.listdir(self.path)):
             raise StorageError(
                 f"{self.path} is open to other users and holds files of others",
@@ -158,62 +243,47 @@ class Directory:
                 hint=f"Set {VARIABLE} to a directory of its own; it is made when it is missing",
             )
         with suppress(OSError):  # some file systems keep no modes
-            self.path.chmod(0o700)
+            self.path.chmod(state.st_mode & 0o700)  # one that is read-only stays so
 
-    def _own(self, found: os.stat_result, name: str) -> None:
-        """Refuse what a stranger could have put there."""
-        if not name and not stat.S_ISDIR(found.st_mode):
+    def _own(self, state: os.stat_result) -> None:
+        """Refuse a directory that a stranger could have put there."""
+        if not stat.S_ISDIR(state.st_mode):
             raise StorageError(
                 f"{self.path} is not a directory", hint=f"Remove it, or set {VARIABLE} to another"
             )
-        if is_foreign(found):
-            raise StorageError(
-                f"{self.path / name} belongs to another user (uid {found.st_uid})",
-                code="foreign_owner",
-                hint=f"Nothing was read or written; set {VARIABLE} to a directory of your own",
-            )
+        if is_foreign(state):
+            raise self._foreign()
 
-    def _write_through(self, path: Path, text: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-            if _POSIX:
-                with suppress(OSError):  # `keeps_private` tells
-                    os.fchmod(file.fileno(), 0o600)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-
-    def _sync(self) -> None:
-        """Make the new name itself durable, where directories can be opened."""
-        if not _POSIX:
-            return
-        handle = os.open(self.path, os.O_RDONLY)
-        with suppress(OSError):
-            os.fsync(handle)
-        os.close(handle)
+    def _foreign(self, name: str = "") -> StorageError:
+        path = self.path / name
+        return StorageError(
+            f"{path} belongs to another user (uid {path.lstat().st_uid})",
+            code="foreign_owner",
+            hint=f"Nothing was read or written; set {VARIABLE} to a directory of your own",
+        )
 
     def _broken(self, doing: str, name: str, error: Exception) -> StorageError:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
         return StorageError(
             f"{self.path / name} cannot be {doing}: {why}",
-            hint=f"What was stored is unchanged; mend the directory or set {VARIABLE} to another",
+            hint=f"What was stored is unchanged; fix the directory or set {VARIABLE} to another",
         )
 
 
+def _remove_old(path: Path) -> bool:
+    """Whether this was a file of a day ago, which no one is writing any more."""
+    with suppress(OSError):
+        if time.time() - path.lstat().st_mtime > _A_DAY:
+            path.unlink()
+            return True
+    return False
+
+
 def _settled(action: Callable[[], T]) -> T:
-    """On Windows a file that somebody has just open can be neither replaced nor removed."""
+    """On Windows a file that another program has open can be neither replaced nor removed."""
     for pause in () if _POSIX else _PAUSES:
         try:
             return action()
         except PermissionError:
             time.sleep(pause)
     return action()
-
-
-def _missing(path: Path) -> list[Path]:
-    """The directories to make, the innermost first."""
-    return (
-        [path, *(parent for parent in path.parents if not parent.exists())]
-        if not (path.is_symlink() or path.exists())
-        else []
-    )

@@ -1,49 +1,55 @@
-"""Credentials in files that only their owner can read: honest about being in clear text."""
+"""Logins in files that only their owner can read: in clear text, or sealed if there is a key."""
 
 from __future__ import annotations
 
 import os
-import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 from ..errors import StorageError
-from ..home import RECORD, VARIABLE
-from ..secret import Secret
-from .directory import DAMAGED, Directory
-from .records import Item, Records
-from .sealing import given_key, is_sealed, seal, unseal
+from ..paths import VARIABLE
+from .backend import Backend, Item
+from .directory import Directory
+from .groups import Groups
+from .sealed import Sealed, given_key
+from .store import Store
 
 
-class FileStorage(Records):
-    """One 0600 file for each record in a 0700 directory.
-
-    Sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that `MCP_CLIENT_AUTH_KEY_FILE`
-    names (32 bytes in base64); in clear text without one. What is in clear text stays readable
-    when there is a key, and is sealed with the next write.
-    """
-
-    name = "file"
+class FileBackend(Backend):
+    """One 0600 file for each text in a 0700 directory."""
 
     def __init__(self, directory: Directory | str | os.PathLike[str] | None = None) -> None:
-        super().__init__(directory if isinstance(directory, Directory) else Directory(directory))
+        self.directory = directory if isinstance(directory, Directory) else Directory(directory)
+        self.groups = Groups(self.directory)
 
-    @property
-    def where(self) -> str:
-        kind = "a sealed file" if self._key else "a file that only you can read"
-        return f"{kind}, in {self.directory.path}"
+    def where(self, item: Item | None = None) -> str:
+        if item:
+            return str(self.directory.path / item.name)
+        return f"a file that only you can read, in {self.directory.path}"
 
-    def check(self) -> None:
-        canary = secrets.token_hex(8)
-        item = Item(f"canary-{canary}", ("canary",))  # of its own: others may be checking too
-        self.write(item, canary)
-        try:
-            kept = self.read(item) == canary
-            private = self._key or self.directory.keeps_private(item.id + RECORD)
-        except FileNotFoundError:
-            kept = private = False
-        self.remove(item)
-        if not kept:
-            raise StorageError(f"{self.directory.path} does not keep what is written")
-        if not private:
+    def read(self, item: Item) -> str | None:
+        return self.directory.read(item.name)
+
+    def write(self, item: Item, text: str) -> None:
+        self.directory.write(item.name, text)
+
+    def delete(self, item: Item) -> None:
+        self.directory.remove(item.name)
+
+    def set_aside(self, item: Item) -> None:
+        self.directory.set_aside(item.name)
+
+    def names(self) -> Iterable[str]:
+        return self.directory.names()
+
+    def texts(self, kind: str, ids: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
+        return self.directory.read_all(kind, ids)
+
+    def lock(self, id: str, purpose: str, timeout: float) -> AbstractContextManager[object]:  # noqa: A002
+        return self.directory.lock(id, purpose, timeout)
+
+    def inspect(self, canary: Item) -> None:
+        if not self.directory.keeps_private(canary.name):
             raise StorageError(
                 f"the file system of {self.directory.path} cannot keep a file from other users",
                 code="not_private",
@@ -51,26 +57,15 @@ class FileStorage(Records):
                 " that seals the files (openssl rand -base64 32)",
             )
 
-    def read(self, item: Item) -> str | None:
-        text = self.directory.read(item.id + RECORD)
-        if text is None or not is_sealed(text):
-            return text
-        return unseal(text, self._key, item.about, self.place(item))
 
-    def write(self, item: Item, text: str) -> None:
-        kept = seal(text, self._key, item.about) if self._key else text
-        self.directory.write(item.id + RECORD, kept)
+class FileStorage(Store):
+    """Files, sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that
+    `MCP_CLIENT_AUTH_KEY_FILE` names (32 bytes in base64); in clear text without one.
 
-    def remove(self, item: Item) -> None:
-        self.directory.remove(item.id + RECORD)
-        self.directory.remove(item.id + RECORD + DAMAGED)
+    A clear text stays readable when there is a key, and is sealed by the next write.
+    """
 
-    def set_aside(self, item: Item) -> None:
-        self.directory.set_aside(item.id + RECORD)
-
-    def place(self, item: Item) -> str:
-        return str(self.directory.path / (item.id + RECORD))
-
-    @property
-    def _key(self) -> Secret | None:
-        return given_key()
+    def __init__(self, directory: Directory | str | os.PathLike[str] | None = None) -> None:
+        files = FileBackend(directory)
+        self.directory = files.directory
+        super().__init__("file", files, Sealed(files, given_key))

@@ -1,4 +1,4 @@
-"""The index: one small file for each credential, with nothing secret in it.
+"""The index: one small text for each login, with nothing secret in it.
 
 It tells which storage holds the secret, so that a list needs no keyring and a login is found
 again where it was made.
@@ -7,135 +7,195 @@ again where it was made.
 from __future__ import annotations
 
 import json
-import os
-import time
-from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import Final
 
-from ..credential import Key
+from ..credential import PERSONAL, Credential, Key, count, flag, moment, strings
 from ..errors import StorageError
-from ..home import ENTRY, READ, RECORD
-from . import LOCK_WAIT, Summary
-from .directory import Directory
+from ..paths import ENTRY
+from .backend import Backend, Item
+from .groups import Group
 
-_GRAVE: Final = ".deleted"
-_SETTINGS: Final = "settings.conf"
-_ALL: Final = Key("")
-_A_DAY: Final = 86_400.0
-_MOST: Final = 256 * 1024
+LASTING: Final = ("keyring", "file")
+TOMBSTONE: Final = ".deleted"
+_parse: Final = json.JSONDecoder().raw_decode
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What may be known of a credential without reading it: nothing here is secret.
+
+    `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
+    there is a refresh token, or a grant that needs no person; `storage` names the storage that
+    holds the secret; `client_id` is the client that the credential was issued to,
+    `generation` the credential's own. `backend` is where the storage keeps it, for a look past
+    its own search, and may be out of date.
+    """
+
+    key: Key
+    issuer: str
+    scope: tuple[str, ...] | None
+    expires_at: float | None
+    renewable: bool
+    storage: str
+    client_id: str = ""
+    generation: int = 0
+    backend: str = field(default="", compare=False)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether the token was issued by hand, of which no authorization server knows."""
+        return not self.client_id
+
+    @classmethod
+    def of(cls, credential: Credential, storage: str, backend: str = "") -> Summary:
+        tokens = credential.tokens
+        return cls(
+            credential.key,
+            credential.issuer,
+            tokens.scope,
+            tokens.expires_at,
+            tokens.refresh_token is not None or credential.key.grant != PERSONAL,
+            storage,
+            credential.client.client_id,
+            credential.generation,
+            backend,
+        )
 
 
 class Index:
-    """What is known of the credentials in one directory."""
+    """What is known of the logins in one place; `storages` are those that share it."""
 
-    def __init__(self, directory: Directory | None = None) -> None:
-        self.directory = directory or Directory()
+    def __init__(self, backend: Backend, *storages: str) -> None:
+        self._backend, self._groups = backend, backend.groups
+        self._storages = storages or LASTING
 
-    def put(self, summary: Summary) -> None:
-        """Enter a credential; what was told of an earlier one's end is void."""
-        self.directory.write(summary.key.id + ENTRY, json.dumps({"version": 1, **asdict(summary)}))
-        self.directory.remove(summary.key.id + _GRAVE)
+    def put(self, summary: Summary, old: Summary | None = None) -> None:
+        """Enter a login, in the place of `old`; the tombstone of an earlier one is void."""
+        groups = _groups_of(summary)
+        if self._groups and (old is None or groups != _groups_of(old)):
+            self._groups.join(summary.key.id, groups)
+        entry = {"version": 1, **asdict(summary)}
+        if not summary.backend:
+            del entry["backend"]
+        text = json.dumps(entry)
+        self._backend.write(Item(summary.key.id, ENTRY), text)
+        self._backend.delete(Item(summary.key.id, TOMBSTONE))
 
     def get(self, key: Key) -> Summary | None:
         """What is known of one; None for nothing, and for an entry that cannot be read."""
         with suppress(StorageError):
-            return _entry(self.directory.read(key.id + ENTRY) or "")
+            text = self._backend.read(Item(key.id, ENTRY))
+            entry = self._entry(text) if text else None
+            return entry if entry and entry.key == key else None
         return None
 
-    def has_file(self, key: Key) -> bool:
-        """Whether the file storage keeps a record of `key`, whatever is known of it."""
-        return os.path.lexists(self.directory.path / (key.id + RECORD))
-
     def drop(self, key: Key) -> None:
-        self.directory.remove(key.id + ENTRY)
+        self._backend.delete(Item(key.id, ENTRY))
 
-    def all(self) -> list[Summary]:
-        """All credentials, by server and account; an unreadable entry is skipped."""
-        try:
-            names = [name for name in os.listdir(self.directory.path) if name.endswith(ENTRY)]
-        except OSError:
-            return []
-        found = [entry for name in names if (entry := self._read(name))]
-        return sorted(found, key=lambda s: (s.key.server, s.key.account, s.key.client))
+    def all(self, most: int | None = None, /, **fields: str) -> list[Summary]:
+        """All logins, by server and account, but for one that waits beside another; or `most`.
 
-    def bury(self, key: Key) -> None:
-        """Note that everything up to the present generation of `key` is deleted for good.
-
-        A write that was given up may land after the deletion; `buried` tells it.
+        `fields` are those of the key or of the summary that an entry must have. An unreadable
+        entry is skipped.
         """
-        entry = self.get(key)
-        now = time.time()
-        for grave in self.directory.path.glob("*" + _GRAVE):
-            with suppress(OSError):
-                if now - grave.stat().st_mtime > _A_DAY:
-                    grave.unlink()
-        if entry:
-            self.directory.write(key.id + _GRAVE, str(entry.generation))
+        groups, group = self._groups, _group_with(fields)
+        ids = groups.members(group) if groups and group else None
+        members: dict[str, Iterable[Group]] | None = None
+        if groups and ids is None and groups.due:
+            members, sorting = {}, groups.begin()
+        # most of the time goes into parsing
+        signs = [json.dumps(value) for value in fields.values()] if members is None else []
+        entries: list[Summary] = []
+        for id, text in self._backend.texts(ENTRY, ids):  # noqa: A001
+            if signs and not all(sign in text for sign in signs):
+                continue
+            entry = self._entry(text)
+            # of another id: it was copied, or its key is damaged
+            if entry is None or entry.key.id != id or entry.key.waits:
+                continue
+            if members is not None:
+                members[id] = _groups_of(entry)
+            if not fields or all(
+                getattr(entry.key if name in ("server", "account") else entry, name) == value
+                for name, value in fields.items()
+            ):
+                entries.append(entry)
+                if len(entries) == most and members is None:
+                    break
+        if groups and members is not None:
+            with suppress(OSError, StorageError):
+                groups.end(sorting, members)
+        entries.sort(key=lambda s: (s.key.server, s.key.account, s.key.client))
+        return entries[:most]
+
+    def bury(self, entry: Summary) -> None:
+        """Note that everything up to the present generation of a login is deleted for good.
+
+        A write that was given up may land after the deletion; `buried` tells it. The text is a
+        bare number, as older programs read it. On a full disk it takes the place of the entry.
+        """
+        tombstone = Item(entry.key.id, TOMBSTONE), str(entry.generation)
+        try:
+            self._backend.write(*tombstone)
+        except StorageError:
+            self.drop(entry.key)  # fails on a read-only disk, and then nothing has changed
+            with suppress(StorageError):
+                self._backend.write(*tombstone)
+
+    def unbury(self, entry: Summary) -> None:
+        """Enter a login again that is not deleted after all; the tombstone makes room for it."""
+        self._backend.delete(Item(entry.key.id, TOMBSTONE))
+        self.put(entry)
 
     def buried(self, key: Key, generation: int) -> bool:
         """Whether a record that has turned up is one that was deleted."""
-        with suppress(ValueError):
-            return generation <= int(self.directory.read(key.id + _GRAVE) or "")
+        with suppress(ValueError, StorageError):
+            return generation <= int(self._backend.read(Item(key.id, TOMBSTONE)) or "")
         return False
 
-    def choose(self, storage: str) -> None:
-        """Remember a person's answer to where logins shall be kept."""
-        with self._settling():
-            self._set(storage=storage)
-
-    def chosen(self) -> str:
-        """What was remembered; empty for nothing."""
-        return str(self._settings().get("storage", ""))
-
-    def names(self) -> dict[str, str]:
-        """The servers' URLs by the names that the person has given them."""
-        named = self._settings().get("names")
-        return {str(n): str(url) for n, url in named.items()} if isinstance(named, dict) else {}
-
-    def name(self, name: str, url: str) -> None:
-        """Give a server a name, and take it from another; with an empty URL forget the name."""
-        with self._settling():
-            named = {n: there for n, there in self.names().items() if n != name}
-            self._set(names={**named, name: url} if url else named)
-
-    def _settling(self) -> AbstractContextManager[object]:
-        """Read, changed and written by one at a time: the file is that of all servers."""
-        return self.directory.lock(_ALL, "settings", LOCK_WAIT)
-
-    def _settings(self) -> dict[str, Any]:
-        with suppress(ValueError, StorageError):
-            found = json.loads(self.directory.read(_SETTINGS) or "")
-            return found if isinstance(found, dict) else {}
-        return {}
-
-    def _set(self, **changed: Any) -> None:
-        self.directory.write(_SETTINGS, json.dumps({**self._settings(), "version": 1, **changed}))
-
-    def _read(self, name: str) -> Summary | None:
-        """One of many: the directory has just been listed, so only the file is looked at."""
+    def _entry(self, text: str) -> Summary | None:
+        """What an entry tells; None for a damaged one. Written out: a list may have 100,000."""
         try:
-            handle = os.open(os.path.join(self.directory.path, name), READ)
-        except OSError:
-            return None
-        try:
-            return _entry(os.read(handle, _MOST).decode("utf-8", "replace"))
-        finally:
-            os.close(handle)
+            raw, end = _parse(text)
+            if end != len(text) or raw["storage"] not in self._storages:
+                return None
+            of, scope, until = raw["key"], raw["scope"], raw["expires_at"]
+            key = Key(of["server"], of["account"], of["grant"], of["client"])
+            issuer, client_id = raw["issuer"], raw.get("client_id", "")
+            backend = raw.get("backend", "")
+            # joining tells whether all of them are texts
+            "".join((key.server, key.account, key.grant, key.client, issuer, client_id, backend))
+            return Summary(
+                key,
+                issuer,
+                None if scope is None else strings(scope),
+                None if until is None else moment(until),
+                flag(raw["renewable"]),
+                raw["storage"],
+                client_id,
+                count(raw.get("generation", 0)),
+                backend,
+            )
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            return None  # the last two: a number or a nesting without end
 
 
-def _entry(text: str) -> Summary | None:
-    with suppress(ValueError, KeyError, TypeError, AttributeError):
-        raw: dict[str, Any] = json.loads(text)
-        scope = None if raw["scope"] is None else tuple(raw["scope"])
-        return Summary(
-            Key(**{name: str(value) for name, value in raw["key"].items()}),
-            str(raw["issuer"]),
-            scope,
-            raw["expires_at"],
-            bool(raw["renewable"]),
-            str(raw["storage"]),
-            str(raw.get("client_id", "")),
-            int(raw.get("generation", 0)),
-        )
+def _groups_of(entry: Summary) -> Sequence[Group]:
+    key = entry.key
+    account, client = (key.server, key.account), (entry.issuer, entry.client_id)
+    return ("server", key.server), ("account", *account), ("client", *client)
+
+
+def _group_with(fields: dict[str, str]) -> Group | None:
+    """The smallest group in which all logins with these fields are."""
+    for kind, *names in (
+        ("account", "server", "account"),
+        ("server", "server"),
+        ("client", "issuer", "client_id"),
+    ):
+        if all(name in fields for name in names):
+            return kind, *(fields[name] for name in names)
     return None

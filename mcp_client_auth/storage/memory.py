@@ -1,80 +1,50 @@
-"""Credentials for the life of the process: for tests, demos and machines without a keyring."""
+"""Logins for the life of the process: for tests, demos and machines without a keyring."""
 
 from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from ..credential import ClientKey, Credential, Key
 from ..errors import Unavailable
-from ..forking import fresh_in_children
-from ..protocol.registration import Client
-from . import LOCK_WAIT, Summary
+from ..threads import fresh_in_children
+from .backend import Backend, Item
+from .store import Store
 
 
-class MemoryStorage:
+class MemoryBackend(Backend):
     """Forgets everything when the process ends. Safe from any thread."""
 
-    name = "memory"
-    where = "the memory of this process only"
-
     def __init__(self) -> None:
-        self._credentials: dict[Key, Credential] = {}
-        self._clients: dict[ClientKey, Client] = {}
-        self._notes: dict[tuple[Key, str], str] = {}
+        # behind functions, which neither `vars` nor pickle nor a debugger's listing shows
+        self._texts: dict[str, Callable[[], str]] = {}
         self.reset()
         fresh_in_children(self)
 
     def reset(self) -> None:
         self._locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
-    def check(self) -> None:
-        """Memory keeps what it is given."""
+    def where(self, item: Item | None = None) -> str:
+        return "the memory of this process only"
 
-    def load(self, key: Key) -> Credential | None:
-        return self._credentials.get(key)
+    def read(self, item: Item) -> str | None:
+        text = self._texts.get(item.name)
+        return None if text is None else text()
 
-    def save(self, credential: Credential) -> None:
-        self._credentials[credential.key] = credential
+    def write(self, item: Item, text: str) -> None:
+        self._texts[item.name] = lambda: text
 
-    def delete(self, key: Key) -> None:
-        self._credentials.pop(key, None)
-        for note in [note for note in self._notes if note[0] == key]:
-            del self._notes[note]
+    def delete(self, item: Item) -> None:
+        self._texts.pop(item.name, None)
 
-    def list(self) -> Sequence[Summary]:
-        return [Summary.of(c, self.name) for c in list(self._credentials.values())]
-
-    def summary(self, key: Key) -> Summary | None:
-        held = self._credentials.get(key)
-        return Summary.of(held, self.name) if held else None
-
-    def load_client(self, key: ClientKey) -> Client | None:
-        return self._clients.get(key)
-
-    def save_client(self, key: ClientKey, client: Client) -> None:
-        self._clients[key] = client
-
-    def delete_client(self, key: ClientKey) -> None:
-        self._clients.pop(key, None)
-
-    def note(self, key: Key, name: str) -> str | None:
-        return self._notes.get((key, name))
-
-    def set_note(self, key: Key, name: str, text: str) -> None:
-        if text:
-            self._notes[key, name] = text
-        else:
-            self._notes.pop((key, name), None)
+    def names(self) -> Iterable[str]:
+        return list(self._texts)
 
     @contextmanager
-    def lock(
-        self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
-    ) -> Iterator[None]:
-        lock = self._locks[key.id, purpose]
+    def lock(self, id: str, purpose: str, timeout: float) -> Iterator[None]:  # noqa: A002
+        lock = self._locks[id, purpose]
         if not lock.acquire(timeout=timeout):
             raise Unavailable(
                 f"another thread has held the {purpose} lock for {timeout:.0f} s", code="locked"
@@ -83,6 +53,13 @@ class MemoryStorage:
             yield
         finally:
             lock.release()
+
+
+class MemoryStorage(Store):
+    """Logins that end with the process."""
+
+    def __init__(self) -> None:
+        super().__init__("memory", MemoryBackend())
 
 
 @cache

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .browser import Decision, Page, ScriptedBrowser
     from .identity_provider import IdentityProvider
     from .journal import Held, RequestRecord
+    from .secrecy import assert_no_secrets
     from .server import DemoServer
     from .settings import RegisteredClient, Settings, TrustedIssuer
 
@@ -26,6 +27,7 @@ __all__ = [
     "ScriptedBrowser",
     "Settings",
     "TrustedIssuer",
+    "assert_no_secrets",
 ]
 
 _HOMES = {
@@ -39,6 +41,7 @@ _HOMES = {
     "ScriptedBrowser": "browser",
     "Settings": "settings",
     "TrustedIssuer": "settings",
+    "assert_no_secrets": "secrecy",
 }
 
 

@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--challenge-scope", action="store_true")
     parser.add_argument("--client-id-metadata-documents", action="store_true")
     parser.add_argument("--omit-resource-metadata-parameter", action="store_true")
+    parser.add_argument("--sessions", action="store_true")
     for name in ("registration", "offline-access", "refresh-always"):
         parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--until-stdin-closes", action="store_true")

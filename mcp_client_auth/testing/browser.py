@@ -6,25 +6,42 @@ Also a command: `python -m mcp_client_auth.testing.browser URL [--decision deny]
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import ssl
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal, NamedTuple, TypeAlias, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from .html_forms import Control, Document, Form, read_page
+from mcp_client_auth import BrowserPrompt
 
-Decision: TypeAlias = Literal["allow", "deny", "ignore"]
+from .html_forms import Control, Document, Form, read_page
+from .settings import require_one_of
+
+Decision: TypeAlias = Literal["allow", "deny", "ignore", "late", "twice"]
 
 _NO = re.compile(r"\b(deny|cancel|reject|decline|abort|refuse|disallow)")
 _STEPS = 10
 _TIMEOUT = 20.0
 _TYPED = "ada"
+_here = threading.local()
+
+
+class _Unlogged(logging.Filter):
+    """What a browser sends stands in no log of the program that opened it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(_here, "plays", False)
+
+
+for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy"))):
+    logging.getLogger(_name).addFilter(_Unlogged())
 
 
 class Page(NamedTuple):
@@ -38,14 +55,16 @@ class Page(NamedTuple):
 class ScriptedBrowser:
     """Call it like `webbrowser.open`; it answers at once and plays on a daemon thread.
 
-    `decision`: `ignore` never opens the page. `delay`: seconds before it is opened. `cafile`:
-    the certificate authorities that it trusts instead of the public ones.
+    `decision`: `ignore` never opens the page, `late` opens it when another decision is set,
+    `twice` allows it and loads the last page again. `delay`: seconds before it is opened.
+    `cafile`: the certificate authorities that it trusts instead of the public ones.
     """
 
     def __init__(
         self, decision: Decision = "allow", delay: float = 0.0, cafile: str | None = None
     ) -> None:
-        self.decision: Decision = decision
+        self._decided = threading.Condition()
+        self.decision = decision
         self.delay = delay
         self.cafile = cafile
         self.visits = 0
@@ -53,6 +72,22 @@ class ScriptedBrowser:
         self._pages: list[Page] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
+
+    @property
+    def decision(self) -> Decision:
+        return self._decision
+
+    @decision.setter
+    def decision(self, decision: Decision) -> None:
+        require_one_of("decision", decision, get_args(Decision))
+        with self._decided:
+            self._decision: Decision = decision
+            self._decided.notify_all()
+
+    @property
+    def prompt(self) -> BrowserPrompt:
+        """For `MCPAuth(…, prompt=…)` and `login`: this is the browser, and nothing is printed."""
+        return BrowserPrompt(open_url=self, show_url=lambda url: None)
 
     def __call__(self, url: str) -> bool:
         thread = threading.Thread(target=self.visit, args=(url,), daemon=True, name="browser")
@@ -65,14 +100,19 @@ class ScriptedBrowser:
         """The same on the caller's thread; what goes wrong is kept in `error`."""
         with self._lock:
             self.visits += 1
+        with self._decided:
+            self._decided.wait_for(lambda: self._decision != "late")
         if self.decision == "ignore":
             return
         time.sleep(self.delay)
+        _here.plays = True
         try:
             with self._opened() as http:
                 self._play(http, url)
         except Exception as error:
             self.error = error
+        finally:
+            _here.plays = False
 
     @property
     def pages(self) -> list[Page]:
@@ -108,12 +148,16 @@ class ScriptedBrowser:
         for _ in range(_STEPS):
             self._keep(answer)
             if answer.is_error or _bare(str(answer.url)) == _bare(callback):
-                return
+                break
             step = self._next(http, answer)
             if step is None:
-                return
+                break
             answer = http.send(step, follow_redirects=True)
-        raise RuntimeError(f"still no end after {_STEPS} pages")
+        else:
+            raise RuntimeError(f"still no end after {_STEPS} pages")
+        if self.decision == "twice":
+            with suppress(httpx.TransportError):  # nobody listens there any more
+                self._keep(http.get(answer.url))
 
     def _next(self, http: httpx.Client, answer: httpx.Response) -> httpx.Request | None:
         """What the person does on this page; None where there is nothing to do."""
@@ -183,7 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 when the visit ended on a 2xx page, else 1."""
     parser = argparse.ArgumentParser(prog="python -m mcp_client_auth.testing.browser")
     parser.add_argument("url")
-    parser.add_argument("--decision", choices=get_args(Decision), default="allow")
+    decisions = [decision for decision in get_args(Decision) if decision != "late"]
+    parser.add_argument("--decision", choices=decisions, default="allow")
     parser.add_argument("--delay", type=float, default=0.0, help="in seconds")
     parser.add_argument("--cafile", help="the certificate authorities that it trusts")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Stands before both servers: notes each request, waits where told, fails where told.
+"""Stands before both servers: notes each request, waits, fails and answers wrongly where told.
 
 A record holds no query, no header and no body, so that it never holds a secret.
 """
@@ -15,6 +15,8 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .changed_answers import changing
 
 Side: TypeAlias = Literal["mcp", "as"]
 Pause: TypeAlias = Callable[[float], Awaitable[None]]
@@ -101,6 +103,7 @@ class Journal:
         self._records: list[RequestRecord] = []
         self._failures: list[_Failure] = []
         self._held: list[Held] = []
+        self._changes: dict[str, dict[str, Any]] = {}
 
     def note(self, record: RequestRecord) -> None:
         with self._lock:
@@ -138,6 +141,16 @@ class Journal:
                 self._held.remove(found)
             return found
 
+    def change(self, path_suffix: str, fields: dict[str, Any]) -> None:
+        with self._lock:
+            self._changes[path_suffix] = fields
+
+    def changes(self, path: str) -> dict[str, Any]:
+        """The wrong fields of answers on this path."""
+        with self._lock:
+            found = [fields for suffix, fields in self._changes.items() if path.endswith(suffix)]
+        return {name: value for fields in found for name, value in fields.items()}
+
     def planned(self, path: str) -> Response | None:
         """The failure that the next request on this path gets, used up by asking."""
         with self._lock:
@@ -169,6 +182,8 @@ class Gate:
             grant_type, receive = _grant_type(body), _again(body, receive)
         if self._latency:
             await self._pause(self._latency)
+        if changes := self._journal.changes(scope["path"]):
+            send = changing(changes, send)
         held = self._journal.held(scope["path"])
         if held:
             send = held.sending(send)

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .settings import RegisteredClient
 
@@ -116,6 +116,7 @@ class Ledger:
         self._pushed: dict[str, tuple[dict[str, str], float]] = {}
         self._jtis: set[str] = set()
         self._reuses = 0
+        self.issued: set[str] = set()
 
     @property
     def reuses(self) -> int:
@@ -130,10 +131,11 @@ class Ledger:
     def register(self, client: RegisteredClient) -> None:
         with self._lock:
             self._clients[client.client_id] = client
+            self.issued.add(client.client_secret or "")
 
     def manage(self, client_id: str) -> str:
         """A registration access token (RFC 7592 §3)."""
-        token = secrets.token_urlsafe(24)
+        token = self._secret(24)
         with self._lock:
             self._managed[token] = client_id
         return token
@@ -181,7 +183,7 @@ class Ledger:
             return request if self._clock() < expires_at else None
 
     def issue_code(self, request: AuthorizationRequest) -> str:
-        code = secrets.token_urlsafe(24)
+        code = self._secret(24)
         with self._lock:
             self._codes[code] = Code(request, self._clock() + CODE_SECONDS)
         return code
@@ -218,11 +220,15 @@ class Ledger:
                 self._revoke_reused(found.family)
             return None if found.family.revoked else found.family
 
-    def rotate(self, token: str, scope: tuple[str, ...], jkt: str = "") -> Tokens:
+    def renew(
+        self, token: str, scope: tuple[str, ...], jkt: str = "", *, rotates: bool = True
+    ) -> Tokens:
+        """Where it `rotates`, with the next refresh token, and this one is used up."""
         with self._lock:
             found = self._refresh[token]
-            found.rotated = True
-            return self._issue(found.family, scope, refreshable=True, jkt=jkt)
+            found.rotated = rotates
+            made = self._issue(found.family, scope, refreshable=rotates, jkt=jkt)
+            return made if rotates else replace(made, refresh_token=token)
 
     def revoke(self, token: str, client_id: str) -> None:
         """RFC 7009 §2.1: a refresh token takes its family along, an access token only itself."""
@@ -260,7 +266,7 @@ class Ledger:
         interval: float,
         seconds: float,
     ) -> Device:
-        code, now = secrets.token_urlsafe(24), self._clock()
+        code, now = self._secret(24), self._clock()
         user_code = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(8))
         family = Family(client_id, resource, scope)
         device = Device(code, user_code, family, interval, now + seconds, now)
@@ -328,12 +334,17 @@ class Ledger:
     def _issue(
         self, family: Family, scope: tuple[str, ...], *, refreshable: bool, jkt: str = ""
     ) -> Tokens:
-        access, refresh = secrets.token_urlsafe(32), ""
+        access, refresh = self._secret(32), ""
         self._access[access] = Access(family, scope, self._clock() + self._lifetime, jkt)
         if refreshable:
-            refresh = secrets.token_urlsafe(32)
+            refresh = self._secret(32)
             self._refresh[refresh] = _Refresh(family)
         return Tokens(access, refresh, scope, "DPoP" if jkt else "Bearer")
+
+    def _secret(self, size: int) -> str:
+        made = secrets.token_urlsafe(size)
+        self.issued.add(made)
+        return made
 
     def _revoke_reused(self, family: Family | None) -> None:
         if family is not None and not family.revoked:

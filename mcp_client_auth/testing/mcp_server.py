@@ -24,12 +24,14 @@ from .rpc import (
     RpcFault,
     read_call,
 )
+from .sessions import HEADER, Sessions
 from .settings import Addresses, Settings
 from .tools import TOOLS, Notebook, seconds
 
 _SERVER = {"name": "mcp-client-auth demo", "version": "1"}
 _CAPABILITIES: dict[str, Any] = {"tools": {}, "logging": {}}
 _EMPTY_METHODS = ("ping", "logging/setLevel")
+_FIRST = b"id: 1\ndata:\n\n"  # an event without data, from which a client may resume
 
 
 def mcp_server(
@@ -58,6 +60,7 @@ def mcp_server(
                 "/.well-known/oauth-protected-resource/mcp", document, cors=settings.cors
             ),
             Route("/mcp", endpoint.post, methods=["POST"]),
+            *([Route("/mcp", endpoint.delete, methods=["DELETE"])] if settings.sessions else ()),
         ]
     )
     app.router.redirect_slashes = False  # another path is another resource
@@ -80,22 +83,54 @@ class _Endpoint:
         self._addresses = addresses
         self._notebook = notebook
         self._pause = pause
+        self._sessions = Sessions() if settings.sessions else None
 
     async def post(self, request: Request) -> Response:
-        scheme, token = _credentials(request)
-        access = self._ledger.access(token, self._addresses.resource) if token else None
-        try:
-            if access is None or not self._presented(request, scheme, token, access):
-                return self._challenge(401, self._unauthorized(sent=bool(token)))
-        except ProofFault as fault:
-            return self._challenge(401, {"error": fault.code}, "DPoP")
+        access, scheme = self._allowed(request)
+        if isinstance(access, Response):
+            return access
         try:
             call = read_call(await request.body(), request.headers)
-            answer = self._answer(call, access)
+            answer = self._answered(call, request, access)
         except RpcFault as rpc:
             answer = JSONResponse(rpc.document, rpc.status)
         answer.headers.update(self._proofs.next_nonce() if scheme == "dpop" else {})
         return answer
+
+    async def delete(self, request: Request) -> Response:
+        """The end of a session, with the same token as its requests."""
+        access, _ = self._allowed(request)
+        if isinstance(access, Response):
+            return access
+        assert self._sessions is not None
+        try:
+            self._sessions.end(request.headers)
+        except RpcFault as rpc:
+            return JSONResponse(rpc.document, rpc.status)
+        return Response(status_code=200)
+
+    def _allowed(self, request: Request) -> tuple[Access | Response, str]:
+        """What the token gives access to, or the challenge; and the scheme that was used."""
+        scheme, token = _credentials(request)
+        access = self._ledger.access(token, self._addresses.resource) if token else None
+        try:
+            if access is None or not self._presented(request, scheme, token, access):
+                return self._challenge(401, self._unauthorized(sent=bool(token))), scheme
+        except ProofFault as fault:
+            return self._challenge(401, {"error": fault.code}, "DPoP"), scheme
+        return access, scheme
+
+    def _answered(self, call: Call, request: Request, access: Access) -> Response:
+        """In a session where the server keeps them: as an event stream then."""
+        if self._sessions is None:
+            return self._answer(call, access)
+        self._sessions.check(call, request.headers)
+        answer = self._answer(call, access)
+        if not isinstance(answer, JSONResponse) or answer.status_code != 200:
+            return answer
+        body = _FIRST + _event(json.loads(bytes(answer.body)))
+        session = {HEADER: self._sessions.begin()} if call.method == "initialize" else {}
+        return Response(body, media_type="text/event-stream", headers=session)
 
     def _presented(self, request: Request, scheme: str, token: str, access: Access) -> bool:
         """Whether the token came as its kind must: a bound one never as Bearer (RFC 9449 §7.2)."""

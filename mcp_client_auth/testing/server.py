@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import weakref
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Final, Literal, Self
 
 from starlette.types import ASGIApp
 
 from .authorization_server import authorization_server
+from .faults import Fault
 from .journal import TOKEN_PATH, Gate, Held, Journal, RequestRecord, Side
 from .ledger import Ledger
 from .mcp_server import mcp_server
@@ -18,12 +21,14 @@ from .serving import Serving, bound_socket
 from .settings import Addresses, Settings
 from .tools import Notebook
 
+SERVERS: Final[weakref.WeakSet[DemoServer]] = weakref.WeakSet()
+
 
 class DemoServer:
     """Two servers on loopback, on two origins; use it as a context manager.
 
     Clients, tokens, notes and both ports outlive `stop()`, so that `start()` again is the
-    same server after a restart.
+    same server after a restart; nobody else gets the ports meanwhile.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -38,6 +43,9 @@ class DemoServer:
         }
         self._addresses: Addresses | None = None
         self._ports = (0, 0)
+        SERVERS.add(self)
+        self._kept = ExitStack()
+        weakref.finalize(self, self._kept.close)
         self._serving: Serving | None = None
 
     def __enter__(self) -> Self:
@@ -51,11 +59,13 @@ class DemoServer:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+        self._kept.close()
 
     def start(self) -> None:
         """Returns when both servers answer; raises `OSError` when a port is taken."""
         if self._serving is not None:
             raise RuntimeError("the demo server is running already")
+        self._kept.close()
         sockets = _two_sockets(self._ports)
         self._ports = (sockets[0].getsockname()[1], sockets[1].getsockname()[1])
         mcp_origin, as_origin = (f"http://127.0.0.1:{port}" for port in self._ports)
@@ -72,6 +82,9 @@ class DemoServer:
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.stop()
+            for port in self._ports:
+                with suppress(OSError):  # who took it in this moment is met by the next start
+                    self._kept.enter_context(bound_socket(port, backlog=None))
 
     @property
     def url(self) -> str:
@@ -107,6 +120,12 @@ class DemoServer:
     def families_revoked(self) -> int:
         """How often a used code or a rotated refresh token came back."""
         return self._ledger.reuses
+
+    @property
+    def secrets(self) -> set[str]:
+        """What no log or error may repeat: every token, code and client secret so far."""
+        given = {client.client_secret or "" for client in self.settings.clients}
+        return (self._ledger.issued | given | {self.settings.initial_access_token}) - {""}
 
     def expire_access_tokens(self) -> None:
         """Every access token is invalid from now on; refresh tokens stay."""
@@ -148,6 +167,20 @@ class DemoServer:
     ) -> None:
         """The next `times` requests on paths that end so are answered like this, unprocessed."""
         self._journal.plan(path_suffix, status, times, body, headers)
+
+    def change_answers(self, path_suffix: str, **fields: Any) -> None:
+        """From now on answers on paths that end so have these fields, None for one that is left
+        out: members of a JSON object, or parameters of a redirect. No field undoes it."""
+        self._journal.change(path_suffix, fields)
+
+    def refuse_next(
+        self, error: str, path_suffix: str = TOKEN_PATH, times: int = 1, description: str = ""
+    ) -> None:
+        """The same as an OAuth error (RFC 6749 §5.2), such as `invalid_grant`."""
+        refusal = Fault(error, description, status=401 if error == "invalid_client" else 400)
+        answer = refusal.response()
+        kind = [("Content-Type", "application/json")]
+        self.fail_next(path_suffix, answer.status_code, times, bytes(answer.body), kind)
 
     def hold_next(self, path_suffix: str = TOKEN_PATH, *, processed: bool = True) -> Held:
         """Stop the next request there: before its answer, or before it is `processed` at all."""

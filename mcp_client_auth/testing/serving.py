@@ -16,10 +16,12 @@ from starlette.types import ASGIApp
 _PATIENCE = 10.0
 _GRACE = 1.0  # for answers that are under way at the end
 _TICK, _TICKS, _PAUSE = 0.1, 864_000, 0.002
+_TURNS = 10
 
 
-def bound_socket(port: int = 0) -> socket.socket:
-    """A listening socket on 127.0.0.1: who connects before the server runs waits in its queue."""
+def bound_socket(port: int = 0, backlog: int | None = 128) -> socket.socket:
+    """A listening socket on 127.0.0.1: who connects before the server runs waits in its queue.
+    Without a `backlog` it does not listen: a connection is refused, and the port is kept."""
     # the protocol is named: asyncio turns Nagle's algorithm off only where it stands there, and
     # with it each answer on a connection that is kept open comes 40 ms late
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -27,7 +29,8 @@ def bound_socket(port: int = 0) -> socket.socket:
         if sys.platform != "win32":  # there the option would let two servers share the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(("127.0.0.1", port))
-        bound.listen(128)
+        if backlog is not None:
+            bound.listen(backlog)
     except OSError:
         bound.close()
         raise
@@ -116,13 +119,15 @@ class Serving:
                 bound.close()
 
     async def _hang_up(self) -> None:
-        # a request that was cut short leaves its connection open
-        for server in self._servers:
-            for connection in list(server.server_state.connections):
-                transport = getattr(connection, "transport", None)
-                if isinstance(transport, asyncio.Transport):
-                    transport.abort()
-        await asyncio.sleep(0)
+        # a request that was cut short leaves its connection open, and one that came with the end
+        # becomes a connection some turns of the loop later
+        for _ in range(_TURNS):
+            for server in self._servers:
+                for connection in list(server.server_state.connections):
+                    transport = getattr(connection, "transport", None)
+                    if isinstance(transport, asyncio.Transport):
+                        transport.abort()
+            await asyncio.sleep(0)
 
 
 def _config(app: ASGIApp) -> uvicorn.Config:
@@ -136,4 +141,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        # uvicorn's 5 s end a connection just as a slow machine sends its next request there
+        timeout_keep_alive=120,
     )

@@ -14,6 +14,19 @@ OFFLINE_ACCESS = "offline_access"
 SIGNING_ALGORITHMS = ("ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "Ed25519", "HS256")
 Dpop: TypeAlias = Literal["off", "supported", "required"]
 Nonces: TypeAlias = Literal["none", "as", "mcp", "both"]
+OfflineRefusal: TypeAlias = Literal["", "authorization", "registration"]
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "dpop": get_args(Dpop),
+    "dpop_nonces": get_args(Nonces),
+    "registration_method": AUTH_METHODS,
+    "refuse_offline_access": get_args(OfflineRefusal),
+}
+_NUMBERS = ("access_token_seconds", "device_interval", "device_code_seconds", "latency")
+
+
+def require_one_of(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} is one of {', '.join(map(repr, choices))}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +64,8 @@ class Settings:
 
     `scopes`: what the resource lists, and what is granted when none is asked for.
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
-    `offline_access`: list it; `refresh_always`: issue refresh tokens without it.
+    `offline_access`: list it; `refresh_always`: issue refresh tokens without it;
+    `rotate_refresh_tokens`: a refresh token is good once.
     `registration_method`: what a dynamic registration is answered, a secret with it;
     `registration_management`: with the URI and token to delete it (RFC 7592).
     `client_credentials`: a client that proves itself may speak for itself. `trusted_issuers`:
@@ -66,6 +80,7 @@ class Settings:
     wants a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
     `cors`: let pages of any origin read the metadata documents.
+    `sessions`: keep MCP sessions, and answer with event streams.
     """
 
     scopes: tuple[str, ...] = ("notes:read",)
@@ -74,6 +89,7 @@ class Settings:
     omit_resource_metadata_parameter: bool = False
     offline_access: bool = True
     refresh_always: bool = True
+    rotate_refresh_tokens: bool = True
     access_token_seconds: int = 3600
     registration: bool = True
     registration_method: AuthMethod = "none"
@@ -87,7 +103,7 @@ class Settings:
     device_code_seconds: int = 600
     initial_access_token: str = field(default="", repr=False)
     refuse_document_clients: bool = False
-    refuse_offline_access: Literal["", "authorization", "registration"] = ""
+    refuse_offline_access: OfflineRefusal = ""
     require_pushed_requests: bool = False
     signing_algorithms: tuple[str, ...] = SIGNING_ALGORITHMS
     dpop: Dpop = "off"
@@ -96,9 +112,16 @@ class Settings:
     issuer_path: str = ""
     latency: float = 0.0
     cors: bool = True
+    sessions: bool = False
     login_name: str = "Ada"
 
     def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            require_one_of(name, getattr(self, name), choices)
+        for name in _NUMBERS:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{name} is a number of seconds, not {value!r}")
         if self.registration_method == "private_key_jwt":
             raise ValueError("no key is registered dynamically")
         path = self.issuer_path

@@ -74,7 +74,8 @@ class TokenEndpoint:
         scope = tuple(parameters.get("scope", "").split()) or family.scope
         if not set(scope) <= set(family.scope):
             raise Fault("invalid_scope", "more than was granted")
-        return self._ledger.rotate(token, scope, jkt)
+        rotates = self._settings.rotate_refresh_tokens
+        return self._ledger.renew(token, scope, jkt, rotates=rotates)
 
     def _for_itself(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         if client.method == "none":  # RFC 6749 §4.4: confidential clients only

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_client_auth.addresses import FORBIDDEN, LOOPBACK, PRIVATE, PUBLIC, address_class
+from mcp_client_auth.transport.addresses import FORBIDDEN, LOOPBACK, PRIVATE, PUBLIC, address_class
 
 CLASSES = {
-    PUBLIC: ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "2002:101:101::"],
+    PUBLIC: [
+        "1.1.1.1",
+        "93.184.216.34",
+        "2606:4700::1111",
+        "::ffff:1.1.1.1",
+        "2002:101:101::",
+        "64:ff9b:1::8.8.8.8",
+    ],
     PRIVATE: [
         "10.0.0.1",
         "172.16.0.1",
@@ -22,6 +29,11 @@ CLASSES = {
         "::ffff:10.0.0.1",
         "2002:a00:1::",
         "64:ff9b::10.0.0.1",
+        "64:ff9b:1::10.0.0.1",
+        "64:ff9b:1:fffe::10.0.0.1",
+        "64:ff9b:1:a00:0:100::",
+        "::10.0.0.1",
+        "::ffff:0:10.0.0.1",
         "2001:0:1:1::f5ff:fffe",
     ],
     LOOPBACK: [
@@ -34,6 +46,11 @@ CLASSES = {
         "::ffff:0.0.0.0",
         "2002:7f00:1::",
         "64:ff9b::127.0.0.1",
+        "64:ff9b:1::127.0.0.1",
+        "64:ff9b:1:7f00:0:100::",
+        "64:ff9b:1:0:7f:0:100::",
+        "::127.0.0.1",
+        "::ffff:0:127.0.0.1",
     ],
     FORBIDDEN: [
         "169.254.169.254",
@@ -50,6 +67,10 @@ CLASSES = {
         "::ffff:100.100.100.200",
         "2002:a9fe:a9fe::",
         "64:ff9b::169.254.169.254",
+        "64:ff9b:1::169.254.169.254",
+        "64:ff9b:1:a9fe:a9:fe00::",
+        "::169.254.169.254",
+        "::ffff:0:169.254.169.254",
     ],
 }
 PAIRS = [(address, kind) for kind, addresses in CLASSES.items() for address in addresses]

@@ -5,22 +5,20 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from loopback_server import LoopbackServer, says
-
 from mcp_client_auth import Endpoints, HttpTransport, Options
-from mcp_client_auth.addresses import LOOPBACK, PRIVATE, PUBLIC, host_class
 from mcp_client_auth.errors import InsecureUrl, Unavailable
 from mcp_client_auth.protocol.flow import HttpRequest
+from mcp_client_auth.transport import addresses as addresses_module
+from mcp_client_auth.transport.addresses import LOOPBACK, PRIVATE, PUBLIC, Addresses, host_class
+from tests.support.loopback_server import LoopbackServer, says
 
 PUBLIC_SERVER = "https://mcp.example.com/mcp"
 Names = dict[str, list[str]]
 Resolve = Callable[[Names], None]
+linux = pytest.mark.skipif(sys.platform != "linux", reason="needs 127.0.0.2")
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +102,7 @@ def test_the_loud_switch_lifts_it_for_private_addresses_only(
     for target in ("http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://[fe80::1]/"):
         with pytest.raises(InsecureUrl) as caught:
             ask(PUBLIC_SERVER, target, allow_private_addresses=True)
-        assert "--allow-private-addresses" not in str(caught.value)
+        assert "allow_private" not in str(caught.value)
 
 
 def test_a_metadata_service_is_refused_at_connect_too(
@@ -112,7 +110,7 @@ def test_a_metadata_service_is_refused_at_connect_too(
 ) -> None:
     """The connection goes to loopback here, but says that it went to the metadata service."""
     resolve({"auth.example.com": ["127.0.0.1"]})
-    monkeypatch.setattr("mcp_client_auth.addresses._METADATA", frozenset({"127.0.0.1"}))
+    monkeypatch.setattr("mcp_client_auth.transport.addresses._METADATA", frozenset({"127.0.0.1"}))
     with pytest.raises(InsecureUrl):
         ask(
             "http://localhost:1/mcp",
@@ -184,12 +182,143 @@ def test_a_name_that_does_not_exist_is_unavailable(resolve: Resolve) -> None:
         ask(PUBLIC_SERVER, "https://auth.example.com/")
 
 
+TYPED = "mcp.example.com"
+
+
 def test_the_typed_name_may_not_move_inside() -> None:
-    """No public address can be reached from a test, so the two looks are given by hand."""
-    moving = HttpTransport(PUBLIC_SERVER)
-    assert moving._typed(PUBLIC_SERVER, PUBLIC)
-    assert not moving._typed(PUBLIC_SERVER, LOOPBACK)
-    assert not moving._typed(PUBLIC_SERVER, PRIVATE)
-    staying = HttpTransport(PUBLIC_SERVER)
-    assert staying._typed(PUBLIC_SERVER, PRIVATE)
-    assert staying._typed(PUBLIC_SERVER, PRIVATE)
+    moving = Addresses(PUBLIC_SERVER, Options())
+    moving.connected(TYPED, "93.184.216.34")
+    for inside in ("127.0.0.1", "10.0.0.1", "fd00::1", "169.254.169.254"):
+        with pytest.raises(InsecureUrl):
+            moving.admit(TYPED, inside)
+    staying = Addresses(PUBLIC_SERVER, Options())
+    staying.connected(TYPED, "10.0.0.1")
+    staying.admit(TYPED, "10.0.0.2")
+    staying.admit(TYPED, "93.184.216.34")
+
+
+def test_the_widest_class_that_was_connected_to_counts() -> None:
+    """127.0.0.1 beside a public address that refuses: its own server answers the next time."""
+    addresses = Addresses(PUBLIC_SERVER, Options())
+    addresses.connected(TYPED, "127.0.0.1")
+    addresses.admit("auth.example.com", "127.0.0.1")
+    addresses.connected(TYPED, "93.184.216.34")
+    with pytest.raises(InsecureUrl):
+        addresses.admit("auth.example.com", "127.0.0.1")
+    addresses.connected(TYPED, "127.0.0.1")
+    with pytest.raises(InsecureUrl):
+        addresses.admit("auth.example.com", "127.0.0.1")
+
+
+def test_a_private_server_may_name_private_peers_and_no_narrower_ones() -> None:
+    addresses = Addresses("https://mcp.corp.example/mcp", Options())
+    addresses.connected("mcp.corp.example", "10.0.0.1")
+    addresses.admit("auth.corp.example", "192.168.1.1")
+    for inside in ("127.0.0.1", "169.254.169.254"):
+        with pytest.raises(InsecureUrl):
+            addresses.admit("auth.corp.example", inside)
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
+    """A server on this machine that counts as public."""
+    real = addresses_module.address_class
+    monkeypatch.setattr(
+        "mcp_client_auth.transport.addresses.address_class",
+        lambda address: PUBLIC if address == "127.0.0.2" else real(address),
+    )
+    with LoopbackServer(says(), host="127.0.0.2") as server:
+        yield server
+
+
+@linux
+def test_a_second_look_up_of_the_servers_own_name_decides_nothing(
+    monkeypatch: pytest.MonkeyPatch, outside: LoopbackServer, inside: LoopbackServer
+) -> None:
+    """Its name servers give the public address first, and loopback whenever they are asked again:
+    the server does not get to name what listens on this machine."""
+    looked_up: list[str] = []
+
+    def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
+        address = host
+        if host == TYPED:
+            looked_up.append(host)
+            address = "127.0.0.2" if len(looked_up) == 1 else "127.0.0.1"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port or 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = f"http://{TYPED}:{outside.port}/mcp"
+    transport = HttpTransport(url, Options(http_timeout=2, allow_insecure_http=True))
+    with transport.flow() as flow:
+        assert flow(HttpRequest("POST", url)).status == 200
+        with pytest.raises(InsecureUrl):
+            flow(HttpRequest("GET", inside.url))
+        with pytest.raises(InsecureUrl):
+            flow.check(inside.url)
+        assert looked_up == [TYPED], "the check and the connection ask once"
+        with pytest.raises(InsecureUrl):  # nor is the name itself followed inside
+            flow(HttpRequest("GET", f"http://{TYPED}:{inside.port}/"))
+    assert inside.connections == 0
+
+
+@linux
+def test_a_check_does_not_ask_the_resolver_again(
+    monkeypatch: pytest.MonkeyPatch, outside: LoopbackServer, inside: LoopbackServer
+) -> None:
+    """A peer is public for whoever asks first and on this machine for who asks again."""
+    answers = {"auth.example.com": ["127.0.0.2", "127.0.0.1"]}
+
+    def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
+        if host not in answers:
+            raise socket.gaierror(f"no such name: {host}")
+        known = answers[host]
+        address = known.pop(0) if len(known) > 1 else known[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (address, port or 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    transport = HttpTransport(PUBLIC_SERVER, Options(http_timeout=2))
+    with transport.flow() as flow:
+        assert flow(HttpRequest("GET", f"http://auth.example.com:{outside.port}/")).status == 200
+        with pytest.raises(InsecureUrl):
+            flow(HttpRequest("GET", f"http://auth.example.com:{inside.port}/"))
+    assert inside.connections == 0
+
+
+def test_a_refresh_learns_where_a_private_server_is_by_connecting_to_it(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    """Nothing is stored of it, and a refresh sends the server nothing."""
+    resolve({"mcp.corp.example": ["127.0.0.1"], "auth.corp.example": ["127.0.0.1"]})
+    server = f"http://mcp.corp.example:{inside.port}/mcp"
+    assert ask(server, f"http://auth.corp.example:{inside.port}/token", "POST") == 200
+    assert [request.split()[0] for request in inside.requests] == ["POST"]
+
+
+def test_while_the_server_cannot_be_reached_nothing_is_sent_inside(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    """It is in trouble, which is no reason to call its authorization server an intruder."""
+    resolve({"mcp.corp.example": ["127.0.0.1"], "auth.corp.example": ["127.0.0.1"]})
+    with pytest.raises(Unavailable) as caught:
+        ask("https://mcp.corp.example:1/mcp", f"http://auth.corp.example:{inside.port}/token")
+    assert caught.value.url == "https://mcp.corp.example:1/mcp"
+    assert inside.connections == 0
+
+
+def test_a_server_whose_name_does_not_exist_counts_as_public(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    resolve({"auth.corp.example": ["127.0.0.1"]})
+    with pytest.raises(InsecureUrl):
+        ask("https://mcp.corp.example:1/mcp", f"http://auth.corp.example:{inside.port}/token")
+    assert inside.connections == 0
+
+
+def test_a_server_without_a_certificate_of_its_name_is_not_on_this_machine(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    """What listens there is somebody else's: a name is no proof that it is the server's."""
+    resolve({"mcp.example.com": ["127.0.0.1"]})
+    with pytest.raises(InsecureUrl):
+        ask(f"https://mcp.example.com:{inside.port}/mcp", inside.url)
+    assert inside.requests == ["a TLS handshake"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mcp_client_auth.errors import AuthError, BadResponse
-from mcp_client_auth.protocol.challenge import read_challenges, relevant
 from mcp_client_auth.protocol.discovery import discover
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
 from mcp_client_auth.protocol.options import Options
+from mcp_client_auth.protocol.probe import ServerAnswer, read_answer
+from mcp_client_auth.protocol.urls import ServerUrl
 
-SERVER_URL = "https://mcp.example.com/mcp"
+SERVER_URL = ServerUrl("https://mcp.example.com/mcp")
 EVIL = "https://evil.example/meta"
 ECHOES = [
     f'Bearer error="invalid_token", error_description="no token resource_metadata={EVIL}"',
@@ -25,6 +26,11 @@ ECHOES = [
 ]
 
 
+def refused(header: str) -> ServerAnswer:
+    response = HttpResponse(401, SERVER_URL, (("WWW-Authenticate", header),))
+    return read_answer(SERVER_URL, response)
+
+
 @pytest.mark.parametrize("header", ECHOES)
 def test_nobody_goes_where_an_echo_points(header: str) -> None:
     asked: list[str] = []
@@ -33,7 +39,7 @@ def test_nobody_goes_where_an_echo_points(header: str) -> None:
         asked.append(request.url)
         return HttpResponse(404, request.url)
 
-    run(discover(SERVER_URL, relevant(read_challenges([header])), Options()), nothing_anywhere)
+    run(discover(SERVER_URL, refused(header), Options()), nothing_anywhere)
     assert asked
     assert not [url for url in asked if "evil" in url]
 
@@ -46,8 +52,7 @@ def test_a_challenge_cannot_name_what_is_no_https_place(url: str) -> None:
         asked.append(request.url)
         return HttpResponse(404, request.url)
 
-    challenge = relevant(read_challenges([f'Bearer resource_metadata="{url}"']))
-    flow = discover(SERVER_URL, challenge, Options())
+    flow = discover(SERVER_URL, refused(f'Bearer resource_metadata="{url}"'), Options())
     if url:
         with pytest.raises(AuthError):
             run(flow, nothing_anywhere)
@@ -57,9 +62,6 @@ def test_a_challenge_cannot_name_what_is_no_https_place(url: str) -> None:
 
 
 def test_a_place_without_a_document_is_not_replaced_by_a_guess() -> None:
-    challenge = relevant(read_challenges([f'Bearer resource_metadata="{EVIL}"']))
+    flow = discover(SERVER_URL, refused(f'Bearer resource_metadata="{EVIL}"'), Options())
     with pytest.raises(BadResponse):
-        run(
-            discover(SERVER_URL, challenge, Options()),
-            lambda request: HttpResponse(404, request.url),
-        )
+        run(flow, lambda request: HttpResponse(404, request.url))

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from hostile import World, challenge, document, redirect
-from victim import victim_of
 
 from mcp_client_auth import (
     BrowserPrompt,
@@ -22,32 +16,11 @@ from mcp_client_auth import (
     login,
 )
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from tests.support.addresses_inside import INSIDE, METADATA_SERVICES
+from tests.support.hostile import World, challenge, document, redirect
+from tests.support.victim import victim_of
 
 PUBLIC = "https://mcp.example.com/mcp"
-METADATA_SERVICES = [
-    "https://169.254.169.254/latest/meta-data",
-    "https://[::ffff:169.254.169.254]/latest",
-    "https://[fd00:ec2::254]/latest",
-    "https://100.100.100.200/latest",
-    "https://168.63.129.16/",
-    "https://[fe80::1]/",
-]
-INSIDE = [
-    "https://10.0.0.1/x",
-    "https://192.168.1.1/x",
-    "https://172.16.0.1/x",
-    "https://100.64.0.1/x",
-    "https://[fd00::1]/x",
-    "https://127.0.0.1:{port}/x",
-    "https://[::1]/x",
-    "https://localhost:{port}/x",
-    "https://a.localhost:{port}/x",
-    "http://127.0.0.1:{port}/x",
-    "http://localhost:{port}/x",
-    "https://2130706433:{port}/x",
-    "https://0x7f.1:{port}/x",
-    "https://0.0.0.0:{port}/x",
-]
 
 
 @pytest.fixture

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from hostile import challenge, document
-from victim import Victim, victim_of
-
 from mcp_client_auth import BadResponse, InsecureUrl, IssuerMismatch
+from tests.support.hostile import challenge, document
+from tests.support.victim import Victim, victim_of
 
 NOT_FOR_A_BROWSER = [
     "javascript:alert(1)//x",

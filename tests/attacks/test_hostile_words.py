@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from hostile import Behaviour, Spot, World, challenge, document, text, tokens
-from session_world import Person, Program, credential
-from session_world import World as Memory
-from victim import Victim, fit_to_show, victim_of
 
 from mcp_client_auth import (
     AuthError,
@@ -22,10 +14,15 @@ from mcp_client_auth import (
     LoginFailed,
     LoginRequired,
 )
-from mcp_client_auth.cli.progress import Progress, report
+from mcp_client_auth.cli.describe import report
+from mcp_client_auth.cli.progress import Progress
 from mcp_client_auth.events import Event
-from mcp_client_auth.flight import wait
 from mcp_client_auth.protocol.challenge import Challenge
+from mcp_client_auth.session.single_flight import wait
+from tests.support.hostile import Behaviour, Spot, World, challenge, document, text, tokens
+from tests.support.session_world import Person, Program, credential
+from tests.support.session_world import World as Memory
+from tests.support.victim import Victim, fit_to_show, victim_of
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m‮\r\n\t\x00"
 WORDS = {"escapes": f"bad{ESCAPES}thing", "long": "x" * 500_000, "both": (ESCAPES + "y") * 30_000}
@@ -106,7 +103,7 @@ def test_an_error_quotes_them_short_and_clean(victim: Victim, saying: str, kind:
     with pytest.raises(AuthError) as raised:
         victim.log_in()
     assert not isinstance(raised.value, LoginFailed), "the words have not arrived"
-    victim.browser.join(5)
+    victim.browser.join(60)
     fit_to_show(raised.value)
     assert len(raised.value.code) <= 100
     assert raised.value.code.isprintable()

@@ -12,8 +12,9 @@ from mcp_client_auth.errors import AuthError, InsecureUrl, IssuerMismatch, Resou
 from mcp_client_auth.protocol.discovery import discover
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
 from mcp_client_auth.protocol.options import Options
+from mcp_client_auth.protocol.urls import ServerUrl
 
-SERVER_URL = "https://mcp.example.com/tenant-a/mcp"
+SERVER_URL = ServerUrl("https://mcp.example.com/tenant-a/mcp")
 HONEST, EVIL = "https://auth.example.com", "https://evil.example"
 RESOURCE = "https://mcp.example.com/.well-known/oauth-protected-resource/tenant-a/mcp"
 SERVER = "/.well-known/oauth-authorization-server"

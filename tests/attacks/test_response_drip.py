@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import socket
-import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from loopback_server import Behaviour, LoopbackServer, drips, hangs, says
 
 from mcp_client_auth import HttpTransport, Options
 from mcp_client_auth.errors import Unavailable
 from mcp_client_auth.protocol.flow import HttpRequest
+from tests.support.loopback_server import Behaviour, LoopbackServer, drips, hangs, says
 
 OK = b"HTTP/1.1 200 OK\r\n"
 DEADLINE = 0.4
@@ -42,7 +37,7 @@ def test_the_deadline_holds_for_the_whole_answer(slow: Behaviour, method: str) -
         with pytest.raises(Unavailable, match=r"no complete answer within 0\.4 s"):
             transport(HttpRequest(method, server.url))
         transport.close()
-    assert time.monotonic() - began < 10  # for ever, without it
+    assert time.monotonic() - began < 60  # for ever, without it
 
 
 def test_the_deadline_holds_over_all_redirects() -> None:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import tracemalloc
 import zlib
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from loopback_server import Behaviour, LoopbackServer, endless, says
 
 from mcp_client_auth import HttpTransport
 from mcp_client_auth.errors import BadResponse
 from mcp_client_auth.protocol.flow import HttpRequest
+from tests.support.loopback_server import Behaviour, LoopbackServer, endless, says
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MEGABYTE = b"a" * 1_000_000

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
-
-from loopback_server import Behaviour, LoopbackServer, drips, raw, says
 
 from mcp_client_auth import HttpTransport, Options
 from mcp_client_auth.errors import AuthError, BadResponse, Unavailable
 from mcp_client_auth.protocol.discovery import discover
 from mcp_client_auth.protocol.flow import run
+from mcp_client_auth.protocol.urls import ServerUrl
+from tests.support.loopback_server import Behaviour, LoopbackServer, drips, raw, says
 
 DOCUMENT = b'{"resource": "https://mcp.example.com/mcp", "authorization_servers": []}'
 PACKED = gzip.compress(DOCUMENT)
@@ -41,6 +37,6 @@ def test_a_document_that_is_cut_is_not_absent(behaviour: Behaviour, error: type[
     with LoopbackServer(behaviour) as server:
         transport = HttpTransport(server.url, Options(http_timeout=0.5))
         with pytest.raises(error):
-            run(discover(server.url + "/mcp", None, Options()), transport)
+            run(discover(ServerUrl(server.url + "/mcp"), None, Options()), transport)
         transport.close()
         assert server.connections == 1

@@ -5,10 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from provider_shapes import Answer, Demand, Known, Shape
-from row import OTHER_RESOURCE, Refused, Row
-from visitor import Wrong
-
 from mcp_client_auth import (
     AuthorizationDenied,
     ClientMetadataDocument,
@@ -16,6 +12,9 @@ from mcp_client_auth import (
     LoginRequired,
     TokenRefused,
 )
+from tests.providers.provider_shapes import Answer, Demand, Known, Shape
+from tests.providers.row import OTHER_RESOURCE, Refused, Row
+from tests.providers.visitor import Wrong
 
 NOTION_ROW: Final = Row(
     "Notion",

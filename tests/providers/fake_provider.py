@@ -2,6 +2,8 @@
 
 Whatever the shape leaves open is done by the book: PKCE, exact redirect URIs, codes that are
 good once, refresh tokens that rotate, and the end of a login whose old token comes back.
+Not the demo server of `mcp_client_auth.testing`, which knows one strict way: each provider has
+places, names and habits of its own, some against the standards.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-from hostile import Exchange, OneOrigin
-from provider_shapes import ANY, Answer, At, Known, Shape, changed, filled
+from tests.providers.provider_shapes import ANY, Answer, At, Known, Shape, changed, filled
+from tests.support.hostile import Exchange, OneOrigin
 
 
 class Fault(Exception):
@@ -102,6 +104,11 @@ class Provider:
     def forget_clients(self) -> None:
         """As providers do that clean up: who has registered is unknown now, and his tokens too."""
         self.clients = filled_clients(self.shape, self.places)
+
+    def becomes(self, shape: Shape) -> None:
+        """The operator has changed it."""
+        self.shape = shape
+        self._documents = self._written()
 
     # Where what lies
 
@@ -189,6 +196,11 @@ class Provider:
         self.journal.append(("register", asked))
         if self.shape.admits and asked["client_name"] not in self.shape.admits:
             return self._give(exchange, self.shape.not_admitted)
+        try:
+            said = {n: " ".join(v) if isinstance(v, list) else v for n, v in asked.items()}
+            self._check_demands("register", said)
+        except Fault as fault:
+            return self._say(exchange, fault.status, fault.fields)
         told = filled(self.shape.registers, self.places)
         usual = {"client_id": f"dcr-{len(self.journal)}", "token_endpoint_auth_method": "none"}
         answer = {**asked, **usual, **told}
@@ -209,6 +221,8 @@ class Provider:
             return self._give(exchange, self.shape.strangers)
         if not self._is_redirect_of(client, asked.get("redirect_uri", "")):
             return exchange.reply(400, b"<!DOCTYPE html>redirect_uri is not registered")
+        if self.shape.approval and "consent" in asked.get("prompt", "").split():
+            return self._give(exchange, self.shape.approval)
         try:
             self._check_authorization(client, asked)
             code = secrets.token_urlsafe(16)
@@ -216,7 +230,8 @@ class Provider:
             fields: dict[str, Any] = {"code": code}
         except Fault as fault:
             fields = fault.fields
-        back = urlencode({**fields, "state": asked.get("state", "")})
+        iss = {"iss": filled(self.shape.iss, self.places)} if self.shape.iss else {}
+        back = urlencode({**fields, **iss, "state": asked.get("state", "")})
         return exchange.reply(302, headers=[("Location", f"{asked['redirect_uri']}?{back}")])
 
     def _check_authorization(self, client: Known, asked: Mapping[str, str]) -> None:
@@ -358,7 +373,8 @@ class Provider:
         exchange.reply(status, json.dumps(said).encode())
 
     def _give(self, exchange: Exchange, answer: Answer) -> None:
-        exchange.reply(answer.status, answer.body.encode(), answer.kind)
+        body = answer.body.encode()
+        exchange.reply(answer.status, body, answer.kind, headers=list(answer.headers))
 
 
 def filled_clients(shape: Shape, places: Mapping[str, str]) -> dict[str, Known]:

@@ -5,8 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from provider_shapes import ANY, Answer, Demand, Known, Shape
-from row import (
+from mcp_client_auth import (
+    AuthorizationDenied,
+    IssuerMismatch,
+    LoginFailed,
+    LoginRequired,
+    Options,
+    PkceUnsupported,
+    RegistrationRefused,
+    TokenRefused,
+)
+from tests.providers.provider_shapes import ANY, Answer, Demand, Known, Shape
+from tests.providers.row import (
     APP,
     CLIENT_ID,
     CONFIDENTIAL,
@@ -25,18 +35,7 @@ from row import (
     Without,
     pinned,
 )
-from visitor import Wrong
-
-from mcp_client_auth import (
-    AuthorizationDenied,
-    IssuerMismatch,
-    LoginFailed,
-    LoginRequired,
-    Options,
-    PkceUnsupported,
-    RegistrationRefused,
-    TokenRefused,
-)
+from tests.providers.visitor import Wrong
 
 # Entra ID
 
@@ -53,6 +52,7 @@ ENTRA: Final = Shape(
     clients=PUBLIC,
     scopes=frozenset({"api://app/mcp.read", "openid", "profile", "email", "offline_access"}),
     renews_for={"scope": "offline_access"},
+    approval=Answer(200, "<!DOCTYPE html>Approval required (AADSTS90094)", "text/html"),
     demands=(
         Demand(
             ("authorize", "token", "refresh"),
@@ -184,7 +184,7 @@ GOOGLE_PINNED: Final = Row(
     without=(
         Without(
             LoginFailed,
-            ("--issuer, Options(issuer=…)",),
+            ("--issuer URL", "Options(issuer=…)"),
             lambda at: {"client": CONFIDENTIAL, "options": OFFLINE},
             logged_in=True,
         ),
@@ -228,7 +228,9 @@ COGNITO_ROW: Final = Row(
             lambda at: cognito(at, options=Options(redirect_uri=pinned(at))),
         ),
         Without(RegistrationRefused, CLIENT_ID, lambda at: cognito(at, client=None)),
-        Without(AuthorizationDenied, ("--scope", 'scope="…"'), lambda at: cognito(at, scope=None)),
+        Without(
+            AuthorizationDenied, ("--scope SCOPES", "scope=…"), lambda at: cognito(at, scope=None)
+        ),
         Without(
             LoginFailed,
             ("--redirect-uri", "Options(redirect_uri=…)"),
@@ -301,7 +303,7 @@ OKTA_ROW: Final = Row(
         UNKNOWN_CLIENT,
         Without(
             LoginRequired,
-            ("offline_access (--scope, scope=…)",),
+            ("offline_access (--scope SCOPES)", "offline_access (scope=…)"),
             lambda at: {"client": APP, "scope": "mcp:read"},
             refreshed=True,
         ),

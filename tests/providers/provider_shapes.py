@@ -19,6 +19,7 @@ class Answer:
     status: int
     body: str = ""
     kind: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,10 @@ class Shape:
     `not_admitted`. `proves`: how a registered client really has to prove itself.
     `misses_with`: the error for a missing secret, empty for one that is not OAuth's; `spends`:
     and the code is spent. `bounded`: a client gets the scopes that it registered. `scopes`: all
-    that there are. `strangers`: the answer to an unknown client in the browser. `renews_for`:
-    what the authorization request must say for a refresh token; of `scope` it is one word.
+    that there are. `strangers`: the answer to an unknown client in the browser. `approval`: the
+    page, without a way back, for people who are asked for a consent that is not theirs to give.
+    `iss`: what responses say it is (RFC 9207). `renews_for`: what the authorization request must
+    say for a refresh token; of `scope` it is one word.
     `silent`: a refresh names no new refresh token. `told`: a parameter of the authorization
     request without which the token is good for nothing. `tools`: their scopes.
     """
@@ -88,6 +91,8 @@ class Shape:
     scopes: frozenset[str] | None = None
     demands: tuple[Demand, ...] = ()
     strangers: Answer = Answer(400, "<!DOCTYPE html><title>Unknown client</title>", "text/html")
+    approval: Answer | None = None
+    iss: str = ""
     renews_for: Mapping[str, str] = field(default_factory=dict)
     encoding: Encoding = "json"
     refuses_with: Literal[400, 200] = 400

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from provider_shapes import Known, Shape
-from visitor import Wrong
-
 from mcp_client_auth import (
     AuthError,
     PreRegistered,
     RegistrationRefused,
 )
+from tests.providers.provider_shapes import Known, Shape
+from tests.providers.visitor import Wrong
 
 Places = Mapping[str, str]
 Passes = Callable[[Places], dict[str, Any]]
@@ -62,7 +61,7 @@ class Row:
 
 
 NO_REGISTRATION: Final = {"registration_endpoint": None}
-CLIENT_ID: Final = ("--client-id", "PreRegistered(…)")
+CLIENT_ID: Final = ("--client-id ID", "PreRegistered(client_id=…)")
 UNKNOWN_CLIENT: Final = Without(RegistrationRefused, CLIENT_ID)
 APP: Final = PreRegistered("app")
 CONFIDENTIAL: Final = PreRegistered("app", "s3cret")

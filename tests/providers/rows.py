@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import bare_logins
-import identity_providers
-import own_clients
-from row import Row
+from tests.providers import bare_logins, identity_providers, own_clients
+from tests.providers.row import Row
 
 ROWS: Final = tuple(
     value

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import bare_logins
 import httpx
-import identity_providers
-import own_clients
 import pytest
-from fake_provider import Provider
-from ports import free_port
-from provider_shapes import Shape
-from row import Row
-from visitor import Visitor, Wrong
 
 from mcp_client_auth import BadResponse, LoginFailed, PreRegistered, ResourceMismatch, TokenRefused
+from tests.providers import bare_logins, identity_providers, own_clients
+from tests.providers.fake_provider import Provider
+from tests.providers.provider_shapes import Shape
+from tests.providers.row import Row
+from tests.providers.visitor import Visitor, Wrong
+from tests.support.ports import free_port
+
+pytestmark = pytest.mark.slow
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def visiting(row: Row, shape: Shape | None = None) -> Iterator[Visitor]:
     with Provider(shape or row.shape, {"port": str(free_port())}) as provider:
         visitor = Visitor(provider, row.passes(provider.places), headers=row.headers)
         yield visitor
-        assert visitor.browser.join(10)
+        assert visitor.browser.join(60)
 
 
 FORGETFUL = (
@@ -60,7 +60,7 @@ def test_an_error_page_for_a_forgotten_client_costs_one_login(row: Row) -> None:
         with pytest.raises(LoginFailed, match="Look at the browser window") as caught:
             visitor.login(force=True)
         assert caught.value.code == "timeout"
-        visitor.login_timeout = 5.0
+        visitor.login_timeout = 60.0
         with visitor.login(force=True) as me:
             assert visitor.call(me.auth) == 200
         assert visitor.provider.count("register") == 2
@@ -207,14 +207,49 @@ def test_a_list_that_is_public_asks_nobody() -> None:
         assert visitor.browser.visits == 0
 
 
+ONLY_BY_CONSENT = {"scope": "offline_access", "prompt": "consent"}
+
+
+def prompts(visitor: Visitor) -> list[str | None]:
+    return [form.get("prompt") for name, form in visitor.provider.journal if name == "authorize"]
+
+
+def test_a_registered_client_asks_for_consent_once_it_got_no_refresh_token() -> None:
+    shape = replace(identity_providers.ENTRA, approval=None, renews_for=ONLY_BY_CONSENT)
+    with visiting(identity_providers.ENTRA_ROW, shape) as visitor:
+        for expected in ([None], [None, "consent"], [None, "consent", "consent"]):
+            with visitor.login(force=True) as me:
+                assert visitor.call(me.auth) == 200
+            assert prompts(visitor) == expected
+        assert sum("next login asks for consent" in event for event in visitor.events) == 1
+        visitor.expire()
+        assert visitor.call(visitor.program(asks=False)) == 200
+
+
+def test_a_page_for_administrators_is_not_led_to_again() -> None:
+    """Here nobody gets a refresh token: without consent there is none, and with it no way on."""
+    shape = replace(identity_providers.ENTRA, renews_for=ONLY_BY_CONSENT)
+    with visiting(identity_providers.ENTRA_ROW, shape) as visitor:
+        visitor.login()
+        visitor.login_timeout = 0.6
+        with pytest.raises(LoginFailed) as caught:
+            visitor.login(force=True)
+        assert caught.value.code == "timeout"
+        for name in ("“app”", "PreRegistered(client_id=…)", "“consent”", "Options(prompt="):
+            assert name in caught.value.hint
+        visitor.login_timeout = 60.0
+        with visitor.login(force=True) as me:
+            assert visitor.call(me.auth) == 200
+        assert prompts(visitor) == [None, "consent", None]
+
+
 def test_nothing_is_invented_once_a_server_has_named_its_metadata() -> None:
     shape = replace(own_clients.SNOWFLAKE, resource_at=Shape.resource_at, challenge=Shape.challenge)
     with visiting(own_clients.SNOWFLAKE_ROW, shape) as visitor:
         visitor.passes = {"client": PreRegistered("app")}
-        with pytest.raises(
-            BadResponse, match=r"nothing is guessed.*Options\(issuer=…, endpoints=…\)"
-        ):
+        with pytest.raises(BadResponse, match="no endpoint is guessed") as caught:
             visitor.call(visitor.program())
+        assert ("Options.endpoints", None) in caught.value.remedy
         asked = {fields["url"] for name, fields in visitor.provider.journal if name == "nowhere"}
         assert all("/.well-known/" in url for url in asked)
         assert visitor.browser.visits == 0

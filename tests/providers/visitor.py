@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import httpx
-from fake_provider import Provider
 
 from mcp_client_auth import BrowserPrompt, HttpTransport, Login, MCPAuth, MemoryStorage, Options
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.testing import ScriptedBrowser
+from tests.providers.fake_provider import Provider
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Visitor:
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     browser: ScriptedBrowser = field(default_factory=ScriptedBrowser)
     events: list[str] = field(default_factory=list)
-    login_timeout: float = 2.0
+    login_timeout: float = 60.0
 
     def program(self, *, asks: bool = True) -> MCPAuth:
         """A program that has just been started."""
@@ -80,7 +80,7 @@ class Visitor:
         options = replace(
             self.passes.get("options") or Options(),
             login_timeout=self.login_timeout,
-            http_timeout=5.0,
+            http_timeout=30.0,
             patience=0.0,
         )
         inner = HttpTransport(self.provider.url, options)

@@ -8,8 +8,8 @@ import ssl
 from pathlib import Path
 from typing import Any, Final, Self
 
-from loopback_server import Behaviour, LoopbackServer, says
-from mutual_tls import Authority
+from tests.support.loopback_server import Behaviour, LoopbackServer, says
+from tests.support.mutual_tls import Authority
 
 JSON: Final = "Content-Type: application/json"
 CACHED: Final = "Cache-Control: public, max-age=300"

@@ -1,6 +1,8 @@
 """An MCP server and its authorization server, on two origins, that misbehave where they are told.
 
 Every spot answers well until `World.at` gives it another behaviour; nothing here is strict.
+Not the demo server of `mcp_client_auth.testing`, which answers wrong fields (`change_answers`)
+and refusals: here HTTP itself is broken, which a server that keeps to it cannot do.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _PATHS: dict[str, Spot] = {
     "/revoke": "revoke",
 }
 ACCESS, REFRESH, CODE = "planted-access", "planted-refresh", "planted-code"
-_PATIENCE = 20.0
+_PATIENCE = 90.0
 
 
 class Exchange(BaseHTTPRequestHandler):

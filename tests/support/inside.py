@@ -16,9 +16,9 @@ import pytest
 
 from mcp_client_auth import Credential, FileStorage, Secret
 from mcp_client_auth.cli import run
-from mcp_client_auth.cli.screen import screen
-from mcp_client_auth.cli.tracing import trace_to
+from mcp_client_auth.cli.trace import trace_to
 from mcp_client_auth.credential import key_for
+from mcp_client_auth.prompt.screen import screen
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.testing import Decision, ScriptedBrowser
@@ -61,8 +61,8 @@ class Inside:
             "MCP_CLIENT_AUTH_STORAGE": "file",
         }.items():
             patch.setenv(name, value)
-        patch.setattr("mcp_client_auth.prompt.browser.can_open", lambda: True)
-        patch.setattr("mcp_client_auth.prompt.browser.open_url", lambda url: self.browser(url))
+        patch.setattr("mcp_client_auth.prompt.open_browser.can_open", lambda: True)
+        patch.setattr("mcp_client_auth.prompt.open_browser.open_url", lambda url: self.browser(url))
 
     def __call__(self, *words: str, stdin: bytes = b"", **environment: str) -> Ran:
         out, err = _stream(), _stream()
@@ -78,7 +78,7 @@ class Inside:
     def log_in(self, *words: str) -> Ran:
         ran = self(*words)
         assert ran.code == 0, ran.err
-        self.browser.join(5)
+        self.browser.join(60)
         return ran
 
     def decide(self, decision: Decision) -> None:

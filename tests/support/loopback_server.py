@@ -6,69 +6,53 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from types import TracebackType
-from typing import Self, TypeAlias
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeAlias
+
+from tests.support.listening import PATIENCE, Listening
 
 Behaviour: TypeAlias = Callable[["LoopbackServer", socket.socket], None]
-_PATIENCE = 20.0
 
 
-class LoopbackServer:
+class LoopbackServer(Listening):
     """`requests` are the heads and bodies received; `over` is set when the test has ended.
 
     `listens`: whether it waits for a request before it behaves.
     """
 
     def __init__(
-        self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, *, listens: bool = True
+        self,
+        behaviour: Behaviour,
+        tls: ssl.SSLContext | None = None,
+        *,
+        listens: bool = True,
+        host: str = "127.0.0.1",
     ) -> None:
+        super().__init__(host)
         self.behaviour = behaviour
         self._listens = listens
         self.requests: list[str] = []
-        self.connections = 0
         self.over = threading.Event()
         self._tls = tls
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{host}:{self.port}"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *ending: Any) -> None:
         self.over.set()
-        with suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        self._socket.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._socket.accept()
-                self.connections += 1
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        super().__exit__(*ending)
 
     def _serve(self, connection: socket.socket) -> None:
-        connection.settimeout(_PATIENCE)
-        with suppress(OSError), connection:
-            if self._tls:
-                connection = self._tls.wrap_socket(connection, server_side=True)
-            with connection:
-                received = _received(connection) if self._listens else "nothing yet"
-                if received:
-                    self.requests.append(received)
-                    self.behaviour(self, connection)
+        if self._tls:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        with connection:
+            whole = received(connection) if self._listens else "nothing yet"
+            if whole:
+                self.requests.append(whole)
+                self.behaviour(self, connection)
 
 
-def _received(connection: socket.socket) -> str:
+def received(connection: socket.socket) -> str:
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)
@@ -118,9 +102,25 @@ def drips(head: bytes, drop: bytes = b" ") -> Behaviour:
 
 
 def hangs(server: LoopbackServer, connection: socket.socket) -> None:
-    server.over.wait(_PATIENCE)
+    server.over.wait(PATIENCE)
 
 
 def resets(server: LoopbackServer, connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
+
+
+@contextmanager
+def silent(address: str, port: int) -> Iterator[None]:
+    """An address that drops what is sent to it: a listener whose queue is full."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(family))
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket(family))
+            filler.setblocking(False)
+            filler.connect_ex((address, port))
+        time.sleep(0.05)
+        yield

@@ -1,4 +1,4 @@
-"""A cache as mcp-remote leaves it, in the shapes of its versions (recorded from real runs)."""
+"""A cache as mcp-remote leaves it (recorded from real runs)."""
 
 from __future__ import annotations
 
@@ -40,12 +40,11 @@ class CacheDirectory:
         tokens: dict[str, Any] | bytes,
         client: dict[str, Any] | bytes | None = None,
         *,
-        version: str = "v1",
         age: float = 60.0,
         client_age: float | None = None,
     ) -> Path:
         """The tokens' file; `named` is what the files' name is the MD5 of, ages in seconds."""
-        directory = self.root / f"mcp-remote-{version}" if version else self.root
+        directory = self.root / "mcp-remote-v1"
         directory.mkdir(parents=True, exist_ok=True)
         name = md5(named.encode(), usedforsecurity=False).hexdigest()
         if client is not None:
@@ -70,20 +69,15 @@ class CacheDirectory:
         return found
 
 
-def of_0_1(**changes: Any) -> dict[str, Any]:
-    """Up to 0.1.45: the token response, and no more."""
-    return _changed(TOKENS, changes)
-
-
-def of_0_4(**changes: Any) -> dict[str, Any]:
-    """With the absolute expiry, in milliseconds: of a file that is a minute old."""
+def without_issuer(**changes: Any) -> dict[str, Any]:
+    """As its early refresh leaves them, and versions before 0.9; the file is a minute old."""
     until = int((time.time() - 60 + 3600) * 1000)
     return _changed({**TOKENS, "expires_at": until, "requested_scope": "notes:read"}, changes)
 
 
-def of_0_15(issuer: Any, **changes: Any) -> dict[str, Any]:
+def cached_tokens(issuer: Any, **changes: Any) -> dict[str, Any]:
     """With the issuer beside it."""
-    return of_0_4(issuer=issuer, **changes)
+    return without_issuer(issuer=issuer, **changes)
 
 
 def client(issuer: str | None = None, **changes: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """An MCP server and its authorization server behind TLS, with a CA of their own.
 
 On one port anybody is answered; on the other the handshake wants a client certificate, which
-is where a client that proves itself by one has its endpoints (RFC 8705 §5).
+is where a client that proves itself by one has its endpoints (RFC 8705 §5). Not the demo server
+of `mcp_client_auth.testing`: its server shows no application the certificate of a connection.
 """
 
 from __future__ import annotations
@@ -51,10 +52,10 @@ class Authority:
         self.file = str(folder / f"{name}.pem")
         Path(self.file).write_bytes(signed.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, password: bytes = b"") -> tuple[str, str]:
-        """The files of a certificate for 127.0.0.1 and of its key."""
+    def issue(self, name: str, password: bytes = b"", host: str = "") -> tuple[str, str]:
+        """The files of a certificate, for 127.0.0.1 or a host's name, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        signed = self._built(_named(name), key.public_key(), ca=False)
+        signed = self._built(_named(name), key.public_key(), ca=False, host=host)
         sealed: KeySerializationEncryption = NoEncryption()
         if password:
             sealed = BestAvailableEncryption(password)
@@ -64,10 +65,12 @@ class Authority:
         return str(paths[0]), str(paths[1])
 
     def _built(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, *, ca: bool, host: str = ""
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        address: x509.GeneralName = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+        if host:
+            address = x509.DNSName(host)
         return (
             x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
             .not_valid_before(now - _DAY)

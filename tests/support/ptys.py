@@ -15,13 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from terminal import Terminal, command
-from visiting import address as address
-from visiting import signed_in as signed_in
-
 from mcp_client_auth.testing import DemoServer
+from tests.support.terminal import Terminal, command
+from tests.support.visiting import address as address
+from tests.support.visiting import signed_in as signed_in
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 WAITING = "Waiting for you"
 
 
@@ -31,10 +30,11 @@ class Pty:
     def __init__(self, process: int, master: int) -> None:
         self.process = process
         self._master = master
-        self._text = b""
+        self._text, self._over = b"", False
         self._more = threading.Condition()
         self._status: int | None = None
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     @property
     def text(self) -> str:
@@ -53,6 +53,24 @@ class Pty:
         while data:  # the line discipline holds 4 KB and then makes us wait
             data = data[os.write(self._master, data[:1024]) :]
 
+    def press(self, key: str, answer: str = "interrupted\r\n") -> int:
+        """The exit code, of what answers to this key; pressed again until it has answered.
+
+        A Ctrl-C that comes after a prompt was shown and before `input()` has begun to read is
+        taken by CPython's own handler, which leaves it until the read returns; a person presses
+        it once more. What has answered is not pressed again, for that would end it otherwise.
+        """
+        seen, end, answered = len(self.text), time.monotonic() + PATIENCE, False
+        while not answered:
+            assert time.monotonic() < end, self.text
+            with suppress(OSError):  # it has ended, and its terminal with it
+                self.type(key)
+            with self._more:
+                answered = self._more.wait_for(
+                    lambda: self._over or answer in self.text[seen:], 2.0
+                )
+        return self.end()
+
     def modes(self) -> list[Any]:
         return termios.tcgetattr(self._master)
 
@@ -69,7 +87,7 @@ class Pty:
         os.kill(self.process, number)
 
     def end(self) -> int:
-        """The exit code, negative for a signal."""
+        """The exit code, negative for a signal; `text` is whole by then."""
         end = time.monotonic() + PATIENCE
         while self._status is None:
             assert time.monotonic() < end, self.text
@@ -78,6 +96,7 @@ class Pty:
                 self._status = status
             else:
                 time.sleep(0.01)
+        self._reader.join(PATIENCE)
         return os.waitstatus_to_exitcode(self._status)
 
     def hang_up(self) -> None:
@@ -98,6 +117,9 @@ class Pty:
                 with self._more:
                     self._text += data
                     self._more.notify_all()
+        with self._more:
+            self._over = True
+            self._more.notify_all()
 
 
 @contextmanager

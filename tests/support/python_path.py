@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 from typing import Final
 
+ROOT: Final = Path(__file__).parents[2]
 # hides what httpx loads where it finds it and nothing here needs: half of a short process's time
 LEAN: Final = Path(__file__).with_name("lean")
 
 
 def search_path(*first: Path) -> str:
-    """A PYTHONPATH with these places in front."""
-    return os.pathsep.join([*map(str, first), *filter(None, [os.environ.get("PYTHONPATH")])])
+    """A PYTHONPATH with these places in front, and then this checkout with its tests."""
+    return os.pathsep.join(
+        [*map(str, first), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )

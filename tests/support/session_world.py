@@ -1,4 +1,8 @@
-"""A server, its authorization servers, a person and the time, all in memory and all by script."""
+"""A server, its authorization servers, a person and the time, all in memory and all by script.
+
+Not the demo server of `mcp_client_auth.testing`: days pass here in no time, two authorization
+servers are seen at once, and the model of a session takes thousands of steps.
+"""
 
 from __future__ import annotations
 
@@ -22,24 +26,29 @@ from mcp_client_auth import (
     MCPAuth,
     MemoryStorage,
     Storage,
+    Unavailable,
 )
 from mcp_client_auth.credential import key_for
-from mcp_client_auth.flight import Flights
-from mcp_client_auth.prompt import Answer, Ending, FirstAnswer, Racer
+from mcp_client_auth.grants.base import LoginConfig, Ports
+from mcp_client_auth.prompt.base import AnswerSource, Ending
+from mcp_client_auth.prompt.race import Answer, FirstAnswer
 from mcp_client_auth.protocol.authorization import AuthorizationRequest
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.redirects import Callback
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
+from mcp_client_auth.protocol.urls import Issuer, ServerUrl
 from mcp_client_auth.secret import Secret
-from mcp_client_auth.session import Session
-from mcp_client_auth.steps import Edges, Wanted
+from mcp_client_auth.session.session import Session
+from mcp_client_auth.session.single_flight import Flights
 
-SERVER = "https://mcp.example.com/mcp"
-ISSUER = "https://auth.example.com"
+SERVER = ServerUrl("https://mcp.example.com/mcp")
+ISSUER = Issuer("https://auth.example.com")
 OTHER = "https://other.example.net"
 PLACE = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
 KEY = key_for(SERVER)
+TOKEN = ISSUER + "/token"
+DOWN = Unavailable("no answer: connection reset", hint="Try again later")
 DAY = 86_400.0
 Decision = Literal["allow", "deny", "timeout", "wait"]
 
@@ -184,7 +193,7 @@ class World:
         self.servers = {
             issuer: AuthorizationServer(issuer, self.clock, numbers) for issuer in (ISSUER, OTHER)
         }
-        self.issuer = ISSUER
+        self.issuer: str = ISSUER
         self.before: list[str] = []
         self.needed: tuple[str, ...] = ()
         self.scopes: Any = ["read"]
@@ -223,6 +232,8 @@ class World:
                 request.url,
             )
         issuer, _, place = request.url.rpartition("/")
+        if place == "openid-configuration":
+            return document({}, request.url, 404)
         if place == "oauth-authorization-server":
             return document(self.servers[issuer.removesuffix("/.well-known")].metadata(), issuer)
         server = self.servers[issuer]
@@ -313,14 +324,14 @@ class Visited:
         self._race: FirstAnswer | None = None
         self._cancelled = False
 
-    def ask(self, request: AuthorizationRequest, timeout: float, *beside: Racer) -> Answer:
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
         self._race, self._request = FirstAnswer(request), request
         self._person.meanwhile(request)
         self.scope = tuple(parse_qs(urlsplit(request.url).query).get("scope", [""])[0].split())
         if self._cancelled:
             self.cancel()
         elif self._person.decision == "timeout":
-            raise LoginFailed("nobody signed in", code="timeout")
+            raise LoginFailed("no one signed in", code="timeout")
         elif self._person.decision == "wait":
             self._person.asked.set_result(self)
         else:
@@ -389,15 +400,15 @@ class Program:
 def virtual(session: Session, clock: Clock) -> Session:
     """The same session, living in the clock's time."""
     numbers = itertools.count(1)
-    edges: Edges = replace(
-        session.edges,
+    ports: Ports = replace(
+        session.ports,
         clock=clock.time,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
         random=lambda: f"random-{next(numbers)}".ljust(43, "x"),
     )
-    wanted: Wanted = session.wanted
-    return Session(wanted, edges, session.prompt)
+    config: LoginConfig = session.config
+    return Session(config, ports, session.prompt)
 
 
 def credential(
@@ -444,18 +455,40 @@ def credential(
     return replace(made, **fields)
 
 
-def inline(flights: Flights, name: str, work: Callable[[], Any]) -> Future[Any]:
-    """`Flights.start` without a thread: what is begun has ended when it returns."""
-    future, ours = flights._join(name)
-    if ours:
-        flights._fly(name, future, work)
-    return future
-
-
 @contextmanager
 def without_threads(jitter: float = 1.0) -> Iterator[None]:
-    """Everything on the caller's thread, and the dice say `jitter`."""
+    """Everything on the caller's thread, and the dice say `jitter` (0 to 1)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Flights, "start", inline)
-        patch.setattr("mcp_client_auth.renewal.jitter", lambda: jitter)
+        patch.setattr(Flights, "_launch", Flights._fly)
+        patch.setattr("mcp_client_auth.session.renewal.draw", lambda: jitter)
+        patch.setattr("mcp_client_auth.session.renewal.in_background", lambda work: None)
         yield
+
+
+def logged_in(world: World, prompt: Person | None = None, **fields: Any) -> Program:
+    """A program whose store holds a credential; see `session_world.credential`."""
+    arguments = fields.pop("arguments", {})
+    program = Program(world, prompt=prompt, **arguments)
+    program.storage.save(credential(world, **fields))
+    return program
+
+
+def grant(program: Program) -> dict[str, str]:
+    held = program.stored
+    assert held.tokens.refresh_token is not None
+    return {
+        "client_id": held.client.client_id,
+        "refresh_token": held.tokens.refresh_token.reveal(),
+    }
+
+
+def meanwhile(storage: MemoryStorage, event: Any) -> Any:
+    """`storage.lock`, but while its first login lease is waited for the event happens."""
+    lock, todo = storage.lock, [event]
+
+    def waiting(key: Any, purpose: str = "refresh", timeout: float = 30.0) -> Any:
+        if purpose == "login" and todo:
+            todo.pop()()
+        return lock(key, purpose, timeout)
+
+    return waiting

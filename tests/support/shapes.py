@@ -30,6 +30,7 @@ ERROR = {
     "exit_code": int,
 }
 EXPIRY = {"expires_at": Maybe(str), "expires_in": Maybe(int)}
+REFUSED = {"since": str, "reason": str}
 LOGIN = {
     "server": str,
     "account": str,
@@ -37,10 +38,12 @@ LOGIN = {
     "grant": str,
     "client_id": str,
     "issuer": str,
+    "issued_by_hand": bool,
     "scopes": Maybe([str]),
     "renewable": bool,
     "storage": str,
     **EXPIRY,
+    "refused": Maybe(REFUSED),
 }
 CHECK = {"accepted": bool, "error": Maybe(ERROR)}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -73,6 +76,8 @@ SHAPES: dict[str, dict[str, Any]] = {
         }
     },
     "refresh": {"login": LOGIN},
+    "tools": {"tools": [dict]},  # this and the next as the server sends them
+    "call": {"result": dict},
     "an error": {"error": ERROR},
 }
 

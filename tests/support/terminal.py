@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from python_path import LEAN, search_path
+from tests.support.python_path import LEAN, ROOT, search_path
 
-REPOSITORY = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 BROWSER = f"{shlex.quote(sys.executable)} -m mcp_client_auth.testing.browser"
 _STRANGE = (
     "CI",
@@ -26,6 +25,7 @@ _STRANGE = (
     "WAYLAND_DISPLAY",
     "DBUS_SESSION_BUS_ADDRESS",
     "PYTHON_KEYRING_BACKEND",
+    "PYTHONUNBUFFERED",  # hides what goes wrong when the buffers are written at the exit
     "MCP_CLIENT_AUTH_ACCOUNT",
 )
 
@@ -111,7 +111,7 @@ class Terminal:
             "XDG_RUNTIME_DIR": str(home),
             "MCP_CLIENT_AUTH_HOME": str(self.store),
             "MCP_CLIENT_AUTH_STORAGE": "file",
-            "PYTHONPATH": search_path(REPOSITORY, LEAN),
+            "PYTHONPATH": search_path(ROOT, LEAN),
         }
         self.decide(decision)
 

@@ -1,1 +1,42 @@
-"""The verbs of `mcp-login`, one function each: what is asked, not how it is done."""
+"""The verbs of `mcp-login`, a module each: a new one is such a module and its line in this table.
+
+The line begins its help, of which the docstring of the module's `command` is the rest. A page of
+help loads the module, which therefore imports what is heavy inside its functions.
+"""
+
+from __future__ import annotations
+
+from keyword import iskeyword
+from typing import Final
+
+SECTIONS: Final = {
+    "Log in": {
+        "login": "Log in to an MCP server.",
+        "logout": "Log out: delete the login here and end it at the server.",
+        "list": "List the logins on this machine.",
+        "status": "Show a login, and with --check whether it works.",
+    },
+    "Use a login": {
+        "token": "Print a valid access token, refreshed first if needed.",
+        "tools": "List the tools of a server.",
+        "call": "Call a tool of a server.",
+        "headers": "Print the headers of an authorized request as JSON.",
+        "request": "Make an authorized HTTP request.",
+        "exec": "Run a command with the token in its environment.",
+        "refresh": "Renew the access token now.",
+    },
+    "For operators and authors": {
+        "doctor": "Check everything that a login needs, without logging in.",
+        "client-metadata": "Write or check a client ID metadata document.",
+    },
+    "More": {
+        "import": "Import the logins of mcp-remote.",
+        "demo": "Log in to a demo server in fifteen steps, and call a tool.",
+        "completion": "Print the completion script for a shell.",
+    },
+}
+VERBS: Final = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
+
+
+def module_of(verb: str) -> str:
+    return f"{__name__}.{verb.replace('-', '_')}{'_' * iskeyword(verb)}"

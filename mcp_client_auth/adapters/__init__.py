@@ -1,0 +1,1 @@
+"""`MCPAuth` for each HTTP library."""

@@ -1,0 +1,402 @@
+"""The authorization of one request as a plan that knows no HTTP library.
+
+The plan is a generator: it yields what to send (`Send`), and is resumed with the status and the
+response, or a Future to wait for. Its value is the error behind the last answer, if there is
+one. An adapter carries that out with its library's own requests; all OAuth traffic has a client
+of its own. Everything that is decided is decided here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping, MutableMapping
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
+
+from ..errors import AuthError, InsecureUrl, UsageError
+from ..events import Event, tell
+from ..origin import same_origin
+from ..protocol.urls import ServerUrl, canonical
+from ..session.open import Arguments, open_session, require_usable, shows_arguments
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from ..credential import Credential
+    from ..protocol.challenge import Challenge
+    from ..protocol.flow import HttpResponse
+    from ..protocol.probe import ServerAnswer
+    from ..secret import Secret
+    from ..session.session import Session
+    from ..storage import Storage
+    from .rpc import Reply
+
+OnFailure: TypeAlias = Literal["raise", "response", "rpc"]
+NOTHING: Final[Mapping[str, str]] = {}
+_KNOWN_URLS: Final = 64  # a URL may have 60,000 characters
+_KNOWN_TOKENS: Final = 8
+
+
+class Send:
+    """Send the request with these headers; those that are None are taken off. Shows no token.
+
+    `gateway`: more headers, which go to this URL alone: no redirect may carry them.
+    """
+
+    __slots__ = ("gateway", "headers")
+    redirected = False
+
+    def __init__(
+        self, headers: Mapping[str, str | None], gateway: Mapping[str, str] = NOTHING
+    ) -> None:
+        self.headers, self.gateway = headers, gateway
+
+
+class SendRedirected(Send):
+    """The same for the request that redirects have led to, as it was answered last."""
+
+    __slots__ = ()
+    redirected = True
+
+
+def set_headers(headers: MutableMapping[str, str], send: Send) -> None:
+    for name, value in send.headers.items():
+        if value is None:
+            headers.pop(name, None)
+        else:
+            headers[name] = value
+
+
+def read_body(body: Any) -> bytes | None:
+    """The body of a request as it can be sent again: a file or an iterator only once."""
+    if body is None or isinstance(body, bytes):
+        return body
+    if isinstance(body, str):
+        return body.encode()
+    return bytes(body.read() if hasattr(body, "read") else b"".join(body))
+
+
+def next_step(plan: Plan, answered: Answered | None = None) -> Step:
+    """What to do next; at the end of the plan its value."""
+    try:
+        return plan.send(answered)
+    except StopIteration as end:
+        failure: AuthError | None = end.value
+        return failure
+
+
+def next_send(plan: Plan, answered: Answered | None = None) -> Send | AuthError | None:
+    """The same for a thread that may wait."""
+    step = next_step(plan, answered)
+    while step is not None and not isinstance(step, Send | AuthError):
+        step = next_step(plan)
+    return step
+
+
+class Answer(NamedTuple):
+    """What came back, as far as a refusal needs it; the body is not read.
+
+    `method` and `url` are those of the request that was answered, after the redirects that the
+    client has followed; `first_url` is where the first answer on the way came from, or empty.
+    """
+
+    status: int
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    first_url: str = ""
+
+
+Answered: TypeAlias = tuple[int, Any]  # the status, and the response of the HTTP library
+Step: TypeAlias = "Send | Future[Any] | AuthError | None"
+Plan: TypeAlias = "Generator[Send | Future[Any], Any, AuthError | None]"
+_Retried: TypeAlias = (
+    "Generator[Send | Future[Any], Any, tuple[Credential | None, Answered, AuthError | None]]"
+)
+_Proved: TypeAlias = "Generator[Send, Any, Answered]"
+
+
+class Authorizer:
+    """What the adapters have in common: one login, its plan for a request, and its end."""
+
+    modes: ClassVar[tuple[OnFailure, ...]] = ("raise", "response", "rpc")
+
+    @shows_arguments
+    def __init__(
+        self, url: str, *, on_failure: OnFailure = "raise", **arguments: Unpack[Arguments]
+    ) -> None:
+        if on_failure not in self.modes:
+            raise UsageError(f"on_failure is one of {', '.join(map(repr, self.modes))}")
+        require_usable(type(self).__name__, url, arguments)
+        self._open = partial(open_session, url, **arguments)
+        self.last_error: AuthError | None = None
+        self._on_failure = on_failure
+        self.automatic = arguments.get("prompt", "auto") == "auto"
+        self._covered: dict[str, bool] = {}
+        self._sent: tuple[Secret, ...] = ()  # to tell our header from the caller's
+        if arguments.get("grant") or not _plain(url, arguments.get("storage")):
+            self.session  # noqa: B018 - what is wrong is raised here, not by the first request
+
+    @cached_property
+    def session(self) -> Session:
+        """Opened by the first request: what it needs is not loaded to make a client."""
+        fields = self.__dict__
+        if opening := fields.get("_open"):
+            fields.setdefault("session", opening())  # the first one made, in every thread
+        fields.pop("_open", None)
+        session: Session = fields["session"]
+        return session
+
+    def plan(self, method: str, url: str, headers: Mapping[str, str]) -> Plan:
+        """What to do for one request. `headers` are those of the caller, looked up in any case.
+
+        The body must be one that can be sent again. Raises any `AuthError`, unless failures are
+        handed back as the response: then the request goes out, and the failure is the value.
+        """
+        session = self.session  # arguments that cannot work are raised in every mode
+        try:
+            if not (self._covered.get(url) or self._covers(url)):
+                self._tell("notice", url, detail="sent without a token")
+                yield self._unsigned(headers)
+                return None
+            sent = session.current()
+            if sent is None and not session.settled():
+                from ..session.single_flight import awaited
+
+                sent = yield from awaited(session.ready())
+                self.last_error = None
+                if sent is None:
+                    session.connect_ahead()
+            send = self._unsigned(headers) if sent is None else self._signed(method, url, sent)
+            send.gateway = self.gateway(url)
+        except AuthError as error:
+            if (failure := self._handed_back(error)) is None:
+                raise
+            yield self._unsigned(headers)
+            return failure
+        return (yield from self.conclude(method, url, sent, (yield send)))
+
+    def bearer(self, url: str) -> Credential | None:
+        """The fresh token that goes to this URL, where nothing else does: what most requests need
+        of a plan."""
+        sent = self.session.current() if self._covered.get(url) else None
+        if sent is None or sent.dpop_key is not None or self.session.ports.headers:
+            return None
+        return sent
+
+    def is_plain(self, status: int) -> bool:
+        """Whether an answer to it leaves nothing to do; otherwise `conclude` is the plan."""
+        return status < 400 and self.session.proven
+
+    def conclude(self, method: str, url: str, sent: Credential | None, answered: Answered) -> Plan:
+        """What to do about the first answer; `sent`: what the request was signed with."""
+        session, failure = self.session, None
+        try:
+            if sent is not None and sent.dpop_key is not None:
+                answered = yield from self._proved(url, sent, answered)
+            if answered[0] in (401, 403):
+                sent, answered, failure = yield from self._retried(method, url, sent, answered)
+            if sent is not None and answered[0] != 401:
+                ended = session.accepted(sent, answered[0], url)
+                if ended is not None:
+                    from ..session.single_flight import awaited
+
+                    yield from awaited(ended)
+            elif sent is None:
+                session.not_needed()
+        except AuthError as error:
+            if (failure := self._handed_back(error)) is None:
+                raise
+        return failure
+
+    def instead(
+        self, failure: AuthError | None, status: int, method: str, body: bytes
+    ) -> Reply | None:
+        """What a host gets in place of the answer to its request, if it is to get anything."""
+        if failure is None or self._on_failure != "rpc" or status not in (401, 403):
+            return None
+        from .rpc import reply
+
+        return reply(failure, self.session.config, method, body)
+
+    def read(self, response: Any) -> Answer:
+        """What the adapter has sent back as the response; here it is an `Answer` already."""
+        answer: Answer = response
+        return answer
+
+    def _retried(
+        self, method: str, url: str, sent: Credential | None, answered: Answered
+    ) -> _Retried:
+        """What was sent last, its answer, and why no other token would help if it is a refusal."""
+        from ..session.single_flight import awaited
+        from ..session.unauthorized import Unauthorized
+
+        unauthorized = Unauthorized(self.session, home=self.session.at_home(url, sent))
+        again = False  # one step-up for each request
+        try:
+            while answered[0] in (401, 403):
+                answer = self.read(answered[1])
+                if not self._same_place(answer):
+                    break
+                ours = self._as_ours(answer)
+                challenge = ours.challenge
+                if answer.status == 401:
+                    if _wants_nonce(sent, challenge):  # that it gave will not do: no token can
+                        return sent, answered, self._refused(sent)
+                    self._tell("request", answer.url)
+                    self._tell("challenge", answer.url, 401)
+                    better = yield from unauthorized.better(sent, ours)
+                elif sent and challenge and challenge.error == "insufficient_scope":
+                    work = self.session.after_403(sent, challenge, again=again)
+                    better = yield from awaited(work)
+                    again = True
+                else:
+                    break
+                if better is None:
+                    return sent, answered, self._refused(sent)
+                sent, self.last_error = better, None
+                self._tell("authorized-request", url)
+                send = self._signed(method, url, sent)
+                # without the proof of the token before
+                answered = yield Send({"DPoP": None, **send.headers}, self.gateway(url))
+                if sent.dpop_key is not None:
+                    answered = yield from self._proved(url, sent, answered)
+                unauthorized.heard(answered[0])
+                self._tell("answer", url, answered[0])
+        finally:
+            unauthorized.close()
+        return sent, answered, None
+
+    def _refused(self, sent: Credential | None) -> AuthError:
+        """Why the server's 401 to this token is handed back, in every mode."""
+        from ..grants.probe import fresh_token_refused
+
+        bound = sent is not None and sent.tokens.bound
+        server = self.session.key.server
+        refusal = self.session.refusal(sent) or fresh_token_refused(server, bound=bound)
+        failure = self.last_error = refusal.fresh()
+        return failure
+
+    def _handed_back(self, error: AuthError) -> AuthError | None:
+        """The error behind the response that is handed back; None if it is to be raised."""
+        failure = error.fresh()  # whose traceback keeps no response open
+        self.last_error = failure
+        return None if self._on_failure == "raise" else failure
+
+    def header(self, sent: Credential) -> str:
+        """Of a Bearer token. Most requests come here: no object and no module for it."""
+        token = sent.tokens.access_token
+        if not self._sent or token is not self._sent[0]:
+            self._sent = token, *self._sent[: _KNOWN_TOKENS - 1]
+        return f"Bearer {token.reveal()}"
+
+    def _signed(self, method: str, url: str, sent: Credential) -> Send:
+        header = self.header(sent)
+        if sent.dpop_key is None:
+            return Send({"Authorization": header})
+        return Send(self.session.ports.token_signer(sent).headers(method, url))
+
+    def gateway(self, url: str) -> Mapping[str, str]:
+        """What goes with a request to this URL, and with none that it is redirected to."""
+        headers = self.session.ports.headers
+        if not headers:
+            return NOTHING
+        from ..protocol.gateway import headers_at
+
+        return headers_at(headers, url)
+
+    def _unsigned(self, headers: Mapping[str, str]) -> Send:
+        """Without a header of ours: a host that follows redirects sends its request again."""
+        _, _, token = headers.get("Authorization", "").partition(" ")
+        ours = token and any(sent.matches(token) for sent in self._sent)
+        return Send({"Authorization": None, "DPoP": None} if ours else {})
+
+    def _proved(self, url: str, sent: Credential, answered: Answered) -> _Proved:
+        """The answer to a proof that the server can accept, else the first one (RFC 9449 §9).
+
+        A proof is for one URL and may want a nonce: once more where the client has followed a
+        redirect with the old one, and once with the server's nonce. Neither tells of the token.
+        """
+        signer = self.session.ports.token_signer(sent)
+        tried: set[str] = set()
+        while signer.dpop:
+            answer = self.read(answered[1])
+            last = answer.url
+            fresh = signer.take_nonce(_response(answer))
+            why = "nonce" if fresh else "moved" if last != url else ""
+            if answer.status != 401 or not why or why in tried or not self._covers(last):
+                break
+            tried.add(why)
+            url = last
+            answered = yield SendRedirected(self._signed(answer.method, last, sent).headers)
+        return answered
+
+    def _as_ours(self, answer: Answer) -> ServerAnswer:
+        from ..protocol.probe import read_answer
+
+        server_url, ours = self.session.config.server_url, _response(answer)
+        url = answer.url if _moved(server_url, answer) else server_url
+        return read_answer(server_url, replace(ours, url=url), with_token=True)
+
+    def _same_place(self, answer: Answer) -> bool:
+        """A refusal from where a redirect led to says nothing about our token.
+
+        But where the server's own URL has moved out of its directory, a login says so.
+        """
+        server_url = self.session.config.server_url
+        if server_url.covers(answer.url):
+            return True
+        return answer.status == 401 and _moved(server_url, answer)
+
+    def _covers(self, url: str) -> bool:
+        known = self._covered.get(url)
+        if known is None:
+            if len(self._covered) >= _KNOWN_URLS:
+                self._covered.clear()
+            known = self._covered[url] = self.session.owns(url)
+        return known
+
+    def _tell(self, name: str, url: str, status: int = 0, detail: str = "") -> None:
+        tell(self.session.ports.on_event, Event(name, url, status, detail))
+
+    def close(self) -> None:
+        """End a login that is still waiting for its person."""
+        self.session.close()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        key = self.session.key
+        return f"{type(self).__name__}({key.server!r}, account={key.account!r})"
+
+
+def _plain(url: str, storage: Storage | str | None) -> bool:
+    """Whether nothing about these can be wrong; raises `UsageError` for a URL that cannot work."""
+    try:
+        ServerUrl.checked(url)
+    except InsecureUrl:
+        return False
+    return not isinstance(storage, str) and not os.environ.get("MCP_CLIENT_AUTH_STORAGE")
+
+
+def _wants_nonce(sent: Credential | None, challenge: Challenge | None) -> bool:
+    bound = sent is not None and sent.tokens.bound
+    return bound and challenge is not None and challenge.error == "use_dpop_nonce"
+
+
+def _response(answer: Answer) -> HttpResponse:
+    from ..protocol.flow import HttpResponse
+
+    return HttpResponse(answer.status, answer.url, answer.headers)
+
+
+def _moved(server_url: str, answer: Answer) -> bool:
+    """Whether the client followed a redirect of the server's URL within its origin."""
+    first = answer.first_url
+    there = same_origin(server_url, first) and canonical(first) == canonical(server_url)
+    return there and same_origin(server_url, answer.url)

@@ -1,0 +1,68 @@
+"""`MCPAuth` for requests: the authorization of an MCP client as `auth` of a call or a session.
+
+A hook sees each answer before requests follows a redirect. It needs nothing of requests itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from .authorizer import Answer, Authorizer, Plan, Send, next_send, read_body, set_headers
+
+if TYPE_CHECKING:
+    from .rpc import Reply
+
+
+class MCPAuth(Authorizer):
+    """The login to one MCP server, for `requests.get(…, auth=…)` or a session's `auth`.
+
+    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while a token is had.
+    """
+
+    def __call__(self, request: Any) -> Any:
+        if request.body is not None and not isinstance(request.body, bytes | str):
+            request.body = read_body(request.body)
+            request.headers.pop("Transfer-Encoding", None)  # requests counts the length again
+        plan = self.plan(request.method, request.url, request.headers)
+        if isinstance(send := next_send(plan), Send):
+            set_headers(request.headers, send)
+            request.headers.update(send.gateway)
+        request.register_hook("response", partial(self._answered, plan, request))
+        return request
+
+    def _answered(self, plan: Plan, first: Any, response: Any, **how: Any) -> Any:
+        for name in self.gateway(first.url):  # before a redirect is followed, which copies them
+            first.headers.pop(name, None)
+            response.request.headers.pop(name, None)
+        while not response.is_redirect:  # what it leads to is answered to the same plan
+            headers = tuple(response.raw.headers.items())
+            method, url = response.request.method, response.request.url
+            answer = Answer(response.status_code, method, url, headers, first.url)
+            try:
+                send = next_send(plan, (answer.status, answer))
+            except BaseException:
+                response.close()  # the caller gets the error instead
+                raise
+            if not isinstance(send, Send):
+                reply = self.instead(send, answer.status, method, read_body(first.body) or b"")
+                return _other(response, reply) if reply else response
+            response.content, response.close()
+            for request in (first, response.request):  # redirects copy the headers of either
+                set_headers(request.headers, send)
+            again = (response.request if send.redirected else first).copy()
+            again.headers.update(send.gateway)
+            before, response = response, response.connection.send(again, **how)
+            response.history.append(before)
+        return response
+
+
+def _other(response: Any, reply: Reply) -> Any:
+    response.close()
+    other = type(response)()
+    other.status_code, other.raw = reply.status, BytesIO(reply.body)
+    other.headers.update(reply.headers)
+    for name in ("url", "request", "connection", "history", "elapsed"):
+        setattr(other, name, getattr(response, name))
+    return other

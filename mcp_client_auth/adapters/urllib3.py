@@ -1,0 +1,72 @@
+"""`MCPAuth` for urllib3, which has no place for an authorization of its own: a `request` that
+sends with a pool of the caller's."""
+
+from __future__ import annotations
+
+import json as json_text
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+from urllib.parse import urljoin
+
+from urllib3 import HTTPHeaderDict, HTTPResponse
+
+from ..errors import UsageError
+from .authorizer import Answer, Authorizer, Send, next_send, read_body, set_headers
+
+
+class MCPAuth(Authorizer):
+    """The login to one MCP server: `auth.request(pool, "POST", url, json=…)`.
+
+    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while a token is had.
+    """
+
+    def request(
+        self,
+        pool: Any,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        **how: Any,
+    ) -> Any:
+        """What `pool.request(…)` of a `PoolManager` gives."""
+        if not hasattr(pool, "headers"):
+            raise UsageError("the pool must be a urllib3.PoolManager", hint="Pass one first")
+        sent = HTTPHeaderDict(pool.headers if headers is None else headers)
+        if json is not None:
+            body = json_text.dumps(json)
+            sent.setdefault("Content-Type", "application/json")
+        body, first = read_body(body), (method, url)
+        plan = self.plan(method, url, sent)
+        response: Any = None
+        answer: Answer | None = None
+        try:
+            step = next_send(plan)
+            while isinstance(step, Send):
+                set_headers(sent, step)
+                if response is not None:
+                    response.close()
+                if step.redirected and answer:
+                    body = body if method == answer.method else None
+                    method, url = answer.method, answer.url
+                response = pool.request(method, url, body=body, headers=sent, **how)
+                answer = _answer(method, url, first[1], response)
+                step = next_send(plan, (answer.status, answer))
+        finally:
+            plan.close()
+        if answer and (reply := self.instead(step, answer.status, method, body or b"")):
+            response.close()
+            return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, request_url=url)
+        return response
+
+
+def _answer(method: str, url: str, first_url: str, response: Any) -> Answer:
+    """From where the redirects have led that urllib3 has followed."""
+    for past in response.retries.history if response.retries else ():
+        if past.redirect_location:
+            url = urljoin(url, past.redirect_location)
+            method = "GET" if past.status == 303 and method != "HEAD" else method
+    return Answer(response.status, method, url, tuple(response.headers.items()), first_url)

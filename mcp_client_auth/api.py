@@ -1,0 +1,388 @@
+"""`login()` for a script or a notebook: one call, and an object that makes requests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+
+from .adapters.httpx import MCPAuth
+from .credential import Credential
+from .errors import Refused, UsageError
+from .origin import is_loopback
+from .prompt.base import Prompt
+from .secret import MaskedText
+from .session.open import (
+    Arguments,
+    automatic_prompt,
+    open_session,
+    require_usable,
+    shows_arguments,
+)
+from .session.single_flight import cancellable
+from .threads import Cancel, fresh_in_children, interruptible
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import httpx
+
+    from .adapters.authorizer import OnFailure
+    from .events import Event, Listener
+    from .grants.base import Grant
+    from .mcp import Connection, Tool, ToolResult, Tools
+    from .prompt.notebook import Output
+    from .protocol.scopes import Scopes
+    from .session.logout import LoggedOut
+    from .storage import Storage
+
+T = TypeVar("T")
+# What means an authorization server, which a token issued by hand has none of.
+_OF_A_SIGN_IN: Final = ("client", "grant", "scope", "prompt")
+_OF_ITS_OPTIONS: Final = ("issuer", "dpop", "resource", "endpoints", "metadata_url")
+
+
+class Login:
+    """A login in use. Its repr names server, account, scopes and expiry, no secret."""
+
+    def __init__(self, auth: MCPAuth, credential: Credential) -> None:
+        self.auth = auth
+        self._credential = credential
+        self._mcp = _Mcp(self)
+
+    @classmethod
+    def of(
+        cls,
+        auth: MCPAuth,
+        *,
+        force: bool = False,
+        caller: Cancel | None = None,
+        output: Output | None = None,
+    ) -> Self:
+        """What `auth.login()` gives; it ends when `caller` is cancelled."""
+        session = auth.session
+        if auth.automatic:
+            output = _notebook_output()
+            prompt = _talking_prompt(session.config.grant, output)
+            listener = _with_a_line_for_waiting(session.ports.on_event, output)
+            session = session.asking(prompt, listener)
+        with interruptible():
+            login = cls(auth, session.log_in(force=force, caller=caller))
+        if output:
+            output.show_login(login.credential)
+        return login
+
+    @property
+    def url(self) -> str:
+        """Where requests to the server go: where its redirects have led, if there are any."""
+        return self.credential.endpoint(self.auth.session.config.server_url)
+
+    @property
+    def credential(self) -> Credential:
+        """The credential as it was at the last look."""
+        return self.auth.session.current() or self._credential
+
+    @property
+    def server(self) -> str:
+        """The MCP server that this login is for."""
+        return self._credential.key.server
+
+    @property
+    def scope(self) -> Scopes | None:
+        """What was granted; None where the server does not say."""
+        return self.credential.tokens.scope
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the access token ends, in UTC; None where the server does not say."""
+        from datetime import UTC, datetime
+
+        end = self.credential.tokens.expires_at
+        return None if end is None else datetime.fromtimestamp(end, UTC)
+
+    def client(self, **arguments: Any) -> httpx.Client:
+        """An `httpx.Client` that is logged in; `arguments` are httpx's.
+
+        For a server on this machine it reads no proxy of the environment.
+        """
+        import httpx
+
+        return httpx.Client(auth=self.auth, **self._direct(arguments))
+
+    def async_client(self, **arguments: Any) -> httpx.AsyncClient:
+        import httpx
+
+        return httpx.AsyncClient(auth=self.auth, **self._direct(arguments))
+
+    def _direct(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if not is_loopback(self.url) or "trust_env" in arguments:
+            return arguments
+        from .transport.tls import tls_context
+
+        verify = arguments.get("verify", True)
+        if verify is True and self.url.startswith("https"):
+            verify = tls_context(verify, None)
+        return {**arguments, "trust_env": False, "verify": verify}
+
+    def token(self, *, min_valid: float = 30.0) -> str:
+        """An access token that lives at least `min_valid` seconds, refreshed when needed.
+
+        Its repr is masked, for a notebook keeps what a cell ends with.
+        """
+        return MaskedText(self.auth.session.fresh(min_valid).tokens.access_token.reveal())
+
+    def headers(self, method: str = "", url: str = "") -> dict[str, str]:
+        """The `Authorization` header for any other HTTP client, and those of `Options.headers`.
+
+        A token that is bound to a key (DPoP) goes with a proof for one request, which must be
+        named; each request needs headers of its own. Raises `UsageError` where it is not. The
+        repr of a value is masked.
+        """
+        session = self.auth.session
+        signer = session.ports.token_signer(session.fresh(30.0))
+        if signer.dpop and not (method and session.config.server_url.covers(url)):
+            raise UsageError(
+                "this login is bound to a key (DPoP), so there are no headers for just any request",
+                url=self.url,
+                hint="Use client() or async_client(), or name each request to this server:"
+                " headers(method, url)",
+            )
+        headers = signer.headers(method.upper(), url) | dict(self.auth.gateway(url or self.url))
+        return {name: MaskedText(value) for name, value in headers.items()}
+
+    def tools(self) -> list[Tool]:
+        """The server's tools, listed anew: name, description and schema are the server's words."""
+        return self._mcp.use(lambda tools: tools.list())
+
+    def call(self, tool: str, /, **arguments: Any) -> ToolResult:
+        """Call a tool and wait for its result, five minutes at most.
+
+        A result has `text`, `structured` and `is_error`. Raises `UsageError` for an unknown tool,
+        `mcp_client_auth.mcp.ServerError` where the server refuses the call, any `AuthError`.
+        """
+        return self._mcp.use(lambda tools: tools.call(tool, arguments))
+
+    async def atools(self) -> list[Tool]:
+        """`tools` for a running event loop."""
+        return await cancellable("tools", lambda caller: self.tools())
+
+    async def acall(self, tool: str, /, **arguments: Any) -> ToolResult:
+        """`call` for a running event loop. Cancellation does not end what the server does."""
+        return await cancellable("call", lambda caller: self.call(tool, **arguments))
+
+    def logout(self, *, local: bool = False) -> LoggedOut:
+        """Delete what is stored here, then end it at the authorization server unless `local`."""
+        return self.auth.session.log_out(local=local)
+
+    def close(self) -> None:
+        self._mcp.close()
+        self.auth.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __repr__(self) -> str:
+        key, tokens = self._credential.key, self.credential.tokens
+        return (
+            f"Login(server={key.server!r}, account={key.account!r}, scope={tokens.scope!r},"
+            f" expires_at={tokens.expires_at!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        from .prompt.notebook import table
+
+        return table(self.credential)
+
+
+class _Mcp:
+    """The tools behind a connection of a login, which is kept until that is closed."""
+
+    def __init__(self, login: Login) -> None:
+        self._login = login
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._turn = threading.Lock()
+        self._open: tuple[httpx.Client, Connection, Tools] | None = None
+
+    def use(self, work: Callable[[Tools], T]) -> T:
+        from .mcp import Connection, Tools
+
+        with self._turn:
+            if self._open is None:
+                client = self._login.client(timeout=None)
+                connection = Connection(client, self._login.url)
+                self._open = client, connection, Tools(connection)
+            _, _, tools = self._open
+        before = self._login.auth.last_error
+        try:
+            return work(tools)
+        except Refused as error:  # it may be what stands in place of an error of ours
+            failure = self._login.auth.last_error
+            ours = failure if failure is not before else None  # set by this call
+            if ours and {error.status, getattr(error, "rpc_code", 0)} & {401, 403, 503}:
+                raise ours.fresh() from None
+            raise
+
+    def close(self) -> None:
+        with self._turn:
+            was_open, self._open = self._open, None
+        if was_open:
+            client, connection, _ = was_open
+            connection.close()
+            client.close()
+
+
+@shows_arguments
+def login(
+    url: str,
+    *,
+    force: bool = False,
+    token: str | None = None,
+    on_failure: OnFailure = "raise",
+    **arguments: Unpack[Arguments],
+) -> Login:
+    """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
+
+    `token`: one that an operator issued by hand, for a server without OAuth; it is stored if
+    the server accepts it. The other arguments are those of `MCPAuth`; `on_failure` is for the
+    requests of the login, not for itself. The sign-in URL is printed to stderr as well as opened,
+    and on the main thread of a program at a terminal the address that the browser ends on may be
+    pasted instead. Blocks until the person has signed in; raises any `AuthError`.
+    """
+    require_usable("login", url, arguments)
+    return _logged_in(Cancel(), url, force, token, on_failure, **arguments)
+
+
+@shows_arguments
+async def alogin(
+    url: str,
+    *,
+    force: bool = False,
+    token: str | None = None,
+    on_failure: OnFailure = "raise",
+    **arguments: Unpack[Arguments],
+) -> Login:
+    """`login` for a running event loop, which it does not block.
+
+    Cancellation ends the login, unless another caller has joined it. If its code is just being
+    exchanged, that is still done, and the login kept.
+    """
+    require_usable("alogin", url, arguments)
+    return await cancellable(
+        "login", lambda caller: _logged_in(caller, url, force, token, on_failure, **arguments)
+    )
+
+
+def _logged_in(
+    caller: Cancel,
+    url: str,
+    force: bool,
+    token: str | None,
+    on_failure: OnFailure,
+    **arguments: Unpack[Arguments],
+) -> Login:
+    if token is not None:
+        _require_alone(token, arguments)
+    output = None
+    if token is None and arguments.get("prompt", "auto") == "auto":
+        output = _notebook_output()
+        arguments["prompt"] = _talking_prompt(arguments.get("grant"), output)
+        arguments["on_event"] = _with_a_line_for_waiting(arguments.get("on_event"), output)
+    auth = MCPAuth(url, on_failure=on_failure, **arguments)
+    if token is not None:
+        return Login(auth, auth.session.keep_token(token, force=force))
+    return Login.of(auth, force=force, caller=caller, output=output)
+
+
+def _require_alone(token: object, arguments: Arguments) -> None:
+    """A token issued by hand is stored as it is, so nothing may look as if it was heeded."""
+    if not isinstance(token, str):
+        raise UsageError(
+            f"token is of the type {type(token).__name__}",
+            hint="Expected the text of one access token",
+        )
+    options = arguments.get("options")
+    given = [name for name in _OF_A_SIGN_IN if arguments.get(name) not in (None, "auto")]
+    if options is not None:
+        usual = type(options)()
+        given += [
+            f"the option {name}"
+            for name in _OF_ITS_OPTIONS
+            if getattr(options, name) != getattr(usual, name)
+        ]
+    if given:
+        raise UsageError(
+            f"token cannot be combined with {', '.join(given)}",
+            hint="The token is stored as it is, without an authorization server",
+        )
+
+
+def logout(
+    url: str,
+    *,
+    account: str = "default",
+    storage: Storage | str | None = None,
+    local: bool = False,
+) -> LoggedOut:
+    """Delete the login to `url` here, then end it at the server unless `local`.
+
+    True when there was one. What the server did not confirm is not an error; the value tells.
+    """
+    session = open_session(url, account=account, storage=storage, prompt=None)
+    return session.log_out(local=local)
+
+
+def _notebook_output() -> Output | None:
+    """Where the cell that logs in shows something; None outside of a notebook."""
+    from .environment import kernel
+
+    if kernel() is None:
+        return None
+    from .prompt.notebook import notebook_output
+
+    return notebook_output()
+
+
+def _with_a_line_for_waiting(listener: Listener | None, output: Output | None) -> Listener:
+    """The caller's listener, and a line for the person while another program's login is awaited."""
+    from .prompt.console import tell_of_waiting
+
+    tell = output.tell_of_waiting if output else tell_of_waiting
+
+    def listen(event: Event) -> None:
+        tell(event)
+        if listener:
+            listener(event)
+
+    return listen
+
+
+def _talking_prompt(grant: Grant | None, output: Output | None) -> Prompt | None:
+    """A prompt that writes to the notebook or to stderr; None if no browser opens and no one
+    reads what is written."""
+    from .environment import is_attended
+    from .prompt.console import Waiting, talking_prompt
+    from .prompt.device import DevicePrompt
+
+    if grant is not None and grant.by_code:
+        shown = output.show_code if output else Waiting(opens=False, pastes=False).show_code
+        return DevicePrompt(shown) if is_attended(log=True) else None
+    opens = automatic_prompt() is not None
+    if grant is not None or not (opens or is_attended()):
+        return None
+    if output:
+        from .prompt.notebook import notebook_prompt
+
+        return notebook_prompt(output, opens=opens)
+    return talking_prompt(opens=opens)

@@ -1,0 +1,350 @@
+"""What a verb takes: a dataclass each, whose fields are its arguments and options.
+
+A field made by `group` is a dataclass of its own that several verbs share. This module is loaded
+to show a help page, so what costs time to import is imported inside functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, Final, TextIO, TypeVar, dataclass_transform
+
+import click
+from click.core import ParameterSource
+
+from .servers import Server
+from .values import (
+    ENDPOINTS,
+    Seconds,
+    checked,
+    endpoint_pairs,
+    existing,
+    hush,
+    label,
+    port,
+    proxy_url,
+)
+
+PREFIX: Final = "MCP_CLIENT_AUTH_"
+# As in `protocol.registration`, which is not loaded to show a help page.
+METHODS: Final = (
+    "none",
+    "client_secret_post",
+    "client_secret_basic",
+    "client_secret_jwt",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
+T = TypeVar("T")
+
+
+class Option(click.Option):
+    """An option in a section of its verb's help."""
+
+    section: str = "Options"
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Blame a value of the environment on its variable, not on the option."""
+        try:
+            return super().process_value(ctx, value)
+        except click.BadParameter as error:
+            source = ctx.get_parameter_source(self.name or "")
+            if source is ParameterSource.ENVIRONMENT and isinstance(self.envvar, str):
+                error.param_hint = self.envvar
+            raise
+
+
+def argument(metavar: str, **more: Any) -> Any:
+    """A field that is a word of the command line."""
+    return field(metadata={"as": partial(click.Argument, metavar=metavar, **more)})
+
+
+def option(*names: str, env: str = "", section: str = "", **more: Any) -> Any:
+    """A field that is an option; the environment may give it as `MCP_CLIENT_AUTH_` and `env`."""
+    made = partial(Option, envvar=PREFIX + env if env else None, **more)
+    return field(metadata={"as": made, "names": names, "section": section})
+
+
+def group(kind: type[T], section: str = "") -> T:
+    """A field that holds several options, in a section of the help."""
+    made: T = field(metadata={"group": kind, "section": section})
+    return made
+
+
+@dataclass_transform(
+    frozen_default=True, kw_only_default=True, field_specifiers=(argument, option, group)
+)
+def command_line(kind: type[T]) -> type[T]:
+    """Make a dataclass of such fields. It has no repr: a proxy's URL may hold a password."""
+    return dataclass(frozen=True, repr=False, eq=False, kw_only=True)(kind)
+
+
+def server(*, required: bool = True, **more: Any) -> Any:
+    word = "SERVER" if required else "[SERVER]"
+    return argument(word, type=Server(), required=required, **more)
+
+
+def parameters(kind: Any, section: str = "") -> Iterator[click.Parameter]:
+    """What click is to read for a dataclass, in the order of the help."""
+    for each in fields(kind):
+        title = each.metadata.get("section") or section
+        if "group" in each.metadata:
+            yield from parameters(each.metadata["group"], title)
+            continue
+        made = each.metadata["as"]([*each.metadata.get("names", ()), each.name])
+        made.section = title or Option.section
+        yield made
+
+
+def read(kind: type[T], values: Mapping[str, Any]) -> T:
+    """The dataclass with the values that click has read."""
+    return kind(
+        **{
+            each.name: read(each.metadata["group"], values)
+            if "group" in each.metadata
+            else values[each.name]
+            for each in fields(kind)  # type: ignore[arg-type]
+        }
+    )
+
+
+def json_answer() -> Any:
+    """`answers` has looked for it before click does, for click may fail."""
+    return option(
+        "--json", is_flag=True, section="Output", help="Print the answer as JSON, errors too."
+    )
+
+
+def allow_private_addresses() -> Any:
+    return option(
+        "--allow-private-addresses",
+        is_flag=True,
+        help="Allow the server to name addresses in private networks.",
+    )
+
+
+def scope() -> Any:
+    return option(
+        "--scope", metavar="SCOPES", env="SCOPE", help="Scopes to request, separated by spaces."
+    )
+
+
+def issuer() -> Any:
+    return option(
+        "--issuer",
+        default="",
+        metavar="URL",
+        env="ISSUER",
+        help="Trust only this authorization server.",
+    )
+
+
+def metadata_url() -> Any:
+    return option(
+        "--metadata-url",
+        default="",
+        metavar="URL",
+        help="Where the metadata of --issuer lies, if not at a well-known place.",
+    )
+
+
+def endpoints() -> Any:
+    names = ", ".join(ENDPOINTS)
+    return option(
+        "--endpoint",
+        multiple=True,
+        metavar="NAME=URL",
+        callback=checked(endpoint_pairs),
+        help=f"Endpoint of an --issuer without metadata (repeatable): {names}.",
+    )
+
+
+def min_valid(default: float) -> Any:
+    return option(
+        "--min-valid",
+        type=Seconds(or_none=True),
+        default=default,
+        metavar="SECONDS",
+        help=f"How long the token must remain valid (default: {default:.0f}).",
+    )
+
+
+def timeout(default: float, what: str, env: str = "") -> Any:
+    return option(
+        "--timeout",
+        type=Seconds(),
+        default=default,
+        metavar="SECONDS",
+        env=env,
+        help=f"{what} (default: {default:.0f}).",
+    )
+
+
+@command_line
+class Route:
+    """How anything at all is reached."""
+
+    ca: str | None = option(
+        "--ca",
+        metavar="FILE",
+        env="CA",
+        callback=existing,
+        help="Certificate authorities to trust (PEM).",
+    )
+    proxy: str | None = option(
+        "--proxy",
+        metavar="URL",
+        env="PROXY",
+        callback=checked(proxy_url),
+        help="HTTP or SOCKS proxy.",
+    )
+
+
+@command_line
+class Network(Route):
+    """How a server is reached."""
+
+    client_cert: str | None = option(
+        "--cert",
+        metavar="FILE",
+        env="CERT",
+        callback=existing,
+        help="TLS client certificate (PEM).",
+    )
+    client_cert_key: str | None = option(
+        "--cert-key",
+        metavar="FILE",
+        env="CERT_KEY",
+        callback=existing,
+        help="Its private key, if that is in a file of its own.",
+    )
+    allow_insecure_http: bool = option(
+        "--allow-insecure-http",
+        is_flag=True,
+        help="Allow sending tokens unencrypted to other machines.",
+    )
+
+
+@command_line
+class Output:
+    """What people are shown on the way."""
+
+    verbose: bool = option(
+        "-v", "--verbose", is_flag=True, help="Show each step and the rule that applies."
+    )
+    quiet: bool = option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        is_eager=True,  # what the other words mean may be worth a remark
+        callback=checked(hush),
+        help="Show only errors, questions and addresses to open.",
+    )
+    trace: str | None = option(
+        "--trace", metavar="FILE", help="Write each step as a line of JSON, without secrets."
+    )
+
+
+@command_line
+class Place:
+    """Which login, and where it is kept."""
+
+    account: str = option(
+        "--account",
+        default="default",
+        metavar="LABEL",
+        callback=checked(label),
+        env="ACCOUNT",
+        help="Which of several logins to this server.",
+    )
+    store: str | None = option(
+        "--store",
+        type=click.Choice(["keyring", "file", "memory"]),
+        env="STORAGE",
+        help="Where to store logins (default: the OS keyring).",
+    )
+
+
+@command_line
+class AboutLogin(Place):
+    """Whose login it is, where it is kept, how it is reached and what is shown."""
+
+    network: Network = group(Network, "Network")
+    output: Output = group(Output, "Output")
+
+
+@command_line
+class Client:
+    """A client that an operator has registered."""
+
+    client_id: str | None = option(
+        "--client-id",
+        metavar="ID",
+        env="CLIENT_ID",
+        help="ID of a client that the operator registered for you.",
+    )
+    client_secret_file: TextIO | None = option(
+        "--client-secret-file",
+        type=click.File(encoding="utf-8"),
+        metavar="FILE",
+        env="CLIENT_SECRET_FILE",
+        help="File with the client's secret (- for standard input).",
+    )
+    client_key_file: str = option(
+        "--client-key-file",
+        default="",
+        metavar="FILE",
+        env="CLIENT_KEY_FILE",
+        help="File with the client's private key (PEM or JWK); read at each use.",
+    )
+    client_auth_method: str | None = option(
+        "--client-auth-method",
+        type=click.Choice(METHODS),
+        metavar="METHOD",
+        env="CLIENT_AUTH_METHOD",
+        help=f"How the client authenticates: {', '.join(METHODS[:-1])} or {METHODS[-1]}.",
+    )
+
+
+@command_line
+class ClientToRegister:
+    """A client that registers itself, or is known by its document, and its callback."""
+
+    client_metadata_url: str | None = option(
+        "--client-metadata-url",
+        metavar="URL",
+        env="CLIENT_METADATA_URL",
+        help="Use this client ID metadata document.",
+    )
+    client_name: str = option(
+        "--client-name",
+        default="",
+        metavar="NAME",
+        env="CLIENT_NAME",
+        help="Name to register this client under.",
+    )
+    initial_access_token_file: TextIO | None = option(
+        "--initial-access-token-file",
+        type=click.File(encoding="utf-8"),
+        metavar="FILE",
+        env="INITIAL_ACCESS_TOKEN_FILE",
+        help="File with an initial access token, if registration needs one (- for standard input).",
+    )
+    callback_port: int | None = option(
+        "--callback-port",
+        type=int,
+        metavar="PORT",
+        callback=checked(port),
+        env="CALLBACK_PORT",
+        help="Port of the callback.",
+    )
+    redirect_uri: str = option(
+        "--redirect-uri",
+        default="",
+        metavar="URI",
+        env="REDIRECT_URI",
+        help="Redirect URI of the callback, on loopback.",
+    )

@@ -1,0 +1,156 @@
+"""An httpx client for a person's own requests, with their login, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import AuthError, LoginRequired, Remedy, Unavailable, UsageError
+from ..secret import quoted
+from .arguments import AboutLogin, Network
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ..credential import Credential
+
+
+@contextmanager
+def authorized(
+    url: str, login: AboutLogin, timeout: float
+) -> Iterator[tuple[httpx.Client, str, Callable[[Exception], AuthError]]]:
+    """A client with the login for `url`, where to send to, and what makes an error of ours of one
+    of httpx's; one that is raised inside becomes such an error."""
+    import httpx
+
+    from ..adapters.httpx import MCPAuth
+    from ..origin import is_loopback
+    from ..session.single_flight import wait
+    from ..transport.pools import environment_proxy
+    from .sessions import listener_for, session_arguments, with_other_accounts
+
+    # this machine is reached without a proxy
+    proxy = None if is_loopback(url) else login.network.proxy or environment_proxy(url)
+
+    def fault_of(error: Exception) -> AuthError:
+        return _fault(error, url, timeout, proxy)
+
+    with _client(url, login.network, timeout, proxy) as client:
+        server = _server_for(url, login.account)
+        given = session_arguments(server, login, on_event=listener_for(login.output))
+        client.auth = auth = MCPAuth(server, **given)
+        try:
+            yield client, _endpoint(url, wait(auth.session.ready())), fault_of
+        except LoginRequired as error:
+            raise with_other_accounts(error, auth.session) from None
+        except (httpx.InvalidURL, httpx.HTTPError, UnicodeError) as error:
+            raise fault_of(error) from None
+
+
+def _server_for(url: str, account: str) -> str:
+    """The server whose login goes with the URL: exactly this one, else the nearest above it."""
+    from ..credential import key_for
+    from ..origin import split
+    from ..protocol.urls import ServerUrl, canonical
+    from ..storage import local_index
+
+    exact = canonical(url)
+    keys = [entry.key for entry in local_index().all(account=account)]
+    ours = [key.server for key in keys if key == key_for(key.server, account)]
+    if exact in ours:
+        return exact
+    below = split(exact).path
+    nearness: dict[str, tuple[int, bool]] = {}  # how much of the path they share
+    for each in ours:
+        if ServerUrl(each).covers(url):
+            path = split(each).path
+            above = below == path or below.startswith(path.removesuffix("/") + "/")
+            # all of the server's, or only its directory
+            nearness[each] = len(path if above else path.rpartition("/")[0]), above
+    nearest = [each for each, near in nearness.items() if near == max(nearness.values())]
+    if len(nearest) > 1:
+        raise UsageError(
+            f"{len(nearest)} of your logins could go with this URL: {', '.join(nearest)}",
+            url=url,
+            hint="Nothing was sent. Pass the URL of one of these servers, or one below it",
+        )
+    return nearest[0] if nearest else url
+
+
+def _endpoint(url: str, credential: Credential | None) -> str:
+    """Where redirects of the server's own URL have led; any other URL is sent to as it is."""
+    from ..protocol.urls import ServerUrl, canonical
+
+    if credential is None or not credential.final_url:
+        return url
+    server = ServerUrl(credential.key.server)
+    final, (bare, _, query) = credential.endpoint(server), url.partition("?")
+    if canonical(url) == server:
+        return final
+    if canonical(bare) == server and query and "?" not in final:
+        return f"{final}?{query}"
+    return url
+
+
+def _client(url: str, network: Network, timeout: float, proxy: str | None) -> httpx.Client:
+    """A client for the person's own request; this machine is reached without a proxy."""
+    import ssl
+    from http.cookiejar import CookieJar
+
+    import httpx
+
+    from ..origin import split
+    from ..transport.pools import parsed_proxy
+    from ..transport.racing import RacingTransport
+    from ..transport.tls import tls_context
+    from .sessions import connection
+
+    class Blind(CookieJar):
+        """The parser of `Set-Cookie` is the server's to feed, and requests need none."""
+
+        def extract_cookies(self, response: object, request: object) -> None: ...
+
+    named = connection(network)
+    clear = split(url).scheme == "http"  # the authorities take long to load
+    try:
+        context = (
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if clear and not proxy
+            else tls_context(named.get("verify", True), named.get("cert"))
+        )
+        return httpx.Client(
+            transport=None if proxy else RacingTransport(context),
+            verify=context,
+            proxy=parsed_proxy(proxy) if proxy else None,
+            timeout=httpx.Timeout(timeout),
+            follow_redirects=False,
+            cookies=Blind(),
+        )
+    except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+        raise UsageError(
+            f"the proxy or certificate settings cannot work: {quoted(str(error))}",
+            hint="Check --proxy, --ca, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE. A SOCKS proxy"
+            " needs: pip install 'mcp-client-auth[socks]'",
+        ) from None
+
+
+def _fault(error: Exception, url: str, timeout: float, proxy: str | None) -> AuthError:
+    """What httpx raises, as an error of ours."""
+    import httpx
+
+    from ..transport.faults import UNCHANGED, Place, fault, reason
+    from ..transport.pools import proxy_named
+
+    if isinstance(error, httpx.InvalidURL | UnicodeError):  # an `xn--` host that is none
+        return UsageError(f"the URL cannot be used: {reason(error)}", url=url)
+    if isinstance(error, httpx.TimeoutException):
+        return Unavailable("no answer in time", url=url, hint="See --timeout")
+    if isinstance(error, httpx.LocalProtocolError):  # it may quote a header
+        return UsageError("the request cannot be sent as it is", url=url)
+    # httpx tells neither that it was the proxy, nor how far the exchange came
+    connecting = isinstance(error, httpx.ConnectError) and "SSL" not in str(error)
+    failed = fault(error, Place(url, timeout, proxy_named(proxy) if proxy else "", connecting))
+    if failed.remedy == Remedy(UNCHANGED):
+        failed.advised("Check the address")
+    return failed

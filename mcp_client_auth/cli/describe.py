@@ -1,0 +1,93 @@
+"""A stored login as people read it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from ..credential import PERSONAL, Credential
+from ..errors import AuthError
+from ..paths import REFUSED, home
+from ..prompt.screen import hanging, screen
+from ..secret import quoted
+from ..session.knowledge import Mark
+from ..session.notes import mark_of
+from ..storage import Summary, storage_named
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """A server's words as they may stand in a terminal: printable, short, on one line."""
+    return quoted(text, limit)[1:-1]
+
+
+def report(credential: Credential, where: str, *, heading: str) -> None:
+    """Where one is logged in, as which account, with what, until when, and where it is kept."""
+    screen.remark(f"{heading} {credential.key.server}")
+    rows = details(Summary.of(credential, ""), where)
+    if credential.tokens.bound:
+        rows["bound"] = "to a key (DPoP)"
+    for name, value in rows.items():
+        screen.remark(hanging(f"  {name:<8} ", value))
+
+
+def details(entry: Summary, where: str) -> dict[str, str]:
+    """What a person wants to know of a login, each with its label."""
+    scopes = "the server's default" if entry.scope is None else plain(" ".join(entry.scope))
+    by_hand = {"token": "issued by hand"}  # which no authorization server knows
+    issuer = {"issuer": plain(entry.issuer), "client": plain(entry.client_id)}
+    return {
+        "account": plain(entry.key.account),
+        **(by_hand if entry.by_hand else issuer),
+        "scopes": scopes or "none",
+        "expires": expiry(entry.expires_at, renewable=entry.renewable),
+        "kept in": where,
+    }
+
+
+def expiry(expires_at: float | None, *, renewable: bool, now: float | None = None) -> str:
+    """When a token expires, in words and local time, and what happens then."""
+    if expires_at is None:
+        return "the server does not say"
+    left = expires_at - (time.time() if now is None else now)
+    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires_at))
+    if left <= 0:
+        return f"{at} (expired)" + (", renews at the next use" if renewable else ", log in again")
+    # two hours are 120 minutes until they are more
+    units = (("d", 86_400, 2), ("h", 3600, 2), ("min", 60, 1), ("s", 1, 0))
+    unit, size = next((unit, size) for unit, size, least in units if left >= least * size)
+    return f"{at} (in {left / size:.0f} {unit})" + (", renews automatically" if renewable else "")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def marked() -> set[str]:
+    """The ids of all logins of which `refused` may know something."""
+    with suppress(OSError):
+        return {n.removesuffix(REFUSED) for n in os.listdir(home()) if n.endswith(REFUSED)}
+    return set()
+
+
+def refused(entry: Summary) -> Mark | None:
+    """What was noted of a login whose token the server has refused; no keyring is read."""
+    if not os.path.lexists(os.path.join(home(), entry.key.id + REFUSED)):
+        return None
+    with suppress(AuthError):
+        return mark_of(entry, storage_named(entry.storage), time.time())
+    return None
+
+
+def label(entry: Summary) -> str:
+    """The account; behind it what tells another program's login, or one without a person."""
+    kind = entry.key.grant if entry.key.grant != PERSONAL else ""
+    own = " ".join(word for word in (kind, entry.key.client) if word)
+    return plain(entry.key.account + (f" ({own})" if own else ""))

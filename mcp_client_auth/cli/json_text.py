@@ -1,0 +1,51 @@
+"""JSON and other text of a server as a person reads it: indented, coloured, and harmless."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from typing import Any, Final
+
+from ..environment import is_terminal
+
+_MEANING: Final = re.compile(
+    r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>\btrue\b|\bfalse\b|'
+    r"\bnull\b)|(?P<number>-?\d[\d.eE+-]*)"
+)
+_COLOURS: Final = {"key": "cyan", "text": "green", "word": "magenta", "number": "yellow"}
+
+
+def safe(text: str) -> str:
+    """What cannot steer a terminal, for one; anything else gets the text as it is."""
+    if not is_terminal(sys.stdout):
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text.replace("\r", ""))
+
+
+def write(text: str, *, nl: bool = True) -> None:
+    """The text on stdout: in UTF-8, but a terminal gets what it has characters for."""
+    import click
+
+    if is_terminal(sys.stdout):
+        encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+        click.echo(text.encode(encoding, "replace").decode(encoding), nl=nl)
+    else:
+        click.echo(text.encode(), nl=nl)
+
+
+def pretty(value: Any) -> str:
+    """Indented; at a terminal what is not printable is escaped, and there are colours."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if not is_terminal(sys.stdout):
+        return text
+    text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "") == "dumb":
+        return text
+    import click
+
+    def coloured(found: re.Match[str]) -> str:
+        return click.style(found[0], fg=_COLOURS[found.lastgroup or "key"])
+
+    return _MEANING.sub(coloured, text)

@@ -1,0 +1,236 @@
+"""From a verb's arguments to a session: its client, options, transport, prompt and listener."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..errors import LoginRequired, Unavailable, UsageError
+from ..secret import quoted
+from .arguments import AboutLogin, Client, Network, Output, Route
+from .sources import is_typed, source_of
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from ..credential import Credential, Key
+    from ..events import Event, Listener
+    from ..protocol.flow import Transport
+    from ..protocol.options import Endpoints, Options
+    from ..protocol.registration import Identity
+    from ..session.open import Arguments
+    from ..session.session import Session
+
+
+def usual_options(network: Network) -> Options:
+    """What every verb about one server says about the protocol."""
+    from ..protocol.options import Options
+
+    return Options(allow_insecure_http=network.allow_insecure_http)
+
+
+def transport_for(url: str, options: Options, network: Network) -> Transport | None:
+    """One with the person's certificates and proxy; None for the usual one."""
+    from ..transport import HttpTransport
+
+    named = connection(network)
+    return HttpTransport(url, options, **named) if named else None
+
+
+def connection(route: Route) -> dict[str, Any]:
+    """What `--ca`, `--proxy`, `--cert` and `--cert-key` say; empty for nothing."""
+    given = {"verify": route.ca, "proxy": route.proxy}
+    named: dict[str, Any] = {name: value for name, value in given.items() if value}
+    if isinstance(route, Network):
+        cert, key = route.client_cert, route.client_cert_key
+        if key and not cert:
+            raise UsageError(f"{source_of('client_cert_key')} needs --cert")
+        if cert:
+            named["cert"] = (cert, key) if key else cert
+    return named
+
+
+def endpoints_of(named: dict[str, str], issuer: str, *ways: str) -> Endpoints | None:
+    """`ways`: one of these endpoints is needed beside the token's, as what a person signs in at."""
+    from ..protocol.options import Endpoints
+
+    if not named:
+        return None
+    if not issuer or "token" not in named or (ways and not named.keys() & ways):
+        either = f" and {' or '.join(f'{way}=URL' for way in ways)}" if ways else ""
+        raise UsageError(
+            f"--endpoint needs --issuer, and the endpoints token=URL{either}",
+            hint="For example: --issuer https://login.example.com --endpoint"
+            " authorization=https://… --endpoint token=https://…",
+        )
+    return Endpoints(**named)
+
+
+def client_of(client: Client, document: str | None = None, redirect_uri: str = "") -> Identity:
+    """The client that a person has named; None to register one. `document` is a URL."""
+    from ..protocol.registration import ClientMetadataDocument, PreRegistered
+
+    client_id, key_file = client.client_id, client.client_key_file
+    carried = (redirect_uri,) if redirect_uri else ()
+    if client_id and document:
+        both = f"{source_of('client_id')} and {source_of('client_metadata_url')}"
+        raise UsageError(f"{both} cannot be combined")
+    for name in ("client_secret_file", "client_auth_method"):
+        if getattr(client, name) and not client_id:
+            raise UsageError(f"{source_of(name)} needs --client-id")
+    if client_id:
+        secret, method = secret_in(client.client_secret_file), client.client_auth_method or ""
+        return PreRegistered(client_id, secret, method, carried, key_file=key_file)
+    if document:
+        return ClientMetadataDocument(document, carried, key_file=key_file)
+    if key_file:
+        needs = "--client-id or --client-metadata-url"
+        raise UsageError(f"{source_of('client_key_file')} needs {needs}")
+    return None
+
+
+def secret_in(file: TextIO | None) -> str | None:
+    if file is None:
+        return None
+    named = f"the secret file {quoted(file.name, 80)}"
+    try:
+        secret = file.read().strip()
+    except (OSError, ValueError):
+        raise UsageError(f"{named} cannot be read as text") from None
+    if not secret:
+        raise UsageError(f"{named} is empty")
+    return secret
+
+
+def listener_for(output: Output, usual: Listener | None = None) -> Listener | None:
+    """What shows each step: to the person, all of them with `--verbose`; and to the `--trace`."""
+    from ..environment import is_terminal
+    from .progress import Patience, Progress
+    from .trace import trace_to
+
+    if output.verbose and not isinstance(usual, Progress):
+        usual = Progress(verbose=True)
+    if usual is None and is_terminal(sys.stderr):
+        usual = Patience()
+    listeners = [usual] if usual else []
+    listeners += [trace_to(output.trace)] if output.trace else []
+
+    def tell_all(event: Event) -> None:
+        for each in listeners:
+            each(event)
+
+    return tell_all if listeners else None
+
+
+def session_arguments(url: str, login: AboutLogin, **given: Unpack[Arguments]) -> Arguments:
+    """What a session or an `MCPAuth` takes for the arguments of a verb; `given` comes first."""
+    from ..credential import key_for
+    from ..storage import choose_storage
+    from .storage import tell_of_keyring
+
+    tell_of_keyring(given.get("on_event"))
+    options = given.get("options") or usual_options(login.network)
+    # tokens of a grant without a person can be had again, so memory does without a keyring
+    person = given.get("grant") is None
+    usual: Arguments = {
+        "account": login.account,
+        "storage": choose_storage(login.store, key_for(url, login.account))
+        if person
+        else login.store,
+        "prompt": None,
+        "options": options,
+        "transport": transport_for(url, options, login.network),
+    }
+    return {**usual, **given}
+
+
+def session_for(url: str, login: AboutLogin, **given: Unpack[Arguments]) -> Session:
+    """A session for the arguments of a verb."""
+    from ..session.open import open_session
+
+    return open_session(url, personal=True, **session_arguments(url, login, **given))
+
+
+def stored_session(url: str, login: AboutLogin) -> Session:
+    """A session that uses the login to a server and makes none."""
+    return session_for(url, login, on_event=listener_for(login.output))
+
+
+def session_of(key: Key, login: AboutLogin) -> Session:
+    """The session of a login that is listed, which any program may have made."""
+    from ..grants.base import LoginConfig, Ports
+    from ..protocol.urls import ServerUrl
+    from ..session.session import Session
+    from ..storage import choose_storage
+    from ..transport import HttpTransport
+    from .storage import tell_of_keyring
+
+    options = usual_options(login.network)
+    transport = transport_for(key.server, options, login.network)
+    on_event = listener_for(login.output)
+    tell_of_keyring(on_event)
+    ports = Ports(
+        choose_storage(None, key), transport or HttpTransport(key.server, options), on_event
+    )
+    return Session(LoginConfig(ServerUrl(key.server), key, options=options), ports, None)
+
+
+def with_other_accounts(error: LoginRequired, session: Session) -> LoginRequired:
+    """The same error, which also names the other logins to that server."""
+    from ..storage import local_index
+    from .describe import plain
+    from .storage import explained
+
+    key, error = session.key, explained(error, session.ports.storage)
+    known = [entry.key.account for entry in local_index().all(server=key.server)]
+    others = [account for account in known if account != key.account]
+    if others:
+        there = f"You are logged in as: {plain(', '.join(others))} (--account LABEL)"
+        error.advised(there, error.remedy)
+    return error
+
+
+def require_bearer(credential: Credential) -> Credential:
+    """Raises `UsageError` for a token that is nothing without a proof for each request."""
+    if credential.tokens.bound:
+        raise UsageError(
+            "this login is bound to a key (DPoP): each request needs a proof of its own, so the"
+            " token alone is of no use",
+            hint="Use mcp-login request, or the library",
+        )
+    return credential
+
+
+def fresh(session: Session, min_valid: float = 0.0, within: float | None = None) -> Credential:
+    """A token that may be sent; if there is none, the error names other accounts.
+
+    `within`: the seconds after which it is `Unavailable`, while a refresh may go on.
+    """
+    from ..session.single_flight import Flights, wait
+    from ..threads import done_within
+
+    try:
+        if within is None:
+            credential = session.fresh(min_valid)
+        else:
+            future = Flights().start("fresh", lambda: session.fresh(min_valid))
+            if not done_within(future, within):
+                raise Unavailable(
+                    f"no token within {within:g} s",
+                    url=session.config.server_url,
+                    hint="A renewal that was sent is still waited for, and its answer kept: try"
+                    " again. --verbose shows what it waits for",
+                )
+            credential = wait(future)
+    except LoginRequired as error:
+        raise with_other_accounts(error, session) from None
+    ends = credential.tokens.expires_at
+    if ends is not None and ends < session.ports.clock() + min_valid and is_typed("min_valid"):
+        from ..prompt.screen import screen
+        from .describe import expiry
+
+        until = expiry(ends, renewable=False, now=session.ports.clock())
+        screen.remark(
+            f"The token expires {until}: the server issues none that is valid for {min_valid:g} s."
+        )
+    return credential

@@ -1,0 +1,145 @@
+"""What may stand as the value of an option: a check for each kind, as click calls it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..errors import UsageError
+from ..secret import quoted
+from .sources import is_typed, source_of
+
+if TYPE_CHECKING:
+    _Seconds = click.ParamType[float]
+else:  # older versions of click are not generic
+    _Seconds = click.ParamType
+
+_PROXIES: Final = ("http", "https", "socks", "socks5", "socks5h")
+_A_DAY: Final = 86_400.0
+ENDPOINTS: Final = (
+    "authorization",
+    "token",
+    "registration",
+    "revocation",
+    "pushed_authorization",
+    "device_authorization",
+)
+
+
+class Seconds(_Seconds):
+    """Up to a day; zero only with `or_none`. Not a range of click's, which lets nan pass."""
+
+    name = "seconds"
+
+    def __init__(self, *, or_none: bool = False) -> None:
+        self._or_none = or_none
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        with suppress(ValueError):
+            number = float(value)
+            if 0 < number <= _A_DAY or (self._or_none and number == 0):
+                return number
+        self.fail("expected a number of seconds, up to a day", param, ctx)
+
+
+Checked = Callable[[click.Context, click.Parameter, Any], Any]
+
+
+def checked(check: Callable[[Any], Any]) -> Checked:
+    """A check as click calls it; an option that is not given is not checked."""
+    return lambda ctx, parameter, value: None if value is None else check(value)
+
+
+def port(value: int) -> int:
+    if not 0 < value < 65_536:
+        raise click.BadParameter("expected a number from 1 to 65535")
+    return value
+
+
+def pairs(value: tuple[str, ...]) -> dict[str, str]:
+    parts = [pair.partition("=") for pair in value]
+    if any(not name or not equals for name, equals, _ in parts):
+        raise click.BadParameter("expected NAME=VALUE")
+    return {name: text for name, _, text in parts}
+
+
+def endpoint_pairs(value: tuple[str, ...]) -> dict[str, str]:
+    named = pairs(value)
+    if not set(named) <= set(ENDPOINTS):
+        raise click.BadParameter(f"NAME is one of {', '.join(ENDPOINTS)}")
+    return named
+
+
+def existing(ctx: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
+    if path and not os.path.exists(path):
+        where = source_of(parameter.name or "")
+        raise UsageError(f"{where} names {quoted(path, 120)}, which does not exist")
+    return path
+
+
+def proxy_url(value: str) -> str:
+    """The value is in no message: a variable's may have a password in it."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in _PROXIES and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(
+            f"{source_of('proxy')} is not the URL of a proxy",
+            hint="Expected something like http://proxy.example.com:3128, or socks5://…",
+        )
+    if parts.password and is_typed("proxy"):
+        raise UsageError(
+            "--proxy contains a password, which every user of this machine could read",
+            hint="Pass the proxy in MCP_CLIENT_AUTH_PROXY or HTTPS_PROXY",
+        )
+    return value
+
+
+def header_sources(value: tuple[str, ...]) -> dict[str, Any]:
+    """Headers whose values stand in a variable or a file, for everyone here reads arguments."""
+    from ..paths import read_named
+    from ..protocol.gateway import checked
+
+    headers: dict[str, str] = {}
+    for line in value:
+        name, colon, source = (part.strip() for part in line.partition(":"))
+        variable = re.fullmatch(r"\$\{(\w+)\}", source)
+        if not colon or not (variable or source[:1] == "@") or name in headers:
+            raise click.BadParameter("expected 'NAME: ${VARIABLE}' or 'NAME: @FILE', a NAME once")
+        if variable:
+            if not (text := os.environ.get(variable[1], "")):
+                raise click.BadParameter(f"the variable {variable[1]} is not set")
+        else:
+            try:
+                text = read_named(source[1:])
+            except OSError as error:
+                raise click.BadParameter(
+                    f"{quoted(source[1:], 120)} cannot be read: {error.strerror}"
+                ) from None
+        headers[name] = text.strip()
+    return checked(headers)
+
+
+def label(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise click.BadParameter("expected a label of printable characters")
+    return value
+
+
+def hush(quiet: bool) -> bool:
+    if quiet:
+        from ..prompt.screen import screen
+
+        screen.quiet = True
+    return quiet

@@ -1,0 +1,57 @@
+"""`mcp-login doctor`: the operator's friend."""
+
+from __future__ import annotations
+
+from ..arguments import (
+    Network,
+    Place,
+    allow_private_addresses,
+    command_line,
+    group,
+    issuer,
+    json_answer,
+    option,
+    server,
+    timeout,
+)
+from ..commands import verb
+
+
+@command_line
+class Arguments:
+    url: str | None = server(required=False)
+    register: bool = option(
+        "--register", is_flag=True, help="Also register a client, then delete it."
+    )
+    strict: bool = option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
+    timeout: float = timeout(10.0, "How long to wait for each response")
+    place: Place = group(Place)
+    json: bool = json_answer()
+    issuer: str = issuer()
+    network: Network = group(Network, "Network")
+    allow_private_addresses: bool = allow_private_addresses()
+
+
+@verb("doctor", Arguments)
+def command(arguments: Arguments) -> int:
+    """Without SERVER it checks this machine only. The report holds no secrets, so that you can
+    paste it into an issue.
+    """
+    from ...credential import key_for
+    from ...doctor import Subject, examine
+    from ...protocol.options import Options
+    from ...storage import choose_storage
+    from ..report import print_report, tell_check
+    from ..sessions import connection
+
+    options = Options(
+        issuer=arguments.issuer,
+        http_timeout=arguments.timeout,
+        allow_insecure_http=arguments.network.allow_insecure_http,
+        allow_private_addresses=arguments.allow_private_addresses,
+    )
+    url = (arguments.url or "").strip().partition("#")[0]
+    key = key_for(url, arguments.place.account) if url else None
+    storage, reached = choose_storage(arguments.place.store, key), connection(arguments.network)
+    examined = Subject(storage, url, key, options, arguments.register, reached)
+    return print_report(examine(examined, on_check=tell_check), strict=arguments.strict)

@@ -1,0 +1,73 @@
+"""`mcp-login list`: the index, which holds no secret."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+import click
+
+from ..arguments import command_line, json_answer
+from ..commands import verb
+
+if TYPE_CHECKING:
+    from ...storage import Summary
+
+
+@command_line
+class Arguments:
+    json: bool = json_answer()
+
+
+@verb("list", Arguments)
+def command(arguments: Arguments) -> None:
+    """It shows what is stored and when it expires, without opening a keyring or asking a server."""
+    from ...prompt.screen import screen
+    from ...storage import local_index
+    from ...storage.settings import Settings
+    from ..answers import answers, login_fields
+
+    entries, names = local_index().all(), Settings().names()
+    if answers.as_json:
+        answers.give(logins=[login_fields(entry, names) for entry in entries])
+    elif entries:
+        click.echo(listing(entries, names))
+    else:
+        screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
+
+
+def listing(entries: Sequence[Summary], names: dict[str, str]) -> str:
+    """A table; in a terminal too narrow for it, a few lines for each login."""
+    from ...environment import terminal_width
+    from ...prompt.screen import hanging
+    from ..describe import table
+
+    head, *lines = rows(entries, names)
+    whole, width = table([head, *lines]), terminal_width(sys.stdout)
+    if not width or max(map(len, whole.splitlines())) <= width:
+        return whole
+    at = head.index("SERVER")
+    parts = []
+    for row in lines:
+        parts.append(row[at])
+        labelled = zip(head[:at] + head[at + 1 :], row[:at] + row[at + 1 :], strict=True)
+        parts += [hanging(f"  {n.lower():<8} ", cell, sys.stdout) for n, cell in labelled if cell]
+    return "\n".join(parts)
+
+
+def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, ...]]:
+    """A line each below its heading; a column of names where there are any."""
+    from ..describe import expiry, label, marked, plain, refused
+
+    marks, once = marked(), cache(plain)
+    lines = [("NAME", "SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
+    for entry in entries:
+        server = entry.key.server
+        called = ", ".join(name for name, url in names.items() if url == server)
+        until = expiry(entry.expires_at, renewable=entry.renewable)
+        if marks and entry.key.id in marks and refused(entry):
+            until = "refused by the server, log in again"
+        lines.append((called, plain(server), label(entry), once(entry.storage), until))
+    return [line if names else line[1:] for line in lines]

@@ -1,0 +1,379 @@
+"""`mcp-login login`: the fifteen steps, with a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import click
+
+from ...errors import LoginFailed, RegistrationRefused, Unavailable, UsageError
+from ..arguments import (
+    AboutLogin,
+    Client,
+    ClientToRegister,
+    allow_private_addresses,
+    command_line,
+    endpoints,
+    group,
+    issuer,
+    json_answer,
+    metadata_url,
+    option,
+    scope,
+    server,
+    timeout,
+)
+from ..commands import verb
+from ..servers import require_name
+from ..sources import is_typed, source_of
+from ..values import checked, header_sources, pairs
+
+if TYPE_CHECKING:
+    from ...credential import Credential
+    from ...protocol.registration import PreRegistered
+    from ...session.session import Session
+    from ...storage import Summary
+
+
+@command_line
+class Authorization:
+    """What to request, and what is known about the authorization server."""
+
+    issuer: str = issuer()
+    metadata_url: str = metadata_url()
+    endpoints: dict[str, str] = endpoints()
+    resource: str | None = option(
+        "--resource", metavar="URI", env="RESOURCE", help="Resource to send; empty sends none."
+    )
+    audience: str = option(
+        "--audience",
+        default="",
+        metavar="URI",
+        env="AUDIENCE",
+        help="Audience to request a token for.",
+    )
+    login_hint: str = option(
+        "--login-hint", default="", metavar="NAME", help="User name to suggest to the sign-in page."
+    )
+    params: dict[str, str] = option(
+        "--param",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=checked(pairs),
+        help="Extra parameter of the authorization request (repeatable).",
+    )
+    par: bool = option(
+        "--par", is_flag=True, help="Push the authorization request to the server (PAR)."
+    )
+    refresh_scope: bool = option(
+        "--refresh-scope", is_flag=True, help="Send the scopes with each refresh, too."
+    )
+    dpop: bool = option(
+        "--dpop",
+        is_flag=True,
+        help="Request tokens that only a key on this machine can use (DPoP).",
+    )
+    require_iss: bool = option(
+        "--require-iss",
+        is_flag=True,
+        help="Refuse an authorization server that does not promise iss.",
+    )
+    allow_mix_up: bool = option(
+        "--allow-mix-up",
+        is_flag=True,
+        help="Use a client metadata document even if codes of another server could come.",
+    )
+    assume_pkce_s256: bool = option(
+        "--assume-pkce-s256",
+        is_flag=True,
+        help="Use PKCE even if the server does not advertise it.",
+    )
+    allow_private_addresses: bool = allow_private_addresses()
+    gateway_headers: dict[str, Any] = option(
+        "--gateway-header",
+        multiple=True,
+        metavar="HEADER",
+        callback=checked(header_sources),
+        help="Header for a gateway in front of the server, whose value is a secret: 'NAME:"
+        " ${VARIABLE}' or 'NAME: @FILE' (repeatable).",
+    )
+
+
+@command_line
+class Arguments:
+    url: str = server()
+    name: str | None = option(
+        "--name",
+        metavar="NAME",
+        callback=checked(require_name),
+        help="Remember this server under a short name.",
+    )
+    scope: str | None = scope()
+    force: bool = option("--force", is_flag=True, help="Log in again even if you are logged in.")
+    switch: bool = option(
+        "--switch", is_flag=True, help="Sign in as another user than the server remembers."
+    )
+    no_browser: bool = option(
+        "--no-browser",
+        is_flag=True,
+        env="NO_BROWSER",
+        help="Show the address instead of opening a browser.",
+    )
+    device: bool = option(
+        "--device", is_flag=True, env="DEVICE", help="Also show a code for another device."
+    )
+    token_file: TextIO | None = option(
+        "--token-file",
+        type=click.File(encoding="utf-8-sig"),
+        metavar="FILE",
+        help="Store a token issued by hand, for a server without OAuth (- for standard input).",
+    )
+    timeout: float = timeout(600.0, "How long to wait for you to sign in", env="TIMEOUT")
+    login: AboutLogin = group(AboutLogin)
+    json: bool = json_answer()
+    to_register: ClientToRegister = group(ClientToRegister, "Client")
+    client: Client = group(Client, "Client")
+    authorization: Authorization = group(Authorization, "Authorization")
+
+
+@verb("login", Arguments)
+def command(arguments: Arguments) -> None:
+    """SERVER is a URL, a host, or a name: one that you gave with --name, or one from an .mcp.json
+    nearby. You sign in in your browser; if its callback cannot reach this machine, paste the
+    address of the last page. The login is stored in your system's keyring, or where --store says.
+    """
+    from ...storage import name_of
+    from ..answers import answers, login_fields
+    from ..describe import report
+    from ..storage import kept_in
+
+    try:
+        if arguments.token_file:
+            from ..token_file import keep_token
+
+            credential, session = keep_token(
+                arguments.url, arguments.token_file, arguments.login, force=arguments.force
+            )
+            already = False
+        else:
+            credential, session, already = _log_in(arguments)
+    except LoginFailed as error:
+        if error.code != "login_not_required":
+            raise
+        _tell_of_no_login(arguments)
+        return
+    storage, names = session.ports.storage, _names_with(arguments.name, session.key.server)
+    heading = "You are already logged in to" if already else "Logged in to"
+    if name_of(storage) == "memory":
+        heading = "Signed in to"
+    report(credential, kept_in(storage), heading=heading)
+    entry = storage.summary(session.key)
+    if already:
+        _tell_of_unused(entry, arguments.login.store)
+    if answers.as_json:
+        answers.give(login=entry and login_fields(entry, names), already=already)
+
+
+def _tell_of_no_login(arguments: Arguments) -> None:
+    from ...prompt.screen import screen
+    from ...protocol.urls import canonical
+    from ..answers import answers
+
+    server = canonical(arguments.url)
+    screen.clear()  # it says what is being waited for
+    _names_with(arguments.name, server)
+    screen.remark(
+        f"{server} requires no login, so nothing was stored. If it protects some"
+        " calls only, name its authorization server: --issuer URL"
+    )
+    if answers.as_json:
+        answers.give(login=None, already=False)
+
+
+def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
+    """The login, and whether it was there."""
+    from ...prompt.console import talking_prompt
+    from ...prompt.open_browser import can_open
+    from ...prompt.screen import screen
+    from ..progress import Progress
+    from ..sessions import listener_for, session_for
+    from ..storage import require_storage
+
+    login, device = arguments.login, arguments.device
+    again = arguments.force or arguments.switch
+    on_event = listener_for(login.output, Progress(verbose=login.output.verbose))
+    # with a device code no browser is opened here: who asks for one has theirs elsewhere
+    opens = not arguments.no_browser and not device and can_open()
+    prompt = talking_prompt(opens=opens, device=device)
+    protocol = {"prompt": prompt, "on_event": on_event, **_protocol(arguments)}
+    session = session_for(arguments.url, login, **protocol)
+    storage = session.ports.storage
+    if not again:
+        try:
+            stored = session.usable()
+        except Unavailable as error:  # perhaps for good, so that nothing but a new login helps
+            add_force = "To log in again without renewing this login, add --force"
+            error.advised(error.remedy, add_force)
+            raise
+        why = _why_not(stored, storage.summary(session.key), protocol)
+        if stored is not None and not why:
+            return stored, session, True
+        if why:
+            screen.remark(f"Logging in again: {why}.")
+            again = True
+    require_storage(storage, named=login.store is not None)
+    try:
+        return session.log_in(force=again), session, False
+    except RegistrationRefused as error:
+        protocol["client"] = _client_of_person(error)
+        session = session_for(arguments.url, login, **protocol)
+        return session.log_in(force=again), session, False
+
+
+def _names_with(name: str | None, server: str) -> dict[str, str]:
+    """All names, once this one is given."""
+    from ...storage.settings import Settings
+
+    settings = Settings()
+    if name:
+        settings.name(name, server)
+    return settings.names()
+
+
+def _protocol(arguments: Arguments) -> dict[str, Any]:
+    """The client, the scope and the options; what cannot work is refused before it is sent."""
+    from ...protocol.options import CLIENT_NAME, Options
+    from ...protocol.redirects import callback_for
+    from ..sessions import client_of, endpoints_of, secret_in
+
+    own, request = arguments.to_register, arguments.authorization
+    redirect_uri = own.redirect_uri
+    if own.callback_port:
+        if redirect_uri:
+            both = f"{source_of('callback_port')} and {source_of('redirect_uri')}"
+            raise UsageError(f"{both} cannot be combined")
+        redirect_uri = f"http://127.0.0.1:{own.callback_port}/callback"
+    options = Options(
+        resource=request.resource,
+        issuer=request.issuer,
+        metadata_url=request.metadata_url,
+        endpoints=endpoints_of(
+            request.endpoints, request.issuer, "authorization", "device_authorization"
+        ),
+        audience=request.audience,
+        login_hint=request.login_hint,
+        switch_account=arguments.switch,
+        authorize_params=request.params,
+        push_authorization_request=request.par,
+        initial_access_token=secret_in(own.initial_access_token_file),
+        redirect_uri=redirect_uri,
+        client_name=own.client_name or CLIENT_NAME,
+        refresh_scope=request.refresh_scope,
+        dpop=request.dpop,
+        login_timeout=arguments.timeout,
+        require_iss=request.require_iss,
+        allow_mix_up=request.allow_mix_up,
+        assume_pkce_s256=request.assume_pkce_s256,
+        allow_insecure_http=arguments.login.network.allow_insecure_http,
+        allow_private_addresses=request.allow_private_addresses,
+        headers=request.gateway_headers,
+    )
+    client = client_of(arguments.client, own.client_metadata_url, redirect_uri)
+    if redirect_uri:
+        callback_for(client, False, "", options)
+    return {"client": client, "scope": arguments.scope, "options": options}
+
+
+# What only a new login heeds; the others hold for a stored one too, or make a new one.
+_OF_A_LOGIN: Final = (
+    "no_browser",
+    "device",
+    "timeout",
+    "client_name",
+    "client_secret_file",
+    "client_key_file",
+    "client_auth_method",
+    "initial_access_token_file",
+    "callback_port",
+    "redirect_uri",
+    "metadata_url",
+    "endpoints",
+    "audience",
+    "login_hint",
+    "params",
+    "par",
+    "refresh_scope",
+    "allow_mix_up",
+    "assume_pkce_s256",
+    "allow_private_addresses",
+)
+
+
+def _why_not(stored: Credential | None, entry: Summary | None, protocol: dict[str, Any]) -> str:
+    """Why the stored login does not serve; empty if it does.
+
+    Another issuer, client id, resource, scope or DPoP is seen by the session already, which
+    then has none; the issuer is named all the same.
+    """
+    from ...protocol.registration import ClientMetadataDocument
+    from ...protocol.urls import same_issuer
+
+    options, client = protocol["options"], protocol["client"]
+    if entry is not None and options.issuer and not same_issuer(options.issuer, entry.issuer):
+        return f"you are logged in at {entry.issuer}, not at --issuer"
+    if stored is None:
+        return ""
+    if isinstance(client, ClientMetadataDocument) and client.url != stored.client.client_id:
+        return "the stored login has another client than --client-metadata-url"
+    if options.require_iss and not stored.options.get("require_iss"):
+        return "the stored login was made without --require-iss"
+    if options.headers and options.gateway_headers(stored.key.server) != stored.headers:
+        return "the stored login has other headers than --gateway-header"
+    return ""
+
+
+def _tell_of_unused(entry: Summary | None, store: str | None) -> None:
+    """Name the options in the command that a stored login has no use for.
+
+    `store`: where logins are to be kept, which does not move this one.
+    """
+    from ...prompt.screen import screen
+
+    unused = [source_of(name) for name in _OF_A_LOGIN if is_typed(name)]
+    if is_typed("store") and entry is not None and entry.storage != store:
+        unused.append("--store")
+    if unused:
+        screen.remark(
+            f"Not used, because you are logged in: {', '.join(unused)}."
+            " To log in again with them, add --force."
+        )
+
+
+def _client_of_person(error: RegistrationRefused) -> PreRegistered:
+    """The client that a person has; the error itself if no one is there, or has none.
+
+    No secret is read for a server that only a file nearby names.
+    """
+    from ...prompt.screen import screen
+    from ...protocol.registration import PreRegistered
+    from ..servers import NEARBY
+    from ..storage import is_interactive
+
+    nearby = click.get_current_context().meta.get(NEARBY)
+    if error.code == "no_authorization_server" or nearby or not is_interactive():
+        raise error
+    screen.clear()
+    screen.tell(f"{error.summary[0].upper()}{error.summary[1:]}.")
+    screen.tell(
+        "Get a client ID from the server's operator, or from the page where the service lists its"
+        " OAuth apps, and register http://127.0.0.1/callback as its redirect URI."
+    )
+    client_id = click.prompt(
+        "Client ID (empty to cancel)", default="", show_default=False, err=True
+    )
+    if not client_id.strip():
+        raise error
+    secret = click.prompt(
+        "Client secret (empty for none)", default="", show_default=False, hide_input=True, err=True
+    )
+    return PreRegistered(client_id.strip(), secret.strip() or None)

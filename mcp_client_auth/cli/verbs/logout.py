@@ -1,0 +1,116 @@
+"""`mcp-login logout`: the end of a login, here and at the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...errors import UsageError
+from ..arguments import AboutLogin, command_line, group, json_answer, option, server
+from ..commands import verb
+from ..sources import is_typed
+
+if TYPE_CHECKING:
+    from ...credential import Key
+    from ...session.logout import LoggedOut
+    from ...session.session import Session
+
+
+@command_line
+class Arguments:
+    url: str | None = server(required=False)
+    all: bool = option("--all", is_flag=True, help="Log out of every server.")
+    local: bool = option(
+        "--local", is_flag=True, help="Delete the login here only, without telling the server."
+    )
+    yes: bool = option("--yes", is_flag=True, help="Do not ask for confirmation.")
+    login: AboutLogin = group(AboutLogin)
+    json: bool = json_answer()
+
+
+@verb("logout", Arguments)
+def command(arguments: Arguments) -> None:
+    """Its tokens are revoked (RFC 7009), and the client that was registered for it is deleted
+    unless another login here uses it (RFC 7592). What the server does not confirm is reported,
+    and is not an error.
+    """
+    from ..answers import answers
+    from ..sessions import session_of, stored_session
+
+    url, login = arguments.url, arguments.login
+    if arguments.all == bool(url):
+        raise UsageError("logout needs a SERVER, or --all")
+    if arguments.all and is_typed("account"):
+        raise UsageError(
+            "--all ends every login, so --account cannot be combined with it",
+            hint="For one login: mcp-login logout SERVER --account LABEL",
+        )
+    if url:
+        sessions = [stored_session(url, login)]
+    else:
+        sessions = [session_of(key, login) for key in _confirmed(yes=arguments.yes)]
+    done = [_leave(session, local=arguments.local) for session in sessions]
+    if answers.as_json:
+        answers.give(logged_out=done)
+
+
+def _leave(session: Session, *, local: bool) -> dict[str, Any]:
+    """End one login, show what was done, and give it as fields."""
+    from ...prompt.screen import hanging, screen
+    from ...storage import local_index
+    from ...storage.settings import Settings
+    from ..answers import logout_fields
+
+    key, settings = session.key, Settings()
+    done = session.log_out(local=local)
+    names = [name for name, url in settings.names().items() if url == key.server]
+    others: list[str] = []
+    if names or not done:
+        others = [entry.key.account for entry in local_index().all(server=key.server)]
+    if done and not others:  # what the server was called goes with its last login
+        for name in names:
+            settings.name(name, "")
+    for line in _lines(key, done, others, local=local):
+        indent = "  " if line.startswith(" ") else ""
+        screen.remark(hanging(indent, line.strip()))
+    return logout_fields(key.server, key.account, done)
+
+
+def _lines(key: Key, done: LoggedOut, others: list[str], *, local: bool) -> Iterator[str]:
+    from ..describe import plain
+
+    which = f"{plain(key.server)} (account {plain(key.account)})"
+    if not done:
+        yield f"You were not logged in to {which}"
+        if others:
+            yield f"  There are logins as: {plain(', '.join(others))} (--account LABEL)"
+        return
+    yield f"Logged out of {which}"
+    if done.unregistered:
+        yield "  The client that was registered for it is deleted at the server, too."
+    if not done.revoked and not local:
+        yield "  The server did not confirm the logout; the login is deleted here."
+    for trouble in dict.fromkeys(done.trouble):
+        yield f"  {plain(trouble[:1].upper() + trouble[1:])}."
+
+
+def _confirmed(*, yes: bool) -> list[Key]:
+    """The keys of all logins, if a person agrees or has passed `--yes`."""
+    from ...prompt.screen import say, screen
+    from ...storage import local_index
+    from ..describe import plain
+    from ..storage import is_interactive
+
+    entries = local_index().all()
+    if not entries:
+        screen.remark("You are not logged in to any server")
+    elif not yes:
+        if not is_interactive():
+            raise UsageError("without a terminal, logout --all needs --yes")
+        for entry in entries:
+            say(f"  {plain(entry.key.server)} (account {plain(entry.key.account)})")
+        if not click.confirm(f"Log out of all {len(entries)}?", default=False, err=True):
+            return []
+    return [entry.key for entry in entries]

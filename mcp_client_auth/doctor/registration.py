@@ -1,0 +1,64 @@
+"""A trial registration, and its end: the client is deleted again where that is possible."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..errors import AuthError
+from ..origin import same_origin, shown
+from ..protocol.dynamic_registration import register
+from ..protocol.management import deletion_request
+from ..protocol.metadata import ServerMetadata
+from ..secret import quoted
+from .exam import Check, Exam
+from .report import Question
+
+_REDIRECT: Final = "http://127.0.0.1:33418/callback"
+_RESPONSE: Final = "201 with a client_id (RFC 7591 §3.2.1)"
+_END: Final = "204 to a DELETE of registration_client_uri (RFC 7592 §2.3)"
+
+
+def not_tried(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[None]:
+    requested = f"POST {server.registration_endpoint.shown}"
+    question = Question("registration.answer", requested, _RESPONSE)
+    yield question.note("not tried", remedy="--register tries it")
+
+
+def trial(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[None]:
+    """Register as a login does, judge the response, and delete the client."""
+    requested = f"POST {server.registration_endpoint.shown}, a public native client"
+    question = Question("registration.answer", requested, _RESPONSE)
+    try:
+        client = exam.follow(register(server, _REDIRECT, scope or None, exam.options))
+    except AuthError as error:
+        yield question.failed(error)
+        return
+    exam.secrets += [s for s in (client.secret, client.management_token) if s]
+    came = f"a client with the authentication {client.method}"
+    if client.secret:
+        remedy = "Honour token_endpoint_auth_method “none” for native clients (OAuth 2.1 §2.1)"
+        yield question.note(came, "clients that cannot keep a secret", remedy)
+    else:
+        yield question.ok(came)
+    uri = client.management_uri
+    question = Question("registration.end", "the way to delete the trial client", _END)
+    if not uri or client.management_token is None:
+        why = "the response names no way to delete it"
+    elif not same_origin(uri, server.registration_endpoint):
+        # the token belongs to the server that gave it, and to no other that it names
+        why = "registration_client_uri is on another origin"
+    else:
+        question = Question("registration.end", f"DELETE {shown(uri)}", _END)
+        try:
+            status = exam.send(deletion_request(client)).status
+        except AuthError as error:
+            why = error.summary
+        else:
+            if status == 204:
+                yield question.ok("HTTP 204, deleted")
+                return
+            why = f"HTTP {status}"
+    yield question.note(
+        f"the client {quoted(client.client_id, 60)} stays registered: {why}",
+        remedy="Delete it at the authorization server if it disturbs",
+    )

@@ -1,0 +1,1 @@
+"""How tokens are obtained: one file a grant, and what the grants share."""

@@ -1,0 +1,151 @@
+"""A person signs in at a browser: client, request, answer, tokens (RFC 6749 §4.1, 7636)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+from ..errors import AuthError, BadResponse, TokenRefused
+from ..keys.dpop_key import UNBOUND, DpopChoice
+from ..prompt.base import Visit, code_display
+from ..prompt.race import Answer
+from ..protocol.authorization import (
+    AuthorizationRequest,
+    authorization_request,
+    pushes,
+)
+from ..protocol.pushed import push
+from ..protocol.registration import proving_by_secret
+from ..protocol.scopes import OFFLINE
+from ..protocol.tokens import TokenSet, exchange, summary
+from ..secret import Secret, quoted
+from .base import Exchange, Granted, Login, LoginConfig, Ports
+from .clients import (
+    callback,
+    choose_client,
+    forget_client,
+    needs_consent,
+    remember_consent,
+    remember_proof,
+    require_own_client,
+    wants_proof,
+)
+from .device_code import CodeBeside
+
+_LEAST_PATIENCE: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLogin:
+    """A login that waits for its authorization response: all that is needed to finish it."""
+
+    config: LoginConfig
+    request: AuthorizationRequest
+    dpop_choice: DpopChoice = UNBOUND
+    final_url: str = ""
+
+
+def authorize(login: Login) -> Exchange:
+    key, pending = login.config.key, None
+    visit = login.person.visit(callback(login), key.server, key.account)
+    login.enter(visit)
+    while pending is None or not login.gathering.closes():  # others may join until then
+        login.take_more()
+        pending = begin(login, visit.redirect_uri)  # 7 to 9
+    return partial(finish, pending, _answer(login, pending, visit))  # 10 and 11; 12 and 13
+
+
+def begin(login: Login, redirect_uri: str) -> PendingLogin:
+    """Steps 7 to 9: a client and an authorization request, which is pushed ahead to the server
+    if the server or the caller requires it (RFC 9126)."""
+    config, ports, discovery, scope = (
+        login.config,
+        login.ports,
+        login.attempt.discovery,
+        login.attempt.scope,
+    )
+    chosen = choose_client(login, discovery.server, redirect_uri)
+    require_own_client(ports, discovery.server, chosen.client, config.options)
+    dpop_choice = chosen.dpop_choice
+    request = authorization_request(
+        replace(discovery, server=chosen.server),
+        chosen.client,
+        redirect_uri,
+        scope,
+        config.options,
+        state=Secret(ports.random()),
+        verifier=Secret(ports.random()),
+        dpop_jkt=dpop_choice.jkt,
+        consent=needs_consent(ports, config.key, chosen.client),
+    )
+    ports.tell(
+        "authorization-request",
+        url=discovery.server.authorization_endpoint,
+        detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
+        rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)"
+        + (f", a key for {dpop_choice.key.algorithm} proofs (RFC 9449)" if dpop_choice.key else ""),
+    )
+    if pushes(request.server, config.options):
+        request = ports.run(push(request, ports.signer(config.identity, dpop_choice.kept)))
+    return PendingLogin(config, request, dpop_choice, discovery.final_url)
+
+
+def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
+    """Steps 10 and 11. A second visit has the time that is left, at least a minute."""
+    ports, request, timeout = login.ports, pending.request, login.config.options.login_timeout
+    display, dpop_choice = code_display(login.person), pending.dpop_choice
+    beside = (
+        [CodeBeside(login.config, ports, display, login.attempt.discovery, dpop_choice)]
+        if display
+        else []
+    )
+    login.shows_page()
+    ports.check_page(login.config, request.url)
+    ports.tell("sign-in", detail="waiting for the person in the browser")
+    try:
+        answer = visit.ask(request, min(timeout, max(login.left, _LEAST_PATIENCE)), *beside)
+    except BaseException as error:
+        # the person may have been shown a page for consent that leads nowhere
+        remember_consent(ports, login.config.key, request.client, needed=False)
+        unanswered = not isinstance(error, AuthError) or error.code in ("timeout", "aborted")
+        if unanswered and login.chosen and login.chosen.reused:
+            # the server may have forgotten the client and shown its error page only
+            forget_client(ports, request.client, request.redirect_uri)
+        raise
+    if isinstance(answer, TokenSet):
+        where, rule = request.server.token_endpoint, "for the device code (RFC 8628 §3.5)"
+        ports.tell("token", url=where, detail=summary(answer), rule=rule)
+        return answer
+    named = request.server.iss_promised or request.iss_required
+    rule = "state matches" + (", iss matches (RFC 9207)" if named else "")
+    ports.tell("authorization-response", url=request.redirect_uri, detail="code", rule=rule)
+    return answer
+
+
+def finish(pending: PendingLogin, answer: Answer, ports: Ports) -> Granted:
+    """Steps 12 and 13. The client is returned as it has authenticated itself."""
+    request, config, client = pending.request, pending.config, pending.request.client
+    if isinstance(answer, TokenSet):  # a device code beside the browser was faster
+        tokens = answer
+    else:
+        signer = ports.signer(config.identity, pending.dpop_choice.kept)
+        try:
+            tokens = ports.run(exchange(answer, ports.clock(), signer))
+        except (TokenRefused, BadResponse) as error:
+            proving = proving_by_secret(client, request.server) if wants_proof(error) else None
+            if proving is None:
+                raise
+            # a code is not spent by a client that was not let in, so its secret can still be shown
+            rule = "the secret that came with the registration is used, once"
+            ports.tell("again", url=error.url, detail=error.summary, rule=rule)
+            remember_proof(ports, proving, request.redirect_uri)  # first: it may be spent after all
+            tokens, client = (
+                ports.run(exchange(answer.presented_by(proving), ports.clock(), signer)),
+                proving,
+            )
+    if OFFLINE in (request.scope or ()) and tokens.refresh_token is None:
+        remember_consent(ports, config.key, client, needed=True)
+    scope, resource = request.scope, request.resource
+    choice, url = pending.dpop_choice, pending.final_url
+    return Granted(tokens, client, request.server, resource, scope, choice, url)

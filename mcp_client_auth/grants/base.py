@@ -1,0 +1,310 @@
+"""What a grant is, and what it is given: what a login is for and what touches the world.
+
+No grant is named here.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+
+from ..errors import LoginRequired
+from ..events import Event, Listener, tell
+from ..protocol.flow import Flow, T, Transport, run
+from ..protocol.options import Options
+from ..protocol.registration import CERTIFIED
+from ..threads import NEVER, Cancel
+from .gathering import Gathering
+
+if TYPE_CHECKING:
+    from ..credential import Credential, Key
+    from ..keys.dpop_key import DpopChoice, DpopSigner, TokenSigner
+    from ..prompt.base import Ending, Prompt, Visit
+    from ..protocol.client_auth import RequestSigner
+    from ..protocol.discovery import Discovery
+    from ..protocol.flow import HttpRequest, HttpResponse
+    from ..protocol.gateway import Headers
+    from ..protocol.metadata import ServerMetadata
+    from ..protocol.registration import Client, Identity, Kind
+    from ..protocol.scopes import Scopes
+    from ..protocol.tokens import TokenSet
+    from ..protocol.urls import ServerUrl
+    from ..secret import Secret
+    from ..storage import Storage
+    from .retry import Attempt
+
+
+class Grant(ABC):
+    """One way to get tokens. A new grant is a file beside this one, and a public name is a line in
+    the package's `__init__`.
+
+    `name` is part of the key: grants of one name lead to the same stored login. `interactive`:
+    a person signs in. `by_code`: they are shown a code instead of a browser.
+    """
+
+    __slots__ = ()
+    name: ClassVar[str]
+    interactive: ClassVar[bool]
+    by_code: ClassVar[bool] = False
+
+    @property
+    def owner(self) -> str:
+        """Whose tokens these are, if the caller's own secret tells; empty otherwise."""
+        return ""
+
+    def require_client(self, identity: Identity) -> None:  # noqa: B027 - most use any client
+        """Raise `UsageError` for a client that this grant cannot use. Nothing was sent yet."""
+
+    @abstractmethod
+    def check(self, config: LoginConfig, server: ServerMetadata) -> Kind:
+        """The kind of client to use there; raises if the grant cannot be used there.
+
+        Called for each authorization server that the resource names, before a person sees anything.
+        """
+
+    @abstractmethod
+    def scopes(
+        self, config: LoginConfig, discovery: Discovery, stored: Credential | None
+    ) -> Scopes | None:
+        """What to request, if it is not a step-up that says it. `stored`: the login to replace."""
+
+    @abstractmethod
+    def authorize(self, login: Login) -> Exchange:
+        """Steps 7 to 11, which can be cancelled. What is returned does steps 12 and 13: a code
+        is spent once it was sent, so nothing interrupts that."""
+
+    def serves(self, config: LoginConfig, stored: Credential) -> bool:
+        """Whether a stored credential may be used instead of a new one."""
+        return True
+
+    @abstractmethod
+    def can_renew(self, credential: Credential) -> bool:
+        """Whether `renew` can work. On the path of every request: no I/O."""
+
+    @abstractmethod
+    def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
+        """The next tokens, from the endpoint of the last ones and for the same scope."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginConfig:
+    """What a login is for. `server_url` is as it was typed; `key` holds its canonical form.
+
+    `grant`: None where a person signs in and the server decides how (see `selection`).
+    `beside`: another login is in use, so the new one waits until the server has accepted it.
+    """
+
+    server_url: ServerUrl
+    key: Key
+    identity: Identity = None
+    scope: Scopes | None = None
+    options: Options = field(default_factory=Options)
+    grant: Grant | None = None
+    beside: bool = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person signs in."""
+        return self.grant is None or self.grant.interactive
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What touches the world, each replaceable. `random` gives a fresh URL-safe string, and
+    `headers` are those of gateways, by origin."""
+
+    storage: Storage
+    transport: Transport
+    on_event: Listener | None = None
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
+    dpop_signers: dict[Secret, DpopSigner] = field(default_factory=dict, compare=False)
+    cancel: Cancel = field(default=NEVER, compare=False)
+    headers: Headers = field(default_factory=dict)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Raises `LoginFailed` instead of sending anything more, once `cancel` is set."""
+        return run(flow, self.sender, self.on_event, before=self.cancel.check)
+
+    @property
+    def sender(self) -> Transport:
+        """The transport, with the headers of a gateway where there are any."""
+        return self._through_gateway if self.headers else self.transport
+
+    def _through_gateway(self, request: HttpRequest) -> HttpResponse:
+        from ..protocol.gateway import headers_at
+
+        return self.transport(replace(request, gateway=headers_at(self.headers, request.url)))
+
+    def carrying(self, headers: Headers) -> Ports:
+        """The same with the gateway headers of a stored login, unless there are others."""
+        return replace(self, headers=headers) if headers and not self.headers else self
+
+    @contextmanager
+    def flow(self) -> Iterator[Ports]:
+        """The same ports, whose requests share connections and what is learned of addresses,
+        where the transport offers that; inside another flow they share those of that one."""
+        opened = getattr(self.transport, "flow", None)
+        if opened is None:
+            yield self
+            return
+        with opened() as transport:
+            yield replace(self, transport=transport)
+
+    def check_page(self, config: LoginConfig, url: str) -> None:
+        """`InsecureUrl` for a page that the server may not send a person to: the policy of
+        addresses is one for requests and for what a browser opens."""
+        from ..transport.addresses import Addresses
+
+        own = getattr(self.transport, "check", None)
+        (own or Addresses(config.server_url, config.options).check_page)(url)
+
+    def signer(self, identity: Identity, key: Secret | None = None) -> RequestSigner:
+        """Signs for the client of `identity`, or for one that a credential holds; with the
+        proofs of `key`, which a credential is bound to (RFC 9449)."""
+        from ..keys.client_key import ClientSigner
+
+        client_signer = ClientSigner(identity, self.clock, self.random)
+        return client_signer if key is None else self.dpop_signer(key).for_client(client_signer)
+
+    def dpop_signer(self, key: Secret) -> DpopSigner:
+        """What signs with a credential's key; `StorageError` if it is not a key."""
+        from ..keys.dpop_key import dpop_signer
+
+        where = self.storage.where
+        return dpop_signer(self.dpop_signers, key, self.clock, self.random, where)
+
+    def token_signer(self, credential: Credential) -> TokenSigner:
+        """What signs the requests to the resource."""
+        from ..keys.dpop_key import TokenSigner
+
+        key, tokens = credential.dpop_key, credential.tokens
+        bound = key is not None and tokens.bound
+        return TokenSigner(tokens.access_token, self.dpop_signer(key) if key and bound else None)
+
+    def tell(self, name: str, *, url: str = "", detail: str = "", rule: str = "") -> None:
+        tell(self.on_event, Event(name, url, detail=detail, rule=rule))
+
+
+class Granted(NamedTuple):
+    """Tokens, and everything that they were granted for."""
+
+    tokens: TokenSet
+    client: Client
+    server: ServerMetadata
+    resource: str | None
+    scope: Scopes | None
+    dpop_choice: DpopChoice
+    final_url: str = ""
+
+
+Exchange: TypeAlias = Callable[[Ports], Granted]
+
+
+class ChosenClient(NamedTuple):
+    """The client of one try, and what its tokens are bound to.
+
+    `server`: with the endpoints that this client uses. `reused`: registered by an earlier login.
+    """
+
+    client: Client
+    server: ServerMetadata
+    dpop_choice: DpopChoice
+    redirect_uri: str = ""
+    reused: bool = False
+
+
+@dataclass(slots=True)
+class Login:
+    """One try to get tokens: what it may use, and what it has used so far.
+
+    The latter decides whether another try can help. Leaving the block closes the visit.
+    `left`: the seconds that a person has.
+    """
+
+    config: LoginConfig
+    ports: Ports
+    prompt: Prompt | None
+    attempt: Attempt
+    left: float = 0.0
+    gathering: Gathering = field(default_factory=Gathering)
+    chosen: ChosenClient | None = None
+    visited: bool = False
+    _visit: Visit | None = None
+    _open: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    @property
+    def person(self) -> Prompt:
+        """Who asks the person; a session without one does not begin a login."""
+        if self.prompt is None:
+            raise LoginRequired("a person must log in", server=self.config.key.server)
+        return self.prompt
+
+    def take_more(self) -> None:
+        """Request what has joined this login meanwhile, too."""
+        self.attempt = self.attempt.asking_too(self.gathering.take())
+
+    def take_all(self) -> None:
+        """The same until nothing is left; from then on no one joins."""
+        while not self.gathering.closes():
+            self.take_more()
+
+    def choose(
+        self,
+        client: Client,
+        server: ServerMetadata,
+        redirect_uri: str = "",
+        *,
+        reused: bool = False,
+    ) -> ChosenClient:
+        """The client of this try, and the key of its tokens."""
+        from ..keys.dpop_key import dpop_choice_for
+
+        dpop_choice = dpop_choice_for(self.attempt.discovery, client, self.config.options)
+        if client.method in CERTIFIED:
+            server = server.for_certificates()  # RFC 8705 §5
+        self.chosen = ChosenClient(client, server, dpop_choice, redirect_uri, reused)
+        return self.chosen
+
+    def granted(self, tokens: TokenSet, chosen: ChosenClient) -> Granted:
+        discovery = self.attempt.discovery
+        return Granted(
+            tokens,
+            chosen.client,
+            chosen.server,
+            discovery.resource,
+            self.attempt.scope,
+            chosen.dpop_choice,
+            discovery.final_url,
+        )
+
+    def enter(self, visit: Visit) -> None:
+        """From here on a person signs in, and closing the session cancels that."""
+        self._open.enter_context(visit)
+        self._visit = visit
+        self.ports.cancel.then(visit.cancel)
+        self.ports.cancel.check()
+
+    def shows_page(self) -> None:
+        """From here on the person is at a sign-in page."""
+        self.visited = True
+
+    def end(self, ending: Ending) -> None:
+        """Show the person how it ended. "signed-in" comes after the tokens are stored."""
+        if self._visit is not None:
+            self._visit.end(ending)
+            self._visit = None
+
+    def __enter__(self) -> Login:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._open:
+            self.end("failed")  # does nothing if it has ended already

@@ -1,0 +1,40 @@
+"""What the grants with a person share: one login, kept and renewed by its refresh token."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..credential import PERSONAL, Credential
+from ..protocol.discovery import Discovery
+from ..protocol.flow import run
+from ..protocol.scopes import Scopes, choose_scope, step_up
+from ..protocol.tokens import TokenSet, refresh
+from ..protocol.urls import same_issuer
+from .base import Grant, LoginConfig, Ports
+
+
+class PersonGrant(Grant):
+    """A person signs in, at a browser or at another device."""
+
+    __slots__ = ()
+    name: ClassVar[str] = PERSONAL
+    interactive: ClassVar[bool] = True
+
+    def scopes(
+        self, config: LoginConfig, discovery: Discovery, stored: Credential | None
+    ) -> Scopes | None:
+        """At the same issuer also all that was requested and granted before."""
+        if config.scope == ():  # the caller wants no scope parameter
+            return None
+        chosen = choose_scope(discovery, config.scope)
+        if stored is None or not same_issuer(stored.issuer, discovery.server.issuer):
+            return chosen
+        return step_up(stored.requested or (), stored.tokens.scope or (), chosen or ()) or None
+
+    def can_renew(self, credential: Credential) -> bool:
+        return credential.renewable
+
+    def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
+        signer = ports.signer(config.identity, credential.dpop_key)
+        # never cancelled: what was sent has to be answered and kept
+        return run(refresh(credential, ports.clock(), signer), ports.sender, ports.on_event)

@@ -1,0 +1,1 @@
+"""Keys that sign: a client's, a bound token's, and where assertions come from."""

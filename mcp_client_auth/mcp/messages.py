@@ -1,0 +1,101 @@
+"""Messages of JSON-RPC 2.0 as MCP has them: what is sent, and what may come."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, TypeAlias
+
+from ..errors import BadResponse, Refused, UsageError
+from ..protocol.document import json_value
+
+Message: TypeAlias = dict[str, Any]
+
+METHOD_NOT_FOUND: Final = -32601
+HEADER_MISMATCH: Final = -32020  # this and the next two: 2026-07-28, basic, “Error Codes”
+LACKS_CAPABILITY: Final = -32021
+UNSUPPORTED_VERSION: Final = -32022
+
+
+class ServerError(Refused):
+    """The MCP server answered with a JSON-RPC error: its `rpc_code`, `description` and `data`."""
+
+    default_code = "rpc"
+    rpc_code: int = 0
+    data: Any = None
+
+
+def request(number: int, method: str, params: Message) -> Message:
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+
+
+def notification(method: str) -> Message:
+    return {"jsonrpc": "2.0", "method": method}
+
+
+def encoded(message: Message) -> bytes:
+    """Raises `UsageError` for what JSON in UTF-8 cannot say; only arguments can have such."""
+    try:
+        text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError:
+        raise UsageError("an argument of the tool has characters that are no text") from None
+    except (TypeError, ValueError, RecursionError):
+        raise UsageError(
+            "an argument of the tool is no JSON value",
+            hint="Infinity and NaN are none, either",
+        ) from None
+
+
+def read_messages(text: str) -> list[Message]:
+    """One message, or the batch that revision 2025-03-26 allows; `BadResponse` for other text."""
+    try:
+        value = json_value(text)
+    except ValueError:
+        raise BadResponse("what the server sent is not JSON") from None
+    messages = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, dict) and each.get("jsonrpc") == "2.0" for each in messages):
+        raise BadResponse("what the server sent is not a JSON-RPC message")
+    return messages
+
+
+def is_request(message: Message) -> bool:
+    return isinstance(message.get("method"), str) and "id" in message
+
+
+def answers(message: Message, number: object) -> bool:
+    """Whether it is the response to the request of that id.
+
+    An error may lack the id, where the server could not read it (2025-11-25, basic, “Responses”).
+    """
+    if "method" in message or number is None:
+        return False
+    given = message.get("id")
+    if given is None:
+        return "error" in message
+    same = type(given) is type(number) and given == number
+    return same and ("result" in message or "error" in message)
+
+
+def error_of(message: Message | None) -> tuple[int, str, Any] | None:
+    """Code, text and data of an error; None for a result."""
+    error = message.get("error") if message else None
+    if error is None:
+        return None
+    if not isinstance(error, dict):
+        return 0, "", None
+    code, text = error.get("code"), error.get("message")
+    return (
+        code if type(code) is int else 0,
+        text if isinstance(text, str) else "",
+        error.get("data"),
+    )
+
+
+def reply_to(message: Message) -> Message:
+    """What a client that offers nothing says to a request of the server: only `ping` has a result
+    (2025-11-25, basic, “Ping”)."""
+    known = message["id"]
+    answer: Message = {"jsonrpc": "2.0", "id": known if isinstance(known, str | int) else None}
+    if message["method"] == "ping":
+        return {**answer, "result": {}}
+    return {**answer, "error": {"code": METHOD_NOT_FOUND, "message": "Method not found"}}

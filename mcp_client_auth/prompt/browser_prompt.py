@@ -1,0 +1,146 @@
+"""The default prompt: a browser, and a listener on loopback that its answer comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ..environment import Machine
+from ..errors import LoginFailed, shell_command
+from ..protocol.authorization import AuthorizationRequest
+from ..protocol.redirects import Callback
+from ..threads import aborted
+from .base import AnswerSource, CodeDisplay, Display, Ending, Visit
+from .race import Answer, FirstAnswer
+
+if TYPE_CHECKING:
+    from .loopback import Listener
+
+
+class BrowserPrompt:
+    """The default: a loopback listener and a browser.
+
+    `open_url(url) -> bool` opens the browser (default: the platform's, see `can_open`, and where
+    that surely runs on this machine, with a short address that leads to the sign-in page once);
+    `show_url(url)` shows the URL to the person as well, and a `display` also how the wait goes
+    on. `sources` are other ways for the answer to come. With a `device` a device code is shown
+    there too, where the server offers one (RFC 8628).
+    """
+
+    def __init__(
+        self,
+        open_url: Callable[[str], bool] | None = None,
+        show_url: Callable[[str], None] | None = None,
+        *,
+        display: Display | None = None,
+        sources: Sequence[AnswerSource] = (),
+        device: CodeDisplay | None = None,
+    ) -> None:
+        self.device = device
+        self._open_url = open_url
+        self._display = display or (_Notice(show_url) if show_url else None)
+        self._sources = sources
+
+    def visit(self, callback: Callback, server: str, account: str) -> Visit:
+        from .loopback import Listener
+
+        try:
+            listener = Listener(host=callback.host, port=callback.port, path=callback.path)
+        except LoginFailed:
+            if callback.pinned or not callback.port:
+                raise
+            listener = Listener(host=callback.host, port=0, path=callback.path)
+        return _BrowserVisit(
+            listener, server, account, self._open_url, self._display, self._sources
+        )
+
+
+class _Notice:
+    """A display of the address alone."""
+
+    def __init__(self, show_url: Callable[[str], None]) -> None:
+        self._show_url = show_url
+
+    def invite(self, url: str, redirect_uri: str) -> None:
+        self._show_url(url)
+
+    def waiting(self, left: float) -> None: ...
+    def typed(self, count: int) -> None: ...
+    def say(self, text: str) -> None: ...
+    def over(self) -> None: ...
+
+
+class _BrowserVisit:
+    def __init__(
+        self,
+        listener: Listener,
+        server: str,
+        account: str,
+        open_url: Callable[[str], bool] | None,
+        display: Display | None,
+        sources: Sequence[AnswerSource],
+    ) -> None:
+        self._listener = listener
+        self._server, self._account = server, account
+        self._open_url, self._display, self._sources = open_url, display, sources
+        self._race: FirstAnswer | None = None
+        self._cancelled = False
+        self.redirect_uri = listener.redirect_uri
+
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
+        from .open_browser import checked_url, open_url
+
+        race = self._race = FirstAnswer(request)
+        url = checked_url(request.url)
+        if self._cancelled:  # on the way here: nobody is sent to a page that leads nowhere
+            raise aborted()
+        to_open = url
+        if self._open_url is None and Machine().browser_is_here:
+            to_open = self._listener.shorten(url, self._say)
+        self._listener.start(race.offer)
+        with ExitStack() as racing, closing(race):
+            if self._display:
+                racing.callback(self._display.over)
+            for source in self._sources:  # before the invitation: nothing of an answer is missed
+                racing.enter_context(source(request, race))
+            if self._display:
+                if to_open != url:
+                    self._display.say(f"Opening {to_open} in your browser (it works once).")
+                self._display.invite(url, request.redirect_uri)
+            for source in beside:  # what they show stands below the address
+                racing.enter_context(source(request, race))
+            opened = (self._open_url or open_url)(to_open)
+            if not opened and self._display is None and not beside:
+                raise LoginFailed(
+                    "no browser could be opened",
+                    code="no_browser",
+                    hint=f"Run in a terminal: {shell_command(self._server)}",
+                )
+            return race.wait(timeout, self._display.waiting if self._display else lambda left: None)
+
+    def _say(self, text: str) -> None:
+        if self._display:
+            self._display.say(text)
+
+    def end(self, ending: Ending) -> None:
+        from .page import Page
+
+        self._listener.finish(Page(ending, self._server, self._account))
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._race:
+            self._race.fail(aborted())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._listener.close()

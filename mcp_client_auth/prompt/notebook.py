@@ -1,0 +1,250 @@
+"""What a person sees in a notebook: a link, a hidden box for a pasted address, and one line.
+
+No library is imported for it: what runs the cell is found in the process, or there is none. The
+box is the frontend's own for passwords, so that nothing pasted is kept in the notebook's file.
+"""
+
+from __future__ import annotations
+
+import _thread
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from html import escape
+from typing import TYPE_CHECKING, Any, Final
+
+from ..environment import Machine, kernel
+from ..protocol.authorization import AuthorizationRequest
+from ..secret import quoted
+from .browser_prompt import BrowserPrompt
+from .paste import Typist
+from .race import FirstAnswer
+
+if TYPE_CHECKING:
+    from ..credential import Credential
+    from ..events import Event
+    from .base import Invitation, Prompt
+
+_LABEL: Final = "Address of the last page, if it does not load:"
+_LOOK: Final = 0.1  # how soon the box goes when the answer has come
+_ON_ITS_WAY: Final = 5.0  # an interrupt that was sent arrives at once
+
+
+class Output:
+    """One output of the running cell, redrawn as the login goes on, from any thread.
+
+    `publish` is that of Jupyter's display publisher. A frontend that has gone away is no error.
+    """
+
+    def __init__(self, publish: Callable[..., object]) -> None:
+        self._publish, self._id = publish, secrets.token_hex(8)
+        self._shown = False
+
+    def show(self, text: str, html: str = "") -> None:
+        """Text, and the same for a frontend that draws HTML, in place of what stood there."""
+        data = {"text/plain": text, "text/html": html or f"<p>{escape(text)}</p>"}
+        with suppress(Exception):
+            self._publish(data=data, transient={"display_id": self._id}, update=self._shown)
+            self._shown = True
+
+    def show_login(self, credential: Credential) -> None:
+        server, account, scopes, expires = facts(credential).values()
+        named = "" if account == "default" else f" as {account}"
+        self.show(f"Logged in to {server}{named}: {scopes}; {expires}.")
+
+    def show_code(self, invitation: Invitation) -> None:
+        """The only way in."""
+        NotebookDisplay(self).show_code(invitation)
+
+    def tell_of_waiting(self, event: Event) -> None:
+        """One line for a wait that another program's login causes."""
+        if event.name == "waiting":
+            self.show(f"{event.detail[:1].upper()}{event.detail[1:]}.")
+
+    def clear(self) -> None:
+        if self._shown:
+            self.show("", "<span></span>")
+
+
+def notebook_output() -> Output | None:
+    """Where the running cell shows something; None outside of a kernel."""
+    publisher: Any = getattr(getattr(kernel(), "shell", None), "display_pub", None)
+    return Output(publisher.publish) if publisher is not None else None
+
+
+def notebook_prompt(output: Output, *, opens: bool) -> Prompt:
+    """Shows the link, opens a browser where it `opens`, and asks for a pasted address.
+
+    A device code is shown where otherwise only a pasted answer could arrive.
+    """
+    arrives = Machine().callback_arrives
+    display = NotebookDisplay(output, _box(), opens=opens, arrives=arrives)
+    return BrowserPrompt(
+        None if opens else lambda url: False,
+        display=display,
+        sources=[display.source],
+        device=None if opens or arrives else display,
+    )
+
+
+def _box() -> Callable[[str], str] | None:
+    """The kernel's own request for a password; None where it could not be made, or not ended."""
+    running = kernel()
+    allowed = getattr(running, "_allow_stdin", False)
+    ask: Callable[[str], str] | None = getattr(running, "getpass", None) if allowed else None
+    on_main = threading.current_thread() is threading.main_thread()
+    return ask if on_main and callable(signal.getsignal(signal.SIGINT)) else None
+
+
+class NotebookDisplay:
+    """`box` asks for a password; `opens`: a browser is opened here, and `arrives`: its callback
+    comes back here."""
+
+    def __init__(
+        self,
+        output: Output,
+        box: Callable[[str], str] | None = None,
+        *,
+        opens: bool = False,
+        arrives: bool = False,
+    ) -> None:
+        self._output, self._box, self._opens, self._arrives = output, box, opens, arrives
+        self._text: list[str] = []
+        self._html: list[str] = []
+        self._note, self._coded = "", False
+        self._race: FirstAnswer | None = None
+        self._typist: Typist | None = None
+
+    @contextmanager
+    def source(self, request: AuthorizationRequest, race: FirstAnswer) -> Iterator[None]:
+        """The box as a source of answers: `waiting` asks, on the thread that waits."""
+        self._race, self._typist = race, Typist(request, race, self)
+        yield
+
+    def invite(self, url: str, redirect_uri: str) -> None:
+        self._text, self._html, self._note, self._coded = [], [], "", False
+        here = "Sign in with your browser. If none opens, use this link:"
+        self._add(here if self._opens else "Sign in with this link:", url, "sign-in page")
+        page = f"{'If' if self._arrives else 'Where'} the last page does not load,"
+        if self._box:
+            self._add(f"{page} copy its address into the box below.")
+        elif not self._arrives:
+            self._add(f"{page} use login() instead of alogin(), which asks for its address.")
+        self._draw()
+
+    def show_code(self, invitation: Invitation) -> None:
+        self._coded = True
+        words = "Or on any device, code" if self._text else "On any device, enter the code"
+        self._add(f"{words} {invitation.code}:", invitation.link, invitation.link)
+        if invitation.direct and not self._text[1:]:
+            self._add("Or with the code in it:", invitation.direct, invitation.direct)
+        self._draw()
+
+    def no_code(self, why: str) -> None:
+        if self._coded:
+            self.say(f"The code can no longer be used: {why}.")
+
+    def waiting(self, left: float) -> None:
+        if self._box and self._race and self._typist:
+            race = self._race
+            try:
+                text = entered(self._box, lambda: race.decided, left)
+            except EOFError:
+                self._box = None
+                return
+            if text is not None:
+                self._typist.entered(text)
+
+    def typed(self, count: int) -> None:
+        """Nothing: the frontend keeps what is typed until it is entered."""
+
+    def say(self, text: str) -> None:
+        self._note = text
+        self._draw()
+
+    def over(self) -> None:
+        self._output.clear()
+
+    def _add(self, words: str, url: str = "", label: str = "") -> None:
+        self._text.append(f"{words}\n{url}" if url else words)
+        there = f' href="{escape(url)}" target="_blank" rel="noopener noreferrer"'
+        link = f" <a{there}>{escape(label)}</a>" if url else ""
+        self._html.append(f"<p>{escape(words)}{link}</p>")
+
+    def _draw(self) -> None:
+        note = f"<p><em>{escape(self._note)}</em></p>" if self._note else ""
+        text = "\n".join(filter(None, [*self._text, self._note]))
+        self._output.show(text, "".join([*self._html, note]))
+
+
+def entered(ask: Callable[[str], str], decided: Callable[[], bool], seconds: float) -> str | None:
+    """What is entered in the box that `ask` opens; None if it is `decided` or over before.
+
+    On the main thread. Nothing but an interrupt ends the kernel's wait, so another thread sends
+    one, and the box is left only when it is certain that none is still on its way. `EOFError`
+    where nothing can be entered any more.
+    """
+    opened, left = True, threading.Event()
+    sent = gone = False
+    text: str | None = None
+
+    def watch() -> None:
+        nonlocal sent
+        end = time.monotonic() + seconds
+        while not left.wait(_LOOK):
+            if decided() or time.monotonic() >= end:
+                sent = opened
+                if sent:
+                    _thread.interrupt_main()
+                return
+
+    watcher = threading.Thread(target=watch, name="notebook", daemon=True)
+    try:
+        watcher.start()
+        try:
+            text = ask(_LABEL)
+        except (EOFError, RuntimeError):  # closed there; or the frontend has no boxes
+            gone = True
+        opened = False
+        left.set()
+        watcher.join()
+        if sent:
+            time.sleep(_ON_ITS_WAY)
+    except KeyboardInterrupt:
+        if not sent:
+            raise
+        return None
+    finally:
+        opened = False
+        left.set()
+    if gone:
+        raise EOFError
+    return text
+
+
+def table(credential: Credential) -> str:
+    """The facts as HTML, for a cell that ends with the login."""
+    cell = '<td style="text-align:left">'
+    rows = [
+        f"<tr>{cell}{name}</td>{cell}{escape(value)}</td></tr>"
+        for name, value in facts(credential).items()
+    ]
+    return f"<table>{''.join(rows)}</table>"
+
+
+def facts(credential: Credential) -> dict[str, str]:
+    """What a person wants to know of a login, in local time; no secret."""
+    tokens = credential.tokens
+    scopes = "the server's default scopes" if tokens.scope is None else "no scopes"
+    expires = "no expiry given"
+    if tokens.expires_at is not None:
+        expires = time.strftime("valid until %Y-%m-%d %H:%M", time.localtime(tokens.expires_at))
+    return {
+        "server": credential.key.server,
+        "account": quoted(credential.key.account)[1:-1],
+        "scopes": quoted(" ".join(tokens.scope))[1:-1] if tokens.scope else scopes,
+        "expires": expires + (", renews automatically" if tokens.refresh_token else ""),
+    }

@@ -1,0 +1,104 @@
+"""The race for the answer to one authorization request: the first valid one wins."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Final, TypeAlias
+
+from ..errors import AuthError, LoginFailed, Remedy
+from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Unrelated
+from ..protocol.metadata import IF_ELSEWHERE
+from ..protocol.tokens import TokenSet
+from ..secret import quoted
+from ..threads import done_within
+
+# What a login is answered with: a code to exchange, or the tokens that a device code gave.
+Answer: TypeAlias = AuthorizationCode | TokenSet
+_TICK: Final = 1.0  # how often the time that is left is shown
+
+
+class FirstAnswer:
+    """The race for one authorization request: the first valid answer wins, once."""
+
+    def __init__(self, request: AuthorizationRequest) -> None:
+        self._request = request
+        self._answer: Future[Answer] = Future()
+        self._turn = threading.Lock()
+
+    @property
+    def decided(self) -> bool:
+        return self._answer.done()
+
+    def offer(self, query: str) -> bool:
+        """Whether this query is the answer, good or bad; everything else is ignored."""
+        with self._turn:
+            if self._answer.done():
+                return False
+            try:
+                self._answer.set_result(self._request.accept(query))
+            except Unrelated:
+                return False
+            except AuthError as error:
+                self._answer.set_exception(error)
+            return True
+
+    def take(self, tokens: TokenSet) -> bool:
+        """Whether these tokens of a device code are the answer; otherwise no one needs them."""
+        with self._turn:
+            if self._answer.done():
+                return False
+            self._answer.set_result(tokens)
+            return True
+
+    def fail(self, error: AuthError) -> None:
+        with self._turn:
+            if not self._answer.done():
+                self._answer.set_exception(error)
+
+    def close(self) -> None:
+        """The wait is over: what comes now comes too late."""
+        self.fail(LoginFailed("the login is over", code="aborted"))
+
+    def wait(self, timeout: float, tick: Callable[[float], None] = lambda left: None) -> Answer:
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            tick(left)
+            if done_within(self._answer, min(left, _TICK)):
+                return self._answer.result()
+        seconds = f"{timeout:.0f}" if timeout >= 10 else f"{timeout:.2g}"
+        late = LoginFailed(
+            f"no one signed in within {seconds} s",
+            url=self._request.server.authorization_endpoint,
+            code="timeout",
+            hint=Remedy.joined(*_where_to_look(self._request)),
+        )
+        self.fail(late)  # unless one came in the last moment
+        return self._answer.result()
+
+
+def _where_to_look(request: AuthorizationRequest) -> Iterator[str | Remedy]:
+    """What may stand on a page from which nothing came back."""
+    yield "Look at the browser window: an error shown there never reaches this program"
+    yield Remedy(
+        "If it complains of the redirect URI, pass the registered one: {Options.redirect_uri}"
+    )
+    if request.client.kind == "pre-registered":
+        yield Remedy(
+            "If it does not know the client, check the client id ({PreRegistered.client_id}), which"
+            " was {}",
+            quoted(request.client.client_id, 120),
+        )
+    if prompt := dict(request.parameters).get("prompt"):
+        yield Remedy(
+            "If it demands an approval that you cannot give: the login sent prompt {}, and another"
+            " value may do without: {Options.prompt=login}",
+            quoted(prompt, 60),
+        )
+    if request.server.source == "defaults":
+        yield Remedy("This server publishes no metadata: {}", IF_ELSEWHERE)
+    if request.pushed_for is not None:
+        yield f"The address was good for {request.pushed_for:.0f} s only"
+    yield "Then start the login again"

@@ -1,0 +1,159 @@
+"""What the refusal of a registration means, and what helps (RFC 7591 §3.2.2)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from ..errors import AuthError, BadResponse, RegistrationRefused, Remedy
+from ..secret import Secret, masked, quoted
+from .document import described, parsed
+from .flow import HttpResponse
+from .metadata import IF_ELSEWHERE, ServerMetadata
+from .oauth_error import OAuthError, is_passing, read_error, unavailable
+
+_CLIENT_ID: Final = "ask its operator for a client id and pass it: {PreRegistered.client_id}"
+_WITHOUT: Final = Remedy("To log in without a registration, " + _CLIENT_ID)
+_CALLBACK: Final = re.compile(r"redirect|callback|loopback|localhost|127\.0\.0\.1", re.IGNORECASE)
+_OF_THE_FIELDS: Final = (200, 201, 400, 422)  # some servers say no with a success
+_METADATA: Final = "invalid_client_metadata"
+_UNNAMED: Final = "registration_refused"
+_OF_A_CLIENT: Final = (  # RFC 7591 §3.2.2, and what servers say in its place
+    _METADATA,
+    "invalid_redirect_uri",
+    "invalid_software_statement",
+    "unapproved_software_statement",
+    "invalid_scope",
+    "invalid_request",
+)
+_TELLING: Final = ("code", "loc", "title", "message", "msg", "detail", "details", "error", "errors")
+_MOST_SAYINGS: Final = 10
+
+
+def about_callback(error: AuthError) -> bool:
+    """Whether it is the redirect URI that the server does not register."""
+    if not isinstance(error, RegistrationRefused):
+        return False
+    named = error.code == "invalid_redirect_uri"
+    return named or (about_some_field(error) and bool(_CALLBACK.search(error.description)))
+
+
+def about_scope(error: AuthError) -> bool:
+    """Whether it is the scope that the server does not register."""
+    if not isinstance(error, RegistrationRefused):
+        return False
+    return error.code == "invalid_scope" or (
+        about_some_field(error) and "scope" in error.description.lower()
+    )
+
+
+def about_some_field(error: RegistrationRefused) -> bool:
+    """Whether it may be any field; servers may say invalid_request, or have no OAuth error."""
+    unnamed = error.code in ("invalid_request", _UNNAMED) and error.status in _OF_THE_FIELDS
+    return unnamed or error.code == _METADATA
+
+
+def refused_registration(
+    server: ServerMetadata, redirect_uri: str, response: HttpResponse, token: Secret | None = None
+) -> AuthError:
+    """The error for an answer that registers nothing; `token` is no part of it."""
+    if is_passing(response.status):
+        return unavailable(response)
+    error = _words(response, token)
+    code = error.code
+    of_the_fields = response.status in (400, 422) and parsed(response) is not None
+    about_a_client = token or of_the_fields or code in _OF_A_CLIENT
+    if server.source == "defaults" and not about_a_client:  # it says no everywhere
+        came = f" with {described(response)}" if response.status < 400 else ""
+        return RegistrationRefused(
+            "the server requires authorization but does not say where: it has no resource"
+            f" metadata, no authorization server metadata, and HTTP {response.status}{came} at"
+            " /register, the place that the 2025-03-26 specification assumes",
+            url=response.url,
+            code="no_authorization_server",
+            status=response.status,
+            hint=Remedy(
+                "If the server accepts an API key, store that: {login.token}. Otherwise its"
+                " operator has to serve the document of RFC 9728; {}",
+                IF_ELSEWHERE,
+            ),
+        )
+    if response.status < 400 and not code:
+        return BadResponse(
+            f"the registration endpoint must answer 201 (RFC 7591 §3.2.1), got HTTP"
+            f" {response.status} with {described(response)}",
+            url=response.url,
+        )
+    refused = RegistrationRefused(
+        f"the authorization server refused to register this client, HTTP {response.status}"
+        + (f" {quoted(code, 60)}" if code else "")
+        + error.ending,
+        url=response.url,
+        code=code or _UNNAMED,
+        description=error.description,
+        status=response.status,
+    )
+    refused.remedy = _what_helps(refused, redirect_uri, response, token)
+    return refused
+
+
+def _words(response: HttpResponse, token: Secret | None) -> OAuthError:
+    """The OAuth error, in place of its description what another answer says; without the token."""
+    body = parsed(response)
+    fields = dict(body) if isinstance(body, dict) else {"errors": body}
+    error, text = read_error(fields, (token,)), fields.get("error_description")
+    if not isinstance(text, str):
+        if isinstance(fields.get("error"), str):
+            del fields["error"]
+        text = " ".join(_sayings(fields))
+    if not text and response.header("content-type").startswith("text/plain"):
+        text = response.body[:400].decode("utf-8", "replace")
+    return replace(error, text=masked(text, (token,)))
+
+
+def _sayings(value: object, depth: int = 4) -> Iterator[str]:
+    """The texts under the names that web frameworks give them, and not what they quote of the
+    request: problem details (RFC 9457), validation errors, an error that is an object."""
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, dict):
+        for name in _TELLING:
+            yield from _sayings(value.get(name), depth - 1)
+    elif depth and isinstance(value, list):
+        for each in value[:_MOST_SAYINGS]:
+            yield from _sayings(each, depth - 1)
+
+
+def _what_helps(
+    error: RegistrationRefused, redirect_uri: str, response: HttpResponse, token: Secret | None
+) -> Remedy:
+    if described(response) == "an HTML page":
+        return Remedy(
+            "An HTML page is not the answer of an authorization server: something in front of it"
+            " may have refused the request. If it persists, " + _CLIENT_ID
+        )
+    if about_callback(error):
+        return Remedy(
+            "The server does not accept the callback {}: pass one that it accepts, with a port that"
+            " is free ({Options.redirect_uri=http://localhost:PORT/callback}), or " + _CLIENT_ID,
+            redirect_uri,
+        )
+    if about_scope(error):
+        return Remedy("Name the scopes that the server grants: {scope}")
+    if error.code == _METADATA:
+        return _WITHOUT
+    if token and error.status in (401, 403):
+        return Remedy(
+            "The server did not accept the initial access token: ask its operator for a new one"
+        )
+    if error.status == 401:
+        return Remedy(
+            "Its operator may require an initial access token (RFC 7591 §3): ask for one and pass"
+            " it ({Options.initial_access_token}), or ask for a client id"
+            " ({PreRegistered.client_id})"
+        )
+    if error.status == 403 and parsed(response) is not None:
+        return Remedy("Its operator may only admit clients that they know: " + _CLIENT_ID)
+    return _WITHOUT

@@ -1,0 +1,1 @@
+"""One login to one server: decides, remembers, waits."""

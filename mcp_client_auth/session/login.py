@@ -1,0 +1,191 @@
+"""One login at a time over all processes: under its lease what another one has got meanwhile,
+otherwise the steps. A login that fails keeps everyone from asking again for a while."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from ..errors import AuthError, InsufficientScope, TokenRefused
+from ..events import Event, tell
+from ..grants.clients import identity_of
+from ..grants.gathering import Gathering
+from ..grants.probe import too_little_scope
+from ..protocol.scopes import Scopes, step_up, union
+from ..protocol.urls import same_issuer
+from ..secret import quoted
+from ..threads import Cancel
+from .acceptance import prove, require_gain, waiting
+from .cooldown import LOGIN, STEP_UP, Cooling
+from .decision import in_use
+from .knowledge import WORDS, Accepted, Ask, For, HandBack, LoggedIn, Stored, same_token
+from .lease import login_lease
+from .login_required import login_required, require_no_static_token, require_someone_to_ask
+from .notes import read_mark
+from .steps import log_in
+from .store_tokens import readable
+
+if TYPE_CHECKING:
+    from ..credential import Credential
+    from ..grants.base import LoginConfig, Ports
+    from ..prompt.base import Prompt
+    from ..protocol.challenge import Challenge
+    from ..protocol.probe import ServerAnswer
+    from .renewal import Renewal
+
+_AFTER_THE_PERSON: Final = 60.0  # how long the rest of another login may take
+_TOGETHER: Final = 0.2  # requests of one moment open one browser, however quick the server is
+
+
+@dataclass(frozen=True, slots=True)
+class LeasedLogin:
+    """A login to be run when it is its turn.
+
+    `refused`: the token whose refusal leads to it. `force`: whatever another process has got.
+    `explicit`: also right after a login that failed.
+    """
+
+    renewal: Renewal
+    cooling: Cooling
+    prompt: Prompt | None
+    answer: ServerAnswer | None
+    ports: Ports
+    refused: Credential | None = None
+    cancel: Cancel = field(default_factory=Cancel)
+    gathering: Gathering = field(default_factory=Gathering)
+    force: bool = False
+    explicit: bool = False
+
+    def run(self) -> Credential:
+        """Raises `LoginRequired` if no one can sign in, and what a failed login raises."""
+        config, ports, gathering = self.renewal.config, self.ports, self.gathering
+        require_someone_to_ask(self.renewal, self.prompt)
+        if not self.force:
+            require_no_static_token(self.renewal)
+        limit = config.options.login_timeout + _AFTER_THE_PERSON
+        with login_lease(ports, config.key, limit, self.cancel):
+            scope = gathering.take() or None
+            while not self.force and (meanwhile := self._from_elsewhere(scope)):
+                if gathering.closes():
+                    return meanwhile
+                scope = union(scope or (), gathering.take())
+            if not self.force and (left := self._left_waiting(scope)):
+                return left
+            if scope and (stored := readable(ports.storage, config.key)):
+                # another process may have gained some while we waited
+                scope = step_up(stored.requested or (), stored.tokens.scope or (), scope)
+            purpose = STEP_UP if scope else LOGIN
+            if not self.explicit:
+                self.cooling.check(purpose)
+            if scope and self.prompt:
+                ports.sleep(_TOGETHER)
+            try:
+                return self._by_the_steps(scope)
+            except AuthError as error:
+                self.cooling.remember(purpose, error.at(server=config.key.server, step="login"))
+                raise
+
+    def _by_the_steps(self, scope: Scopes | None) -> Credential:
+        with self.ports.flow() as ports:
+            storage, key = ports.storage, self.renewal.config.key
+            stored = Stored(readable(storage, key), read_mark(storage, key))
+            refused, now = None if scope else self.refused, self.renewal.now()
+            beside = in_use(self.renewal.known, stored, refused, now)
+            fresh = log_in(
+                replace(self._as_before(stored.credential), beside=beside),
+                replace(ports, cancel=self.cancel),
+                self.prompt,
+                self.answer,
+                scope=(self.renewal.config.scope if self.force else scope) or None,
+                gathering=self.gathering,
+            )
+            if beside:
+                return self._take_place(fresh, ports, scope)
+        self.renewal.learn(LoggedIn(fresh, self.renewal.now()))
+        return fresh
+
+    def _take_place(self, fresh: Credential, ports: Ports, scope: Scopes | None) -> Credential:
+        """A new login instead of one that is in use, once the server has accepted it."""
+        if scope:
+            require_gain(self.renewal.config, ports, fresh)
+        kept, answer = prove(self.renewal.config, ports, fresh)
+        self.renewal.learn(LoggedIn(kept, self.renewal.now()))
+        if answer is None:
+            return kept
+        self.renewal.learn(Accepted(kept))
+        return self.renewal.reached(kept, answer.url)
+
+    def _from_elsewhere(self, scope: Scopes | None) -> Credential | None:
+        """A login that another process has made while we waited for the lease."""
+        stored = readable(self.ports.storage, self.renewal.config.key)
+        if stored is None or same_token(stored, self.refused):
+            return None
+        if not stored.covers(scope or self.renewal.config.scope):
+            return None
+        step = self.renewal.settle(For.HANDING_OUT, patience=0)
+        if isinstance(step, Ask | HandBack) or same_token(step.credential, self.refused):
+            return None
+        rule = "another process has logged in"
+        event = Event("decision", detail=WORDS["Send"], rule=rule)
+        tell(self.ports.on_event, event)
+        return step.credential
+
+    def _left_waiting(self, scope: Scopes | None) -> Credential | None:
+        """A login that a crash has kept from taking its place, if the server accepts it."""
+        fresh = waiting(self.renewal.config, self.ports)
+        if fresh is None or not fresh.alive(self.ports.clock()):
+            return None
+        if not self.renewal.fits(fresh) or not fresh.covers(scope or self.renewal.config.scope):
+            return None
+        with suppress(TokenRefused, InsufficientScope):
+            return self._take_place(fresh, self.ports, scope)
+        return None
+
+    def _as_before(self, stored: Credential | None) -> LoginConfig:
+        """By the client that was named for the last login, at its issuer only; and bound to a
+        key, renewed by its scopes or insisting on iss as that was, unless a forced login decides
+        again."""
+        config, options = self.renewal.config, self.renewal.config.options
+        if stored is None or stored.static:
+            return config
+        elsewhere = options.issuer and not same_issuer(options.issuer, stored.issuer)
+        if config.interactive and not (config.identity or elsewhere):
+            config = replace(config, identity=identity_of(stored))
+        if self.force:
+            return config
+        dpop = options.dpop or stored.dpop_key is not None
+        naming = options.refresh_scope or bool(stored.options.get("refresh_scope"))
+        insists = options.require_iss or bool(stored.options.get("require_iss"))
+        kept = replace(options, dpop=dpop, refresh_scope=naming, require_iss=insists)
+        return replace(config, options=kept)
+
+
+def more_scope(
+    renewal: Renewal,
+    cooling: Cooling,
+    prompt: Prompt | None,
+    latest: Credential,
+    needed: Scopes,
+    challenge: Challenge,
+    *,
+    again: bool,
+) -> Scopes:
+    """What a step-up requests; raises where that cannot help or no one can sign in.
+
+    `again`: what was granted for the same request did not help.
+    """
+    config, granted = renewal.config, latest.tokens.scope or ()
+    scope = step_up(latest.requested or (), granted, needed)
+    no_more = not challenge.scope and set(needed) <= set(granted)
+    if again or no_more or set(scope) <= set(latest.requested or ()):
+        error = too_little_scope(latest, scope)
+        if again:  # the person signed in without success
+            cooling.remember(STEP_UP, error)
+        raise error
+    if config.interactive and prompt is None:
+        missing = quoted(" ".join(needed))
+        raise login_required(config, f"the scope {missing} must be granted for", scope)
+    words = quoted(" ".join(scope))[1:-1]
+    tell(renewal.ports.on_event, Event("step-up", config.key.server, 403, words))
+    return scope

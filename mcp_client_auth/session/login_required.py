@@ -1,0 +1,88 @@
+"""The error where a person must log in and none can, and what to run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ..errors import LoginRequired, Remedy
+from ..protocol.scopes import Scopes
+from ..protocol.tokens import LOG_IN_AGAIN, NOT_RENEWABLE, TO_BE_RENEWABLE
+from ..secret import hidden
+from .notes import read_refusal
+from .store_tokens import readable
+
+if TYPE_CHECKING:
+    from ..grants.base import LoginConfig
+    from ..prompt.base import Prompt
+    from .renewal import Renewal
+
+_LONGEST_SCOPE: Final = 500
+ISSUED_BY_HAND: Final = "It was issued by hand: get a new one where it came from"
+_OWN_CLIENT: Final = (
+    "The login belongs to this program's own client: call login() with the same client once,"
+    " where a person can sign in"
+)
+
+
+def login_required(
+    config: LoginConfig, why: str, scope: Scopes | None = None, ended_by: Remedy | str = ""
+) -> LoginRequired:
+    """`why` ends before the server's name; `scope` is what must be requested; `ended_by`: why a
+    login that was there needs its person again."""
+    key, command = config.key, ""
+    scope = tuple(map(hidden, scope)) if scope else scope  # of a server, which may repeat a secret
+    if not key.client:
+        # some of them are a server's own words
+        scopes = " ".join(filter(str.isprintable, scope or config.scope or ()))
+        scopes = scopes if len(scopes) <= _LONGEST_SCOPE else ""
+        by_code = bool(config.grant and config.grant.by_code)
+        command = key.login_command(scope=scopes, device=by_code)
+    hint = Remedy.joined(ended_by, f"Run: {command}" if command else _OWN_CLIENT)
+    return LoginRequired(
+        f"{why} {key.server}", server=key.server, hint=hint, command=command, scope=scope or ()
+    )
+
+
+def require_someone_to_ask(renewal: Renewal, prompt: Prompt | None) -> None:
+    """`LoginRequired` where only a person could log in, and there is none."""
+    if renewal.config.interactive and prompt is None:
+        raise no_longer(renewal, "a person must log in to")
+
+
+def require_no_static_token(renewal: Renewal) -> None:
+    """`LoginRequired` where a token issued by hand is stored: no browser opens instead of it."""
+    stored = readable(renewal.ports.storage, renewal.config.key)
+    if stored and stored.static:
+        raise no_longer(renewal)
+
+
+def no_longer(renewal: Renewal, why: str = "") -> LoginRequired:
+    """Why there is no token, also what ended the login that was there; see `login_required`."""
+    known, storage, key = renewal.known, renewal.ports.storage, renewal.config.key
+    stored = renewal.look().credential
+    if stored and stored.static:
+        why = "the server no longer accepts" if known.mark else "nothing renews"
+        command = key.login_command(token_file="FILE")  # noqa: S106 - the word for a path
+        return LoginRequired(
+            f"{why} the token that is stored for {key.server}",
+            server=key.server,
+            hint=Remedy.joined(ISSUED_BY_HAND, f"Run: {command}"),
+            command=command,
+        )
+    if known.mark and not why:
+        why = "the server no longer accepts the login to"
+    elif not why:
+        entry = storage.summary(key)
+        end = entry.expires_at if entry else None
+        ended = end is not None and end <= renewal.ports.clock()
+        why = "the login has expired at" if ended else "you are not logged in to"
+    reason = known.mark.reason if known.mark and stored else None
+    reason = reason or (known.refusal.error if known.refusal else None)
+    noted = read_refusal(storage, stored) if stored and not reason else None
+    reason = reason or (noted[0] if noted else None)
+    if reason is None and (stored is None or stored.renewable):
+        return login_required(renewal.config, why)
+    first, more = (reason.summary, reason.remedy) if reason else (NOT_RENEWABLE, TO_BE_RENEWABLE)
+    more = Remedy() if more == Remedy(LOG_IN_AGAIN) else more
+    ended_by = Remedy.joined(first[:1].upper() + first[1:], more)
+    return login_required(renewal.config, why, ended_by=ended_by)

@@ -1,0 +1,119 @@
+"""The end of a login: here first, then at the server, which cannot stand in its way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ..credential import Credential, Key
+from ..errors import AuthError, StorageError
+from ..grants.clients import client_key, drop_client
+from ..grants.revocation import sign_out
+from ..origin import shown
+from ..protocol.management import unregister
+from ..protocol.registration import Client, Identity
+from ..storage import Storage
+from .acceptance import drop, waiting
+
+if TYPE_CHECKING:
+    from ..grants.base import Ports
+    from .cooldown import Cooling
+    from .renewal import Renewal
+
+LEFT_VALID: Final = "the token was issued by hand: only who issued it can revoke it"
+_UNREADABLE: Final = ("damaged_record", "no_key", "wrong_key")
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut:
+    """What a logout did; true when there was a login.
+
+    `revoked` and `unregistered` tell what the server has confirmed, and are None where it was
+    not called: RFC 7009 for the tokens, RFC 7592 for a client that no one else here uses.
+    `trouble` says in words what could not be done.
+    """
+
+    found: bool
+    revoked: bool | None = None
+    unregistered: bool | None = None
+    trouble: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.found
+
+
+def log_out(renewal: Renewal, cooling: Cooling, *, local: bool) -> LoggedOut:
+    """Delete the login here, then end it at the server, unless `local` (RFC 7009, 7592)."""
+    config, ports = renewal.config, renewal.ports
+    with ports.storage.lock(config.key):
+        left = waiting(config, ports)
+        existed, stored, trouble = forget(ports.storage, config.key)
+        if left:
+            drop(ports, left)
+        cooling.clear()
+        renewal.forget()
+    if stored is None:
+        return LoggedOut(existed, trouble=trouble)
+    if config.identity:
+        stored = replace(stored, client=config.identity.completed(stored.client))
+    if stored.static:
+        return LoggedOut(existed, trouble=(LEFT_VALID,))
+    if local:
+        forget_registration(ports, stored.client)
+        return LoggedOut(existed)
+    with ports.carrying(stored.headers).flow() as connected:
+        if left:
+            sign_out(connected, left, config.identity, [])
+        return end_at_server(connected, stored, config.identity)
+
+
+def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[str, ...]]:
+    """Delete every trace of a login here; whether there was one, and what it was.
+
+    What cannot be read can still be deleted; then there is nothing to revoke with.
+    """
+    trouble: tuple[str, ...] = ()
+    stored = None
+    try:
+        stored = storage.load(key)
+    except StorageError as error:
+        entry = storage.summary(key)
+        sealed = error.code == "elsewhere" and entry is not None and entry.storage == "file"
+        if error.code not in _UNREADABLE and not sealed:  # a file goes without its key too
+            raise
+        trouble = (f"{error.summary}, so nothing could be revoked",)
+    existed = stored is not None or storage.summary(key) is not None or bool(trouble)
+    storage.delete(key)
+    return existed, stored, trouble
+
+
+def end_at_server(ports: Ports, stored: Credential, identity: Identity) -> LoggedOut:
+    """Revoke the tokens, then delete the client of which this was the last login."""
+    trouble: list[str] = []
+    revoked = sign_out(ports, stored, identity, trouble)
+    unregistered, where = None, stored.client.management_uri
+    if forget_registration(ports, stored.client) and where:
+        private = bool(stored.options.get("allow_private_addresses"))
+        try:
+            unregistered = ports.run(unregister(stored.client, private=private))
+        except AuthError as error:
+            unregistered = False
+            ports.tell("revocation", url=where, detail=f"client: {error.summary}")
+            trouble.append(f"{error.summary} ({shown(where)})")
+    return LoggedOut(True, revoked, unregistered, tuple(trouble))
+
+
+def forget_registration(ports: Ports, client: Client) -> bool:
+    """Drop a registration here when its last login is gone; whether it was the last.
+
+    Under the client lock, so that no login that begins meanwhile takes it up.
+    """
+    if client.kind != "dynamic" or not client.redirect_uris:
+        return False
+    key = client_key(client.issuer, client.redirect_uris[0])
+    storage = ports.storage
+    with storage.lock(key, "client"):
+        if storage.list(1, issuer=client.issuer, client_id=client.client_id):
+            return False
+        drop_client(storage, key, client)
+    return True

@@ -1,0 +1,152 @@
+"""What a session leaves beside a record for other processes: marks and reasons, no secrets.
+
+A note that cannot be read counts as none, whatever is in it.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import errors
+from ..credential import (
+    Credential,
+    Key,
+    Note,
+    Readers,
+    count,
+    fields,
+    flag,
+    moment,
+    optional,
+    string,
+    strings,
+)
+from ..errors import AuthError, Remedy, StorageError
+from ..protocol.document import json_value
+from .knowledge import Mark
+
+if TYPE_CHECKING:
+    from ..storage import Storage, Summary
+
+MARK: Final = "refused"
+_REASON: Final = "ended"
+UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
+
+
+def read_mark(storage: Storage, key: Key) -> Mark | None:
+    """What was noted of a token that the server refused; see `Mark`."""
+    with suppress(*UNREADABLE):
+        return Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
+    return None
+
+
+def mark_of(entry: Summary, storage: Storage, now: float) -> Mark | None:
+    """The mark of a login that is only known from the index, while it keeps the login from use."""
+    mark = read_mark(storage, entry.key)
+    if mark is None or mark.generation != entry.generation:
+        return None
+    return mark if mark.cooling(now) or not entry.renewable else None
+
+
+def write_mark(storage: Storage, key: Key, mark: Mark) -> bool:
+    """Whether the store has it now; a store that cannot be written is no reason to fail."""
+    entry = {
+        "token": mark.token,
+        "since": mark.since,
+        "generation": mark.generation,
+        "reason": error_fields(mark.reason) if mark.reason else None,
+        "unproven": mark.unproven,
+        "again": mark.again,
+    }
+    return _write(storage, key, MARK, json.dumps(entry))
+
+
+def remove_mark(storage: Storage, key: Key) -> None:
+    _write(storage, key, MARK, "")
+
+
+def forget_notes(storage: Storage, key: Key) -> None:
+    """What was noted of a login that another one replaces."""
+    for name in (MARK, _REASON):
+        _write(storage, key, name, "")
+
+
+def read_refusal(storage: Storage, credential: Credential) -> tuple[AuthError, float] | None:
+    """Why the authorization server does not renew this record, and since when (wall)."""
+    entry = _read(storage, credential.key, _REASON)
+    with suppress(*UNREADABLE):
+        if entry["generation"] == credential.generation:
+            return read_error(entry["reason"]), moment(entry["since"])
+    return None
+
+
+def write_refusal(
+    storage: Storage, credential: Credential, reason: AuthError, since: float
+) -> None:
+    entry = {
+        "generation": credential.generation,
+        "reason": error_fields(reason),
+        "since": since,
+    }
+    _write(storage, credential.key, _REASON, json.dumps(entry))
+
+
+def remove_refusal(storage: Storage, key: Key) -> None:
+    _write(storage, key, _REASON, "")
+
+
+def error_fields(error: AuthError) -> dict[str, Any]:
+    """`hint` is for versions that know no remedy."""
+    return {"kind": type(error).__name__, "fields": {**error.__dict__, "hint": error.hint}}
+
+
+def read_error(entry: dict[str, Any]) -> AuthError:
+    """The error that `error_fields` was made of; raises what a broken note raises."""
+    kind = getattr(errors, str(entry.get("kind")), None)
+    if not (isinstance(kind, type) and issubclass(kind, AuthError)):
+        kind = AuthError
+    known = {name: value for name, value in entry["fields"].items() if name in _ERROR}
+    read = {name: _ERROR[name](value) for name, value in known.items()}
+    hint = read.pop("remedy", "") or read.pop("hint", "")
+    return kind(read.pop("summary"), **{**read, "hint": hint})
+
+
+def _read(storage: Storage, key: Key, name: str) -> dict[str, Any]:
+    with suppress(StorageError, ValueError):
+        value = json_value(storage.load(Note(key, name)) or "{}")
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+def _write(storage: Storage, key: Key, name: str, text: str) -> bool:
+    with suppress(StorageError):
+        if text:
+            storage.save(text, Note(key, name))
+        else:
+            storage.delete(Note(key, name))
+        return True
+    return False
+
+
+# what an error may be shown with; anything else in a note is left out
+_ERROR: Final[Readers] = {
+    **dict.fromkeys(("summary", "code", "url", "hint", "server", "step", "description"), string),
+    "remedy": lambda value: Remedy.of(
+        part if isinstance(part, str) else (string(part[0]), optional(string)(part[1]))
+        for part in value
+    ),
+    "status": count,
+    "retry_after": optional(moment),
+    "requested": strings,
+    "granted": strings,
+}
+_MARK: Final[Readers] = {
+    "token": string,
+    "since": moment,
+    "generation": count,
+    "reason": optional(read_error),
+    "unproven": flag,
+    "again": flag,
+}

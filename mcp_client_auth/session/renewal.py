@@ -1,0 +1,347 @@
+"""Carries out what `decision` decides about the token of one session: look, lock, refresh, keep.
+
+It asks no one: where only a login helps, it says so and the session goes on.
+"""
+
+from __future__ import annotations
+
+import atexit
+import random
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from ..errors import (
+    AuthError,
+    BadResponse,
+    DpopUnsupported,
+    StorageError,
+    TokenRefused,
+    Unavailable,
+    Untrusted,
+    UsageError,
+)
+from ..events import TRYING_AGAIN, Event, tell
+from ..grants.selection import grant_of
+from ..protocol.tokens import DEAD_CLIENT, summary
+from ..protocol.urls import same_issuer
+from ..threads import fresh_in_children
+from . import knowledge as k
+from .decision import after, after_refusal, next_step
+from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
+from .notes import read_mark, read_refusal, remove_refusal, write_mark, write_refusal
+from .single_flight import Flights, on_the_wire
+from .turns import TURNS
+
+if TYPE_CHECKING:
+    from ..credential import Credential
+    from ..grants.base import LoginConfig, Ports
+
+End: TypeAlias = k.Send | k.Repeat | k.Ask | k.HandBack
+
+_FORGOTTEN: Final = (
+    "The server no longer knows this client, although it registered it; a new login registers"
+    " another"
+)
+_POSTPONED: Final = 60.0
+_unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
+
+
+class _Learning:
+    """One mutex for all sessions, held for one assignment: two threads would lose an update."""
+
+    def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self.mutex = threading.Lock()
+
+
+_learning: Final = _Learning()
+
+
+def draw() -> float:
+    return random.random()  # noqa: S311 - not a secret, only to spread a crowd
+
+
+class Renewal:
+    """What one session knows of its login, and the steps that need no person."""
+
+    __slots__ = ("__weakref__", "_flights", "_told", "config", "known", "ports")
+
+    def __init__(self, config: LoginConfig, ports: Ports, flights: Flights) -> None:
+        self.config, self.ports, self._flights = config, ports, flights
+        self._told: tuple[str, str] = ("", "")  # the last decision, which is told once
+        self.known = Knowledge(grant_of(config))
+
+    def learn(self, event: Happened) -> None:
+        """The only assignment of what is known."""
+        with _learning.mutex:
+            self.known = after(self.known, event)
+
+    def now(self) -> Now:
+        return Now(self.ports.clock(), self.ports.monotonic(), draw())
+
+    def look(self) -> Stored:
+        """What the store has for us: another client's or resource's record is not ours."""
+        storage, key, current = self.ports.storage, self.config.key, self.known.current
+        loaded = storage.load(key)
+        if loaded and loaded.headers:
+            self.ports = self.ports.carrying(loaded.headers)
+        stored = Stored(loaded if loaded and self.fits(loaded) else None, read_mark(storage, key))
+        if current and stored.credential and stored.credential.generation < current.generation:
+            entry = storage.summary(key)  # did a write that was given up land late?
+            stored = stored._replace(indexed=entry.generation if entry else -1)
+        if stored.credential and stored.credential.renewable:
+            stored = stored._replace(refusal=read_refusal(storage, stored.credential))
+        self.learn(k.Read(stored, self.now()))
+        return stored
+
+    def fits(self, stored: Credential) -> bool:
+        identity, options = self.config.identity, self.config.options
+        own = identity.registered_id if identity else ""
+        if own and own != stored.client.client_id:
+            return False
+        if options.issuer and not same_issuer(options.issuer, stored.issuer):
+            return False  # who pins an issuer gets no token of another
+        if options.dpop and stored.dpop_key is None:
+            return False
+        if not self.known.grant.serves(self.config, stored):
+            return False
+        return options.resource is None or (options.resource or None) == stored.resource
+
+    def settle(self, need: Need, patience: float | None = None) -> End:
+        """One step after the other until one ends it; `patience`: seconds for a passing fault."""
+        began = self.ports.monotonic()
+        patience = self.config.options.patience if patience is None else patience
+        while True:
+            step: Step | None = self._decided(need)  # without the lock: the store may have better
+            if isinstance(step, k.Refresh):
+                TURNS.go_to(step.credential.token_endpoint)
+            if isinstance(step, k.Refresh | k.Save):
+                step = self._under_lock(need)
+            match step:
+                case k.Send():
+                    self.hold(step)
+                    if step.renew:
+                        self.ahead()
+                    return step
+                case k.Repeat():
+                    TURNS.leave()
+                    self.ports.sleep(k.SECOND_CHANCE)
+                    return step
+                case k.Mark():
+                    self._mark(step, need)
+                case k.Wait(until, error):
+                    if error and until > began + patience:
+                        raise error.fresh()
+                    self.ports.sleep(max(until - self.ports.monotonic(), 0.0))
+                case k.Ask() | k.HandBack():
+                    self.learn(step)
+                    return step
+                case k.Fail(error):
+                    raise error.fresh()
+                case None | k.Refresh() | k.Save():
+                    pass  # something was learned: decide again
+
+    def ahead(self) -> None:
+        """Renew in the background what is due; also saves what could not be saved."""
+        self._flights.start("renew", lambda: self.settle(k.For.AHEAD))
+
+    def hold(self, step: k.Send) -> None:
+        if step.credential.dpop_key is not None:  # read here, on the thread that waits anyway
+            self.ports.dpop_signer(step.credential.dpop_key)
+        self.learn(step)
+
+    def insist(self) -> Credential | None:
+        """Have a refresh of this login sent although one was refused a moment ago, unless for
+        good."""
+        stored = self.look()
+        if stored.credential and stored.credential.renewable:
+            remove_refusal(self.ports.storage, self.config.key)
+            self.learn(k.Insisted())
+        return self.known.latest(stored)
+
+    def forget(self) -> None:
+        self.learn(k.Forgotten())
+
+    def reached(self, credential: Credential, url: str) -> Credential:
+        """Keep where the server redirects the requests of a login to; it works without, too."""
+        if url == credential.endpoint(self.config.server_url):
+            return credential
+        with suppress(StorageError, Unavailable), self.ports.storage.lock(self.config.key):
+            stored = self.look().credential
+            if stored and same_token(stored, credential) and self.known.unsaved is None:
+                moved = replace(stored, final_url=url, generation=stored.generation + 1)
+                self.ports.storage.save(moved)
+                self.learn(k.Saved(moved, self.now()))
+                return moved
+        return credential
+
+    def _decided(self, need: Need, *, locked: bool = False) -> Step:
+        """Told once, unless a fresh token is sent, or it holds under the lock, too."""
+        stored = self.look()
+        step = next_step(self.known, stored, need, self.now())
+        plain = not locked and isinstance(step, k.Send) and not step.renew
+        if not (locked and isinstance(step, k.Refresh | k.Save)):
+            told = k.WORDS[type(step).__name__], step.why + (", under the lock" if locked else "")
+            if not plain and told != self._told:
+                self.ports.tell("decision", detail=told[0], rule=told[1])
+            self._told = told
+        return step
+
+    def _under_lock(self, need: Need) -> Step | None:
+        with self.ports.storage.lock(self.config.key):
+            step = self._decided(need, locked=True)  # another process may have been faster
+            if isinstance(step, k.Save):
+                self._save(step.credential, step.over)
+                return None
+            if not isinstance(step, k.Refresh):
+                return step
+            old = step.credential.client
+            after_it, dead = self._refresh(step)
+        if dead and old.redirect_uris:  # the client lock is never taken inside the refresh lock
+            from ..grants.clients import forget_client
+
+            forget_client(self.ports, old, old.redirect_uris[0])
+        return after_it
+
+    def _refresh(self, step: k.Refresh) -> tuple[Step | None, bool]:
+        """One token request, sent once its answer can be kept, and the answer kept first.
+
+        Gives the step that follows, if it is known, and whether the client is gone.
+        """
+        # before anything is sent: the process may be ending when the answer comes
+        from ..keys.client_key import require_certificate
+        from ..keys.dpop_key import bearer_warning
+
+        old = step.credential
+        try:
+            # a server that sees none says `invalid_client`, which would end the login for all
+            require_certificate(old.client, self.ports.transport)
+            self.ports.storage.save(old)  # as it is: a full or read-only disk shows here
+            with on_the_wire(), self.ports.flow() as ports:
+                tokens = self.known.grant.renew(self.config, ports, old)
+                fresh = old.renewed(tokens)
+                self._save(fresh, old, k.Refreshed(old, fresh, self.now(), step.explicit))
+                if (mark := self.known.marked(fresh)) and not mark.noted:
+                    self._note(mark)
+        except (TokenRefused, DpopUnsupported) as error:
+            return None, self._refused(old, error)
+        except (Unavailable, BadResponse) as error:
+            if error.code == "ending":
+                raise
+            self._faulted(error)
+            return None, False
+        except (StorageError, Untrusted, UsageError) as error:
+            if not step.usable:
+                raise
+            return k.Send(old, self.now().wall + _POSTPONED, error.summary), False
+        self.ports.tell("refresh", url=old.token_endpoint, detail=summary(tokens))
+        if old.dpop_key and (less := bearer_warning(tokens, old.tokens)):
+            self.ports.tell("notice", url=old.token_endpoint, detail=less)
+        return k.Send(fresh, self.known.due, "renewed"), False  # used once, whatever its life is
+
+    def _save(self, fresh: Credential, over: Credential, *before: Happened) -> None:
+        """What cannot be saved is used all the same, and saved as soon as that is possible.
+
+        No one uses it before that was tried: `before` is learned then.
+        """
+        waiting = self.known.unsaved is not None
+        try:
+            self.ports.storage.save(fresh)
+        except StorageError as error:
+            for event in before:
+                self.learn(event)
+            self.learn(k.SaveFailed(over, fresh, error, self.now()))
+            self.ports.tell("storage", detail=error.summary, rule="used, and saved again later")
+            _unsaved.add(self)
+            if not waiting:
+                in_background(self.save_later)
+        else:
+            for event in before:
+                self.learn(event)
+            self.learn(k.Saved(fresh, self.now()))
+            _unsaved.discard(self)
+
+    def save_later(self) -> None:
+        """Until it is saved, or a later login has replaced it."""
+        while unsaved := self.known.unsaved:
+            self.ports.sleep(max(unsaved.until - self.ports.monotonic(), 0.0))
+            with suppress(AuthError):
+                self.settle(k.For.AHEAD)
+
+    def save_at_exit(self) -> None:
+        """The last chance of an answer that could not be saved."""
+        with suppress(AuthError), self.ports.storage.lock(self.config.key):
+            stored, unsaved = self.look(), self.known.unsaved
+            if unsaved and stored.holds(unsaved.over):
+                self._save(unsaved.fresh, unsaved.over)
+
+    def _refused(self, old: Credential, error: TokenRefused | DpopUnsupported) -> bool:
+        """Note the refusal; a definite one ends the refresh token, and the record stays.
+
+        Whether the server no longer knows the client.
+        """
+        if old.client.kind == "dynamic" and error.code in DEAD_CLIENT:
+            error.advised(_FORGOTTEN)  # there is no id or secret that a person could check
+        status = error.status if isinstance(error, TokenRefused) else 0
+        where = old.token_endpoint
+        tell(self.ports.on_event, Event("refresh", where, status, error.summary))
+        self.learn(k.RefreshRefused(old, error, self.now()))
+        outcome, storage, now = after_refusal(self.known), self.ports.storage, self.ports.clock()
+        if outcome == "noted":
+            write_refusal(storage, old, error, now)
+        elif outcome == "ended" and self.look().renews_by(old.tokens.refresh_token):
+            ended = old.renewed(replace(old.tokens, refresh_token=None))
+            with suppress(StorageError):  # then this session knows it, and others find out
+                storage.save(ended)
+                write_refusal(storage, ended, error, now)
+        return outcome != "kept" and error.code in DEAD_CLIENT
+
+    def _faulted(self, error: Unavailable | BadResponse) -> None:
+        """An answer that is no OAuth answer says nothing about the grant."""
+        hint = "The credential was kept; try again later"
+        fault = (
+            error
+            if isinstance(error, Unavailable)
+            else Unavailable(error.summary, url=error.url, hint=hint)
+        )
+        self.learn(k.Faulted(fault, self.now()))
+        self.ports.tell("refresh", url=fault.url, detail=fault.summary, rule=TRYING_AGAIN)
+
+    def _mark(self, mark: k.Mark, need: Need) -> None:
+        """Note the refusal for every process; the fingerprint keeps it off a newer login."""
+        if mark.reason is None and isinstance(need, k.Refused):
+            from ..grants.probe import fresh_token_refused, token_refused
+
+            sent, server = need.sent, self.config.key.server
+            fresh = need.replaced or mark.unproven
+            noted = read_refusal(self.ports.storage, sent)
+            reason = noted[0] if noted else token_refused(server)
+            if fresh:
+                reason = fresh_token_refused(server, bound=sent.tokens.bound)
+            mark = replace(mark, reason=reason)
+        self._note(mark)
+
+    def _note(self, mark: k.Mark) -> None:
+        noted = write_mark(self.ports.storage, self.config.key, mark)
+        self.learn(replace(mark, noted=noted))
+
+
+def in_background(work: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # too late for a thread: what is left is the end itself
+        threading.Thread(target=work, name="mcp save", daemon=True).start()
+
+
+def save_what_is_left() -> None:
+    """What the end of the process does; who ends it in another way calls this first."""
+    for renewal in list(_unsaved):
+        renewal.save_at_exit()
+
+
+atexit.register(save_what_is_left)

@@ -1,0 +1,351 @@
+"""One run of an operation at a time, and every caller waits for the same Future.
+
+The work is on another thread because it must outlive its callers: a refresh that is cancelled
+after it was sent loses the rotated refresh token. A crowd of renewals waits in line for that
+(`turns`). A login has a thread of its own, and is cancelled with its callers, unless one of them
+is a request, which it outlives.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from ..errors import AuthError, Unavailable
+from ..grants.gathering import Gathering
+from ..threads import Cancel, aborted, done_within, fresh_in_children, interruptible
+from .turns import TURNS, Elsewhere, Turn
+
+T = TypeVar("T")
+_AT_EXIT: Final = 20.0
+
+
+class _Wire:
+    """The threads that have sent what must be answered and kept; at exit no more are let on."""
+
+    def __init__(self) -> None:
+        self.ending = False
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._turn = threading.Condition()
+        self._threads: dict[threading.Thread, float] = {}
+
+    def enter(self, thread: threading.Thread, patience: float) -> None:
+        with self._turn:
+            if self.ending and thread is not threading.main_thread():
+                raise Unavailable("the process is ending", code="ending", hint="Nothing was sent")
+            self._threads[thread] = patience
+
+    def leave(self, thread: threading.Thread) -> None:
+        with self._turn:
+            self._threads.pop(thread, None)
+            self._turn.notify_all()
+
+    def close(self) -> None:
+        self.settle(ending=True)
+
+    def settle(self, *, ending: bool) -> None:
+        began, own = time.monotonic(), threading.current_thread()
+
+        def left() -> float:
+            waits = [seconds for thread, seconds in self._threads.items() if thread is not own]
+            return max(waits, default=0.0) - (time.monotonic() - began)
+
+        with self._turn:
+            self.ending |= ending
+            # the wire, not the thread: one that waits for its next try is not waited for
+            while (seconds := left()) > 0:
+                self._turn.wait(seconds)
+
+
+_wire = _Wire()
+atexit.register(_wire.close)
+
+
+@dataclass(slots=True)
+class _Flight:
+    """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left;
+    `person`: it may wait for one."""
+
+    cancel: Cancel
+    gathering: Gathering = field(default_factory=Gathering)
+    future: Future[Any] = field(default_factory=Future)
+    callers: int = 0
+    outlives: bool = False
+    person: bool = False
+
+
+class _Shared:
+    """What all sessions share, for there may be many: one mutex, held for a moment.
+
+    `processes`: how often this one was forked; what is older than that was its parent's.
+    """
+
+    def __init__(self) -> None:
+        self.processes = 0
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self.mutex = threading.Lock()
+        self.processes += 1
+
+
+_shared: Final = _Shared()
+_NONE: Final[dict[str, _Flight]] = {}
+
+
+class Flights:
+    """The operations under way for one session. `place`: where they wait in line; none do if it
+    is empty."""
+
+    __slots__ = ("_place", "_process", "_under_way")
+
+    def __init__(self, place: str = "") -> None:
+        self._place, self._process, self._under_way = place, 0, _NONE
+
+    def start(self, name: str, work: Callable[[], T], cancel: Cancel | None = None) -> Future[T]:
+        """Join the run under way, or start one, which outlives its callers.
+
+        `cancel`: what work that waits for a person looks at; `cancel_all` sets it.
+        """
+        flight, ours = self._join(name, cancel, outlives=True, person=cancel is not None)
+        if ours:
+            self._launch(name, flight, work)
+        future: Future[T] = flight.future
+        return future
+
+    def gather(
+        self,
+        name: str,
+        wants: Iterable[str],
+        work: Callable[[Gathering, Cancel], T],
+    ) -> tuple[Future[T], bool]:
+        """The same for work that looks at what its callers want, while they may still join.
+
+        Whether these wants have; otherwise they came too late for the run under way.
+        """
+        flight, ours = self._join(name, None, outlives=True, person=True, wants=wants)
+        if ours:
+            self._launch(name, flight, lambda: work(flight.gathering, flight.cancel))
+        future: Future[T] = flight.future
+        return future, ours or flight.gathering.join(wants)
+
+    def here(
+        self,
+        name: str,
+        work: Callable[[], T],
+        cancel: Cancel | None = None,
+        *,
+        caller: Cancel | None = None,
+        joined: Callable[[], None] = lambda: None,
+    ) -> T:
+        """The same on the caller's own thread, where the terminal and Ctrl-C belong.
+
+        It is cancelled when `caller` is, and every other caller, unless it outlives them.
+        `joined` is called before another caller's run is waited for.
+        """
+        flight, ours = self._join(name, cancel, outlives=False)
+        if caller:
+            caller.then(lambda: self._leave(flight))
+        if ours:
+            self._fly(name, flight, work)
+        else:
+            joined()
+        future: Future[T] = flight.future
+        try:
+            return wait(future)
+        except KeyboardInterrupt:
+            self._leave(flight)
+            raise
+
+    def under_way(self, name: str) -> Future[Any] | None:
+        with _shared.mutex:
+            flight = self._ours().get(name)
+        return flight.future if flight else None
+
+    def take(self, name: str) -> Future[Any] | None:
+        """The run under way, or None: then it is the caller's, who ends it by `give`."""
+        flight, ours = self._join(name, None, outlives=True)
+        return None if ours else flight.future
+
+    def give(self, name: str, value: object) -> None:
+        """The result of a run that was taken."""
+        if flight := self._ended(name):
+            flight.future.set_result(value)
+
+    def cancel_all(self) -> None:
+        with _shared.mutex:
+            flights = list(self._ours().values())
+        for flight in flights:
+            flight.cancel.cancel()
+
+    def _join(
+        self,
+        name: str,
+        cancel: Cancel | None,
+        *,
+        outlives: bool,
+        person: bool = False,
+        wants: Iterable[str] = (),
+    ) -> tuple[_Flight, bool]:
+        with _shared.mutex:
+            flight = self._ours().get(name)
+            ours = flight is None
+            if flight is None:
+                if not self._under_way:
+                    self._process, self._under_way = _shared.processes, {}
+                flight = self._under_way[name] = _Flight(cancel or Cancel(), Gathering(wants))
+                # else one cancelled waiter cancels it for all
+                flight.future.set_running_or_notify_cancel()
+                flight.person = person
+            flight.outlives |= outlives
+            flight.callers += not outlives
+            return flight, ours
+
+    def _ours(self) -> dict[str, _Flight]:
+        """Those of this process; no one ends what was under way where it was forked."""
+        if self._process != _shared.processes:
+            self._under_way = _NONE
+        return self._under_way
+
+    def _ended(self, name: str) -> _Flight | None:
+        """Before anyone wakes: the next caller starts afresh. Nothing is kept between two runs."""
+        with _shared.mutex:
+            flight = self._ours().pop(name, None)
+            self._under_way = self._under_way or _NONE
+        return flight
+
+    def _leave(self, flight: _Flight) -> None:
+        with _shared.mutex:
+            flight.callers -= 1
+            needed = flight.outlives or flight.callers > 0
+        if not needed:
+            flight.cancel.cancel()
+
+    def _launch(self, name: str, flight: _Flight, work: Callable[[], T]) -> None:
+        fly = partial(self._fly, name, flight, work)
+        if self._place and not (flight.person or _wire.ending):
+            return TURNS.take(self._place, Turn(fly, partial(self._land, name, flight)))
+        if not _wire.ending:
+            with suppress(RuntimeError):
+                return threading.Thread(target=fly, name=f"mcp {name}", daemon=True).start()
+        fly()  # too late for a thread: here and now
+        return None
+
+    def _fly(self, name: str, flight: _Flight, work: Callable[[], T]) -> Exception | None:
+        try:
+            result = work()
+        except Elsewhere:
+            raise  # it is run again
+        except Exception as error:
+            self._land(name, flight, error)
+            return error
+        except BaseException:  # Ctrl-C on this thread is not for the others who wait
+            self._land(name, flight, aborted())
+            raise
+        self._land(name, flight, None, result)
+        return None
+
+    def _land(
+        self, name: str, flight: _Flight, error: Exception | None, result: object = None
+    ) -> None:
+        self._ended(name)
+        if error:
+            flight.future.set_exception(error)
+        else:
+            flight.future.set_result(result)
+
+
+@contextmanager
+def on_the_wire(patience: float = _AT_EXIT) -> Iterator[None]:
+    """While this lasts a normal exit of the process waits, but not longer than `patience`."""
+    thread = threading.current_thread()
+    _wire.enter(thread, patience)
+    try:
+        yield
+    finally:
+        _wire.leave(thread)
+
+
+def settle() -> None:
+    """Wait for what is on the wire, as the end of the process does, and let nothing more on it."""
+    _wire.close()
+
+
+def settle_sent() -> None:
+    """Wait as `settle` does, and let others on it."""
+    _wire.settle(ending=False)
+
+
+def done(value: T) -> Future[T]:
+    """A Future that needs no waiting."""
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future
+
+
+def wait(future: Future[T]) -> T:
+    """Block until it is done. An error comes as an instance of the waiter's own."""
+    done_within(future)
+    try:
+        return future.result()
+    except AuthError as error:
+        raise error.fresh() from None
+
+
+def awaited(future: Future[T]) -> Generator[Future[Any], None, T]:
+    """What the future gives: a task waits for it while it is yielded, a thread here."""
+    yield future
+    return wait(future)
+
+
+async def await_(future: Future[T]) -> T:
+    """The same for a task of asyncio or trio, whose cancellation leaves the work alone."""
+    await until(future)
+    return wait(future)
+
+
+async def cancellable(name: str, work: Callable[[Cancel], T]) -> T:
+    """What the work gives on a thread of its own; it is told when the task is cancelled."""
+    caller = Cancel()
+    future = Flights().start(name, lambda: work(caller))
+    with interruptible():
+        try:
+            return await await_(future)
+        except BaseException:
+            caller.cancel()
+            raise
+
+
+async def until(future: Future[Any]) -> None:
+    """Suspend the task until it is done, however it ends."""
+    if future.done():
+        return
+    import asyncio
+
+    import anyio
+
+    woken = anyio.Event()
+    try:
+        soon: Callable[..., object] = asyncio.get_running_loop().call_soon_threadsafe
+    except RuntimeError:
+        import trio
+
+        soon = trio.lowlevel.current_trio_token().run_sync_soon
+
+    def wake(_: Future[Any]) -> None:
+        with suppress(RuntimeError):  # the loop may have ended before the work did
+            soon(woken.set)
+
+    future.add_done_callback(wake)
+    await woken.wait()

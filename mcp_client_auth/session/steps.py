@@ -1,0 +1,171 @@
+"""The fifteen steps, in one sitting: find the server, get tokens by a grant, store them.
+
+Steps 1, 2, 14 and 15 are the MCP request itself (`grants.probe`, the adapters).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from ..errors import AuthError, AuthorizationDenied, IssuerMismatch, Remedy, TokenRefused
+from ..grants.base import Login, LoginConfig, Ports
+from ..grants.clients import forget_client, has_client
+from ..grants.gathering import Gathering
+from ..grants.retry import RULES, Attempt
+from ..grants.selection import grant_for
+from ..origin import shown
+from ..protocol.discovery import Discovery, discover
+from ..protocol.dpop import choose_algorithm, demanded
+from ..protocol.metadata import ServerMetadata
+from ..protocol.tokens import DEAD_CLIENT
+from ..protocol.urls import ServerUrl, same_issuer
+from ..secret import quoted
+from .single_flight import Flights, on_the_wire, wait
+from .store_tokens import readable, store_tokens
+
+if TYPE_CHECKING:
+    from ..credential import Credential
+    from ..prompt.base import Prompt
+    from ..protocol.probe import ServerAnswer
+    from ..protocol.scopes import Scopes
+
+T = TypeVar("T")
+_AFTER_CTRL_C: Final = 1.3
+_UNUSED: Final = (
+    "the metadata document is not used: the sign-in page lies on another origin, and iss is not"
+    " promised"
+)
+_MIX_UP: Final = "mix-up (RFC 9700 §4.4): register instead"
+
+
+def log_in(
+    config: LoginConfig,
+    ports: Ports,
+    prompt: Prompt | None,
+    answer: ServerAnswer | None,
+    *,
+    scope: Scopes | None = None,
+    gathering: Gathering | None = None,
+) -> Credential:
+    """Steps 3 to 13. Nothing that is stored changes until the tokens have arrived.
+
+    `scope` overrides the choice, which otherwise keeps what was gained before; the scopes that
+    join the `gathering` before a browser opens are added.
+    """
+    ports.storage.check()
+    discovery = find_server(config, ports, prompt, answer)  # 3 to 6
+    began, stored = ports.monotonic(), readable(ports.storage, config.key)
+    grant = grant_for(config, prompt, discovery.server)
+    kind = grant.check(config, discovery.server)
+    attempt = Attempt(
+        discovery,
+        kind,
+        grant.scopes(config, discovery, stored) if scope is None else scope,
+        named=config.scope,
+        own_callback=not config.options.redirect_uri,
+    )
+    if config.identity and kind == "dynamic" and discovery.server.client_id_metadata_documents:
+        ports.tell("notice", url=discovery.server.issuer, detail=_UNUSED, rule=_MIX_UP)
+    gathering = gathering or Gathering()
+    while True:  # each recovery once, so it ends
+        left = max(config.options.login_timeout - (ports.monotonic() - began), 0.0)
+        with Login(config, ports, prompt, attempt, left, gathering) as login:
+            try:
+                exchange = grant.authorize(login)  # 7 to 11
+                ports.cancel.check()
+                work = partial(store_tokens, login, grant, exchange)  # 12 and 13
+                if threading.current_thread() is threading.main_thread():
+                    return sheltered(work)
+                with on_the_wire():
+                    return work()
+            except AuthError as error:
+                attempt = _next_attempt(login, error)
+
+
+def _next_attempt(login: Login, error: AuthError) -> Attempt:
+    """The next try, different in one thing; raises `error` again if nothing can help."""
+    attempt, chosen, ports = login.attempt, login.chosen, login.ports
+    reused = chosen is not None and chosen.reused
+    what = attempt.recovery(error, reused=reused, visited=login.visited)
+    gone = isinstance(error, TokenRefused) and error.code in DEAD_CLIENT
+    if chosen and (gone or what == "registration"):
+        forget_client(ports, chosen.client, chosen.redirect_uri)
+    if what is None:
+        attempt.advise(error, login.config.identity)
+        login.end("denied" if isinstance(error, AuthorizationDenied) else "failed")
+        raise error
+    ports.tell("again", url=error.url, detail=error.summary, rule=RULES[what])
+    login.end("again")
+    return attempt.retried(what, visited=login.visited)
+
+
+def sheltered(work: Callable[[], T]) -> T:
+    """Do on a thread of its own what, once sent, has to be answered and kept.
+
+    Ctrl-C on the main thread comes through when that has ended, or after a moment; a second one
+    at once.
+    """
+    future = Flights().start("exchange", work)
+    try:
+        return wait(future)
+    except KeyboardInterrupt:
+        with suppress(Exception):
+            future.exception(_AFTER_CTRL_C)
+        raise
+
+
+def find_server(
+    config: LoginConfig, ports: Ports, prompt: Prompt | None, answer: ServerAnswer | None
+) -> Discovery:
+    """Steps 3 to 6, from the server's answer to the MCP request (None: a 401 that says nothing).
+    An authorization server that the grant cannot use is skipped or refused here."""
+    server_url = ServerUrl.checked(config.server_url, config.options)
+    stored = readable(ports.storage, config.key)
+
+    def usable(server: ServerMetadata) -> None:
+        grant_for(config, prompt, server).check(config, server)
+
+    def rank(issuer: str) -> int:
+        """Of several authorization servers, first one with a credential, then one with a client."""
+        if stored and same_issuer(stored.issuer, issuer):
+            return 0
+        return 1 if has_client(config, ports, issuer) else 2
+
+    discovery = ports.run(discover(server_url, answer, config.options, usable=usable, rank=rank))
+    if config.options.dpop or demanded(discovery):
+        choose_algorithm(discovery)  # refused here, before a browser opens
+    if stored and not same_issuer(stored.issuer, discovery.server.issuer):
+        _require_portable(config, stored, discovery.server)
+    return discovery
+
+
+def _require_portable(config: LoginConfig, stored: Credential, server: ServerMetadata) -> None:
+    """What the caller supplied belongs to the issuer that it was first used with."""
+    pinned = config.options.issuer
+    client_id = config.identity.registered_id if config.identity else ""
+    known = client_id != "" and client_id == stored.client.client_id
+    if (known or not config.interactive) and not pinned:
+        what = f"client {quoted(client_id, 60)}" if known else "assertion"
+        raise IssuerMismatch(
+            f"the server now names another authorization server, but the {what} belongs to"
+            f" {shown(stored.issuer)}",
+            url=server.issuer,
+            hint=Remedy(
+                "If the operator confirms the move, pass the client that they registered there, and"
+                " its issuer: {Options.issuer}; the old login was kept"
+            ),
+        )
+    if config.options.initial_access_token and not same_issuer(pinned, server.issuer):
+        raise IssuerMismatch(
+            "the server now names another authorization server, but the initial access token"
+            f" belongs to {shown(stored.issuer)}",
+            url=server.issuer,
+            hint=Remedy(
+                "Leave the token out, or pass the one of the new issuer together with"
+                " {Options.issuer}; the old login was kept"
+            ),
+        )

@@ -1,0 +1,170 @@
+"""Whose turn it is in a crowd: at most 32 renewals run in a process, 8 of them at one place.
+
+A place is a token endpoint or, as long as that is not known, an MCP server. The others wait in
+line, place after place in turn, so that one that hangs stalls none of the rest. What waits for a
+person is no renewal and has a thread of its own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ..errors import Unavailable
+from ..threads import fresh_in_children
+
+MOST: Final = 32
+MOST_AT_ONE: Final = 8
+
+
+class Elsewhere(Exception):
+    """Raised by work that has to go on at `place`, where there is no room now: it is run again
+    from its start when it is its turn there."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+class Turn(NamedTuple):
+    """`run` gives the error that it ended with; `refuse` ends it instead."""
+
+    run: Callable[[], Exception | None]
+    refuse: Callable[[Exception], None]
+
+
+class _Place:
+    """`faults`: how many runs there have failed in a row."""
+
+    __slots__ = ("faults", "running", "waiting")
+
+    def __init__(self) -> None:
+        self.running = self.faults = 0
+        self.waiting: deque[Turn] = deque()
+
+
+class _Mine(threading.local):
+    """The place that the running thread holds, if any."""
+
+    place = ""
+
+
+class Turns:
+    """All lines of one process."""
+
+    def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._mine = _Mine()
+        self._mutex = threading.Lock()
+        self._running = 0
+        self._places: dict[str, _Place] = {}
+
+    def take(self, place: str, turn: Turn) -> None:
+        """Run it on a daemon thread, now or when it is its turn."""
+        with self._mutex:
+            self._places.setdefault(place, _Place()).waiting.append(turn)
+            following = self._next()
+        self._start(following)
+
+    def go_to(self, place: str) -> None:
+        """What follows is done at `place`; `Elsewhere` if there is no room.
+
+        Of no effect on a thread that has no turn, such as the caller's own.
+        """
+        if self._mine.place in ("", place):
+            return
+        with self._mutex:
+            there = self._places.get(place)
+            if there and (there.waiting or there.running >= MOST_AT_ONE):
+                raise Elsewhere(place)
+            self._end()
+            self._begin(place)
+            self._mine.place = place
+            following = self._next()
+        self._start(following)
+
+    def leave(self) -> None:
+        """What follows is a wait for a person or a moment, so another has this turn."""
+        with self._mutex:
+            self._end()
+            following = self._next()
+        self._start(following)
+
+    def _start(self, following: tuple[str, Turn] | None) -> None:
+        if following is None:
+            return
+        thread = threading.Thread(
+            target=self._work, args=following, name="mcp renewal", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # too late for a thread, or too many: here and now
+            self._work(*following)
+
+    def _work(self, place: str, turn: Turn) -> None:
+        """One turn after the other, until no one waits who may run."""
+        outer = self._mine.place
+        following: tuple[str, Turn] | None = (place, turn)
+        while following:
+            self._mine.place, turn = following
+            try:
+                following = self._after(turn, turn.run())
+            except Elsewhere as there:
+                following = self._after(turn, there)
+            except BaseException:
+                self.leave()
+                raise
+        self._mine.place = outer
+
+    def _after(self, turn: Turn, error: Exception | None) -> tuple[str, Turn] | None:
+        """What this thread runs next. Where every run of a whole share has failed, those who wait
+        would fail in the same way, only later."""
+        refused: list[Turn] = []
+        with self._mutex:
+            at = self._places.get(self._mine.place)
+            if isinstance(error, Elsewhere):
+                self._places.setdefault(error.place, _Place()).waiting.append(turn)
+            elif at:
+                at.faults = at.faults + 1 if isinstance(error, Unavailable) else 0
+                if at.faults >= MOST_AT_ONE:
+                    refused = list(at.waiting)
+                    at.waiting.clear()
+            self._end()
+            following = self._next()
+        for each in refused:
+            if isinstance(error, Unavailable):
+                each.refuse(error.fresh())
+        return following
+
+    # Under the mutex
+
+    def _begin(self, place: str) -> None:
+        self._places.setdefault(place, _Place()).running += 1
+        self._running += 1
+
+    def _end(self) -> None:
+        """The running thread's turn, if it has not ended already."""
+        place, self._mine.place = self._mine.place, ""
+        if at := self._places.get(place):
+            at.running -= 1
+            self._running -= 1
+            if not (at.running or at.waiting):
+                del self._places[place]
+
+    def _next(self) -> tuple[str, Turn] | None:
+        """The first one of the first place that has room, which is last from then on."""
+        for place, at in self._places.items() if self._running < MOST else ():
+            if at.waiting and at.running < MOST_AT_ONE:
+                turn = at.waiting.popleft()
+                self._places[place] = self._places.pop(place)
+                self._begin(place)
+                return place, turn
+        return None
+
+
+TURNS: Final = Turns()

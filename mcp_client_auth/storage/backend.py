@@ -1,0 +1,145 @@
+"""What a place must offer to keep logins: texts under names and, beside the secrets, locks."""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ..credential import ClientKey, Key, Note
+from ..errors import StorageError
+from ..paths import DAMAGED, RECORD
+from .groups import Groups
+
+LOCK_WAIT: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One text to keep.
+
+    `id` is that of its key, 32 hex digits, and `kind` what its name ends with. `about` is what
+    a secret is bound to when it is sealed, so that it cannot stand for another.
+    """
+
+    id: str
+    kind: str = RECORD
+    about: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, key: Key | ClientKey | Note) -> Item:
+        if isinstance(key, Note):
+            return cls(key.key.id, f".{key.name}.note")
+        if isinstance(key, Key):
+            about: tuple[str, ...] = ("credential", key.server, key.account, key.grant, key.client)
+        else:
+            about = ("client", key.issuer, key.redirect_uri)
+        return cls(key.id, RECORD, about)
+
+    @property
+    def name(self) -> str:
+        return self.id + self.kind
+
+    @property
+    def aside(self) -> Item:
+        """Where a text that turned out to be damaged is kept: it is not read again."""
+        return replace(self, kind=self.kind + DAMAGED)
+
+
+class Vault(ABC):
+    """Keeps secret texts. Each method may raise `StorageError`.
+
+    A keyring is no more than this: it can neither list nor lock.
+    """
+
+    @abstractmethod
+    def where(self, item: Item | None = None) -> str:
+        """The place for a person, or that of one item for an error about it."""
+
+    def place_of(self, item: Item) -> str:
+        """The place of one item for a person, who may want to know how it is kept there."""
+        return self.where()
+
+    def look(self, item: Item | None = None) -> None:  # noqa: B027
+        """Raise if nothing, or this item, can be read here; nothing is opened or decrypted."""
+
+    @property
+    def backend(self) -> str:
+        """The module of what keeps a text behind this, where one can look into that directly."""
+        return ""
+
+    @abstractmethod
+    def read(self, item: Item) -> str | None:
+        """A text as it was written; None if there is none."""
+
+    @abstractmethod
+    def write(self, item: Item, text: str) -> None:
+        """Keep a text instead of what was there, whole or not at all."""
+
+    @abstractmethod
+    def delete(self, item: Item) -> None:
+        """Remove a text; it is no error if there is none."""
+
+    def set_aside(self, item: Item) -> None:
+        """Keep a damaged text as `item.aside`, before another one takes its place."""
+        text = self.read(item)
+        if text is not None:
+            self.write(item.aside, text)
+
+    def check(self) -> None:
+        """Write, read back and delete a canary; `StorageError` if that fails."""
+        canary = secrets.token_hex(8)
+        item = Item(f"canary-{canary}", RECORD, ("canary",))  # its own: others may be checking
+        self.write(item, canary)
+        try:
+            kept = self.read(item)
+            if kept == canary:
+                self.inspect(item)
+        except BaseException:
+            with suppress(StorageError):
+                self.delete(item)
+            raise
+        self.delete(item)
+        if kept != canary:
+            raise self.unkept()
+
+    def unkept(self) -> StorageError:
+        """That a text was not there again."""
+        return StorageError(f"{self.where()} does not keep what is written to it")
+
+    def inspect(self, canary: Item) -> None:  # noqa: B027
+        """Raise for a place that keeps the canary, but not in private."""
+
+
+class Backend(Vault):
+    """A vault that can also list its names and lock: all that a store needs.
+
+    `groups` are for a backend in which a few of very many items are found faster by them.
+    """
+
+    groups: Groups | None = None
+
+    @abstractmethod
+    def names(self) -> Iterable[str]:
+        """The names of all items."""
+
+    @abstractmethod
+    def lock(self, id: str, purpose: str, timeout: float) -> AbstractContextManager[object]:  # noqa: A002
+        """Exclude every other holder; `Unavailable` (code "locked") after `timeout` seconds."""
+
+    def texts(self, kind: str, ids: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
+        """The id and the text of each item of a kind, or of those with these ids; what cannot be
+        read is left out.
+
+        A backend that has a shorter way than one read each may take it.
+        """
+        for name in self.names() if ids is None else (each + kind for each in ids):
+            if name.endswith(kind):
+                item = Item(name.removesuffix(kind), kind)
+                with suppress(StorageError):
+                    text = self.read(item)
+                    if text is not None:
+                        yield item.id, text

@@ -1,0 +1,152 @@
+"""What threads of one program owe each other: to be cancelled, to hear Ctrl-C while they wait,
+and to begin afresh in a forked child.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from .errors import LoginFailed
+from .events import logger
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+_WAKE: Final = 0.5
+_INTERRUPTED: Final = "The login was interrupted; nothing was changed."
+_SLICE: Final = 0.2 if sys.platform == "win32" else None
+
+
+def shortest(*seconds: float | None) -> float | None:
+    """How long to wait at once: on Windows Ctrl-C is only heard between waits. None: no limit."""
+    return min((span for span in (*seconds, _SLICE) if span is not None), default=None)
+
+
+def done_within(future: Future[Any], seconds: float | None = None) -> bool:
+    """Wait until it is done, `seconds` at most; whether it is."""
+    end = None if seconds is None else time.monotonic() + seconds
+    while not future.done():
+        left = None if end is None else end - time.monotonic()
+        if left is not None and left <= 0:
+            return False
+        with suppress(TimeoutError):
+            future.exception(shortest(left))
+    return True
+
+
+class Cancel:
+    """Whether work is still needed. Cancelled from any thread, once."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self.cancelled = False
+        self._calls: list[Callable[[], object]] = []
+
+    def cancel(self) -> None:
+        with self._turn:
+            self.cancelled, calls = True, self._calls
+            self._calls = []
+        for call in calls:
+            try:
+                call()
+            except Exception:  # a prompt's own; who cancels has an error of their own to raise
+                logger.warning("a prompt failed while its login was cancelled", exc_info=True)
+
+    def then(self, call: Callable[[], object]) -> None:
+        """Call it on cancellation; at once, if that has happened."""
+        with self._turn:
+            if not self.cancelled:
+                self._calls.append(call)
+                return
+        call()
+
+    def check(self) -> None:
+        if self.cancelled:
+            raise aborted()
+
+
+class _Never(Cancel):
+    """One for all work that no one cancels."""
+
+    def cancel(self) -> None:
+        raise TypeError("this is shared by all work that no one cancels")
+
+    def then(self, call: Callable[[], object]) -> None:
+        pass
+
+
+NEVER: Final = _Never()
+
+
+def aborted() -> LoginFailed:
+    return LoginFailed("the login was aborted", code="aborted", hint="Nothing was changed")
+
+
+class Resettable(Protocol):
+    def reset(self) -> None:
+        """Take new locks and forget what is under way."""
+
+
+_resettable: Final[weakref.WeakSet[Resettable]] = weakref.WeakSet()
+
+
+def fresh_in_children(thing: Resettable) -> None:
+    """Call `thing.reset()` in every forked child that inherits it.
+
+    There threads that do not exist hold locks and owe results.
+    """
+    _resettable.add(thing)
+
+
+def _reset_all() -> None:
+    for thing in list(_resettable):
+        thing.reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Around a login in IPython: an interrupt ends it at once, and is shown as one line."""
+    if "IPython" not in sys.modules:
+        yield
+        return
+    import asyncio
+
+    with _awake():
+        try:
+            yield
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt | asyncio.CancelledError):
+                # what IPython shows in place of the frames that it went through
+                vars(error)["_render_traceback_"] = lambda: [_INTERRUPTED]
+            raise
+
+
+@contextmanager
+def _awake() -> Iterator[None]:
+    """A kernel hears an interrupt of an `await` only when its event loop wakes: have it wake."""
+    import asyncio
+
+    loop, over = None, False
+    with suppress(RuntimeError):
+        loop = asyncio.get_running_loop()
+
+    def wake() -> None:
+        if loop and not over:
+            loop.call_later(_WAKE, wake)
+
+    wake()
+    try:
+        yield
+    finally:
+        over = True

@@ -1,0 +1,43 @@
+"""What is read of an answer: its body within limits, and where it redirects to."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import urljoin
+
+from ..errors import BadResponse
+from ..origin import same_origin
+from ..protocol.flow import HttpRequest, HttpResponse
+
+_LIMIT: Final = 1024 * 1024
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+def redirect_target(request: HttpRequest, response: HttpResponse) -> str | None:
+    """Where a GET goes on to: within its origin only (RFC 9110 §15.4)."""
+    target = response.header("location")
+    followed = request.method == "GET" and request.redirects
+    if not followed or response.status not in _REDIRECTS or not target:
+        return None
+    try:
+        joined = urljoin(response.url, target)
+    except ValueError:
+        return None
+    return joined if same_origin(response.url, joined) else None
+
+
+def body_of(chunks: Iterable[bytes], encoding: str, url: str) -> bytes:
+    """The body, inflated by hand: a small compressed one must not become a huge one."""
+    body, began, machine = bytearray(), False, None
+    if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
+        machine = zlib.decompressobj(47)  # 47: gzip or zlib, whichever the header says
+    for chunk in chunks:
+        began = began or bool(chunk)
+        body += machine.decompress(chunk, _LIMIT + 1) if machine else chunk
+        if len(body) > _LIMIT:
+            raise BadResponse("the answer is larger than 1 MiB", url=url)
+    if machine and began and not machine.eof:
+        raise zlib.error("the end is missing")
+    return bytes(body)

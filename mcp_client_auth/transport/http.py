@@ -1,0 +1,88 @@
+"""The default transport: sends an `HttpRequest` within limits (one deadline, one size, known
+addresses), none of it through the caller's own client, whose cookies, hooks and redirect policy
+are for the caller's requests.
+
+What is here loads no HTTP library; a `Flow` does.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..protocol.flow import HttpRequest, HttpResponse
+from ..protocol.options import Options
+from .tls import Cert, OnTls, Verify
+
+if TYPE_CHECKING:
+    from .ahead import Ahead
+    from .flow import Flow
+
+
+class HttpTransport:
+    """The default transport. Safe from any thread; holds no connection between two flows.
+
+    `verify` is True, a CA file or directory, or an SSLContext. `cert` is a client certificate
+    (RFC 8705): a PEM file, or (certificate, key) or (certificate, key, password). It is shown to
+    the origin of `server_url` and to the endpoints of its authorization server, and to no other
+    host; one that was loaded into an SSLContext cannot be withheld from anyone, so prefer `cert`.
+    `proxy` is httpx's; the environment's proxies and CA files apply, but not to loopback.
+    `on_tls(url, connection)` sees each connection whose certificate has been verified.
+
+    Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
+    `InsecureUrl` for an address that `server_url` may not name.
+    """
+
+    __slots__ = ("cert", "on_tls", "options", "proxy", "server_url", "verify")
+
+    def __init__(
+        self,
+        server_url: str,
+        options: Options | None = None,
+        *,
+        verify: Verify = True,
+        proxy: str | None = None,
+        cert: Cert = None,
+        on_tls: OnTls = None,
+    ) -> None:
+        self.server_url, self.on_tls = server_url, on_tls
+        self.options = options or Options()
+        self.verify, self.proxy, self.cert = verify, proxy, cert
+
+    @property
+    def has_certificate(self) -> bool:
+        """False where no client certificate can be presented; a context may hold one."""
+        return bool(self.cert) or isinstance(self.verify, ssl.SSLContext)
+
+    @contextmanager
+    def flow(self) -> Iterator[Flow]:
+        """A transport for the requests of one login, refresh or logout: they share connections,
+        and what is learned of addresses."""
+        from .flow import Flow
+
+        flow = Flow(self)
+        try:
+            yield flow
+        finally:
+            flow.close()
+
+    def ahead(self) -> Ahead:
+        """A connection to the server that can begin before it is known to be needed."""
+        from .ahead import Ahead
+
+        return Ahead(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Send it; a GET follows redirects within its origin, anything else follows none."""
+        with self.flow() as flow:
+            return flow(request)
+
+    def check(self, url: str) -> None:
+        """`InsecureUrl` for a page that `server_url` may not send a person's browser to."""
+        with self.flow() as flow:
+            flow.check(url)
+
+    def close(self) -> None:
+        """Nothing is open: connections end with their flow."""

@@ -1,0 +1,99 @@
+"""Pools of connections, straight to servers or through the proxy of the caller or environment."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any, Final
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+import httpx
+
+from ..errors import Remedy, UsageError
+from ..origin import split
+from ..secret import quoted
+from .connect import Backend, Policy
+
+# Seconds that a connection is kept without use. The shortest keep-alive of a common server is 2:
+# of a code or a refresh token that is lost there no one can tell whether it is spent.
+_IDLE: Final = 1.5
+_SOCKS: Final = ("socks", "socks5", "socks5h")  # names are looked up by the proxy in all of them
+
+
+def environment_proxy(url: str) -> str | None:
+    """`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, or what the system is set to (macOS, Windows)."""
+    parts, known = split(url), getproxies()
+    proxy = known.get(parts.scheme) or known.get("all")
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    if ":" in (parts.hostname or "") and proxy_bypass(parts.hostname or ""):
+        return None  # an IPv6 address stands in NO_PROXY without its brackets
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def proxy_named(proxy: str) -> str:
+    """A proxy as it may stand in a message: no user info, no path."""
+    url = parsed_proxy(proxy).url
+    host = f"[{url.host}]" if ":" in url.host else url.host
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port else "")
+
+
+class DirectPool(httpcore.ConnectionPool):
+    """For https with a `context`, for clear text without one."""
+
+    def __init__(self, policy: Policy, context: ssl.SSLContext | None) -> None:
+        self.backend = Backend(policy, tls=context)
+        super().__init__(network_backend=self.backend, **_common(context))
+
+    def close(self) -> None:
+        super().close()
+        self.backend.close()
+
+
+def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.ConnectionPool:
+    """Raises `UsageError` for a proxy that cannot be used."""
+    by = parsed_proxy(proxy)
+    where = httpcore.URL(
+        scheme=by.url.raw_scheme, host=by.url.raw_host, port=by.url.port, target=b"/"
+    )
+    common = {
+        "proxy_url": where,
+        "proxy_auth": by.raw_auth,
+        "network_backend": Backend(),
+        **_common(context),
+    }
+    if by.url.scheme == "socks5":
+        try:
+            return httpcore.SOCKSProxy(**common)
+        except (RuntimeError, ImportError):
+            raise UsageError(
+                f"the proxy {proxy_named(proxy)} needs a package that is not installed",
+                hint=Remedy(
+                    "Run: pip install 'mcp-client-auth[socks]'. The proxy is named by ALL_PROXY,"
+                    " HTTPS_PROXY or {HttpTransport.proxy}"
+                ),
+            ) from None
+    secure = proxy_context if by.url.scheme == "https" else None
+    return httpcore.HTTPProxy(proxy_headers=by.headers.raw, proxy_ssl_context=secure, **common)
+
+
+def _common(context: ssl.SSLContext | None) -> dict[str, Any]:
+    return {"ssl_context": context, "keepalive_expiry": _IDLE, "max_keepalive_connections": 4}
+
+
+def parsed_proxy(proxy: str) -> httpx.Proxy:
+    """`UsageError` for what is not the URL of a proxy."""
+    scheme, colon, rest = proxy.partition("://")
+    if scheme.lower() in _SOCKS:
+        proxy = "socks5" + colon + rest
+    try:
+        made = httpx.Proxy(proxy)
+        if made.url.host:
+            return made
+    except (httpx.InvalidURL, ValueError):
+        pass  # not repeated: a password may be part of what is wrong
+    raise UsageError(
+        f"the proxy settings cannot work: a URL of the scheme {quoted(scheme, 20)} was given,"
+        " expected http://HOST:PORT, or https or socks5 as the scheme",
+        hint=Remedy("Check HTTPS_PROXY, ALL_PROXY and {HttpTransport.proxy}"),
+    )

@@ -1,0 +1,127 @@
+"""An httpx transport for a person's own requests, which connects as the requests of a login do.
+
+httpx tries the addresses of a host one after the other, each for the whole time limit, so one
+that drops packets costs a request that time (RFC 8305). Everything else is httpx's.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpcore
+import httpx
+
+from .connect import Backend, Moment
+
+
+class RacingTransport(httpx.BaseTransport):
+    """Pass it as `transport=`; an httpx client reads no proxy of the environment then."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_Spans())
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        url = request.url
+        where = httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        )
+        sent = httpcore.Request(
+            request.method,
+            where,
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _in_httpx_words():
+            answer = self._pool.handle_request(sent)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer),
+            extensions=answer.extensions,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _in_httpx_words():
+            yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        self._answer.close()
+
+
+class _Spans(httpcore.NetworkBackend):
+    """httpx says how long each step may take; our back end wants to know until when."""
+
+    def __init__(self) -> None:
+        self._backend = Backend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Spanned(self._backend.connect_tcp(host, port, _moment(timeout)))
+
+
+class _Spanned(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _moment(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _moment(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        until = _moment(timeout)
+        return _Spanned(self._stream.start_tls(ssl_context, server_hostname, until))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _moment(span: float | None) -> Moment:
+    return math.inf if span is None else time.monotonic() + span
+
+
+@contextmanager
+def _in_httpx_words() -> Iterator[None]:
+    """The errors have the same names in both."""
+    try:
+        yield
+    except socket.gaierror as error:
+        raise httpx.ConnectError(str(error)) from error
+    except (
+        httpcore.NetworkError,
+        httpcore.TimeoutException,
+        httpcore.ProtocolError,
+        httpcore.UnsupportedProtocol,
+    ) as error:
+        kind = getattr(httpx, type(error).__name__, httpx.TransportError)
+        raise kind(str(error)) from error

@@ -1,0 +1,321 @@
+"""Imports point down only, with one level a module, so that no circle can grow."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import mcp_client_auth
+
+PACKAGE = Path(mcp_client_auth.__file__).parent
+# The rooms of the package, top to bottom. Those on one line do not import each other.
+ROOMS = """
+    __main__
+    api extending
+    cli
+    adapters doctor mcp
+    session
+    grants
+    keys storage
+    prompt transport
+    credential
+    paths protocol
+    threads
+    events
+    errors
+    origin
+    environment testing
+    secret
+"""
+# The modules of each room, top to bottom. A new module needs a place here.
+INSIDE = {
+    "cli": """
+        verbs.client_metadata verbs.doctor
+        report verbs.import_ verbs.status
+        __init__
+        verbs.call verbs.headers verbs.list verbs.login verbs.logout verbs.refresh verbs.token
+        verbs.tools
+        answers offers
+        flags token_file verbs.completion verbs.demo verbs.exec verbs.request
+        commands tools
+        client
+        sessions
+        arguments
+        project servers
+        mcp_configs
+        mcp_remote progress values
+        describe execute json_text quick sources storage streams trace verbs
+        quick_keyring
+    """,
+    "adapters": """
+        mcp_sdk
+        aiohttp httpx requests urllib3
+        __init__ authorizer
+        rpc
+    """,
+    "mcp": """
+        __init__
+        tools
+        connection
+        exchange
+        events messages
+    """,
+    "doctor": """
+        __init__
+        client_metadata issuer resource
+        challenge connections cors machine metadata_places registration stored_login
+        exam
+        report
+    """,
+    "testing": """
+        __init__ __main__ plugin
+        secrecy
+        server
+        authorization_server identity_provider
+        client_authentication mcp_server token_endpoint
+        assertions device_endpoint pages registration tools
+        browser ledger proofs redirects sessions trusted_assertions
+        journal
+        changed_answers discovery_document faults html_forms rpc secret_service serving settings
+    """,
+    "session": """
+        open
+        session
+        login logout static_token
+        login_required
+        renewal
+        acceptance cooldown
+        decision steps unauthorized
+        store_tokens
+        notes
+        knowledge lease single_flight
+        turns
+    """,
+    "grants": """
+        selection
+        authorization_code
+        device_code enterprise_managed
+        client_credentials workload_identity
+        unattended
+        clients person probe revocation static_token
+        base
+        gathering retry
+    """,
+    "keys": """
+        assertion_source client_key dpop_key
+    """,
+    "transport": """
+        __init__
+        http
+        ahead
+        flow
+        exchange pools racing
+        connect
+        addresses answers faults tls
+    """,
+    "prompt": """
+        console notebook
+        browser_prompt device paste
+        base loopback terminal.reader
+        callback_advice open_browser page race screen short_address terminal.posix terminal.windows
+        terminal.line
+        __init__ terminal
+    """,
+    "storage": """
+        __init__
+        placement
+        keyring
+        file memory
+        sealed store
+        settings
+        index keyring_thread
+        backend
+        groups keyring_backends plugin_output
+        directory
+    """,
+    "protocol": """
+        device
+        pushed tokens
+        authorization client_auth client_choice client_document dynamic_registration
+        management redirects
+        registration
+        dpop registration_errors scopes
+        discovery
+        absence
+        metadata oauth_error probe
+        document times
+        assertions
+        _authlib challenge flow jose options
+        gateway urls
+    """,
+}
+# They use the package as its users do: its public names load what they need.
+FRONT = {"api", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
+EDGES = {"keys", "prompt", "storage", "transport"}
+WORLD = {
+    "asyncio", "concurrent", "datetime", "http", "httpx", "httpx2", "keyring", "logging", "os",
+    "pathlib", "random", "secrets", "select", "shutil", "signal", "socket", "ssl", "subprocess",
+    "sys", "tempfile", "threading", "time", "uuid", "webbrowser",
+}  # fmt: skip
+MAKERS = {
+    "ResourceMetadata": {"protocol/metadata.py"},
+    "ServerMetadata": {"protocol/metadata.py"},
+    "AuthorizationRequest": {"protocol/authorization.py"},
+    "AuthorizationCode": {"protocol/authorization.py"},
+    "TokenSet": {"protocol/tokens.py", "credential.py"},  # from an answer, and from a record
+    "DeviceAuthorization": {"protocol/device.py"},
+    "Challenge": {"protocol/challenge.py"},
+}
+FILES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def levels(plan: str) -> dict[str, int]:
+    rows = [line.split() for line in plan.strip().splitlines()]
+    return {name: len(rows) - row for row, names in enumerate(rows) for name in names}
+
+
+def module_of(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+
+
+def place_of(module: str) -> tuple[str, str]:
+    room, _, inside = module.partition(".")
+    return room, inside or "__init__"
+
+
+FLOOR = levels(ROOMS)
+LEVEL = {room: levels(plan) for room, plan in INSIDE.items()}
+OURS = [file for file in FILES if file != "__init__.py"]
+MODULES = {module_of(file) for file in FILES}
+PACKAGES = {module.partition(".")[0] for module in MODULES if "." in module}
+
+
+@cache
+def tree_of(file: str) -> ast.Module:
+    return ast.parse((PACKAGE / file).read_text("utf-8"))
+
+
+def imports(file: str) -> Iterator[str]:
+    """The absolute name of every import, also of those inside functions and for types only."""
+    package = ["mcp_client_auth", *file.split("/")[:-1]]
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                yield full if full.removeprefix("mcp_client_auth.") in MODULES else module
+
+
+@cache
+def imported(file: str) -> frozenset[str]:
+    """The modules of the package that a file imports."""
+    names = {name.removeprefix("mcp_client_auth.") for name in imports(file)}
+    return frozenset(names & MODULES - {module_of(file), "__init__"})
+
+
+@pytest.mark.parametrize("file", OURS)
+def test_every_module_has_one_place(file: str) -> None:
+    room, inside = place_of(module_of(file))
+    assert room in FLOOR
+    if inside != "__init__":
+        assert inside in LEVEL[room]
+
+
+@pytest.mark.parametrize("file", OURS)
+def test_imports_point_down_only(file: str) -> None:
+    assert [module for module in sorted(imported(file)) if not points_down(file, module)] == []
+
+
+def points_down(file: str, module: str) -> bool:
+    (own, inside), (room, there) = place_of(module_of(file)), place_of(module)
+    if room != own:
+        return FLOOR[room] < FLOOR[own]
+    order = LEVEL.get(room, {})
+    return inside not in order or there not in order or order[there] < order[inside]
+
+
+@pytest.mark.parametrize("file", OURS)
+def test_only_the_front_uses_the_public_names(file: str) -> None:
+    if place_of(module_of(file))[0] not in FRONT:
+        assert "mcp_client_auth" not in imports(file)
+
+
+@pytest.mark.parametrize("room", sorted(PACKAGES))
+def test_no_room_has_a_circle(room: str) -> None:
+    inside = {
+        module_of(file): imported(file) for file in OURS if place_of(module_of(file))[0] == room
+    }
+    graph = {module: used & inside.keys() for module, used in inside.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("file", [file for file in OURS if file.partition("/")[0] in EDGES])
+def test_an_edge_does_not_know_another_edge(file: str) -> None:
+    own = file.partition("/")[0]
+    assert {place_of(module)[0] for module in imported(file)} & EDGES - {own} == set()
+
+
+@pytest.mark.parametrize("file", [file for file in OURS if file.startswith("protocol/")])
+def test_the_protocol_has_no_clock_no_chance_and_no_io(file: str) -> None:
+    used = {module.partition(".")[0] for module in imports(file)}
+    assert used & WORLD == set()
+    names = {node.id for node in ast.walk(tree_of(file)) if isinstance(node, ast.Name)}
+    assert names & {"open", "print", "input", "global"} == set()
+
+
+# What a grant may import from the world; everything else comes through its ports.
+TAKEN = {
+    "grants/base.py": {"secrets", "time"},  # the defaults of the ports
+    "grants/device_code.py": {"threading"},  # one that polls beside a browser
+    "grants/gathering.py": {"threading"},  # a lock
+}
+
+
+@pytest.mark.parametrize("file", [file for file in OURS if file.startswith("grants/")])
+def test_a_grant_touches_the_world_through_its_ports(file: str) -> None:
+    used = {module.partition(".")[0] for module in imports(file)}
+    assert used & WORLD == TAKEN.get(file, set())
+
+
+GRANTS = {"BrowserSignIn", "ClientCredentials", "DeviceCode", "EnterpriseManaged", "PersonGrant"}
+GRANTS |= {"UnattendedGrant", "WorkloadIdentity"}
+IDENTITIES = {"PreRegistered", "ClientMetadataDocument"}
+DECIDING = [file for file in OURS if file.partition("/")[0] in ("adapters", "grants", "session")]
+
+
+@pytest.mark.parametrize("file", [*DECIDING, "api.py"])
+def test_no_one_asks_a_grant_or_an_identity_for_its_class(file: str) -> None:
+    """What they need to know is a member of it."""
+    checks = [
+        ast.unparse(node)
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "isinstance"
+        and {name.id for name in ast.walk(node) if isinstance(name, ast.Name)}
+        & (GRANTS | IDENTITIES)
+    ]
+    assert checks == []
+
+
+@pytest.mark.parametrize("value", MAKERS)
+def test_only_its_reader_makes_a_checked_value(value: str) -> None:
+    ours = [file for file in FILES if not file.startswith("testing/")]  # it has words of its own
+    assert {file for file in ours if value in called(file)} == MAKERS[value]
+
+
+@cache
+def called(file: str) -> frozenset[str]:
+    calls = [node.func for node in ast.walk(tree_of(file)) if isinstance(node, ast.Call)]
+    return frozenset(
+        call.id if isinstance(call, ast.Name) else call.attr
+        for call in calls
+        if isinstance(call, ast.Name | ast.Attribute)
+    )

@@ -1,0 +1,132 @@
+"""`mcp-login doctor` as a process: what it prints where, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields, replace
+
+import pytest
+
+from mcp_client_auth.cli.report import exit_code_of, lines
+from mcp_client_auth.doctor import Finding, Report
+from mcp_client_auth.testing import DemoServer, Settings
+from tests.support.hostile import World, document, text
+from tests.support.terminal import Terminal
+
+
+@pytest.fixture
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("home"))
+
+
+def test_a_good_server_ends_with_0_and_a_table(terminal: Terminal) -> None:
+    with DemoServer() as server:
+        answer = terminal.run("doctor", server.url, COLUMNS="80")
+    assert answer.code == 0, answer.out
+    assert "WARNING" not in answer.out
+    table = answer.out.rpartition("\n\nok       challenge.status")[2]
+    assert re.search(rf"^{server.url}: \d+ ok, \d+ note$", table, re.MULTILINE)
+    assert max(map(len, answer.out.splitlines())) <= 80
+    assert answer.err.startswith("checking challenge")
+
+
+def test_json_is_all_that_stands_on_stdout(terminal: Terminal) -> None:
+    with DemoServer() as server:
+        answer = terminal.run("doctor", server.url, "--json")
+    report = json.loads(answer.out)
+    keys = ["version", "mcp_client_auth", "server", "worst", "exit_code", "findings"]
+    assert list(report) == keys
+    assert report["version"] == 1
+    assert report["server"] == server.url
+    assert all(list(each) == [f.name for f in fields(Finding)] for each in report["findings"])
+
+
+def test_warnings_count_only_where_they_shall(terminal: Terminal) -> None:
+    with DemoServer(Settings(cors=False)) as server:
+        assert terminal.run("doctor", server.url).code == 0
+        assert terminal.run("doctor", server.url, "--strict").code == 1
+
+
+def test_the_worst_finding_gives_the_exit_code_of_the_login(
+    terminal: Terminal, world: World
+) -> None:
+    world.at("resource", document(world.resource_metadata(resource="https://other.example/")))
+    examination, login = terminal.run("doctor", world.url), terminal.run(world.url)
+    assert examination.code == login.code == 5
+
+
+def test_a_stored_login_is_looked_at_and_not_shown(terminal: Terminal) -> None:
+    with DemoServer() as server:
+        terminal.log_in(server.url)
+        token = terminal.run("token", server.url).out.strip()
+        stored = b" ".join(terminal.stored().values()).decode()
+        answer = terminal.run("doctor", server.url, "--register", "--json")
+    report = json.loads(answer.out)
+    levels = {f["check"]: f["level"] for f in report["findings"]}
+    assert levels["login.token"] == levels["login.lasting"] == "ok"
+    assert levels["login.audience"] == "note"
+    said = answer.out + answer.err
+    assert token not in said
+    secrets = re.findall(r'"(?:refresh_token|access_token)": ?"([^"]+)"', stored)
+    assert secrets
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_the_query_of_the_url_is_not_shown(terminal: Terminal, world: World) -> None:
+    answer = terminal.run("doctor", world.url + "?key=planted-key")
+    assert "planted" not in answer.out + answer.err
+
+
+def test_without_a_url_this_machine_is_checked(terminal: Terminal) -> None:
+    answer = terminal.run("doctor")
+    assert answer.code == 0, answer.out
+    assert "local.storage" in answer.out
+    assert "This machine:" in answer.out
+
+
+@pytest.mark.parametrize("url", ["ftp://mcp.example.com", "https://ada:planted@mcp.example.com/"])
+def test_what_is_no_server_url_is_a_usage_error(terminal: Terminal, url: str) -> None:
+    answer = terminal.run("doctor", url)
+    assert answer.code == 2
+    assert "planted" not in answer.out + answer.err
+
+
+def test_a_terminal_that_cannot_show_a_letter_gets_a_question_mark(
+    terminal: Terminal, world: World
+) -> None:
+    world.at("server", text("nothing", 404))
+    answer = terminal.run("doctor", world.url, PYTHONIOENCODING="ascii")
+    assert answer.code == 8
+    assert "Traceback" not in answer.err
+    assert answer.out.isascii()
+
+
+def test_a_narrow_terminal_gets_the_answers_below() -> None:
+    finding = Finding("resource.metadata", "warning", "asked", "came back as a long sentence")
+    report = Report("https://mcp.example.com/mcp", "0", (finding,))
+    assert list(lines(report, 40))[4:6] == [
+        "WARNING  resource.metadata",
+        "  came back as a long sentence",
+    ]
+    assert "WARNING  resource.metadata  came back" in "\n".join(lines(report, 80))
+
+
+@pytest.mark.parametrize(
+    ("level", "error", "strict", "code"),
+    [
+        ("ok", "", True, 0),
+        ("note", "", True, 0),
+        ("warning", "", False, 0),
+        ("warning", "", True, 1),
+        ("error", "PkceUnsupported", False, 5),
+        ("error", "StorageError", True, 7),
+        ("error", "", False, 1),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(
+    level: str, error: str, strict: bool, code: int
+) -> None:
+    well = Finding("a", "ok", "asked", "came")
+    found = replace(well, level=level, error=error)  # type: ignore[arg-type]
+    assert exit_code_of(Report("", "0", (well, found, well)), strict=strict) == code

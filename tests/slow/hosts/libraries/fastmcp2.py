@@ -1,0 +1,1 @@
+from tests.slow.hosts.libraries.fastmcp4 import connect as connect

@@ -1,0 +1,80 @@
+"""A socket on loopback that gives each connection a thread, until its test has ended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+PATIENCE: Final = 90.0
+
+
+class Listening:
+    """A subclass says in `_serve` what becomes of a connection; one that breaks is no matter."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.connections = 0
+        self._socket = socket.create_server((host, 0))
+        self.port: int = self._socket.getsockname()[1]
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.connections += 1
+                threading.Thread(target=self._served, args=(connection,), daemon=True).start()
+
+    def _served(self, connection: socket.socket) -> None:
+        connection.settimeout(PATIENCE)
+        with suppress(OSError), connection:
+            self._serve(connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+
+def head(connection: socket.socket) -> bytes:
+    """What comes up to the end of a request's head, or a little more."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += some(connection)
+    return data
+
+
+def some(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("it has gone")
+    return data
+
+
+def relay(client: socket.socket, onward: socket.socket) -> None:
+    """Copies both ways, until both sides have ended."""
+    back = threading.Thread(target=_copy, args=(onward, client), daemon=True)
+    back.start()
+    _copy(client, onward)
+    back.join(PATIENCE)
+
+
+def _copy(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)

@@ -1,0 +1,76 @@
+"""How the connections are secured: what a real handshake comes to, and how long it will last."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+
+from mcp_client_auth.cli.report import exit_code_of
+from tests.support.findings import Examine, only
+from tests.support.loopback_server import LoopbackServer, says
+
+
+def certificate(place: Path, days: int) -> Path:
+    """A file with a self-signed certificate for 127.0.0.1 and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=days, hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    file = place / "certificate.pem"
+    file.write_bytes(
+        made.public_bytes(pem)
+        + key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return file
+
+
+def serving(file: Path) -> LoopbackServer:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return LoopbackServer(says(b"", "401 Unauthorized"), context)
+
+
+@pytest.mark.parametrize(("days", "level"), [(60, "ok"), (3, "warning")])
+def test_a_certificate_that_ends_soon_is_a_warning(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    examined: Examine,
+    days: int,
+    level: str,
+) -> None:
+    file = certificate(tmp_path, days)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with serving(file) as server:
+        found = only(examined(server.url + "/mcp"), "tls.connection")
+    assert found.level == level
+    assert f"trusted, for {days} more days" in found.came
+
+
+def test_a_certificate_that_nobody_trusts_ends_the_login(tmp_path: Path, examined: Examine) -> None:
+    with serving(certificate(tmp_path, 60)) as server:
+        report = examined(server.url + "/mcp")
+    assert only(report, "challenge").error == "Untrusted"
+    assert exit_code_of(report) == 5
+    assert not [f for f in report.findings if f.check == "tls.connection"]
+
+
+def test_plain_http_is_named(examined: Examine) -> None:
+    with LoopbackServer(says(b"", "401 Unauthorized")) as server:
+        assert "plain http" in only(examined(server.url + "/mcp"), "tls.connection").came

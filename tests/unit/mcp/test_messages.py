@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from mcp_client_auth.errors import BadResponse, UsageError
+from mcp_client_auth.mcp.messages import encoded, is_request, read_messages, reply_to, request
+
+
+def test_a_message_goes_out_as_compact_utf_8() -> None:
+    assert encoded(request(1, "x", {"a": "ü\n"})) == (
+        '{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"ü\\n"}}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", '{"jsonrpc": "2.0", "id": Infinity}', "[" * 5000, "\ud800"]
+)
+def test_what_is_not_json_is_refused(text: str) -> None:
+    with pytest.raises(BadResponse):
+        read_messages(text)
+
+
+@pytest.mark.parametrize(
+    "value", ["\ud800", float("inf"), float("nan"), object(), {"deep": [float("-inf")]}]
+)
+def test_an_argument_that_json_cannot_say_is_a_usage_error(value: Any) -> None:
+    with pytest.raises(UsageError, match="argument"):
+        encoded(request(1, "tools/call", {"arguments": {"a": value}}))
+
+
+def test_a_reply_repeats_no_id_that_json_cannot_say() -> None:
+    [asked] = read_messages('{"jsonrpc": "2.0", "id": 1e999, "method": "ping"}')
+    assert encoded(reply_to(asked)) == b'{"jsonrpc":"2.0","id":null,"result":{}}'
+
+
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    with pytest.raises(BadResponse):
+        read_messages('{"jsonrpc": "2.0", "method": "\\ud800"}')
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ({"method": "x", "id": 0}, True),
+        ({"method": "x", "id": None}, True),
+        ({"method": "x"}, False),
+        ({"method": 7, "id": 1}, False),
+        ({"result": {}, "id": 1}, False),
+    ],
+)
+def test_a_request_has_a_method_and_an_id(message: dict[str, Any], expected: bool) -> None:
+    assert is_request(message) == expected
+
+
+def test_only_a_ping_has_a_result() -> None:
+    assert reply_to({"id": "a", "method": "ping"}) == {"jsonrpc": "2.0", "id": "a", "result": {}}
+    reply = reply_to({"id": 0, "method": "sampling/createMessage"})
+    assert (reply["id"], reply["error"]["code"]) == (0, -32601)
+    assert json.dumps(reply)

@@ -1,0 +1,149 @@
+"""Several ways for one answer to come: the first valid one wins, and the others are ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+import pytest
+
+from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth.prompt.browser_prompt import BrowserPrompt
+from mcp_client_auth.prompt.race import Answer, FirstAnswer
+from mcp_client_auth.protocol.authorization import AuthorizationCode, AuthorizationRequest
+from mcp_client_auth.protocol.metadata import default_server_metadata
+from mcp_client_auth.protocol.redirects import Callback
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.tokens import TokenSet
+from mcp_client_auth.protocol.urls import Issuer
+from mcp_client_auth.secret import Secret
+from tests.support.codes import coded
+
+ISSUER = Issuer("https://auth.example.com")
+CALLBACK = Callback("127.0.0.1", 0, "/callback")
+
+
+def asked(redirect_uri: str) -> AuthorizationRequest:
+    return AuthorizationRequest(
+        url=f"{ISSUER}/authorize?state=right",
+        server=default_server_metadata(ISSUER),
+        client=Client(issuer=ISSUER, client_id="c", kind="dynamic", method="none"),
+        redirect_uri=redirect_uri,
+        scope=None,
+        resource=None,
+        state=Secret("right"),
+        verifier=Secret("v"),
+    )
+
+
+def code_of(answer: Answer) -> str:
+    assert isinstance(answer, AuthorizationCode)
+    return answer.code.reveal()
+
+
+@dataclass
+class Runner:
+    """A racer on a thread of its own, which offers what it is told to."""
+
+    offers: tuple[str, ...] = ()
+    log: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def __call__(self, request: AuthorizationRequest, race: FirstAnswer) -> Iterator[None]:
+        def run() -> None:
+            self.log += [f"{query} {race.offer(query)}" for query in self.offers]
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+            self.log.append("ended")
+
+
+def test_a_racer_wins_and_every_racer_is_ended() -> None:
+    winner, loser = Runner(("code=a&state=wrong", "code=b&state=right")), Runner()
+    prompt = BrowserPrompt(open_url=lambda url: True, sources=[loser, winner])
+    with prompt.visit(CALLBACK, "server", "account") as visit:
+        answer = visit.ask(asked(visit.redirect_uri), 5)
+        assert code_of(answer) == "b"
+        assert winner.log == ["code=a&state=wrong False", "code=b&state=right True", "ended"]
+        assert loser.log == ["ended"]
+
+
+def test_a_callback_wins_over_a_racer_that_has_nothing() -> None:
+    racer = Runner(("code=a&state=wrong",))
+    answers: list[threading.Thread] = []
+
+    def open_url(url: str) -> bool:
+        there = f"{visit.redirect_uri}?{urlencode({'code': 'c', 'state': 'right'})}"
+        answers.append(threading.Thread(target=lambda: urlopen(there).close()))
+        answers[0].start()
+        return True
+
+    with BrowserPrompt(open_url=open_url, sources=[racer]).visit(CALLBACK, "s", "a") as visit:
+        assert code_of(visit.ask(asked(visit.redirect_uri), 5)) == "c"
+        visit.end("signed-in")
+        answers[0].join()
+    assert racer.log[-1] == "ended"
+
+
+def test_a_login_that_was_cancelled_on_its_way_opens_no_browser() -> None:
+    opened: list[str] = []
+
+    def open_url(url: str) -> bool:
+        opened.append(url)
+        return True
+
+    prompt = BrowserPrompt(open_url=open_url)
+    with prompt.visit(CALLBACK, "s", "a") as visit:
+        visit.cancel()
+        with pytest.raises(LoginFailed, check=coded("aborted")):
+            visit.ask(asked(visit.redirect_uri), 60)
+    assert opened == []
+
+
+def test_a_racer_is_ended_when_the_wait_fails() -> None:
+    racer = Runner()
+    with BrowserPrompt(open_url=lambda url: True, sources=[racer]).visit(
+        CALLBACK, "s", "a"
+    ) as visit:
+        with pytest.raises(LoginFailed, check=coded("timeout")):
+            visit.ask(asked(visit.redirect_uri), 0.05)
+        assert racer.log == ["ended"]
+
+
+def test_who_waits_is_told_how_long_it_still_is() -> None:
+    race, told = FirstAnswer(asked("http://127.0.0.1:1/callback")), list[float]()
+
+    def tick(left: float) -> None:
+        told.append(left)
+        if len(told) == 2:
+            race.offer("code=a&state=right")
+
+    assert code_of(race.wait(100, tick)) == "a"
+    assert [round(left) for left in told] == [100, 99]
+
+
+def test_an_answer_in_the_last_moment_is_not_lost() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    assert race.offer("code=a&state=right")
+    assert code_of(race.wait(0)) == "a"
+
+
+def test_a_short_time_is_told_as_it_was() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    with pytest.raises(LoginFailed, match=r"within 0\.05 s"):
+        race.wait(0.05)
+
+
+def test_what_comes_after_the_time_is_told_that_nobody_needs_it() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    with pytest.raises(LoginFailed, check=coded("timeout")):
+        race.wait(0)
+    assert not race.take(TokenSet(Secret("late"), issued_at=0.0))

@@ -1,0 +1,114 @@
+"""Index and secret that disagree are healed on the next use; what was deleted stays deleted."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_client_auth.credential import Key, dumps
+from mcp_client_auth.errors import StorageError
+from mcp_client_auth.storage import Storage, Summary
+from mcp_client_auth.storage.backend import Item
+from mcp_client_auth.storage.file import FileStorage
+from mcp_client_auth.storage.settings import Settings
+from mcp_client_auth.storage.store import Store
+from tests.support.storage_samples import full, with_token
+
+
+@pytest.fixture
+def records(lasting: Storage) -> Store:
+    assert isinstance(lasting, Store)
+    return lasting
+
+
+def test_an_item_deleted_by_hand_takes_its_entry_along(records: Store, key: Key) -> None:
+    records.save(full(key))
+    records.vault.delete(Item.of(key))
+    assert records.load(key) is None
+    assert list(records.list()) == []
+
+
+def test_an_entry_that_was_lost_is_made_again(records: Store, key: Key) -> None:
+    records.save(full(key))
+    records.index.drop(key)
+    assert records.load(key) == full(key)
+    assert list(records.list()) == [Summary.of(full(key), records.name)]
+
+
+def test_an_entry_that_was_left_behind_by_a_crash_is_brought_up_to_date(
+    records: Store, key: Key
+) -> None:
+    records.save(full(key))
+    later = with_token(full(key), "later")
+    records.vault.write(Item.of(key), dumps(later))  # and then the power failed
+    assert records.load(key) == later
+    assert records.summary(key) == Summary.of(later, records.name)
+
+
+def test_a_write_that_lands_after_the_logout_is_taken_away(records: Store, key: Key) -> None:
+    records.save(full(key))
+    records.delete(key)
+    records.vault.write(Item.of(key), dumps(full(key)))
+    assert records.load(key) is None
+    assert records.vault.read(Item.of(key)) is None
+    assert list(records.list()) == []
+
+
+def test_a_login_after_the_logout_stays(records: Store, key: Key) -> None:
+    records.save(full(key))
+    records.delete(key)
+    again = replace(full(key), generation=0)
+    records.save(again)
+    records.index.drop(key)
+    assert records.load(key) == again
+
+
+def test_a_late_write_does_not_make_the_entry_older(records: Store, key: Key) -> None:
+    """Whoever holds the later one in memory is to see that it was overwritten."""
+    late, good = full(key), with_token(full(key), "good")
+    records.save(good)
+    records.vault.write(Item.of(key), dumps(late))
+    assert records.load(key) == late
+    entry = records.summary(key)
+    assert entry is not None
+    assert entry.generation == good.generation > late.generation
+
+
+def test_reading_does_not_fail_because_the_entry_cannot_be_written(
+    key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FileStorage()
+    files.save(full(key))
+    files.index.drop(key)
+
+    def fail(*_: Any) -> None:
+        raise StorageError("read-only")
+
+    monkeypatch.setattr(files.directory, "write", fail)
+    assert files.load(key) == full(key)
+
+
+def test_a_grave_is_cleared_away_after_a_day(home: Path, key: Key) -> None:
+    files, other = FileStorage(), replace(key, account="work")
+    files.save(full(key))
+    files.delete(key)
+    grave = home / f"{key.id}.deleted"
+    day_before = time.time() - 90_000
+    os.utime(grave, (day_before, day_before))
+    files.save(full(other))
+    files.delete(other)
+    assert [path.name for path in home.iterdir()] == [f"{other.id}.deleted"]
+
+
+def test_what_a_person_chose_is_remembered(home: Path) -> None:
+    settings = Settings()
+    assert settings.chosen() == ""
+    settings.choose("file")
+    assert Settings().chosen() == "file"
+    (home / "settings.conf").write_text("{")
+    assert settings.chosen() == ""

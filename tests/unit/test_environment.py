@@ -1,0 +1,159 @@
+"""Where the program runs, from the environment and a few files, and who reads its words."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from types import SimpleNamespace
+
+import pytest
+
+from mcp_client_auth.environment import (
+    Machine,
+    is_attended,
+    is_terminal,
+    page_width,
+    terminal_width,
+)
+
+SSH = {"SSH_CONNECTION": "192.0.2.7 50022 198.51.100.9 22", "SSH_TTY": "/dev/pts/0"}
+WSL = "Linux version 5.15.167.4-microsoft-standard-WSL2"
+
+
+def machine(
+    environ: Mapping[str, str] = {},
+    files: Mapping[str, str] = {},
+    platform: str = "linux",
+) -> Machine:
+    return Machine(environ, platform, files.__contains__, lambda path: files.get(path, ""))
+
+
+@pytest.mark.parametrize(
+    ("where", "environ", "files", "platform"),
+    [
+        ("here", {"DISPLAY": ":0"}, {}, "linux"),
+        ("here", {"WAYLAND_DISPLAY": "wayland-0"}, {}, "linux"),
+        ("here", {}, {}, "darwin"),
+        ("here", {}, {}, "win32"),
+        ("headless", {}, {}, "linux"),
+        ("headless", {}, {}, "freebsd14"),
+        ("ssh", SSH, {}, "linux"),
+        ("ssh", {"SSH_CONNECTION": SSH["SSH_CONNECTION"]}, {}, "darwin"),
+        ("ssh", {"SSH_CLIENT": "192.0.2.7 50022 22"}, {}, "win32"),
+        ("ssh", {"SSH_TTY": "/dev/pts/1"}, {}, "linux"),
+        ("ssh", {**SSH, "DISPLAY": "localhost:10.0"}, {}, "linux"),
+        ("codespaces", {"CODESPACES": "true"}, {"/.dockerenv": ""}, "linux"),
+        ("codespaces", {"CODESPACES": "true", **SSH}, {}, "linux"),
+        ("headless", {"CODESPACES": "false"}, {}, "linux"),
+        ("gitpod", {"GITPOD_WORKSPACE_ID": "amber-1"}, {"/.dockerenv": ""}, "linux"),
+        ("devcontainer", {"REMOTE_CONTAINERS": "true"}, {"/.dockerenv": ""}, "linux"),
+        ("hub", {"JUPYTERHUB_API_URL": "http://hub/api"}, {"/.dockerenv": ""}, "linux"),
+        ("hub", {"COLAB_RELEASE_TAG": "release-colab"}, {}, "linux"),
+        ("container", {}, {"/.dockerenv": ""}, "linux"),
+        ("container", {}, {"/run/.containerenv": ""}, "linux"),
+        ("container", {"container": "podman"}, {}, "linux"),
+        ("container", {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, {}, "linux"),
+        ("container", {}, {"/proc/1/cgroup": "0::/kubepods/besteffort/pod1"}, "linux"),
+        ("container", {}, {"/proc/1/cgroup": "12:cpu:/docker/0a1b"}, "linux"),
+        ("headless", {}, {"/proc/1/cgroup": "0::/init.scope"}, "linux"),
+        ("container", {}, {"/.dockerenv": "", "/proc/version": WSL}, "linux"),
+        ("here", {"DISPLAY": ":0"}, {"/run/.containerenv": "", "/run/.toolboxenv": ""}, "linux"),
+        ("wsl", {"WSL_DISTRO_NAME": "Ubuntu"}, {}, "linux"),
+        ("wsl", {}, {"/proc/version": WSL}, "linux"),
+        ("wsl", {"DISPLAY": ":0"}, {"/proc/version": WSL}, "linux"),
+    ],
+)
+def test_a_place_is_known_by_its_marks(
+    where: str, environ: dict[str, str], files: dict[str, str], platform: str
+) -> None:
+    assert machine(environ, files, platform).place == where
+
+
+@pytest.mark.parametrize(
+    ("environ", "files", "platform", "there"),
+    [
+        ({"DISPLAY": ":0"}, {}, "linux", True),
+        ({}, {}, "darwin", True),
+        ({}, {"/proc/version": WSL}, "linux", True),
+        ({}, {}, "linux", False),
+        (SSH, {}, "darwin", False),
+        ({"DISPLAY": ":0"}, {"/.dockerenv": ""}, "linux", False),
+        ({"CODESPACES": "true"}, {}, "linux", False),
+        ({"GITPOD_WORKSPACE_ID": "amber-1"}, {}, "linux", False),
+        ({"REMOTE_CONTAINERS": "true"}, {}, "linux", False),
+    ],
+)
+def test_an_answer_arrives_by_itself_where_the_browser_is(
+    environ: dict[str, str], files: dict[str, str], platform: str, there: bool
+) -> None:
+    assert machine(environ, files, platform).callback_arrives == there
+
+
+def test_this_machine_is_some_place() -> None:
+    assert Machine().place
+
+
+@pytest.mark.parametrize(
+    ("terminal", "kernel", "environ", "attended"),
+    [
+        (True, None, {}, True),
+        (False, None, {}, False),
+        (True, None, {"CI": "true"}, False),
+        (True, None, {"CI": "false"}, True),
+        (False, True, {}, True),
+        (True, False, {}, False),
+        (False, True, {"CI": "1"}, False),
+    ],
+)
+def test_who_reads_stderr(
+    terminal: bool,
+    kernel: bool | None,
+    environ: dict[str, str],
+    attended: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = None if kernel is None else SimpleNamespace(_allow_stdin=kernel)
+    shell = SimpleNamespace(kernel=made) if made else SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr("sys.stderr", SimpleNamespace(isatty=lambda: terminal))
+    assert is_attended(Machine(environ)) is attended
+
+
+def test_a_stream_that_is_missing_closed_or_no_file_is_no_terminal() -> None:
+    closed = io.StringIO()
+    closed.close()
+    for stream in (None, closed, io.StringIO()):
+        assert not is_terminal(stream)
+    assert terminal_width(closed) == terminal_width(io.StringIO()) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_a_terminal_tells_its_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    master, slave = os.openpty()
+    try:
+        with os.fdopen(slave, "w") as stream:
+            fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, 57, 0, 0))
+            assert is_terminal(stream)
+            assert terminal_width(stream) == 57
+            monkeypatch.setattr("sys.stdout", stream)
+            monkeypatch.delenv("COLUMNS", raising=False)
+            assert page_width() == 57
+    finally:
+        os.close(master)
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [("41", 41), ("", 80), ("0", 80), ("-3", 80), ("wide", 80), ("٤٢", 80)]
+)
+def test_a_page_that_is_piped_is_as_wide_as_columns_says(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    monkeypatch.setenv("COLUMNS", columns)
+    assert page_width() == width

@@ -1,0 +1,102 @@
+"""Waits that end in time, cancellations that reach everyone, and a clean start after a fork."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from mcp_client_auth import threads
+from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth.threads import Cancel, done_within, fresh_in_children, interruptible, shortest
+
+
+def test_the_shortest_of_some_spans_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "_SLICE", None)
+    assert shortest(3.0, None, 2.0) == 2.0
+    assert shortest(None) is None
+    monkeypatch.setattr(threads, "_SLICE", 0.2)  # as on Windows
+    assert shortest(3.0) == shortest(None) == 0.2
+    assert shortest(0.1) == 0.1
+
+
+@pytest.mark.parametrize("piece", [None, 0.01])
+def test_a_future_is_waited_for_until_it_is_done_and_no_longer(
+    piece: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "_SLICE", piece)
+    never: Future[Any] = Future()
+    began = time.monotonic()
+    assert not done_within(never, 0.05)
+    assert 0.05 <= time.monotonic() - began < 60
+    assert not done_within(never, -1)
+
+    late: Future[Any] = Future()
+    threading.Timer(0.03, late.set_exception, [TimeoutError("its own")]).start()
+    assert done_within(late)
+    assert done_within(late, 0)
+    with pytest.raises(TimeoutError, match="its own"):
+        late.result()
+
+
+def test_a_cancellation_calls_each_listener_once_although_one_fails() -> None:
+    cancel, calls = Cancel(), []
+
+    def broken() -> None:
+        raise RuntimeError
+
+    cancel.check()
+    cancel.then(broken)
+    cancel.then(lambda: calls.append("before"))
+    cancel.cancel()
+    cancel.cancel()
+    cancel.then(lambda: calls.append("after"))
+    assert calls == ["before", "after"]
+    with pytest.raises(LoginFailed) as caught:
+        cancel.check()
+    assert caught.value.code == "aborted"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks of POSIX")
+def test_a_forked_child_begins_afresh() -> None:
+    class Thing:
+        fresh = False
+
+        def reset(self) -> None:
+            self.fresh = True
+
+    thing = Thing()
+    fresh_in_children(thing)
+    child = os.fork()
+    if not child:
+        os._exit(0 if thing.fresh else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not thing.fresh
+
+
+def test_an_interrupt_has_one_line_in_ipython(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    with pytest.raises(KeyboardInterrupt) as caught, interruptible():
+        raise KeyboardInterrupt
+    rendered: list[str] = getattr(caught.value, "_render_traceback_", list)()
+    assert rendered == ["The login was interrupted; nothing was changed."]
+
+
+def test_another_error_keeps_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    with pytest.raises(ValueError, match="other") as caught, interruptible():
+        raise ValueError("other")
+    assert not hasattr(caught.value, "_render_traceback_")
+
+
+def test_elsewhere_an_interrupt_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    with pytest.raises(KeyboardInterrupt) as caught, interruptible():
+        raise KeyboardInterrupt
+    assert not hasattr(caught.value, "_render_traceback_")

@@ -1,0 +1,109 @@
+"""The httpx transport of a person's own request: httpx's behaviour, over connections that race."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from mcp_client_auth.transport.racing import RacingTransport
+from mcp_client_auth.transport.tls import tls_context
+from tests.support.loopback_server import (
+    Behaviour,
+    LoopbackServer,
+    hangs,
+    raw,
+    resets,
+    says,
+    silent,
+)
+
+DEAD = "127.0.0.2"
+
+
+@contextmanager
+def client(timeout: float = 5.0) -> Iterator[httpx.Client]:
+    transport = RacingTransport(tls_context(True, None))
+    with httpx.Client(transport=transport, timeout=timeout) as made:
+        yield made
+
+
+def test_a_request_and_its_answer_are_httpxs() -> None:
+    with LoopbackServer(says(b"fine", "201 Made", "X-A: 1", "X-A: 2")) as server, client() as http:
+        answer = http.post(server.url + "/x?y=1", content=b"body", headers={"X-B": "3"})
+    assert (answer.status_code, answer.reason_phrase, answer.text) == (201, "Made", "fine")
+    assert answer.headers.get_list("x-a") == ["1", "2"]
+    assert answer.http_version == "HTTP/1.1"
+    assert server.requests[0].startswith("POST /x?y=1 HTTP/1.1")
+    assert "X-B: 3" in server.requests[0]
+    assert server.requests[0].endswith("body")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs an address that drops packets")
+def test_an_address_that_drops_packets_costs_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackServer(says()) as server, silent(DEAD, server.port), client() as http:
+
+        def getaddrinfo(host: str, port: int, *_: object) -> list[object]:
+            kind = socket.AF_INET, socket.SOCK_STREAM, 0, ""
+            return [(*kind, (address, port)) for address in (DEAD, "127.0.0.1")]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        assert http.get(f"http://mcp.example.com:{server.port}/").status_code == 200
+
+
+def test_a_time_limit_is_for_a_step_and_not_for_the_whole() -> None:
+    """An event stream goes on as long as something comes."""
+
+    def slowly(server: LoopbackServer, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n")
+        for _ in range(8):
+            time.sleep(0.25)
+            connection.sendall(b"x")
+
+    with LoopbackServer(slowly) as server, client(timeout=1.5) as http:
+        assert http.get(server.url).text == "x" * 8
+
+
+def test_without_a_time_limit_it_waits() -> None:
+    go = threading.Event()
+
+    def late(server: LoopbackServer, connection: socket.socket) -> None:
+        go.wait(10)
+        says()(server, connection)
+
+    with LoopbackServer(late) as server, client() as http:
+        threading.Timer(0.3, go.set).start()
+        assert http.get(server.url, timeout=None).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "kind"),
+    [
+        (hangs, httpx.ReadTimeout),
+        (resets, httpx.ReadError),
+        (raw(b""), httpx.RemoteProtocolError),
+        (raw(b"noise\r\n\r\n"), httpx.RemoteProtocolError),
+        (raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), httpx.RemoteProtocolError),
+    ],
+    ids=["hangs", "resets", "silence", "noise", "cut"],
+)
+def test_a_fault_has_httpxs_name(behaviour: Behaviour, kind: type[Exception]) -> None:
+    with LoopbackServer(behaviour) as server, client(0.3) as http, pytest.raises(kind):
+        http.get(server.url)
+
+
+def test_a_shut_door_and_a_name_that_does_not_exist_are_connect_errors() -> None:
+    with LoopbackServer(says()) as server:
+        url = server.url
+    with client() as http:
+        with pytest.raises(httpx.ConnectError, match="refused"):
+            http.get(url)
+        with pytest.raises(httpx.ConnectError) as caught:
+            http.get("http://nowhere.invalid/")
+    assert isinstance(caught.value.__cause__, socket.gaierror)
