@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import threading
 from contextlib import suppress
 from types import TracebackType
@@ -65,16 +67,25 @@ def some(connection: socket.socket) -> bytes:
 
 
 def relay(client: socket.socket, onward: socket.socket) -> None:
-    """Copies both ways, until both sides have ended."""
-    back = threading.Thread(target=_copy, args=(onward, client), daemon=True)
-    back.start()
-    _copy(client, onward)
-    back.join(PATIENCE)
+    """Copies both ways, until both sides have ended.
 
-
-def _copy(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
-    with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+    One thread does both: two that read and write one TLS connection at once break it.
+    """
+    other = {client: onward, onward: client}
+    sources = {client, onward}
+    while sources:
+        full = [each for each in sources if isinstance(each, ssl.SSLSocket) and each.pending()]
+        ready = full or select.select(sources, [], [], PATIENCE)[0]
+        if not ready:
+            return
+        for source in ready:
+            try:
+                data = source.recv(65536)
+                if data:
+                    other[source].sendall(data)
+                    continue
+            except OSError:
+                pass
+            sources.discard(source)
+            with suppress(OSError):
+                other[source].shutdown(socket.SHUT_WR)
