@@ -17,6 +17,7 @@ from ..environment import page_width
 from ..prompt.screen import screen
 from . import exit_code
 from .answers import answers
+from .other_clients import client_lines
 
 if TYPE_CHECKING:
     from ..doctor import Report
@@ -46,6 +47,8 @@ def print_report(report: Report, *, strict: bool) -> int:
         return code
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     for line in lines(report, page_width()):
+        click.echo(line.encode(encoding, "replace").decode(encoding))
+    for line in client_lines(report.clients, min(page_width(), _WIDEST)):
         click.echo(line.encode(encoding, "replace").decode(encoding))
     return code
 

@@ -5,7 +5,7 @@ The checks use the readers of the protocol, so that they say what a login would 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from ..protocol.urls import ServerUrl
 from ..storage import Storage
 from . import connections, cors, machine, registration, stored_login
 from .challenge import challenge
+from .clients import check as other_clients
+from .clients.facts import ClientFacts
 from .exam import Exam
 from .issuer import Issuer, abilities, issuer
 from .report import Finding, Level, Question, Report
@@ -38,8 +40,8 @@ _STORAGE: Final = 75.0  # a person may be unlocking the keyring
 class Subject:
     """What to examine. An empty `url` leaves this machine. `key`: whose login is looked at.
 
-    `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, where they are not the
-    usual ones.
+    `clients`: which others are judged. `connection`: the `verify`, `cert` and `proxy` of an
+    `HttpTransport`, where they are not the usual ones.
     """
 
     storage: Storage
@@ -47,6 +49,7 @@ class Subject:
     key: Key | None = None
     options: Options = field(default_factory=lambda: Options(http_timeout=10.0))
     register: bool = False
+    clients: Sequence[ClientFacts] = ()
     connection: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -98,6 +101,11 @@ def _server(exam: Exam, subject: Subject) -> None:
         named = tuple(issuer.server.issuer for issuer in known)
         login = stored_login.login(exam, subject.storage, subject.key, named)
         exam.perform("login", login, _STORAGE)
+    if subject.clients and not answer.open:
+        at = [each.server for each in known]
+        check = other_clients.check(exam, answer, subject.clients, at, register=subject.register)
+        most = other_clients.REQUESTS + 2 * len(subject.clients)
+        exam.clients = exam.perform("clients", check, most * subject.options.http_timeout) or ()
     exam.perform("tls", connections.tls(exam))
     exam.perform("network", connections.addresses(exam))
 

@@ -25,6 +25,7 @@ from ..protocol.urls import ServerUrl
 from ..secret import Secret
 from ..threads import done_within
 from ..transport import HttpTransport
+from .clients.rules import Verdict
 from .report import Finding, Question, Report
 
 T = TypeVar("T")
@@ -39,6 +40,7 @@ class Exam:
     `secrets` are those that no finding may show. By origin: `reached` are those that answered,
     `skews` the seconds that their clocks are ahead of ours, `tls` version and certificate of the
     connections. `patience`: seconds for one check. `endpoint` is where the server's URL leads to.
+    `clients`: what other clients would meet.
     """
 
     server_url: ServerUrl
@@ -53,6 +55,7 @@ class Exam:
     reached: set[str] = field(default_factory=set)
     skews: dict[str, float] = field(default_factory=dict)
     tls: TlsSeen = field(default_factory=dict)
+    clients: tuple[Verdict, ...] = ()
     _known: dict[str, HttpResponse | AuthError] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -85,7 +88,9 @@ class Exam:
         """What there is to show. Only at the end all secrets are known: a server may repeat early
         what it was sent in another life."""
         findings = tuple(finding.fit(self.secrets) for finding in self.findings)
-        return Report(shown(self.server_url) if self.server_url else "", __version__, findings)
+        clients = tuple(verdict.fit(self.secrets) for verdict in self.clients)
+        server = shown(self.server_url) if self.server_url else ""
+        return Report(server, __version__, findings, clients)
 
     @contextmanager
     def connected(self) -> Iterator[None]:

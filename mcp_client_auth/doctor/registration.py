@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from ..errors import AuthError
@@ -9,6 +10,7 @@ from ..origin import same_origin, shown
 from ..protocol.dynamic_registration import register
 from ..protocol.management import deletion_request
 from ..protocol.metadata import ServerMetadata
+from ..protocol.registration import Client
 from ..secret import quoted
 from .exam import Check, Exam
 from .report import Question
@@ -40,25 +42,27 @@ def trial(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[N
         yield question.note(came, "clients that cannot keep a secret", remedy)
     else:
         yield question.ok(came)
-    uri = client.management_uri
     question = Question("registration.end", "the way to delete the trial client", _END)
-    if not uri or client.management_token is None:
-        why = "the response names no way to delete it"
-    elif not same_origin(uri, server.registration_endpoint):
-        # the token belongs to the server that gave it, and to no other that it names
-        why = "registration_client_uri is on another origin"
+    if client.management_uri:
+        question = replace(question, requested=f"DELETE {shown(client.management_uri)}")
+    if why := end(exam, server, client):
+        yield question.note(
+            f"the client {quoted(client.client_id, 60)} stays registered: {why}",
+            remedy="Delete it at the authorization server if it disturbs",
+        )
     else:
-        question = Question("registration.end", f"DELETE {shown(uri)}", _END)
-        try:
-            status = exam.send(deletion_request(client)).status
-        except AuthError as error:
-            why = error.summary
-        else:
-            if status == 204:
-                yield question.ok("HTTP 204, deleted")
-                return
-            why = f"HTTP {status}"
-    yield question.note(
-        f"the client {quoted(client.client_id, 60)} stays registered: {why}",
-        remedy="Delete it at the authorization server if it disturbs",
-    )
+        yield question.ok("HTTP 204, deleted")
+
+
+def end(exam: Exam, server: ServerMetadata, client: Client) -> str:
+    """Delete a trial client again (RFC 7592 §2.3); why it stays, or nothing."""
+    if not client.management_uri or client.management_token is None:
+        return "the response names no way to delete it"
+    if not same_origin(client.management_uri, server.registration_endpoint):
+        # the token belongs to the server that gave it, and to no other that it names
+        return "registration_client_uri is on another origin"
+    try:
+        status = exam.send(deletion_request(client)).status
+    except AuthError as error:
+        return error.summary
+    return "" if status == 204 else f"HTTP {status}"

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, get_args
 from ..errors import AuthError, Remedy
 from ..paths import user_home
 from ..secret import Secret, masked, quoted
+from .clients.rules import Verdict
 
 Level = Literal["ok", "note", "warning", "error"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
@@ -86,6 +87,7 @@ class Report:
     server: str
     version: str
     findings: tuple[Finding, ...] = ()
+    clients: tuple[Verdict, ...] = ()
 
     @property
     def worst(self) -> Level:
@@ -105,6 +107,7 @@ class Report:
             "worst": self.worst,
             "exit_code": exit_code,
             "findings": [asdict(finding) for finding in self.findings],
+            **({"clients": [each.as_json() for each in self.clients]} if self.clients else {}),
         }
 
 

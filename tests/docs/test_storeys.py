@@ -37,6 +37,7 @@ INSIDE = {
     "cli": """
         verbs.client_metadata verbs.doctor
         report verbs.import_ verbs.status
+        other_clients
         __init__
         verbs.call verbs.headers verbs.list verbs.login verbs.logout verbs.refresh verbs.token
         verbs.tools
@@ -67,10 +68,15 @@ INSIDE = {
     """,
     "doctor": """
         __init__
+        clients.check
+        clients.trial
         client_metadata issuer resource
         challenge connections cors machine metadata_places registration stored_login
         exam
         report
+        clients.rules
+        clients.facts clients.seen
+        clients
     """,
     "testing": """
         __init__ __main__ plugin

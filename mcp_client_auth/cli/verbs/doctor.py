@@ -23,6 +23,13 @@ class Arguments:
     register: bool = option(
         "--register", is_flag=True, help="Also register a client, then delete it."
     )
+    as_client: tuple[str, ...] = option(
+        "--as-client",
+        multiple=True,
+        metavar="CLIENT",
+        help="Also judge what another client would meet here, such as claude or vscode"
+        " (repeatable, or separated by commas); all for every one that is known.",
+    )
     strict: bool = option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
     timeout: float = timeout(10.0, "How long to wait for each response")
     place: Place = group(Place)
@@ -39,6 +46,7 @@ def command(arguments: Arguments) -> int:
     """
     from ...credential import key_for
     from ...doctor import Subject, examine
+    from ...doctor.clients.facts import chosen
     from ...protocol.options import Options
     from ...storage import choose_storage
     from ..report import print_report, tell_check
@@ -53,5 +61,6 @@ def command(arguments: Arguments) -> int:
     url = (arguments.url or "").strip().partition("#")[0]
     key = key_for(url, arguments.place.account) if url else None
     storage, reached = choose_storage(arguments.place.store, key), connection(arguments.network)
-    examined = Subject(storage, url, key, options, arguments.register, reached)
+    others = chosen(name for each in arguments.as_client for name in each.split(","))
+    examined = Subject(storage, url, key, options, arguments.register, others, reached)
     return print_report(examine(examined, on_check=tell_check), strict=arguments.strict)

@@ -48,6 +48,16 @@ def test_warnings_count_only_where_they_shall(terminal: Terminal) -> None:
         assert terminal.run("doctor", server.url, "--strict").code == 1
 
 
+def test_what_other_clients_would_meet_is_a_table(terminal: Terminal) -> None:
+    with DemoServer(Settings(client_id_metadata_documents=True)) as server:
+        answer = terminal.run("doctor", server.url, "--as-client", "vscode,claude")
+        unknown = terminal.run("doctor", server.url, "--as-client", "clippy")
+    assert re.search(r"^FAILS +claude +step 1, request: it connects from", answer.out, re.MULTILINE)
+    assert re.search(r"^works +vscode +VS Code", answer.out, re.MULTILINE)
+    assert unknown.code == 2
+    assert "no client is known as “clippy”" in unknown.err
+
+
 def test_the_worst_finding_gives_the_exit_code_of_the_login(
     terminal: Terminal, world: World
 ) -> None:

@@ -1,0 +1,627 @@
+"""What another client would meet here: its facts against what was seen. Pure.
+
+A rule asks for a fact only where the server is not as everybody wants it: what is ideal works with
+any client. Where the fact is needed and not established, the answer is "unknown", never a guess.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+from ...events import STEPS
+from ...origin import is_loopback, same_origin, shown, split
+from ...protocol.scopes import OFFLINE
+from ...protocol.urls import canonical
+from ...secret import Secret, masked, quoted
+from .facts import ClientFacts, Fact
+from .seen import Seen, resource_places, server_places, strings
+
+Outcome = Literal["works", "note", "setup", "unknown", "fails"]
+T = TypeVar("T")
+Document: TypeAlias = Mapping[str, Any]
+_FLAG: Final = "client_id_metadata_document_supported"
+_MOST_SHOWN: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What one rule came to. `step`: of the fifteen. `facts`: the names of those it rests on."""
+
+    step: int
+    outcome: Outcome
+    because: str
+    remedy: str = ""
+    facts: tuple[str, ...] = ()
+
+    @property
+    def step_name(self) -> str:
+        return STEPS[self.step - 1]
+
+
+Rule: TypeAlias = Generator[Point, None, T]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a client here. `points`: everything that was found, in order of the steps.
+
+    `fails`: it ends at the step of the first point that says so. `setup`: a person has to enter a
+    client id. `unknown`: nothing speaks against it, and something that decides was not seen.
+    """
+
+    client: ClientFacts
+    outcome: Outcome
+    points: tuple[Point, ...] = ()
+
+    @property
+    def deciding(self) -> Point | None:
+        """The first point that the outcome rests on; None where it works."""
+        return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
+
+    def fit(self, secrets: Iterable[Secret]) -> Verdict:
+        """The same as it may be shown."""
+        secrets = tuple(secrets)
+        points = (
+            replace(p, because=masked(p.because, secrets), remedy=masked(p.remedy, secrets))
+            for p in self.points
+        )
+        return replace(self, points=tuple(points))
+
+    @property
+    def because(self) -> str:
+        """Why, with the step where it fails; empty where it works."""
+        point = self.deciding
+        if point is None:
+            return ""
+        at = f"step {point.step}, {point.step_name}: " if self.outcome == "fails" else ""
+        return at + point.because
+
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """What the operator can do about it, all of it."""
+        found = (p.remedy for p in self.points if p.outcome == self.outcome and p.remedy)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def summary(self) -> str:
+        """The verdict in one sentence."""
+        if self.outcome == "fails":
+            return f"fails at {self.because}"
+        words = {"works": "works", "setup": "needs a client id", "unknown": "not known"}
+        return ": ".join(filter(None, (words[self.outcome], self.because)))
+
+    def as_json(self) -> dict[str, Any]:
+        point = self.deciding
+        return {
+            "client": self.client.id,
+            "name": self.client.name,
+            "verdict": self.outcome,
+            "step": point.step if point else None,
+            "step_name": point.step_name if point else "",
+            "because": point.because if point else "",
+            "remedies": list(self.remedies),
+            "points": [
+                {
+                    "step": each.step,
+                    "outcome": each.outcome,
+                    "because": each.because,
+                    "remedy": each.remedy,
+                    "facts": list(each.facts),
+                }
+                for each in self.points
+            ],
+            "facts": [fact.as_json() for fact in self.sources],
+        }
+
+    @property
+    def sources(self) -> tuple[Fact, ...]:
+        """The facts that the points rest on, each once."""
+        names = dict.fromkeys(name for point in self.points for name in point.facts)
+        return tuple(self.client.facts[name] for name in names if name in self.client.facts)
+
+
+def judge(client: ClientFacts, seen: Seen) -> Verdict:
+    points = tuple(sorted(_walk(client, seen), key=lambda point: point.step))
+    for outcome in ("fails", "unknown", "setup"):
+        if any(point.outcome == outcome for point in points):
+            return Verdict(client, outcome, points)
+    return Verdict(client, "works", points)
+
+
+def server_of(client: ClientFacts, seen: Seen) -> Document | None:
+    """The metadata of the authorization server that the client comes to."""
+    document, _ = _drive(_resource(client, seen))
+    return _drive(_server(client, seen, document))[0]
+
+
+def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    """The steps of a login, as far as they can be followed; a fault does not end the walk where
+    the next step can be seen all the same."""
+    yield from _reached(client, seen, seen.url, 1)
+    yield from _agents(client, seen)
+    yield from _challenge(client, seen)
+    document = yield from _resource(client, seen)
+    server = yield from _server(client, seen, document)
+    yield from _closed(client, seen)
+    yield from _pace(client, seen)
+    if server is None:
+        return
+    yield from _pkce(client, server)
+    yield from _way(client, seen, server)
+    yield from _scopes(client, seen, document, server)
+    yield from _iss(client, server)
+
+
+# -- 1, 2: the request and its challenge ------------------------------------------------------
+
+
+def _reached(client: ClientFacts, seen: Seen, url: str, step: int) -> Iterator[Point]:
+    """Whether the client's network leads to this host, as far as it can be told from here."""
+    if client.get("connects_from") != "cloud":
+        return
+    facts = "connects_from", "addresses"
+    network = client.facts["connects_from"].detail
+    where = f"it connects from the vendor's network ({network})" if network else "it is hosted"
+    try:
+        parts = split(url)
+    except ValueError:
+        return
+    host = parts.hostname or ""
+    if is_loopback(url):
+        remedy = "Publish the server under a public name with https"
+        yield Point(step, "fails", f"{where}, and {host} is this machine", remedy, facts)
+        return
+    if parts.scheme != "https":
+        yield Point(step, "fails", f"{shown(url)} is not https", "Serve it over https", facts)
+    addresses = seen.addresses.get(host, ())
+    if not addresses:
+        yield Point(step, "unknown", f"{where}; {host} could not be looked up here", "", facts)
+        return
+    private = [each for each in addresses if not ipaddress.ip_address(each).is_global]
+    strict = client.get("addresses") == "all-public-ipv4"
+    if private and (strict or len(private) == len(addresses)):
+        came = f"{where}; as seen from here {host} is {', '.join(private)}, which is not public"
+        remedy = "Give the name public addresses only"
+        yield Point(step, "fails", came, remedy, facts)
+    elif strict and all(":" in each for each in addresses):
+        came = f"{where}, over IPv4 only, and {host} has only IPv6 addresses"
+        yield Point(step, "fails", came, "Give the name an IPv4 address (an A record)", facts)
+
+
+def _agents(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    """A filter that lets our request through and stops one with the client's user agent."""
+    for agent in client.get("agents") or ():
+        status = seen.agents.get(agent, seen.status)
+        if status != seen.status and status >= 400:
+            came = f"a request as {agent} gets HTTP {status}, without that HTTP {seen.status}"
+            remedy = "Let this user agent through: look for bot rules of a firewall or CDN"
+            yield Point(1, "fails", came, remedy, ("agents",))
+
+
+def _challenge(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    facts = "challenge", "challenge_statuses"
+    statuses = client.get("challenge_statuses") or [401]
+    if seen.status not in statuses:
+        # a 2xx: some servers protect only some calls, and a later one meets the 401
+        open_question = seen.status < 300 or (seen.status == 403 and facts[1] not in client.facts)
+        came = f"the server answers HTTP {seen.status}; its login begins with a 401"
+        remedy = "Answer 401 with a Bearer challenge to a request without a token"
+        yield Point(2, "unknown" if open_question else "fails", came, remedy, facts)
+    elif not seen.challenged or not seen.named:
+        came = "the 401 does not name the resource metadata"
+        if client.get("challenge") == "must-name-metadata":
+            remedy = (
+                "Send WWW-Authenticate: Bearer resource_metadata="
+                f'"{resource_places(seen.url, "")["path"][0]}"'
+            )
+            yield Point(2, "fails", came + ", which it has to", remedy, facts)
+        elif "challenge" not in client.facts:
+            yield Point(2, "unknown", came, "", facts)
+
+
+# -- 3, 4: the resource metadata --------------------------------------------------------------
+
+
+def _resource(client: ClientFacts, seen: Seen) -> Rule[Document | None]:
+    """The document that the client takes; None where it goes to the server's own origin."""
+    found = yield from _resource_found(client, seen)
+    if found is None:
+        return None
+    url, document = found
+    resource = document.get("resource")
+    if resource == seen.url:
+        return document
+    kind = client.get("resource_match")
+    same = isinstance(resource, str) and bool(kind) and _matches(kind, seen.url, resource)
+    if same or kind == "none":
+        return document
+    named = shown(resource) if isinstance(resource, str) and resource else "missing"
+    came = f"resource is {named} in {shown(url)}"
+    remedy = f"Let resource be exactly {shown(seen.url)}"
+    facts = "resource_match", "resource_mismatch"
+    if not kind:
+        came += "; whether it compares that with the URL is not established"
+        yield Point(4, "unknown", came, remedy, facts)
+        return document
+    if client.get("resource_mismatch") == "own-origin":
+        came += f": it drops the document and signs in at {shown(seen.origin)} itself"
+        at_home = any(seen.document(each) for each in server_places(seen.origin).values())
+        outcome: Outcome = "note" if at_home and seen.origin in _issuers(document) else "fails"
+        yield Point(4, outcome, came, remedy, facts)
+        return None
+    yield Point(4, "fails", f"{came}, which it refuses: {_COMPARED[kind]}", remedy, facts)
+    return document
+
+
+_COMPARED: Final = {
+    "exact": "it has to be the URL, letter by letter",
+    "normalised": "it has to be the same URL",
+    "without-query": "it has to be the URL without its query",
+    "prefix": "it has to be the URL, or a parent of it on the same origin",
+    "url-or-origin": "it has to be the URL or its origin",
+}
+
+
+def _matches(kind: str, url: str, resource: str) -> bool:
+    if kind == "exact":
+        return url == resource
+    try:
+        ours, theirs = split(url), split(resource)
+    except ValueError:
+        return False
+    if not same_origin(url, resource):
+        return False
+    path, parent = ours.path or "/", theirs.path or "/"
+    if kind == "normalised":
+        return (path, ours.query) == (parent, theirs.query)
+    if kind == "without-query":
+        return path == parent
+    if kind == "url-or-origin":
+        return parent == "/" or canonical(url) == canonical(resource)
+    return (path + "/").startswith(parent.removesuffix("/") + "/")
+
+
+def _resource_found(client: ClientFacts, seen: Seen) -> Rule[tuple[str, Document] | None]:
+    order, likely = client.get("metadata_order"), ""
+    places = resource_places(seen.url, seen.named)
+    if order is None:  # whoever looks anywhere looks where the header and the path agree
+        path = "path" if seen.named in places["path"] else "path?"
+        order = ["header?", path, "root?"]
+    for place in order:
+        name = place.removesuffix("?")
+        for url in places[name.partition("-")[0]]:
+            elsewhere = name == "header-same-origin" and not same_origin(url, seen.url)
+            document = None if elsewhere else seen.document(url)
+            if document is not None and not place.endswith("?"):
+                return url, document
+            likely = likely or (url if document is not None else "")
+            if document is None and name == "header-alone":
+                came = f"the challenge names {shown(url)}, where there is {seen.came(url)}"
+                remedy = "Serve the resource metadata there, or name its place"
+                yield Point(
+                    3, "fails", came + "; it looks nowhere else", remedy, ("metadata_order",)
+                )
+                return None
+    first = resource_places(seen.url, "")["path"][0]
+    remedy = f"Serve the resource metadata at {shown(first)}"
+    if likely:
+        document = seen.document(likely)
+        came = f"the resource metadata is at {shown(likely)} only"
+        if document is not None:
+            came += ", where it is not known to look"
+            yield Point(3, "unknown", came, remedy, ("metadata_order",))
+            return likely, document
+    facts = "metadata_order", "without_metadata"
+    fallback = client.get("without_metadata")
+    if fallback == "own-origin":
+        came = f"no resource metadata where it looks: it signs in at {shown(seen.origin)} itself"
+        yield Point(3, "note", came, remedy, facts)
+    else:
+        outcome: Outcome = "fails" if fallback == "fails" else "unknown"
+        yield Point(3, outcome, "no resource metadata where it looks", remedy, facts)
+    return None
+
+
+# -- 5, 6: the authorization server's metadata ------------------------------------------------
+
+
+def _issuers(document: Document | None) -> tuple[str, ...]:
+    return strings((document or {}).get("authorization_servers")) or ()
+
+
+def _server(client: ClientFacts, seen: Seen, resource: Document | None) -> Rule[Document | None]:
+    """The authorization server's metadata that the client takes."""
+    names = _issuers(resource)
+    if resource is not None and not names:
+        remedy = "List the issuer in authorization_servers"
+        yield Point(4, "fails", "the resource metadata names no authorization server", remedy)
+        return None
+    names = names or (seen.origin,)
+    tried = names if client.get("servers_tried") == "each" else names[:1]
+    points: list[Point] = []
+    for name in tried:
+        document, points = _drive(_metadata(client, seen, name, guessed=resource is None))
+        if document is not None and not any(point.outcome == "fails" for point in points):
+            break
+    only = len(tried) == len(names) or "servers_tried" in client.facts
+    for point in points:
+        if point.outcome != "fails" or only:
+            yield point
+        else:
+            came = f"{point.because}; whether it tries the next one is not established"
+            facts = (*point.facts, "servers_tried")
+            yield replace(point, outcome="unknown", because=came, facts=facts)
+    return document
+
+
+def _drive(rule: Rule[T]) -> tuple[T, list[Point]]:
+    """What a rule gives, and its points."""
+    points: list[Point] = []
+    while True:
+        try:
+            points.append(next(rule))
+        except StopIteration as stop:
+            return stop.value, points
+
+
+def _metadata(
+    client: ClientFacts, seen: Seen, issuer: str, *, guessed: bool
+) -> Rule[Document | None]:
+    places = server_places(issuer)
+    order = client.get("server_order") or ["oauth-inserted", "openid-inserted?", "openid-appended?"]
+    found = likely = ""
+    for place in order if places else ():
+        url = places[place.removesuffix("?")]
+        if seen.document(url) is not None:
+            found = found or ("" if place.endswith("?") else url)
+            likely = likely or url
+    url = found or likely
+    remedy = f"Serve its metadata at {shown(places['oauth-inserted'])}" if places else ""
+    if not url:
+        yield _without_server(client, seen, issuer, guessed, remedy)
+        return None
+    if not found:
+        came = f"the metadata of {shown(issuer)} is at {shown(url)} only"
+        came += ", where it is not known to look"
+        yield Point(5, "unknown", came, remedy, ("server_order",))
+    document = seen.document(url) or {}
+    yield from _reached(client, seen, url, 5)
+    yield from _issuer(client, issuer, document)
+    for name in ("authorization_endpoint", "token_endpoint"):
+        endpoint = document.get(name)
+        if not isinstance(endpoint, str) or not endpoint:
+            yield Point(6, "fails", f"{shown(url)} has no {name}", f"Name the {name}")
+        elif not same_origin(endpoint, url):
+            yield from _reached(client, seen, endpoint, 9 if name.startswith("auth") else 12)
+    return document
+
+
+def _without_server(
+    client: ClientFacts, seen: Seen, issuer: str, guessed: bool, remedy: str
+) -> Point:
+    facts = "server_order", "default_endpoints"
+    came = f"no metadata of {shown(issuer)} where it looks"
+    assumed = client.get("default_endpoints")
+    if guessed and assumed:
+        came += ": it assumes /authorize, /token and /register there"
+        return Point(5, "unknown", came, remedy, facts)
+    unknown = assumed is None and guessed
+    return Point(5, "unknown" if unknown else "fails", came, remedy, facts)
+
+
+def _issuer(client: ClientFacts, expected: str, document: Document) -> Iterator[Point]:
+    named, kind = document.get("issuer"), client.get("issuer_match")
+    if named == expected or kind == "none":
+        return
+    came = f"issuer is {shown(named) if isinstance(named, str) and named else 'missing'}"
+    came += f" in the metadata of {shown(expected)}"
+    remedy = f"Let issuer be exactly {shown(expected)}, as authorization_servers has it"
+    pathless = isinstance(named, str) and {named, expected} == {
+        expected.removesuffix("/"),
+        expected.removesuffix("/") + "/",
+    }
+    if kind is None:
+        came += "; whether it compares the two is not established"
+        yield Point(6, "unknown", came, remedy, ("issuer_match",))
+    elif not (kind == "root-slash" and pathless):
+        yield Point(6, "fails", came + ", which it refuses", remedy, ("issuer_match",))
+
+
+def _pkce(client: ClientFacts, server: Document) -> Iterator[Point]:
+    methods = strings(server.get("code_challenge_methods_supported"))
+    if methods and "S256" in methods:
+        return
+    kind = client.get("pkce")
+    missing = "code_challenge_methods_supported"
+    came = f"{missing} is {' '.join(methods) or 'empty' if methods is not None else 'missing'}"
+    remedy = f'Let {missing} be ["S256"]'
+    if kind is None:
+        came += "; whether it requires S256 is not established"
+        yield Point(6, "unknown", came, remedy, ("pkce",))
+    elif kind == "required" or (kind == "if-listed" and methods is not None):
+        yield Point(6, "fails", f"{came}: it does not start", remedy, ("pkce",))
+
+
+# -- 7, 8: a client ---------------------------------------------------------------------------
+
+
+def _way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
+    """A metadata document, registration, or a client id by hand; the first that the client has."""
+    ways, registering = client.get("ways"), bool(server.get("registration_endpoint"))
+    if ways is None:
+        if not registering:
+            yield _by_hand(client)
+        else:
+            yield Point(7, "unknown", "how it gets a client is not established", "", ("ways",))
+        return
+    if "document" in ways and server.get(_FLAG) is True:
+        document: Mapping[str, Any] = client.get("document") or {}
+        methods = " or ".join(document.get("methods", ()))
+        remedy = f"List {methods} in token_endpoint_auth_methods_supported"
+        listed = _methods_listed(document, server)
+        if listed or "methods" not in document.get("requires", ()):
+            came = f"it uses its document {document.get('url', '')}"
+            unlisted = f", and authenticates with {methods}, which is not listed"
+            yield Point(7, "works", came + ("" if listed else unlisted), "", ("ways", "document"))
+            return
+        falls = "registers instead" if registering and "registration" in ways else "has none"
+        came = f"its metadata document needs {methods} among the methods; it {falls}"
+        yield Point(7, "note", came, remedy, ("document",))
+    if "registration" in ways and registering:
+        yield from _registration(client, seen)
+    else:
+        yield _by_hand(client)
+
+
+def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
+    """Whether the server lists a method of the client's document (RFC 8414 §2)."""
+    listed = strings(server.get("token_endpoint_auth_methods_supported")) or ()
+    return bool({*document.get("methods", ())} & {*listed})
+
+
+def _by_hand(client: ClientFacts) -> Point:
+    facts = "own_client", "redirect_uris", "ways"
+    came = "it finds no way to a client here"
+    where, uris = client.get("own_client"), client.get("redirect_uris") or ()
+    allow = f", with the redirect URI {_listed(uris)}" if uris else ""
+    offer = "offer registration (RFC 7591) or client ID metadata documents"
+    if where:
+        came += f"; a person enters a client id ({where})"
+        return Point(7, "setup", came, f"Register a client for it{allow}, or {offer}", facts)
+    came += "; whether a person can enter a client id is not established"
+    return Point(7, "unknown", came, offer[0].upper() + offer[1:], facts)
+
+
+def _registration(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    uris = client.get("redirect_uris")
+    trial = seen.trials.get(client.id)
+    facts = "registration", "redirect_uris", "registration_answer"
+    if trial is None:
+        came = f"it registers{f' with {_listed(uris)}' if uris else ''}"
+        if registration_body(client) is None:
+            yield Point(8, "unknown", f"{came}; what it sends is not established", "", facts)
+        else:
+            yield Point(8, "unknown", f"{came}: not tried", "--register tries it", facts)
+        return
+    listed = _listed(uris or ())
+    if trial.refused:
+        remedy = f"Accept its redirect URIs in a registration: {listed}"
+        if where := client.get("own_client"):
+            remedy += f"; or register a client for people to enter ({where})"
+        yield Point(8, "fails", f"its registration is refused: {trial.refused}", remedy, facts)
+        return
+    wanted = client.get("registration_answer") or ()
+    dropped = [each for each in sent_uris(client) if each not in (trial.redirect_uris or (each,))]
+    if dropped and "redirect_uris" in wanted:
+        came = f"the answer to its registration leaves out {_listed(dropped)}"
+        remedy = "Keep every redirect URI that was registered, or refuse the registration"
+        yield Point(8, "fails", came, remedy, facts)
+    elif dropped:
+        came = f"the answer to its registration leaves out {_listed(dropped)}"
+        yield Point(8, "unknown", came, "Keep every redirect URI that was registered", facts)
+    if "refresh_token" in wanted and "refresh_token" not in (trial.grant_types or ()):
+        if trial.grant_types is None:
+            came = "the answer to its registration has no grant_types"
+        else:
+            came = f"the answer to its registration gives {' '.join(trial.grant_types) or 'none'}"
+        remedy = "Answer with the grant_types, refresh_token among them"
+        yield Point(8, "fails", came, remedy, facts)
+    else:
+        yield Point(8, "works", f"its registration with {listed} is accepted", "", facts)
+    if trial.left_over:
+        yield Point(8, "note", trial.left_over, "Delete it at the authorization server")
+
+
+def sent_uris(client: ClientFacts) -> tuple[str, ...]:
+    """Its redirect URIs as it might send them: a port and an id for what differs each time."""
+    return tuple(
+        uri.replace("{port}", "49152").replace("{id}", "AbCdEfGhIjKl")
+        for uri in client.get("redirect_uris") or ()
+    )
+
+
+def registration_body(
+    client: ClientFacts, resource_scopes: Iterable[str] = ()
+) -> dict[str, Any] | None:
+    """The body of its registration; None where that is not established."""
+    body, uris = client.get("registration"), sent_uris(client)
+    if body is None or not uris:
+        return None
+    body = {**body, "redirect_uris": list(uris)}
+    if body.get("scope") == "{resource}":
+        body["scope"] = " ".join(resource_scopes)
+        if not body["scope"]:
+            del body["scope"]
+    return body
+
+
+# -- 9, 11: what is asked for, and what comes back --------------------------------------------
+
+
+def _scopes(
+    client: ClientFacts, seen: Seen, resource: Document | None, server: Document
+) -> Iterator[Point]:
+    order, listed = client.get("scopes"), strings(server.get("scopes_supported"))
+    named = {
+        "challenge": seen.scopes,
+        "resource": strings((resource or {}).get("scopes_supported")) or (),
+        "server": listed or (),
+    }
+    source = next((each for each in order or () if named.get(each)), "")
+    if source == "server" and listed and len(listed) > 1:
+        came = f"it asks for every scope of the authorization server: {_listed(listed)}"
+        remedy = "List the scopes of ordinary use in scopes_supported of the resource metadata"
+        if order[0] == "server":
+            remedy = "Let any client ask for each scope that scopes_supported lists"
+        yield Point(9, "note", came, remedy, ("scopes",))
+    elif order and not source:
+        came = "nothing names a scope, so it asks for none"
+        remedy = "List the scopes of ordinary use in scopes_supported of the resource metadata"
+        yield Point(9, "note", came, remedy, ("scopes",))
+    if client.get("offline_access") == "if-listed" and OFFLINE not in (listed or ()):
+        came = "the authorization server does not list offline_access, so it does not ask for it"
+        remedy = "List offline_access, or issue refresh tokens without it"
+        yield Point(9, "note", came, remedy, ("offline_access",))
+
+
+def _iss(client: ClientFacts, server: Document) -> Iterator[Point]:
+    announced = server.get("authorization_response_iss_parameter_supported") is True
+    kind = client.get("iss")
+    if kind == "required-if-announced" and announced:
+        came = "iss is announced, so it has to come with every answer: only a login shows that"
+        yield Point(11, "note", came, "", ("iss",))
+    elif kind == "for-one-identity" and not announced:
+        came = "without iss each connector has a client and a redirect URI of its own"
+        remedy = "Send iss and announce it (RFC 9207), if you allow clients by name"
+        yield Point(11, "note", came, remedy, ("iss",))
+
+
+# -- beside the steps -------------------------------------------------------------------------
+
+
+def _closed(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    if client.get("cors") != "needed":
+        return
+    for url, lacks in seen.closed.items():
+        step = 1 if url == seen.url else 3 if "oauth-protected-resource" in url else 5
+        came = f"it runs in a page, which may not read {shown(url)}: {lacks}"
+        remedy = "Answer with the CORS headers there"
+        yield Point(step, "fails", came, remedy, ("cors", "connects_from"))
+
+
+def _pace(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    limit = client.get("seconds")
+    for url, page in seen.pages.items():
+        if limit and page.seconds > limit:
+            came = f"{shown(url)} took {page.seconds:.0f} s; it waits for {limit:g} s"
+            step = 4 if "oauth-protected-resource" in url else 6
+            yield Point(step, "fails", came, "Answer faster, also after a cold start", ("seconds",))
+
+
+def _listed(texts: Iterable[str]) -> str:
+    texts = list(texts)
+    more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
+    return ", ".join(quoted(text, 120)[1:-1] for text in texts[:_MOST_SHOWN]) + more

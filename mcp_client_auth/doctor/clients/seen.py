@@ -1,0 +1,105 @@
+"""What an examination has seen of a server, as far as the rules of other clients ask for it.
+
+Values only: the rules read these, and tests make them without a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from ...origin import origin_url, split
+from ...protocol.urls import Issuer, well_known
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_RESOURCE: Final = "oauth-protected-resource"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a GET gave: a JSON object, or in `came` what there was in its place."""
+
+    came: str
+    document: Mapping[str, Any] | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The answer to a registration with a client's own body. `refused`: why, where it was.
+
+    `redirect_uris` and `grant_types` are None where the answer leaves them out.
+    """
+
+    refused: str = ""
+    redirect_uris: tuple[str, ...] | None = None
+    grant_types: tuple[str, ...] | None = None
+    left_over: str = ""  # the client that could not be deleted, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`url` is the one that people are given; `status`, `challenged` and `named` are of its answer
+    to a request without a token: the 401, whether it has a Bearer challenge, and the place of the
+    resource metadata in that.
+
+    By URL: `pages`, and `closed` what keeps a page in a browser from reading it. `addresses` by
+    host. `agents`: the status that a user agent got. `trials` by client.
+    """
+
+    url: str
+    status: int = 401
+    challenged: bool = True
+    named: str = ""
+    scopes: tuple[str, ...] = ()
+    pages: Mapping[str, Page] = field(default_factory=lambda: _NOTHING)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
+    agents: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    trials: Mapping[str, Trial] = field(default_factory=lambda: _NOTHING)
+    closed: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+
+    @property
+    def origin(self) -> str:
+        return origin_url(self.url)
+
+    def document(self, url: str) -> Mapping[str, Any] | None:
+        page = self.pages.get(url)
+        return page.document if page else None
+
+    def came(self, url: str) -> str:
+        page = self.pages.get(url)
+        return page.came if page else "nothing that could be looked at"
+
+
+def resource_places(url: str, named: str) -> dict[str, tuple[str, ...]]:
+    """Where resource metadata may lie, by the name that facts have for the place (RFC 9728 §3.1).
+
+    The path's own slash is kept by some clients and dropped by others.
+    """
+    path = tuple(dict.fromkeys(well_known(url, _RESOURCE, slash=slash) for slash in (False, True)))
+    header = (named,) if named else ()
+    return {"header": header, "path": path, "root": (well_known(origin_url(url), _RESOURCE),)}
+
+
+def server_places(issuer: str) -> dict[str, str]:
+    """Where an authorization server's metadata may lie, by name; nothing for what is no URL."""
+    try:
+        split(issuer)
+        places = Issuer(issuer).metadata_places()
+    except ValueError:
+        return {}
+    # without a path the two OpenID places are one
+    return {
+        "oauth-inserted": places[0],
+        "openid-inserted": places[1],
+        "openid-appended": places[-1],
+    }
+
+
+def strings(value: object) -> tuple[str, ...] | None:
+    """A list of strings of a document; None for anything else."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(value)
+    return None
