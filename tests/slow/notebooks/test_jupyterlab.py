@@ -108,7 +108,7 @@ def test_the_link_the_box_and_the_line_that_is_left(
         box.press("Enter")
         page.get_by_text(re.compile("^Logged in to ")).wait_for()
         page.locator(".jp-OutputArea table").wait_for()
-        assert page.locator(".jp-Stdin-input").count() == 0
+        page.locator(".jp-Stdin-input").wait_for(state="detached")
         shot(page, "jupyterlab-logged-in")
         page.keyboard.press("Control+s")
         saved = tmp_path / "login.ipynb"
