@@ -5,6 +5,7 @@ Each is a process of its own all the same, with a session, an environment and st
 
 from __future__ import annotations
 
+import faulthandler
 import multiprocessing
 import os
 import runpy
@@ -62,6 +63,7 @@ def _play(arguments: list[str], environment: dict[str, str], out: Connection, er
     os.dup2(out.fileno(), 1)
     out.close()
     os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND), 2)
+    faulthandler.enable(file=2)  # a crash would leave nothing else to be read
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = arguments
