@@ -1,13 +1,15 @@
-"""An authorized MCP request from a plain httpx client: python first.py URL."""
+"""Log in and call a tool: python first.py URL.
+
+The browser opens once; from the second run on the stored login is used.
+"""
 
 import sys
 
-import httpx
-from mcp_http import tools
+from mcp_client_auth import login
 
-from mcp_client_auth import MCPAuth
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 
-url = sys.argv[1]
-
-with httpx.Client(auth=MCPAuth(url)) as client:
-    print(tools(client, url))
+with login(sys.argv[1]) as me:
+    print("tools:", ", ".join(tool.name for tool in me.tools()))
+    print(me.call("whoami").text)

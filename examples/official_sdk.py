@@ -1,4 +1,4 @@
-"""The same through the official MCP SDK 2.x: python official_sdk.py URL."""
+"""A tool call through the official MCP SDK 2.x: python official_sdk.py URL."""
 
 import asyncio
 import sys
@@ -9,17 +9,20 @@ from mcp.client.streamable_http import streamable_http_client
 
 from mcp_client_auth import MCPAuth
 
-url = sys.argv[1]
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 
 
-async def main() -> None:
+async def main(url: str) -> None:
+    auth = MCPAuth(url, on_failure="rpc")
+    await auth.alogin()  # before the SDK connects, which gives a person little time
     async with (
-        httpx2.AsyncClient(auth=MCPAuth(url)) as http,
+        httpx2.AsyncClient(auth=auth) as http,
         streamable_http_client(url, http_client=http) as (read, write),
         ClientSession(read, write) as session,
     ):
         await session.initialize()
-        print([tool.name for tool in (await session.list_tools()).tools])
+        print(await session.call_tool("whoami"))
 
 
-asyncio.run(main())
+asyncio.run(main(sys.argv[1]))

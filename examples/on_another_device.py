@@ -1,13 +1,11 @@
-"""A machine without a browser: shows a link and a code. python on_another_device.py URL."""
+"""Log in on a machine without a browser, by a link and a code: python on_another_device.py URL."""
 
 import sys
 
-from mcp_http import tools
-
 from mcp_client_auth import DeviceCode, login
 
-url = sys.argv[1]
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 
-me = login(url, grant=DeviceCode())
-with me.client() as client:
-    print(tools(client, url))
+with login(sys.argv[1], grant=DeviceCode()) as me:
+    print(me.call("whoami").text)

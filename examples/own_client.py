@@ -1,15 +1,22 @@
-"""A client id from the server's operator: python own_client.py URL CLIENT_ID SECRET_FILE."""
+"""Log in with a client that the server's operator registered for you.
+
+python own_client.py URL CLIENT_ID --secret FILE
+python own_client.py URL CLIENT_ID --key FILE       (PEM or JWK; the key itself is never stored)
+"""
 
 import sys
 from pathlib import Path
 
-import httpx
-from mcp_http import tools
+from mcp_client_auth import PreRegistered, login
 
-from mcp_client_auth import MCPAuth, PreRegistered
+if len(sys.argv) != 5 or sys.argv[3] not in ("--secret", "--key"):
+    sys.exit(__doc__)
 
-url, client_id, secret_file = sys.argv[1:]
+url, client_id, kind, file = sys.argv[1:]
+if kind == "--key":
+    client = PreRegistered(client_id, key_file=file)
+else:
+    client = PreRegistered(client_id, secret=Path(file).read_text().strip())
 
-own = PreRegistered(client_id, secret=Path(secret_file).read_text().strip())
-with httpx.Client(auth=MCPAuth(url, client=own)) as client:
-    print(tools(client, url))
+with login(url, client=client) as me:
+    print(me.call("whoami").text)

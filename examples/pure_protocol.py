@@ -12,9 +12,9 @@ import webbrowser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
-from mcp_http import tools
 
 from mcp_client_auth import Options, Secret
+from mcp_client_auth.mcp import Connection, Tools
 from mcp_client_auth.protocol import (
     HttpRequest,
     HttpResponse,
@@ -27,6 +27,9 @@ from mcp_client_auth.protocol import (
     register,
     run,
 )
+
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 
 url, options = sys.argv[1], Options()
 
@@ -70,5 +73,6 @@ with HTTPServer(("127.0.0.1", 0), Callback) as listener:  # before the address i
 code = request.accept(Callback.query)  # state, iss and error are checked here
 tokens = run(exchange(code, time.time()), send)  # 12, 13
 
-with httpx.Client(headers={"Authorization": f"Bearer {tokens.access_token.reveal()}"}) as http:
-    print(tools(http, url))  # 14, 15
+headers = {"Authorization": f"Bearer {tokens.access_token.reveal()}"}
+with httpx.Client(headers=headers) as http, Connection(http, url) as connection:
+    print(Tools(connection).call("whoami", {}).text)  # 14, 15

@@ -1,15 +1,18 @@
-"""A service with a client of its own and no person: python service.py URL CLIENT_ID SECRET_FILE."""
+"""A service with a client of its own and no person: python service.py URL CLIENT_ID SECRET_FILE.
+
+A new token is issued whenever one runs out; nothing ever asks a person.
+"""
 
 import sys
 from pathlib import Path
 
-import httpx
-from mcp_http import tools
+from mcp_client_auth import ClientCredentials, PreRegistered, login
 
-from mcp_client_auth import ClientCredentials, MCPAuth, PreRegistered
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 
 url, client_id, secret_file = sys.argv[1:]
-
 client = PreRegistered(client_id, secret=Path(secret_file).read_text().strip())
-with httpx.Client(auth=MCPAuth(url, grant=ClientCredentials(), client=client)) as http:
-    print(tools(http, url))
+
+with login(url, grant=ClientCredentials(), client=client) as me:
+    print(me.call("whoami").text)

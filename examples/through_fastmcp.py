@@ -1,4 +1,4 @@
-"""The same through FastMCP: python through_fastmcp.py URL."""
+"""A tool call through FastMCP: python through_fastmcp.py URL."""
 
 import asyncio
 import sys
@@ -7,12 +7,15 @@ import fastmcp
 
 from mcp_client_auth import MCPAuth
 
-url = sys.argv[1]
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
 
 
-async def main() -> None:
-    async with fastmcp.Client(url, auth=MCPAuth(url)) as client:
-        print([tool.name for tool in await client.list_tools()])
+async def main(url: str) -> None:
+    auth = MCPAuth(url, on_failure="rpc")
+    await auth.alogin()
+    async with fastmcp.Client(url, auth=auth) as client:
+        print(await client.call_tool("whoami"))
 
 
-asyncio.run(main())
+asyncio.run(main(sys.argv[1]))

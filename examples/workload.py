@@ -1,13 +1,13 @@
-"""A workload with a JWT of its platform, rotated by it: python workload.py URL JWT_FILE."""
+"""A workload with a JWT of its platform, which rotates it: python workload.py URL JWT_FILE."""
 
 import sys
 
-import httpx
-from mcp_http import tools
+from mcp_client_auth import WorkloadIdentity, login
 
-from mcp_client_auth import MCPAuth, WorkloadIdentity
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 
 url, jwt_file = sys.argv[1:]
 
-with httpx.Client(auth=MCPAuth(url, grant=WorkloadIdentity(assertion_file=jwt_file))) as client:
-    print(tools(client, url))
+with login(url, grant=WorkloadIdentity(assertion_file=jwt_file)) as me:
+    print(me.call("whoami").text)

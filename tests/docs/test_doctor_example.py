@@ -1,4 +1,4 @@
-"""The README's example is what the doctor says of a demo server that pages cannot read."""
+"""The example in docs/operators.md is the doctor's report on a demo server without CORS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mcp_client_auth.testing import DemoServer, Settings
 from tests.support.findings import Examine
 from tests.support.python_path import ROOT
 
-README = (ROOT / "README.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "operators.md").read_text("utf-8")
 LOCAL = ("local.", "login.", "tls.")
 
 
@@ -23,7 +23,7 @@ def test_the_example_is_real(examined: Examine) -> None:
     kept = tuple(at(f, places) for f in report.findings if not f.check.startswith(LOCAL))
     shown = replace(report, server="http://127.0.0.1:8000/mcp", findings=kept)
     text = "\n".join(lines(shown, 80))
-    (example,) = re.findall(r"```text\n\$ mcp-login doctor .*?\n(.*?)```", README, re.DOTALL)
+    (example,) = re.findall(r"```text\n\$ mcp-login doctor .*?\n(.*?)```", PAGE, re.DOTALL)
     for part in example.split("…\n"):
         assert part in text + "\n", text
 

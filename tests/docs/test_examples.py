@@ -1,4 +1,6 @@
-"""Each example runs as it stands, as a process of its own, at servers with and without sessions."""
+"""Each example runs as it stands, as a process of its own, at a server that keeps sessions."""
+
+from __future__ import annotations
 
 import os
 import subprocess
@@ -6,11 +8,11 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 
-from mcp_client_auth import FileStorage
-from mcp_client_auth.credential import key_for
 from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
 from tests.support.key_samples import pem, public_pem
 from tests.support.python_path import ROOT
@@ -18,15 +20,12 @@ from tests.support.python_path import ROOT
 pytestmark = pytest.mark.slow
 
 EXAMPLES = ROOT / "examples"
-CLIENT = RegisteredClient(
-    "app", "s3cret of the app", "client_secret_post", ("http://127.0.0.1/callback",)
-)
-
-
-@pytest.fixture(params=[False, True], ids=["no sessions", "sessions"])
-def kind(request: pytest.FixtureRequest) -> Settings:
-    """A server that keeps MCP sessions, as most do, and one that keeps none."""
-    return Settings(sessions=request.param)
+NAMES = sorted(path.name for path in EXAMPLES.glob("*.py"))
+PLAIN = ["asynchronous.py", "first.py", "official_sdk.py", "through_fastmcp.py"]
+ANSWER = '"login_name": "Ada"'  # of the tool `whoami`
+SECRET = "s3cret of the app"
+CLIENT = RegisteredClient("app", SECRET, "client_secret_post", ("http://127.0.0.1/callback",))
+SESSIONS = Settings(sessions=True)
 
 
 @pytest.fixture
@@ -40,95 +39,94 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {**{k: v for k, v in os.environ.items() if k != "CI"}, **changed}
 
 
-def run(environment: dict[str, str], name: str, *arguments: str) -> str:
-    command = [sys.executable, str(EXAMPLES / name), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def secret(tmp_path: Path) -> str:
+    file = tmp_path / "secret"
+    file.write_text(SECRET + "\n")
+    return str(file)
+
+
+def start(environment: dict[str, str], name: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLES / name), *words]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def run(environment: dict[str, str], name: str, *words: str) -> str:
+    done = start(environment, name, *words)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.replace("\\", "")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "first.py",
-        "asynchronous.py",
-        "official_sdk.py",
-        "through_fastmcp.py",
-        "script.py",
-        "watching.py",
-    ],
-)
-def test_an_example_logs_in_and_lists_the_tools(
-    name: str, environment: dict[str, str], kind: Settings
-) -> None:
-    with DemoServer(kind) as server:
-        assert "whoami" in run(environment, name, server.url)
+@pytest.mark.parametrize("name", NAMES)
+def test_without_arguments_it_says_what_it_wants(name: str, environment: dict[str, str]) -> None:
+    done = start(environment, name)
+    assert done.returncode == 1
+    assert f"python {name} URL" in done.stderr
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_example_calls_a_tool(name: str, environment: dict[str, str]) -> None:
+    with DemoServer(SESSIONS) as server:
+        assert ANSWER in run(environment, name, server.url)
 
 
 def test_the_example_of_the_pure_protocol_logs_in_by_its_own_browser_and_client(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
     browser = tmp_path / "browser"  # the standard library takes one word
     browser.write_text(f'#!/bin/sh\nexec {environment["BROWSER"]} "$@"\n')
     browser.chmod(0o700)
     environment["BROWSER"] = str(browser)
-    with DemoServer(kind) as server:
-        assert "whoami" in run(environment, "pure_protocol.py", server.url)
+    with DemoServer(SESSIONS) as server:
+        assert ANSWER in run(environment, "pure_protocol.py", server.url)
 
 
-def test_the_example_without_a_person_names_the_command(
-    environment: dict[str, str], kind: Settings
+def test_the_example_with_its_own_backend_keeps_the_login_there(
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
-    with DemoServer(kind) as server:
-        assert (
-            run(environment, "without_a_person.py", server.url) == f"Run: mcp-login {server.url}\n"
-        )
-        run(environment, "first.py", server.url)
-        assert "whoami" in run(environment, "without_a_person.py", server.url)
+    with DemoServer(SESSIONS) as server:
+        for _ in range(2):
+            assert ANSWER in run(environment, "own_backend.py", server.url, str(tmp_path / "kept"))
+        assert server.token_requests("authorization_code") == 1
 
 
 def test_the_example_with_its_own_client_uses_it(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
+    environment: dict[str, str], tmp_path: Path, secret: str
 ) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("s3cret of the app\n")
-    with DemoServer(replace(kind, clients=(CLIENT,), registration=False)) as server:
-        assert "whoami" in run(environment, "own_client.py", server.url, "app", str(secret))
+    key = tmp_path / "key.pem"
+    key.write_text(pem("P-256"))
+    redirects = CLIENT.redirect_uris
+    signing = RegisteredClient(
+        "signing", None, "private_key_jwt", redirects, public_key=public_pem("P-256")
+    )
+    settings = replace(SESSIONS, clients=(CLIENT, signing), registration=False)
+    with DemoServer(settings) as server:
+        said = run(environment, "own_client.py", server.url, "app", "--secret", secret)
+        assert '"client_id": "app"' in said
+    with DemoServer(settings) as server:
+        said = run(environment, "own_client.py", server.url, "signing", "--key", str(key))
+        assert '"client_id": "signing"' in said
 
 
-def test_the_example_with_bound_tokens_leaves_nothing_to_steal(
-    environment: dict[str, str], kind: Settings
-) -> None:
-    with DemoServer(replace(kind, dpop="supported", dpop_nonces="both")) as server:
-        assert "whoami" in run(environment, "bound_tokens.py", server.url)
-        stored = FileStorage(environment["MCP_CLIENT_AUTH_HOME"]).load(key_for(server.url))
-    assert stored is not None
-    assert stored.tokens.bound
-
-
-def test_the_example_of_a_service_needs_nobody(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
-) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("s3cret of the app\n")
-    with DemoServer(replace(kind, clients=(CLIENT,), client_credentials=True)) as server:
-        assert "whoami" in run(environment, "service.py", server.url, "app", str(secret))
+def test_the_example_of_a_service_needs_nobody(environment: dict[str, str], secret: str) -> None:
+    with DemoServer(replace(SESSIONS, clients=(CLIENT,), client_credentials=True)) as server:
+        assert '"client_id": "app"' in run(environment, "service.py", server.url, "app", secret)
 
 
 def test_the_example_of_a_workload_needs_only_its_jwt(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
     jwt = tmp_path / "jwt"
     with (
         IdentityProvider() as provider,
-        DemoServer(replace(kind, trusted_issuers=(provider.trusted,))) as server,
+        DemoServer(replace(SESSIONS, trusted_issuers=(provider.trusted,))) as server,
     ):
         jwt.write_text(provider.workload_token(server.issuer))
-        assert "whoami" in run(environment, "workload.py", server.url, str(jwt))
+        assert '"login_name"' in run(environment, "workload.py", server.url, str(jwt))
 
 
 def test_the_example_on_another_device_waits_for_the_person_there(
-    environment: dict[str, str], kind: Settings
+    environment: dict[str, str],
 ) -> None:
     over = threading.Event()
 
@@ -136,29 +134,34 @@ def test_the_example_on_another_device_waits_for_the_person_there(
         while not over.wait(0.05):
             server.decide_device("allow")
 
-    with DemoServer(replace(kind, device_authorization=True, device_interval=1)) as server:
+    with DemoServer(replace(SESSIONS, device_authorization=True, device_interval=1)) as server:
         somebody = threading.Thread(target=person, args=(server,))
         somebody.start()
         try:
-            assert "whoami" in run(environment, "on_another_device.py", server.url)
+            assert ANSWER in run(environment, "on_another_device.py", server.url)
         finally:
             over.set()
             somebody.join()
 
 
-def test_the_example_with_a_key_signs_with_it(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
-) -> None:
-    key = tmp_path / "key.pem"
-    key.write_text(pem("P-256"))
-    client = RegisteredClient(
-        "app", None, "private_key_jwt", CLIENT.redirect_uris, public_key=public_pem("P-256")
-    )
-    with DemoServer(replace(kind, clients=(client,), registration=False)) as server:
-        assert "whoami" in run(environment, "signing_client.py", server.url, "app", str(key))
+def test_the_notebook_runs_from_top_to_bottom(environment: dict[str, str]) -> None:
+    notebook: Any = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.outputs for cell in cells] == [[]] * len(cells)
+    code = "\n".join(cell.source for cell in cells)
+    with DemoServer(SESSIONS) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**environment, "MCP_URL": server.url},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    assert ANSWER in done.stdout
 
 
 def test_every_example_is_run_here() -> None:
     text = Path(__file__).read_text()
-    names = {path.name for path in EXAMPLES.glob("*.py")} - {"mcp_http.py"}
-    assert all(f'"{name}"' in text for name in names)
+    assert all(f'"{name}"' in text for name in NAMES)

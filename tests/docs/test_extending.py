@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from own_backend import SqliteBackend
 
 import mcp_client_auth
 from mcp_client_auth import MCPAuth, MemoryStorage, Store, extending, login, protocol
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.support.own_parts import OwnPrompt, own_transport
 from tests.support.python_path import ROOT
-from tests.support.sqlite_backend import SqliteBackend
 
 PROTOCOLS = [
     *(extending.Prompt, extending.Visit, extending.Display, extending.CodeDisplay),
@@ -116,7 +116,7 @@ def test_an_own_backend_keeps_the_login(server: DemoServer, tmp_path: Any) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["tests/support/own_parts.py", "tests/support/sqlite_backend.py"])
+@pytest.mark.parametrize("file", ["tests/support/own_parts.py", "examples/own_backend.py"])
 def test_what_is_written_with_public_names_has_types_in_another_checker(file: str) -> None:
     command = [sys.executable, "-m", "basedpyright", "--level", "error", file]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
@@ -124,8 +124,7 @@ def test_what_is_written_with_public_names_has_types_in_another_checker(file: st
 
 
 def test_what_is_written_with_public_names_imports_nothing_else() -> None:
-    for name in ("own_parts", "sqlite_backend"):
-        text = (ROOT / "tests" / "support" / f"{name}.py").read_text()
-        for line in text.splitlines():
+    for name in ("tests/support/own_parts.py", "examples/own_backend.py"):
+        for line in (ROOT / name).read_text().splitlines():
             if line.startswith("from mcp_client_auth"):
                 assert line.split()[1] in ("mcp_client_auth", "mcp_client_auth.extending")

@@ -15,7 +15,9 @@ from mcp_client_auth.cli.arguments import PREFIX
 from mcp_client_auth.cli.values import ENDPOINTS
 from mcp_client_auth.cli.verbs import SECTIONS, VERBS, module_of
 from mcp_client_auth.environment import SECRET_VARIABLES
-from tests.docs.write_help import PAGE, help_of, page
+from tests.docs.write_help import PAGE, help_of
+from tests.docs.write_help import page as page_of_help
+from tests.support.documents import PAGES, page
 
 SOURCES = "\n".join(
     file.read_text("utf-8") for file in Path(mcp_client_auth.__file__).parent.rglob("*.py")
@@ -28,13 +30,12 @@ def command_of(verb: str) -> click.Command:
 
 
 def test_the_page_is_what_the_command_says() -> None:
-    assert PAGE.read_text("utf-8") == page(), "run: python -m tests.docs.write_help"
+    assert PAGE.read_text("utf-8") == page_of_help(), "run: python -m tests.docs.write_help"
 
 
 def test_the_readme_leads_to_it() -> None:
-    readme = (PAGE.parents[1] / "README.md").read_text("utf-8")
-    command = readme.partition("### The command")[2].partition("### The library")[0]
-    assert "(docs/commands.md)" in command
+    assert "docs/command.md" in page("README.md").links
+    assert "commands.md" in page("docs/command.md").links
 
 
 def test_the_first_page_has_each_verb_with_the_first_line_of_its_help() -> None:
@@ -73,8 +74,8 @@ def test_sections_follow_the_usual_options(verb: str) -> None:
 
 def test_every_variable_that_is_named_is_read() -> None:
     """By click, for an option; else by name in the package."""
-    readme = (PAGE.parents[1] / "README.md").read_text("utf-8")
-    named = set(re.findall(PREFIX + r"([A-Z_]+)", readme + page()))
+    text = "".join(each.text for each in PAGES)
+    named = set(re.findall(PREFIX + r"([A-Z_]+)", text))
     by_options = {
         str(option.envvar).removeprefix(PREFIX)
         for verb in VERBS

@@ -1,7 +1,9 @@
-"""Every command and snippet of the README runs as it stands, but for the server's address."""
+"""Every command of the README runs as it stands, but for the server's address.
+
+Its Python snippets run with those of the other pages: `test_snippets.py`.
+"""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -10,15 +12,12 @@ from pathlib import Path
 import pytest
 
 from mcp_client_auth.testing import DemoServer, Settings
+from tests.support.documents import EXAMPLE, page
 from tests.support.python_path import ROOT
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-PYTHON = [text for language, text in BLOCKS if language == "python"]
-SHELL = [line for language, text in BLOCKS if language == "sh" for line in text.splitlines()]
-EXAMPLE = "https://mcp.example.com/mcp"
+SHELL = [line for text in page("README.md").blocks("sh") for line in text.splitlines()]
 FROM_NOTHING = [line for line in SHELL if line.startswith("python3 -m venv")]
 
 
@@ -47,16 +46,9 @@ SESSIONS = pytest.mark.parametrize("sessions", [False, True], ids=["no sessions"
 
 
 @SESSIONS
-@pytest.mark.parametrize("number", range(len(PYTHON)))
-def test_a_python_snippet_runs(number: int, sessions: bool, environment: dict[str, str]) -> None:
-    with DemoServer(Settings(sessions=sessions)) as server:
-        run([sys.executable, "-c", PYTHON[number].replace(EXAMPLE, server.url)], environment)
-
-
-@SESSIONS
 def test_the_commands_run_one_after_the_other(sessions: bool, environment: dict[str, str]) -> None:
     commands = [line for line in SHELL if line not in FROM_NOTHING]
-    assert len(commands) == 8
+    assert len(commands) == 7
     with DemoServer(Settings(sessions=sessions)) as server:
         script = "set -e\n" + "\n".join(commands).replace(EXAMPLE, server.url)
         out = run(["bash", "-c", script], environment)

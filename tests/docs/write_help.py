@@ -16,9 +16,10 @@ from tests.support.shapes import SHAPES, Maybe
 
 PAGE = ROOT / "docs" / "commands.md"
 _HEAD = """\
-# The command
+# All options of the command
 
-Everything that `mcp-login --help` and `mcp-login VERB --help` say. The answer of a verb goes to
+Everything that `mcp-login --help` and `mcp-login VERB --help` say; what it is for is in
+[the command](command.md). The answer of a verb goes to
 stdout, everything else to stderr.
 """
 _JSON = """\
@@ -28,7 +29,7 @@ With `--json` stdout holds one object, also when a verb fails: then it has the k
 stderr says the same to people. `version` (1) and `mcp_client_auth` (the version of this package)
 stand in each. Keys stay; new ones may come. Times are in UTC, `expires_in` in seconds; what is not
 known is null. A tool and a result of `call` are objects of the server, as it sends them. The answer
-of `doctor` is described in the [README](../README.md#the-doctor).
+of `doctor` is described [for operators](operators.md#the-doctor).
 """
 
 

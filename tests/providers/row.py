@@ -39,7 +39,7 @@ class Refused:
 
 @dataclass(frozen=True)
 class Row:
-    """`options`: what the README's row has to name. `case`: several shapes of one provider.
+    """`options`: what the table's row has to name. `case`: several shapes of one provider.
 
     `logs_in`: whether `login()` finds out by itself where to log in. `renews`: whether there is
     a refresh.

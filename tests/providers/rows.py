@@ -1,4 +1,4 @@
-"""Every provider of the README's table: what it does, what to pass, and what is refused there.
+"""Every provider of docs/providers.md: what it does, what to pass, and what is refused there.
 
 The facts are reporters' claims about real servers, condensed; each shape holds what a client
 has stumbled over, and nothing that the book says anyway.

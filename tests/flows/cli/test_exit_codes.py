@@ -1,4 +1,4 @@
-"""The exit codes of the README, one by one, each from what really happens."""
+"""The exit codes of docs/errors.md, one by one, each from what really happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.hostile import Spot, World, document, html
 from tests.support.inside import Inside, credential
 from tests.support.python_path import ROOT
 
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "errors.md"
 Prepared = Callable[[Inside, World], object]
 
 
@@ -123,8 +123,8 @@ def test_each_code_is_here() -> None:
     assert {case.code for case in CASES.values()} == {0, 1, INTERRUPTED, *EXIT_CODES.values()}
 
 
-def test_the_readme_has_the_same_table() -> None:
-    told = re.findall(r"^\| `([A-Z]\w+)`.* \| (\d) \|$", README.read_text(), re.MULTILINE)
+def test_the_page_has_the_same_table() -> None:
+    told = re.findall(r"^\| `([A-Z]\w+)`.* \| (\d) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
     assert {name: int(code) for name, code in told} == EXIT_CODES
 
 

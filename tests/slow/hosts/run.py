@@ -3,7 +3,7 @@
     python -m tests.slow.hosts.run [HOST …] [--remove]
 
 An environment is made where it is missing, in `.venv-hosts`; `--remove` deletes each after its
-row. The exit status is 1 when a host lacks what README promises of it.
+row. The exit status is 1 when a host lacks what docs/hosts.md promises of it.
 """
 
 from __future__ import annotations

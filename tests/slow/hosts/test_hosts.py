@@ -1,4 +1,4 @@
-"""Four MCP hosts live through what README promises of every host; `run.py` prints all of them."""
+"""Four MCP hosts live through what docs/hosts.md promises; `run.py` prints all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.slow.hosts.hosts import HOSTS, Host
 from tests.slow.hosts.run import COLUMNS, walk
 from tests.support.python_path import ROOT
 
-README = (ROOT / "README.md").read_text()
+PAGE = (ROOT / "docs" / "hosts.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.quick], ids=lambda host: host.name)
@@ -17,8 +17,8 @@ def test_a_login_lives_through_all_that_happens_in_a_host(host: Host) -> None:
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda host: host.name)
-def test_the_readme_has_the_line_of_each_host(host: Host) -> None:
-    assert f"| {host.shown} | `{host.glue}` |" in README
+def test_the_page_has_the_line_of_each_host(host: Host) -> None:
+    assert f"| {host.shown} | `{host.glue}` |" in PAGE
 
 
 def test_each_host_has_its_file() -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from own_backend import SqliteBackend
 
 from mcp_client_auth.credential import Key, key_for
 from mcp_client_auth.storage import Store, storage_named
 from mcp_client_auth.storage.memory import MemoryBackend
 from mcp_client_auth.storage.sealed import SealedBackend, new_key
 from tests.support.python_path import LEAN, ROOT, search_path
-from tests.support.sqlite_backend import SqliteBackend
 
 SCRIPT = ROOT / "tests" / "support" / "storage_process.py"
 PATIENCE = 120

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from own_backend import SqliteBackend
 
 from mcp_client_auth import Backend, Item, Store
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
 from mcp_client_auth.storage.memory import MemoryBackend
 from mcp_client_auth.storage.sealed import SealedBackend, new_key
-from tests.support.sqlite_backend import SqliteBackend
 from tests.support.storage_samples import CLIENT_KEY, PLANTED, full, full_client
 
 

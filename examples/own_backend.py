@@ -1,14 +1,19 @@
-"""A place of one's own to keep logins, written with public names only: one file, one class."""
+"""Keep logins in a place of your own, here SQLite: python own_backend.py URL DATABASE.
+
+A `Backend` is six methods. `Store` writes everything else over them, once for all backends; with
+`SealedBackend` (in `mcp_client_auth.extending`) around it, what is kept is encrypted.
+"""
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from mcp_client_auth import Backend, Item, StorageError, Unavailable
+from mcp_client_auth import Backend, Item, StorageError, Store, Unavailable, login
 
 
 class SqliteBackend(Backend):
@@ -49,3 +54,11 @@ class SqliteBackend(Backend):
                 return database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise StorageError(f"{self.where()}: {error}") from None
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    url, path = sys.argv[1:]
+    with login(url, storage=Store("sqlite", SqliteBackend(path))) as me:
+        print(me.call("whoami").text)
