@@ -1,4 +1,5 @@
-"""How a report of the doctor is printed: check by check, then a table; or as JSON.
+"""How a report of the doctor is printed: the verdict, what is wrong, a line for what is well; or
+everything in full; or as JSON.
 
 The report is the answer, so it goes to stdout; what is being checked goes to stderr.
 """
@@ -20,24 +21,42 @@ from .answers import answers
 from .other_clients import client_lines
 
 if TYPE_CHECKING:
-    from ..doctor import Report
+    from ..doctor import Finding, Report
 
 _MARKS: Final = {"ok": "ok", "note": "note", "warning": "WARNING", "error": "ERROR"}
-_WIDEST, _NARROWEST, _BARE = 100, 40, 60
+_WIDEST, _NARROWEST = 100, 40
+_SCREEN: Final = 24  # lines of a terminal, of which the prompt takes one
+_MOST_LINES: Final = 2  # for what is well of one room
 _LABELS: Final = {
     "requested": "sent",
     "came": "got",
     "standard": "standard",
     "stumbles": "affects",
-    "remedy": "remedy",
+    "remedy": "fix",
 }
+# What is well of a room stands together, but for those whose findings have a line each.
+_ROOMS: Final = {
+    "challenge": "without a token",
+    "resource": "resource metadata",
+    "issuer": "authorization server",
+    "registration": "registration",
+    "trial": "trial client",
+    "cors": "browsers",
+    "tls": "TLS",
+    "network": "addresses",
+    "login": "stored login",
+    "local": "this machine",
+    "document": "document",
+}
+_LABEL: Final = max(map(len, _ROOMS.values()))
+_UNPROVEN: Final = "Read from a host whose certificate is not trusted, so it proves nothing"
 
 
 def tell_check(name: str) -> None:
     screen.remark(f"checking {name} …")
 
 
-def print_report(report: Report, *, strict: bool) -> int:
+def print_report(report: Report, *, strict: bool, verbose: bool = False) -> int:
     """The report on stdout; gives the exit code."""
     code = exit_code_of(report, strict=strict)
     if answers.as_json:
@@ -46,47 +65,138 @@ def print_report(report: Report, *, strict: bool) -> int:
         click.echo(json.dumps(report.as_json(code), indent=2))
         return code
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    for line in lines(report, page_width()):
+    for line in lines(report, page_width(), verbose=verbose):
         click.echo(line.encode(encoding, "replace").decode(encoding))
-    for line in client_lines(report.clients, min(page_width(), _WIDEST)):
+    for line in client_lines(report.clients, min(page_width(), _WIDEST), verbose=verbose):
         click.echo(line.encode(encoding, "replace").decode(encoding))
     return code
 
 
 def exit_code_of(report: Report, *, strict: bool = False) -> int:
-    """That of the error which a login would meet first; 1 for a warning where these count."""
-    if report.worst == "error":
+    """That of the error which a login ends with; 1 for a warning where these count."""
+    if report.caused_by is not None:
         return exit_code(getattr(errors, report.error, errors.AuthError))
     return 1 if strict and report.worst == "warning" else 0
 
 
-def lines(report: Report, width: int) -> Iterator[str]:
-    """The whole report for a terminal of that width."""
+def lines(report: Report, width: int, *, verbose: bool = False) -> Iterator[str]:
+    """The whole report for a terminal of that width; `verbose`: every finding in full."""
     width = min(max(width, _NARROWEST), _WIDEST)
-    for finding in report.findings:
-        yield f"{_MARKS[finding.level]}: {finding.check}"
-        for name, label in _LABELS.items():
-            if text := getattr(finding, name):
-                yield from _hanging(f"  {label:<8}  ", text, width)
-        yield ""
-    yield from summary(report, width)
-
-
-def summary(report: Report, width: int) -> Iterator[str]:
-    """The table: level, check and answer of each finding, and how many there are of each level.
-
-    The answer stands below where the terminal is narrow.
-    """
-    room = max(len(finding.check) for finding in report.findings)
-    for finding in report.findings:
-        head = f"{_MARKS[finding.level]:<7}  {finding.check:<{room}}"
-        if width < _BARE:
-            yield head.rstrip()
-        yield from _hanging("  " if width < _BARE else head + "  ", finding.came, width)
+    cause = report.caused_by
+    yield from _wrapped(report.server, width) if report.server else ()
+    yield from _wrapped(report.verdict.sentence, width)
+    if cause is not None:
+        yield from _hanging("Fix: ", cause.remedy, width) if cause.remedy else ()
+        yield from _pasted(cause.paste, "  ", width)
+    if verbose:
+        for finding in report.findings:
+            yield ""
+            yield from _in_full(finding, width)
+        return
+    if report.verdict.login == "not-required":
+        return
+    wrong = [cause] if cause is not None else []
+    for level in ("error", "warning"):
+        wrong += [f for f in _ours(report) if f.level == level and f is not cause]
+    yield from _troubles(report, wrong, width)
+    well = list(_well(report, width))
+    notes = list(_notes(report, width))
+    room = _SCREEN - 1 - (2 + len(_wrapped(report.verdict.sentence, width))) - len(well)
+    if not wrong and len(notes) > room:
+        more = len(notes) - max(room - 1, 0)
+        notes = [*notes[: len(notes) - more], f"note     {more} more with --verbose"]
     yield ""
-    levels = [finding.level for finding in report.findings]
-    counts = ", ".join(f"{levels.count(level)} {level}" for level in dict.fromkeys(levels))
-    yield from textwrap.wrap(f"{report.server or 'This machine'}: {counts}", width)
+    yield from well
+    yield from notes
+
+
+def _ours(report: Report) -> list[Finding]:
+    """All but what other clients would meet, which has a table of its own."""
+    return [finding for finding in report.findings if not finding.check.startswith("client.")]
+
+
+def _troubles(report: Report, wrong: list[Finding], width: int) -> Iterator[str]:
+    """Each with its remedy, what is the cause first. All are named on the first screen."""
+    blocks = [list(_block(f, width, is_cause=f is report.caused_by)) for f in wrong]
+    if sum(len(block) + 1 for block in blocks) > _SCREEN - 5 and len(blocks) > 2:
+        yield ""
+        for finding in wrong:
+            head = f"{_MARKS[finding.level]:<7}  "
+            yield _cut(head + finding.came, width)
+    for block in blocks:
+        yield ""
+        yield from block
+
+
+def _block(finding: Finding, width: int, *, is_cause: bool) -> Iterator[str]:
+    head = f"{_MARKS[finding.level]:<7}  "
+    blank = " " * len(head)
+    yield from _hanging(head, f"{finding.came} [{finding.check}]", width)
+    if finding.requested and finding.requested not in finding.came:
+        yield from _hanging(f"{blank}sent     ", finding.requested, width)
+    if finding.stumbles:
+        yield from _hanging(f"{blank}affects  ", finding.stumbles, width)
+    if finding.remedy and not is_cause:
+        yield from _hanging(f"{blank}fix      ", finding.remedy, width)
+        yield from _pasted(finding.paste, blank + " " * 9, width)
+    if finding.unproven:
+        yield from _hanging(blank, _UNPROVEN, width)
+
+
+def _well(report: Report, width: int) -> Iterator[str]:
+    """One line for each thing that is well; endpoints with their URLs."""
+    rooms: dict[str, list[str]] = {}
+    for finding in _ours(report):
+        room = finding.check.partition(".")[0]
+        quiet = finding.level == "ok" or (room == "local" and finding.level == "note")
+        if not quiet:
+            continue
+        if room == "endpoint":
+            room = finding.check.partition(".")[2].replace("_", " ")
+        texts = rooms.setdefault(room, [])
+        if finding.came not in texts:
+            texts.append(finding.came)
+    for room, texts in rooms.items():
+        head = f"ok       {_ROOMS.get(room, room):<{_LABEL}}  "
+        found = _hanging(head, "; ".join(texts), width)
+        if len(found) > _MOST_LINES:
+            found = [*found[: _MOST_LINES - 1], _cut(found[_MOST_LINES - 1] + " …", width)]
+        yield from found
+
+
+def _notes(report: Report, width: int) -> Iterator[str]:
+    for finding in _ours(report):
+        if finding.level == "note" and not finding.check.startswith("local."):
+            yield _cut(f"note     {finding.came}", width)
+
+
+def _in_full(finding: Finding, width: int) -> Iterator[str]:
+    yield f"{_MARKS[finding.level]}: {finding.check}"
+    for name, label in _LABELS.items():
+        if text := getattr(finding, name):
+            yield from _hanging(f"  {label:<8}  ", text, width)
+    yield from _pasted(finding.paste, " " * 12, width)
+    if finding.unproven:
+        yield from _hanging("  ", _UNPROVEN, width)
+
+
+def _pasted(text: str, margin: str, width: int) -> Iterator[str]:
+    """Lines as they are to be pasted, as long as they fit."""
+    for line in text.split("\n") if text else ():
+        bare = line.lstrip(" ")
+        inner = margin + " " * (len(line) - len(bare))
+        if len(inner) + len(bare) <= width:
+            yield inner + bare
+        else:
+            yield from _hanging(inner, bare, width)
+
+
+def _cut(line: str, width: int) -> str:
+    return line if len(line) <= width else line[: width - 1].rstrip() + "…"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def _hanging(head: str, text: str, width: int) -> list[str]:

@@ -31,7 +31,7 @@ def challenge(exam: Exam) -> Check[ServerAnswer]:
     exam.endpoint = answer.url
     for event in redirects:
         requested = f"POST {event.url}, an MCP initialize without a token"
-        yield Question("challenge.redirect", requested, _REDIRECT).warning(
+        yield exam.ask("challenge.redirect", requested, _REDIRECT).warning(
             f"HTTP {event.status}, {event.detail}",
             "clients that do not repeat a POST after a redirect, or drop the token on the way",
             "Answer at both URLs without a redirect, or give people the one that it leads to",
@@ -39,9 +39,9 @@ def challenge(exam: Exam) -> Check[ServerAnswer]:
     try:
         require_covered(exam.server_url, answer)
     except AuthError as error:
-        yield Question("challenge.redirect", f"POST {exam.server_url.shown}").failed(error)
+        yield exam.ask("challenge.redirect", f"POST {exam.server_url.shown}").failed(error)
     requested = f"POST {shown(answer.url)}, an MCP initialize without a token"
-    yield _status(exam, Question("challenge.status", requested, _401), answer)
+    yield _status(exam, exam.ask("challenge.status", requested, _401), answer)
     if answer.status == 401:
         yield from _header(exam, requested, answer)
     return answer
@@ -72,7 +72,7 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
 
 def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:
     """The header of the 401: where it says that the resource metadata is, and what else."""
-    question, challenge = Question("challenge.header", requested, _CHALLENGE), answer.challenge
+    question, challenge = exam.ask("challenge.header", requested, _CHALLENGE), answer.challenge
     if challenge is None:
         headers = answer.response.header_values("www-authenticate")
         schemes = ", ".join(each.scheme for each in read_challenges(headers)) or "none"
@@ -86,21 +86,21 @@ def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:
     yield _named_place(exam, question, challenge)
     if challenge.error:
         standard = "no error code where no token was sent (RFC 6750 §3.1)"
-        yield Question("challenge.error", requested, standard).note(
+        yield exam.ask("challenge.error", requested, standard).note(
             f"error={challenge.error}",
             "clients that take it for a token that was refused",
             "Leave error out when the request carries no Authorization header",
         )
     scope = challenge.scope
     if scope and OFFLINE in scope:
-        yield offline_listed("challenge.scope", requested)
+        yield offline_listed(exam, "challenge.scope", requested)
     elif scope:
         standard = "the scopes that the request needs (MCP “Scope Selection Strategy”)"
-        yield Question("challenge.scope", requested, standard).ok(f"scope={' '.join(scope)}")
+        yield exam.ask("challenge.scope", requested, standard).ok(f"scope={' '.join(scope)}")
     else:
         standard = "scope is recommended (MCP “Scope Selection Strategy”)"
         came = "no scope: clients ask for scopes_supported of the resource metadata"
-        yield Question("challenge.scope", requested, standard).note(came)
+        yield exam.ask("challenge.scope", requested, standard).note(came)
 
 
 def _named_place(exam: Exam, question: Question, challenge: Challenge) -> Finding:
@@ -130,8 +130,8 @@ def _named_place(exam: Exam, question: Question, challenge: Challenge) -> Findin
     return question.warning(came, affected, remedy)
 
 
-def offline_listed(check: str, requested: str) -> Finding:
-    return Question(check, requested, _NO_OFFLINE).note(
+def offline_listed(exam: Exam, check: str, requested: str) -> Finding:
+    return exam.ask(check, requested, _NO_OFFLINE).note(
         "offline_access is among the scopes",
         "people consent to more than the server needs",
         "Remove it; clients add it where the authorization server lists it",

@@ -26,7 +26,8 @@ from ..secret import Secret, quoted
 from ..transport.addresses import CLASS_NAMES, PUBLIC, host_class
 from . import connections
 from .exam import Check, Exam
-from .report import Finding, Level, Question, Report, for_operator
+from .faults import for_machine
+from .report import Finding, Level, Question, Report
 
 _JSON: Final = re.compile(r"application/(?:[^\s/;]+\+)?json", re.IGNORECASE)
 _MAX_AGE: Final = re.compile(r"(?:^|[,\s])max-age\s*=\s*\"?(\d{1,10})", re.IGNORECASE)
@@ -68,9 +69,9 @@ def examine_document(
             try:
                 exam.findings.append(question.ok(command_for(url, document)))
             except UsageError as error:
-                remedy = for_operator(error.remedy)
+                remedy = for_machine(error.remedy)
                 exam.findings.append(question.note(error.summary, remedy=remedy))
-    return exam.report()
+    return replace(exam.report(), subject="document")
 
 
 def command_for(url: str, document: _Fields) -> str:
@@ -179,7 +180,7 @@ def _other_keys(exam: Exam, url: str) -> Check[None]:
         Endpoint.checked(url, "jwks_uri")
         response = _get(exam, url)
     except AuthError as error:
-        remedy = _ELSEWHERE if isinstance(error, InsecureUrl) else for_operator(error.remedy)
+        remedy = _ELSEWHERE if isinstance(error, InsecureUrl) else for_machine(error.remedy)
         yield replace(question.failed(error), remedy=remedy)
         return
     keys = parsed(response)

@@ -8,7 +8,6 @@ from typing import Final
 from ..origin import split
 from ..transport.addresses import LOOPBACK, Addresses, address_class
 from .exam import Check, Exam
-from .report import Question
 
 _TLS: Final = "TLS 1.2 or later with a certificate that clients trust (RFC 9325)"
 _SOON: Final = 14 * 86_400.0
@@ -20,7 +19,7 @@ _OURS: Final = ("unreachable", "not supported", "not available", "cannot assign"
 def tls(exam: Exam) -> Check[None]:
     """One finding for each origin; a failed handshake is an error of what needed it."""
     for origin, (version, certificate) in sorted(exam.tls.items()):
-        question = Question("tls.connection", f"the connection to {origin}", _TLS)
+        question = exam.ask("tls.connection", f"the connection to {origin}", _TLS)
         came, until = f"{split(origin).hostname}: {version}, trusted", certificate.get("notAfter")
         left = _SOON + 1
         if isinstance(until, str):
@@ -33,7 +32,7 @@ def tls(exam: Exam) -> Check[None]:
             yield question.warning(came, "all, when it has expired", remedy)
     for origin in sorted(exam.reached):
         if split(origin).scheme == "http":
-            question = Question("tls.connection", f"the connection to {origin}", _TLS)
+            question = exam.ask("tls.connection", f"the connection to {origin}", _TLS)
             yield question.note(f"plain http to {origin}")
 
 
@@ -45,7 +44,7 @@ def addresses(exam: Exam) -> Check[None]:
             ours = any(word in why.lower() for word in _OURS)
             if ours or address_class(address) == LOOPBACK:
                 continue
-            yield Question(
+            yield exam.ask(
                 "network.address", f"a connection to {host} at {address}", _ADDRESSES
             ).warning(
                 why.lower(),

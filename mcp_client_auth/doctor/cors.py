@@ -15,7 +15,6 @@ from ..protocol.discovery import metadata_request
 from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.probe import probe_request
 from .exam import Check, Exam
-from .report import Question
 
 ORIGIN: Final = "https://client.example"
 HEADERS: Final = ("authorization", "content-type", "mcp-protocol-version")
@@ -34,7 +33,7 @@ _REMEDY: Final = (
 def document(exam: Exam, url: str) -> Check[None]:
     """The preflight and the response of a metadata document."""
     path, affected = split(url).path, _AFFECTED
-    question = Question("cors.preflight", f"OPTIONS {shown(url)} from {ORIGIN}", _PREFLIGHT)
+    question = exam.ask("cors.preflight", f"OPTIONS {shown(url)} from {ORIGIN}", _PREFLIGHT)
     try:
         response = exam.send(_preflight(url, "GET"))
         missing = lacking(response)
@@ -56,7 +55,7 @@ def document(exam: Exam, url: str) -> Check[None]:
         else:
             yield question.ok(f"{path} may be read")
     standard = "Access-Control-Allow-Origin on the answer itself (Fetch §3.3.3)"
-    question = Question("cors.answer", f"GET {shown(url)} from {ORIGIN}", standard)
+    question = exam.ask("cors.answer", f"GET {shown(url)} from {ORIGIN}", standard)
     try:
         allowed = _origin(exam.send(_of_a_page(metadata_request(url))))
     except AuthError as error:
@@ -72,7 +71,7 @@ def document(exam: Exam, url: str) -> Check[None]:
 def endpoint(exam: Exam, url: str, what: str) -> Check[None]:
     """A POST of a page: to the MCP endpoint, the token or the registration endpoint."""
     standard = "CORS for POST, if pages are to use it (Fetch §3.3)"
-    question = Question("cors.endpoint", f"OPTIONS {shown(url)} from {ORIGIN}", standard)
+    question = exam.ask("cors.endpoint", f"OPTIONS {shown(url)} from {ORIGIN}", standard)
     try:
         missing = lacking(exam.send(_preflight(url, "POST")))
     except AuthError as error:
@@ -92,7 +91,7 @@ def challenge(exam: Exam) -> Check[None]:
     if response.status != 401:
         return
     standard = "Access-Control-Expose-Headers with WWW-Authenticate (Fetch §3.3.3)"
-    question = Question("cors.challenge", f"POST {shown(exam.endpoint)} from {ORIGIN}", standard)
+    question = exam.ask("cors.challenge", f"POST {shown(exam.endpoint)} from {ORIGIN}", standard)
     exposed = _words(response, "access-control-expose-headers")
     if _origin(response) and exposed & {"www-authenticate", "*"}:
         yield question.ok("a page can read WWW-Authenticate")

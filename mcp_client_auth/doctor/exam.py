@@ -26,6 +26,7 @@ from ..secret import Secret
 from ..threads import done_within
 from ..transport import HttpTransport
 from .clients.rules import Verdict
+from .products import product_of
 from .report import Finding, Question, Report
 
 T = TypeVar("T")
@@ -39,8 +40,9 @@ class Exam:
 
     `secrets` are those that no finding may show. By origin: `reached` are those that answered,
     `skews` the seconds that their clocks are ahead of ours, `tls` version and certificate of the
-    connections. `patience`: seconds for one check. `endpoint` is where the server's URL leads to.
-    `clients`: what other clients would meet.
+    connections, `products` what answers in front. `patience`: seconds for one check. `endpoint`
+    is where the server's URL leads to. `cause`: the finding that a login ends at. `clients`: what
+    other clients would meet.
     """
 
     server_url: ServerUrl
@@ -56,6 +58,8 @@ class Exam:
     skews: dict[str, float] = field(default_factory=dict)
     tls: TlsSeen = field(default_factory=dict)
     clients: tuple[Verdict, ...] = ()
+    products: dict[str, str] = field(default_factory=dict)
+    cause: Finding | None = None
     _known: dict[str, HttpResponse | AuthError] = field(default_factory=dict, init=False)
 
     @classmethod
@@ -89,8 +93,13 @@ class Exam:
         what it was sent in another life."""
         findings = tuple(finding.fit(self.secrets) for finding in self.findings)
         clients = tuple(verdict.fit(self.secrets) for verdict in self.clients)
+        cause = self.findings.index(self.cause) if self.cause in self.findings else -1
         server = shown(self.server_url) if self.server_url else ""
-        return Report(server, __version__, findings, clients)
+        return Report(server, __version__, findings, clients, cause)
+
+    def ask(self, check: str, requested: str, standard: str = "", where: str = "") -> Question:
+        """A question about the server, whose remedies name it and the product in front of it."""
+        return Question(check, requested, standard, where, self.server_url, self.products)
 
     @contextmanager
     def connected(self) -> Iterator[None]:
@@ -142,12 +151,12 @@ class Exam:
             except StopIteration as stop:
                 value = stop.value
             except AuthError as error:
-                findings.append(Question(name, error.url or name).failed(error))
+                findings.append(self.ask(name, error.url or name).failed(error))
             except Exception as error:
                 logger.debug("the check %s failed: %s", name, type(error).__name__)
                 broken = f"the check itself failed: {type(error).__name__}"
                 remedy = "Report it with this report: it is a defect of mcp-client-auth"
-                findings.append(Question(name, name).finding("error", broken, remedy=remedy))
+                findings.append(self.ask(name, name).finding("error", broken, remedy=remedy))
             finally:
                 result.set_result(value)
 
@@ -158,12 +167,14 @@ class Exam:
         if done:
             return result.result()
         late = f"no end within {limit:g} s"
-        self.findings.append(Question(name, name).finding("error", late, error="Unavailable"))
+        self.findings.append(self.ask(name, name).finding("error", late, error="Unavailable"))
         return None
 
     def _sent(self, request: HttpRequest) -> HttpResponse:
         response = self.transport(request)
         self.reached.add(origin_url(response.url))
+        if product := product_of(response):
+            self.products.setdefault(origin_url(response.url), product)
         there = http_date(response.header("date"))  # none without a clock (RFC 9110 §6.6.1)
         if there is not None:
             self.skews.setdefault(origin_url(response.url), there - self.clock())

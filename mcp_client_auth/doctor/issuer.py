@@ -18,7 +18,7 @@ from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Issuer as IssuerUrl
 from .exam import Check, Exam
 from .metadata_places import Document, Place, look
-from .report import Finding, Level, Question
+from .report import Finding, Level
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
 _DOCUMENT: Final = "MCP “Authorization Server Metadata Discovery”"
@@ -85,7 +85,7 @@ def issuer(exam: Exam, name: str, *, guessed: bool = False) -> Check[Issuer | No
         checked = IssuerUrl.checked(name, "the authorization server", exam.options)
     except AuthError as error:
         standard = "https, no query, no fragment (RFC 8414 §2)"
-        yield Question("issuer.url", shown(name), standard).failed(error)
+        yield exam.ask("issuer.url", shown(name), standard).failed(error)
         return None
 
     def usable(server: ServerMetadata) -> None:
@@ -115,7 +115,7 @@ def issuer(exam: Exam, name: str, *, guessed: bool = False) -> Check[Issuer | No
     if len(named) > 1:
         what = "the documents of this issuer beside each other"
         standard = "one issuer, one set of endpoints (RFC 8414 §2)"
-        yield Question("issuer.agreement", what, standard).warning(
+        yield exam.ask("issuer.agreement", what, standard).warning(
             "they name different endpoints",
             "clients come to different endpoints, depending on where they look first; this one"
             " takes the first that can serve a login",
@@ -135,19 +135,19 @@ def _nowhere(exam: Exam, name: IssuerUrl, *, guessed: bool) -> Finding:
     if not guessed:
         standard = f"at least one of the places (RFC 8414 §3; {_DOCUMENT})"
         remedy = f"Serve the document at {_OAUTH}"
-        question = Question("issuer.found", places, standard)
+        question = exam.ask("issuer.found", places, standard)
         return question.finding("error", "no document anywhere", "all", remedy, "BadResponse")
     page, status = default_server_metadata(name).authorization_endpoint, 0
     with suppress(AuthError):  # a fault proves nothing: the request has no parameters
         status = exam.send(HttpRequest("GET", page, redirects=False)).status
     remedy = "Serve the documents of RFC 9728 and RFC 8414"
     if status not in _NO_PAGE:
-        return Question("issuer.found", places, _FALLBACK).warning(
+        return exam.ask("issuer.found", places, _FALLBACK).warning(
             "no document anywhere: /authorize, /token and /register of the server are assumed",
             "clients of later revisions, which assume nothing",
             remedy,
         )
-    return Question("issuer.found", f"{places}, and GET {shown(page)}", _FALLBACK).finding(
+    return exam.ask("issuer.found", f"{places}, and GET {shown(page)}", _FALLBACK).finding(
         "error",
         f"no document anywhere, and HTTP {status} at /authorize: nothing says where to log in",
         "all",
@@ -162,9 +162,9 @@ def abilities(exam: Exam, server: ServerMetadata, required: tuple[str, ...]) -> 
         return
     requested = f"the metadata of {server.issuer.shown}"
     standard = "identical with the identifier that leads there (RFC 8414 §3.3)"
-    question = Question("issuer.identifier", requested, standard)
+    question = exam.ask("issuer.identifier", requested, standard)
     yield question.ok(f"issuer {server.issuer.shown}")
-    question = Question("issuer.pkce", requested, _PKCE)
+    question = exam.ask("issuer.pkce", requested, _PKCE)
     methods = " ".join(server.code_challenge_methods or ())
     try:
         require_code_grant(server, exam.options)
@@ -188,14 +188,16 @@ def abilities(exam: Exam, server: ServerMetadata, required: tuple[str, ...]) -> 
         came += "; no revocation"
         affected = "a logout cannot end the login at the server (RFC 7009)"
     level: Level = "note" if others or affected else "ok"
-    question = Question("issuer.endpoints", requested, "https, but on loopback (OAuth 2.1 §1.5)")
+    question = exam.ask("issuer.endpoints", requested, "https, but on loopback (OAuth 2.1 §1.5)")
     yield question.finding(level, came, affected)
-    yield from _offers(requested, server, required)
+    yield from _offers(exam, requested, server, required)
 
 
-def _offers(requested: str, server: ServerMetadata, required: tuple[str, ...]) -> Check[None]:
+def _offers(
+    exam: Exam, requested: str, server: ServerMetadata, required: tuple[str, ...]
+) -> Check[None]:
     """What may be asked for: grants, `iss`, scopes, and a way to a client."""
-    question, scopes = Question("issuer.grants", requested, _GRANTS), server.scopes_supported
+    question, scopes = exam.ask("issuer.grants", requested, _GRANTS), server.scopes_supported
     grants, offline = server.grant_types, OFFLINE in (scopes or ())
     came = " ".join(grants or ()) or "an empty list"
     if grants is None:
@@ -207,7 +209,7 @@ def _offers(requested: str, server: ServerMetadata, required: tuple[str, ...]) -
         yield question.warning(came, *_NO_REFRESH)
     else:
         yield question.ok(came + ("" if offline else "; scopes_supported has no offline_access"))
-    question = Question("issuer.iss", requested, _ISS)
+    question = exam.ask("issuer.iss", requested, _ISS)
     if server.iss_promised:
         yield question.ok("authorization_response_iss_parameter_supported is true")
     else:
@@ -216,7 +218,7 @@ def _offers(requested: str, server: ServerMetadata, required: tuple[str, ...]) -
             "clients with several authorization servers, which refuse a response without iss",
             "Send iss in authorization responses and advertise it",
         )
-    question = Question("issuer.scopes", requested, "scopes_supported is recommended (RFC 8414 §2)")
+    question = exam.ask("issuer.scopes", requested, "scopes_supported is recommended (RFC 8414 §2)")
     listed = frozenset(scopes or ())
     if scopes is None:
         affected = "clients that ask for offline_access only where it is listed"
@@ -231,4 +233,4 @@ def _offers(requested: str, server: ServerMetadata, required: tuple[str, ...]) -
     else:
         yield question.ok(" ".join(scopes) or "an empty list")
     way = bool(server.registration_endpoint), bool(server.client_id_metadata_documents)
-    yield Question("issuer.clients", requested, _CLIENTS).finding(*_WAYS[way])
+    yield exam.ask("issuer.clients", requested, _CLIENTS).finding(*_WAYS[way])

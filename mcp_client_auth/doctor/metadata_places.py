@@ -14,7 +14,7 @@ from ..origin import shown, split
 from ..protocol.discovery import absent, metadata_request
 from ..protocol.flow import HttpResponse
 from .exam import Check, Exam
-from .report import Level, Question
+from .report import Level
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def look(
     `reached`: whether a fault here is what a login ends with.
     """
     question, path = (
-        Question(check, f"GET {shown(place.url)}", place.standard),
+        exam.ask(check, f"GET {shown(place.url)}", place.standard),
         split(place.url).path,
     )
     try:
@@ -69,7 +69,7 @@ def look(
         yield question.ok(came)
     else:
         standard = "Content-Type: application/json (RFC 9728 §3.2, RFC 8414 §3.2)"
-        yield Question(check, question.requested, standard).warning(
+        yield exam.ask(check, question.requested, standard).warning(
             f"{came}, but its Content-Type is {kind or 'missing'}",
             "clients that look at the type before they parse",
             "Send Content-Type: application/json",

@@ -13,7 +13,6 @@ from ..protocol.metadata import ServerMetadata
 from ..protocol.registration import Client
 from ..secret import quoted
 from .exam import Check, Exam
-from .report import Question
 
 _REDIRECT: Final = "http://127.0.0.1:33418/callback"
 _RESPONSE: Final = "201 with a client_id (RFC 7591 §3.2.1)"
@@ -22,14 +21,14 @@ _END: Final = "204 to a DELETE of registration_client_uri (RFC 7592 §2.3)"
 
 def not_tried(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[None]:
     requested = f"POST {server.registration_endpoint.shown}"
-    question = Question("registration.answer", requested, _RESPONSE)
+    question = exam.ask("registration.answer", requested, _RESPONSE)
     yield question.note("not tried", remedy="--register tries it")
 
 
 def trial(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[None]:
     """Register as a login does, judge the response, and delete the client."""
     requested = f"POST {server.registration_endpoint.shown}, a public native client"
-    question = Question("registration.answer", requested, _RESPONSE)
+    question = exam.ask("registration.answer", requested, _RESPONSE)
     try:
         client = exam.follow(register(server, _REDIRECT, scope or None, exam.options))
     except AuthError as error:
@@ -42,7 +41,7 @@ def trial(exam: Exam, server: ServerMetadata, scope: tuple[str, ...]) -> Check[N
         yield question.note(came, "clients that cannot keep a secret", remedy)
     else:
         yield question.ok(came)
-    question = Question("registration.end", "the way to delete the trial client", _END)
+    question = exam.ask("registration.end", "the way to delete the trial client", _END)
     if client.management_uri:
         question = replace(question, requested=f"DELETE {shown(client.management_uri)}")
     if why := end(exam, server, client):

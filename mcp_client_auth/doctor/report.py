@@ -1,4 +1,5 @@
-"""What an examination comes to, as values: a `Finding` for each question, a `Report` for all.
+"""What an examination comes to, as values: a `Finding` for each question, a `Report` for all, and
+a `Verdict` in one sentence.
 
 A report is made to be pasted into an issue: whatever text a server or a machine has given is
 masked, cleaned and cut by `Finding.fit`, once, so that no check can forget it.
@@ -7,30 +8,40 @@ masked, cleaned and cut by `Finding.fit`, once, so that no check can forget it.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
-from ..errors import AuthError, Remedy
+from ..errors import AuthError
+from ..origin import origin_url
 from ..paths import user_home
 from ..secret import Secret, masked, quoted
-from .clients.rules import Verdict
+from .clients.rules import Verdict as ClientVerdict
+from .faults import fault_of, for_machine, for_operator, host_of, places
+from .remedies import fix
 
 Level = Literal["ok", "note", "warning", "error"]
+Outcome = Literal["works", "fails", "not-required", "not-examined"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+OPEN: Final = "no-login-required"  # the fault of a finding that is none: the server is open
 _LONGEST: Final = 600
-_TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy")
+_SENTENCE: Final = 200
+_TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "where", "why")
+_STOPS: Final = "every client that keeps to the standard; this one stops here"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One answer to one question.
 
-    `check`: a stable name, `room.question`. `level`: `error` where a client that follows the
-    specification fails, this one too; `warning` where some clients do; `note` for what is good to
-    know. `requested`, `came`: what was sent or looked at, and what was got. `standard`: what is
-    required, and where. `stumbles`: which clients are affected, and how. `remedy`: what fixes it.
-    `error`: the class of the error that a login would end with.
+    `check`: a stable name, `room.question`. `level`: `error` for what ends a login; `warning`
+    where some clients fail; `note` for what is good to know. `requested`, `came`: what was sent
+    or looked at, and what was got. `standard`: what is required, and where. `stumbles`: which
+    clients are affected, and how. `remedy`: what the operator changes. `error`: the class of the
+    error that a login ends with. `fault`: the row of `remedies`, or the check where there is none;
+    empty where nothing is wrong. `paste`: the lines to paste. `where`: the URL it is about. `why`:
+    what is wrong in one clause, where a row has it.
+    `unproven`: it was read from a host whose certificate is not trusted.
     """
 
     check: str
@@ -41,28 +52,77 @@ class Finding:
     stumbles: str = ""
     remedy: str = ""
     error: str = ""
+    fault: str = ""
+    paste: str = ""
+    where: str = ""
+    why: str = ""
+    unproven: bool = False
 
     def fit(self, secrets: Iterable[Secret]) -> Finding:
         """The same as it may be shown: no secret is left before anything is cut."""
+        secrets = tuple(secrets)
         texts: dict[str, Any] = {
             name: clean(masked(getattr(self, name), secrets)) for name in _TEXTS
         }
-        return replace(self, **texts)
+        lines = masked(self.paste, secrets).split("\n") if self.paste else []
+        return replace(self, **texts, paste="\n".join(map(_line, lines)))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a check asks, and the makers of its findings; the fields are those of `Finding`."""
+    """What a check asks, and the makers of its findings; the fields are those of `Finding`.
+
+    `server_url`: of the MCP server that is examined, which remedies name. `products`: what
+    answers in front of each origin, as far as that is known.
+    """
 
     check: str
     requested: str
     standard: str = ""
+    where: str = ""
+    server_url: str = ""
+    products: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def finding(
         self, level: Level, came: str, stumbles: str = "", remedy: str = "", error: str = ""
     ) -> Finding:
-        standard = self.standard
-        return Finding(self.check, level, self.requested, came, standard, stumbles, remedy, error)
+        """With a remedy in words of its own."""
+        fault = self.check if level in ("warning", "error") else ""
+        return Finding(
+            self.check,
+            level,
+            self.requested,
+            came,
+            self.standard,
+            stumbles,
+            remedy,
+            error,
+            fault,
+            where=self.where,
+        )
+
+    def found(
+        self,
+        level: Level,
+        fault: str,
+        came: str,
+        stumbles: str = "",
+        error: str = "",
+        **values: Any,
+    ) -> Finding:
+        """With the remedy of a row of `remedies`; `values` are those of its texts."""
+        where = values.get("url") or self.where or self.server_url
+        here = {"url": where, "host": host_of(where)}
+        values = {**places(self.server_url), **here, **values}
+        why, change, paste = fix(fault, self._product(where), values)
+        made = self.finding(level, came, stumbles, change, error)
+        return replace(made, fault=fault, why=why, paste=paste)
+
+    def _product(self, url: str) -> str:
+        try:
+            return self.products.get(origin_url(url), "")
+        except ValueError:
+            return ""
 
     def ok(self, came: str) -> Finding:
         return self.finding("ok", came)
@@ -73,30 +133,84 @@ class Question:
     def warning(self, came: str, stumbles: str = "", remedy: str = "") -> Finding:
         return self.finding("warning", came, stumbles, remedy)
 
-    def failed(self, error: AuthError) -> Finding:
+    def failed(self, error: AuthError, level: Level = "error", stumbles: str = _STOPS) -> Finding:
         """The finding that an error of a reader, a transport or a storage is."""
-        kind = type(error).__name__
-        remedy = for_operator(error.remedy)
-        return self.finding("error", error.summary, "this client stops here", remedy, kind)
+        kind = type(error).__name__ if level == "error" else ""
+        fault, values = fault_of(error, self.server_url)
+        if fault:
+            made = self.found(level, fault, error.summary, stumbles, kind, **values)
+        else:
+            spell = for_operator if self.server_url else for_machine
+            made = self.finding(level, error.summary, stumbles, spell(error.remedy), kind)
+        return replace(made, where=self.where or error.url)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a login works, in one sentence, and what to change where it does not.
+
+    `check`, `error`: of the finding that is the cause.
+    """
+
+    login: Outcome
+    sentence: str
+    change: str = ""
+    check: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All findings in the order of the checks. `server` is shown without its query."""
+    """All findings in the order of the checks. `server` is shown without its query.
+
+    `cause`: which of them ends a login first, -1 for the first error. `subject`: what was examined.
+    `clients`: what other clients would meet.
+    """
 
     server: str
     version: str
     findings: tuple[Finding, ...] = ()
-    clients: tuple[Verdict, ...] = ()
+    clients: tuple[ClientVerdict, ...] = ()
+    cause: int = -1
+    subject: Literal["login", "document"] = "login"
 
     @property
     def worst(self) -> Level:
         return max((finding.level for finding in self.findings), key=LEVELS.index, default="ok")
 
     @property
+    def caused_by(self) -> Finding | None:
+        """What a login ends at; None where it goes through."""
+        if self.cause >= 0:
+            return self.findings[self.cause]
+        return next((f for f in self.findings if f.level == "error"), None)
+
+    @property
     def error(self) -> str:
-        """The class of the error that a login would meet first; empty where it meets none."""
-        return next((f.error for f in self.findings if f.level == "error"), "")
+        """The class of the error that a login ends with; empty where it goes through."""
+        cause = self.caused_by
+        return cause.error if cause else ""
+
+    @property
+    def verdict(self) -> Verdict:
+        cause, beside = self.caused_by, _beside(self)
+        if cause is not None:
+            start = "A login fails here"
+            if not self.server:
+                start = "A login cannot work from this machine"
+            elif self.subject == "document":
+                start = "Authorization servers refuse this document"
+            why = cause.why or cause.came
+            why = why if len(why) < _SENTENCE else why[: _SENTENCE - 1].rstrip() + "…"
+            sentence = f"{start}: {why.rstrip('.')}."
+            return Verdict("fails", sentence, cause.remedy, cause.check, cause.error)
+        if self.subject == "document":
+            return Verdict("works", f"Authorization servers can use this document{beside}.")
+        if not self.server:
+            return Verdict("not-examined", f"This machine is ready for logins{beside}.")
+        if any(finding.fault == OPEN for finding in self.findings):
+            return Verdict("not-required", "This server requires no login: it answers everyone.")
+        return Verdict("works", f"A login works here{beside}.")
 
     def as_json(self, exit_code: int) -> dict[str, Any]:
         """The documented shape; keys are added to it and never taken away."""
@@ -104,6 +218,7 @@ class Report:
             "version": 1,
             "mcp_client_auth": self.version,
             "server": self.server,
+            "verdict": asdict(self.verdict),
             "worst": self.worst,
             "exit_code": exit_code,
             "findings": [asdict(finding) for finding in self.findings],
@@ -111,14 +226,15 @@ class Report:
         }
 
 
-def for_operator(remedy: Remedy) -> str:
-    """In the words of who runs the server, and has neither our command nor our Python."""
-
-    def option(name: str, value: str | None) -> str:
-        given = "" if value in (None, "True") else f" ({value or 'empty'})"
-        return f"the option {name.rpartition('.')[2]}{given} of mcp-client-auth"
-
-    return remedy.spelled(option)
+def _beside(report: Report) -> str:
+    of_ours = (f for f in report.findings if not f.check.startswith("client."))
+    count = sum(finding.level == "warning" for finding in of_ours)
+    if not count:
+        return ""
+    if not report.server:
+        return ", but see the warnings"
+    what = "1 warning affects" if count == 1 else f"{count} warnings affect"
+    return f", but {what} other clients"
 
 
 def clean(text: str) -> str:
@@ -127,3 +243,9 @@ def clean(text: str) -> str:
     if len(home) > 1:
         text = text.replace(home + os.sep, "~" + os.sep)
     return quoted(text, _LONGEST)[1:-1] if text else ""
+
+
+def _line(text: str) -> str:
+    """A line to paste keeps the blanks that it begins with."""
+    bare = text.lstrip(" ")
+    return " " * (len(text) - len(bare)) + clean(bare)

@@ -17,7 +17,6 @@ from ..protocol.urls import canonical
 from .challenge import offline_listed
 from .exam import Check, Exam
 from .metadata_places import Place, look
-from .report import Question
 
 _MOST_NAMED: Final = 10
 _METADATA: Final = "a JSON document with resource and authorization_servers (RFC 9728 §2, §3.2)"
@@ -73,7 +72,7 @@ def metadata(exam: Exam, answer: ServerAnswer) -> Check[Resource]:
 
 def _nowhere(exam: Exam, answer: ServerAnswer, tried: list[Absence]) -> Check[None]:
     """No document: the path of MCP 2025-03-26, or the end of a login in its own words."""
-    question = Question(
+    question = exam.ask(
         "resource.found",
         "every place of the resource metadata",
         "an MCP server has resource metadata (MCP “Authorization Server Location”)",
@@ -96,7 +95,7 @@ def _nowhere(exam: Exam, answer: ServerAnswer, tried: list[Absence]) -> Check[No
 def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
     requested, resource = f"GET {shown(document.url)}", document.resource
     standard = "the identifier that the well-known URL was made from (RFC 9728 §3.3)"
-    question, typed = Question("resource.identifier", requested, standard), exam.server_url
+    question, typed = exam.ask("resource.identifier", requested, standard), exam.server_url
     if resource == typed:
         yield question.ok("resource equals the URL")
     else:
@@ -113,13 +112,13 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
     servers = document.authorization_servers
     listed = ", ".join(map(shown, servers[:_MOST_NAMED]))
     standard = "at least one issuer (RFC 9728 §2, MCP “Authorization Server Location”)"
-    question = Question("resource.servers", requested, standard)
+    question = exam.ask("resource.servers", requested, standard)
     if len(servers) > 1:
         yield question.note(listed, "clients that take the first only")
     else:
         yield question.ok(listed)
     standard = "scopes_supported is recommended (RFC 9728 §2, MCP “Scope Selection Strategy”)"
-    question, scopes = Question("resource.scopes", requested, standard), document.scopes_supported
+    question, scopes = exam.ask("resource.scopes", requested, standard), document.scopes_supported
     if scopes is None:
         affected = "clients that need to name a scope do not know which"
         yield question.warning("no scopes_supported", affected, "List the scopes of ordinary use")
@@ -130,7 +129,7 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
             "List a scope, or leave the field out",
         )
     elif OFFLINE in scopes:
-        yield offline_listed("resource.scopes", requested)
+        yield offline_listed(exam, "resource.scopes", requested)
     else:
         yield question.ok(" ".join(scopes))
     methods = document.raw.get("bearer_methods_supported")
@@ -138,5 +137,5 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
         standard = "the token goes in the Authorization header (MCP “Token Requirements”)"
         came = f"bearer_methods_supported: {', '.join(map(str, methods)) or 'an empty list'}"
         remedy = "List “header”, or leave the field out"
-        question = Question("resource.methods", requested, standard)
+        question = exam.ask("resource.methods", requested, standard)
         yield question.warning(came, "clients that obey the list", remedy)

@@ -17,7 +17,7 @@ from ..protocol.urls import ServerUrl, canonical, same_issuer
 from ..storage import Storage
 from ..storage.memory import MemoryStorage
 from .exam import Check, Exam
-from .report import Finding, Question
+from .report import Finding
 
 _AUDIENCE: Final = "the token is for this server (RFC 8707 §2, MCP “Token Audience Binding”)"
 _NAMED: Final = "one that the server names (RFC 9728 §2)"
@@ -26,7 +26,7 @@ _ACCEPTED: Final = "a response other than 401 (RFC 6750 §3.1)"
 
 def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> Check[None]:
     """`issuers`: those that the server names now."""
-    question = Question("login.stored", "the login that is stored for this server")
+    question = exam.ask("login.stored", "the login that is stored for this server")
     try:
         entry = storage.summary(key)
         credential = storage.load(key)  # also where its entry is lost
@@ -44,7 +44,7 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
     secrets = tokens.access_token, tokens.refresh_token, client.secret, client.management_token
     exam.secrets += [secret for secret in secrets if secret]
     yield question.ok(f"kept in {storage.where}")
-    question, left = Question("login.lasting", "how long the login lasts"), tokens.expires_at
+    question, left = exam.ask("login.lasting", "how long the login lasts"), tokens.expires_at
     if left is None:
         life = "the server does not say when the token expires"
     else:
@@ -55,7 +55,7 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
     else:
         affected = "people sign in again whenever the access token has expired"
         yield question.warning(f"{life}; it cannot be renewed", affected)
-    question = Question("login.issuer", "the issuer of the login", _NAMED)
+    question = exam.ask("login.issuer", "the issuer of the login", _NAMED)
     if not issuers or credential.static:
         pass  # nothing to compare
     elif any(same_issuer(credential.issuer, named) for named in issuers):
@@ -70,7 +70,7 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
 
 def _audience(exam: Exam, credential: Credential) -> Finding:
     requested = "the claim aud of the token, read without verification"
-    question = Question("login.audience", requested, _AUDIENCE)
+    question = exam.ask("login.audience", requested, _AUDIENCE)
     claims = claims_of(credential.tokens.access_token)
     if not claims:
         return question.note("the token is opaque")
@@ -91,7 +91,7 @@ def _audience(exam: Exam, credential: Credential) -> Finding:
 
 def _accepted(exam: Exam, credential: Credential) -> Finding:
     requested = f"POST {exam.server_url.shown}, an MCP initialize with the token"
-    question = Question("login.token", requested, _ACCEPTED)
+    question = exam.ask("login.token", requested, _ACCEPTED)
     if not credential.alive(exam.clock()):
         renewable = credential.tokens.refresh_token
         remedy = "mcp-login token URL renews it" if renewable else "Log in again"

@@ -73,9 +73,9 @@ INSIDE = {
         client_metadata issuer resource
         challenge connections cors machine metadata_places registration stored_login
         exam
-        report
-        clients.rules
-        clients.facts clients.seen
+        products report
+        clients.rules faults
+        clients.facts clients.seen remedies
         clients
     """,
     "testing": """

@@ -7,9 +7,11 @@ from ..arguments import (
     Place,
     allow_private_addresses,
     command_line,
+    endpoints,
     group,
     issuer,
     json_answer,
+    metadata_url,
     option,
     server,
     timeout,
@@ -31,10 +33,15 @@ class Arguments:
         " (repeatable, or separated by commas); all for every one that is known.",
     )
     strict: bool = option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
+    verbose: bool = option(
+        "-v", "--verbose", is_flag=True, help="Show every check in full, also what is well."
+    )
     timeout: float = timeout(10.0, "How long to wait for each response")
     place: Place = group(Place)
     json: bool = json_answer()
     issuer: str = issuer()
+    metadata_url: str = metadata_url()
+    endpoints: dict[str, str] = endpoints()
     network: Network = group(Network, "Network")
     allow_private_addresses: bool = allow_private_addresses()
 
@@ -50,10 +57,14 @@ def command(arguments: Arguments) -> int:
     from ...protocol.options import Options
     from ...storage import choose_storage
     from ..report import print_report, tell_check
-    from ..sessions import connection
+    from ..sessions import connection, endpoints_of
 
     options = Options(
         issuer=arguments.issuer,
+        metadata_url=arguments.metadata_url,
+        endpoints=endpoints_of(
+            arguments.endpoints, arguments.issuer, "authorization", "device_authorization"
+        ),
         http_timeout=arguments.timeout,
         allow_insecure_http=arguments.network.allow_insecure_http,
         allow_private_addresses=arguments.allow_private_addresses,
@@ -63,4 +74,5 @@ def command(arguments: Arguments) -> int:
     storage, reached = choose_storage(arguments.place.store, key), connection(arguments.network)
     others = chosen(name for each in arguments.as_client for name in each.split(","))
     examined = Subject(storage, url, key, options, arguments.register, others, reached)
-    return print_report(examine(examined, on_check=tell_check), strict=arguments.strict)
+    report = examine(examined, on_check=tell_check)
+    return print_report(report, strict=arguments.strict, verbose=arguments.verbose)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mcp_client_auth.cli.flags import hint_of
-from mcp_client_auth.doctor.report import for_operator
+from mcp_client_auth.doctor.faults import for_operator
 from mcp_client_auth.errors import AuthError, Remedy
 
 WAYS = [

@@ -1,0 +1,195 @@
+"""Which fault of an operator's an error is: the rows of `remedies` are for operators, whereas an
+error's own remedy is for a client's user."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from ..errors import (
+    AuthError,
+    AuthorizationDenied,
+    InsecureUrl,
+    IssuerMismatch,
+    RegistrationRefused,
+    Remedy,
+    ResourceMismatch,
+    Unavailable,
+)
+from ..origin import origin_url, shown, split
+from ..protocol.urls import well_known
+from ..transport.addresses import literal_address
+
+_BY_CODE: Final = {
+    "unknown_host": "unknown-host",
+    "forbidden_address": "internal-address",
+    "redirects": "redirect-loop",
+    "redirected": "redirected",
+    "in_front": "in-front",
+    "no_endpoint": "wrong-path",
+    "not_an_mcp_server": "not-mcp",
+    "no_challenge": "no-401",
+    "no_resource_metadata": "metadata-absent",
+    "no_server_metadata": "issuer-absent",
+    "pkce_unsupported": "no-pkce",
+    "invalid_scope": "scope-refused",
+    "invalid_target": "resource-refused",
+    "invalid_redirect_uri": "redirect-refused",
+}
+_CERTIFICATES: Final = (
+    ("has expired", "certificate-expired"),
+    ("not yet valid", "certificate-future"),
+    ("self-signed certificate in certificate chain", "certificate-chain"),
+    ("self signed certificate in certificate chain", "certificate-chain"),
+    ("self-signed", "certificate-self-signed"),
+    ("self signed", "certificate-self-signed"),
+    ("ostname mismatch", "certificate-name"),
+    ("ip address mismatch", "certificate-name"),
+    ("not valid for", "certificate-name"),
+    ("local issuer", "certificate-chain"),
+    ("first certificate", "certificate-chain"),
+)
+_INTERNAL: Final = re.compile(
+    r"localhost$|\.(?:local|internal|lan|intranet|cluster\.local|svc|test|home\.arpa)$",
+    re.IGNORECASE,
+)
+_STATUS: Final = re.compile(r"HTTP (\d{3})")
+_QUOTED: Final = re.compile(r"got “([^”]*)”")
+_OF_OTHERS: Final = re.compile(r"(?<=[.;]) |(?<=[.;:])\s")
+
+
+def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
+    """The key of `remedies.FIXES`, empty where no row fits, and the values of its texts."""
+    values = places(server_url) | {"url": error.url or server_url}
+    values["host"] = host_of(error.url) or host_of(server_url)
+    if error.url:
+        values["base"] = _base(error.url) if _same_site(error.url, server_url) else values["base"]
+    text = error.summary
+    if error.code == "certificate":
+        found = (fault for part, fault in _CERTIFICATES if part in text.lower())
+        return next(found, "certificate"), values
+    if isinstance(error, ResourceMismatch):
+        return _resource(text, server_url), values
+    if isinstance(error, IssuerMismatch):
+        named = _QUOTED.search(text)
+        values |= {"issuer": error.url, "named": named[1] if named else "…"}
+        plain = bool(named and named[1].startswith("http://"))
+        return "issuer-http" if plain else "issuer-other", values
+    if error.code == "no_server_metadata":
+        values["issuer"] = error.url.rstrip("/")
+    if isinstance(error, InsecureUrl) and error.code == "insecure_url":
+        return _insecure(error, server_url), values | {"domain": error.url or "YOUR_DOMAIN"}
+    if error.code == "unknown_host" and internal(values["host"]):
+        return "internal-address", values
+    if isinstance(error, RegistrationRefused) and error.code == "no_client":
+        values["issuer"] = error.url.rstrip("/")
+        offered = "no client ID metadata documents" not in text
+        return "documents-no-public" if offered else "no-client", values
+    if isinstance(error, AuthorizationDenied):
+        return _BY_CODE.get(error.code, "login-refused"), values
+    if isinstance(error, RegistrationRefused):
+        return "redirect-refused" if "redirect" in error.code else "registration-refused", values
+    if fault := _BY_CODE.get(error.code, ""):
+        return fault, values
+    if isinstance(error, Unavailable) and error.code != "proxy":
+        status = _STATUS.search(text)
+        values["status"] = status[1] if status else ""
+        return "server-error" if status else "no-connection", values
+    return _by_words(text), values
+
+
+def _by_words(text: str) -> str:
+    if "protected resource metadata is not usable" in text:
+        return "metadata-unfit"
+    if "authorization server metadata is not usable" in text or "authorization_endpoint" in text:
+        return "server-unfit"
+    return ""
+
+
+def _insecure(error: InsecureUrl, server_url: str) -> str:
+    text = error.summary
+    if "resource_metadata" in text:
+        return "http-urls" if _same_site(error.url, server_url) else "challenge-elsewhere"
+    if "the authorization server" in text:
+        if "://" not in error.url:
+            return "issuer-no-scheme"
+        return "issuer-http" if error.url.startswith("http:") else "issuer-unfit"
+    return "endpoint-http" if "endpoint" in text else ""
+
+
+def _resource(text: str, server_url: str) -> str:
+    """By what differs between `resource` and the URL of the server."""
+    named = _QUOTED.search(text)
+    try:
+        mine, theirs = split(server_url), split(named[1] if named else "")
+    except ValueError:
+        return "resource-other"
+    if theirs.scheme == "http" and mine.scheme == "https" and _known(theirs, mine):
+        return "http-urls"
+    if internal(theirs.hostname or "") and not internal(mine.hostname or ""):
+        return "internal-address"
+    if theirs.hostname != mine.hostname or theirs.scheme != mine.scheme:
+        return "resource-other"
+    return "resource-port" if theirs.port != mine.port else "resource-path"
+
+
+def _known(theirs: Any, mine: Any) -> bool:
+    return bool(theirs.hostname == mine.hostname or internal(theirs.hostname or ""))
+
+
+def internal(host: str) -> bool:
+    """Whether a host is one of a network of its own: no one elsewhere has it in their DNS."""
+    if literal_address(host):
+        return False  # addresses have classes of their own
+    return bool(host) and ("." not in host or bool(_INTERNAL.search(host)))
+
+
+def places(server_url: str) -> dict[str, Any]:
+    """What every row may name of the server: its URL, its base URL and where its metadata goes."""
+    try:
+        path, where = split(server_url).path, well_known(server_url, "oauth-protected-resource")
+    except ValueError:
+        return {"base": "https://YOUR_HOST", "server": server_url, "metadata": "…", "path": "/"}
+    return {
+        "base": _base(server_url),
+        "server": shown(server_url),
+        "metadata": shown(where),
+        "path": path or "/",
+        "host": host_of(server_url),
+    }
+
+
+def for_operator(remedy: Remedy) -> str:
+    """An error's own remedy without the sentences that name an option: who runs the server has
+    neither our command nor our Python, and is to fix it for every client."""
+    text = remedy.spelled(lambda name, value: "\0")
+    kept = [part for part in _OF_OTHERS.split(text) if "\0" not in part]
+    return " ".join(kept).rstrip(" ;:.,").removesuffix(" and")
+
+
+def for_machine(remedy: Remedy) -> str:
+    """The same for who sits at this machine, and can set the options of this client."""
+
+    def option(name: str, value: str | None) -> str:
+        given = "" if value in (None, "True") else f" ({value or 'empty'})"
+        return f"the option {name.rpartition('.')[2]}{given} of mcp-client-auth"
+
+    return remedy.spelled(option)
+
+
+def _same_site(url: str, server_url: str) -> bool:
+    return host_of(url) == host_of(server_url)
+
+
+def _base(url: str) -> str:
+    try:
+        return origin_url(url).replace("http://", "https://", 1)
+    except ValueError:
+        return "https://YOUR_HOST"
+
+
+def host_of(url: str) -> str:
+    try:
+        return split(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,549 @@
+"""What an operator changes, by fault: why a login fails in one clause, the remedy, the lines to
+paste.
+
+The readers run the server, so no row names a switch that makes a client forgive the fault.
+`{}` in a row is a value that the check has found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """`why`: the clause behind “a login fails here: ”. `products`: the lines to paste where the
+    product in front of the server is known; `paste` is for everybody else."""
+
+    why: str
+    change: str
+    paste: str = ""
+    products: Mapping[str, str] = field(default_factory=dict)
+
+
+_TRUST_PROXY: Final = (
+    "uvicorn app:app --proxy-headers --forwarded-allow-ips='*'   # or the proxy's address"
+)
+_PUBLIC: Final = {
+    "nginx": "proxy_set_header Host $host;\nproxy_set_header X-Forwarded-Proto $scheme;\n"
+    + _TRUST_PROXY,
+    "Apache": 'ProxyPreserveHost On\nRequestHeader set X-Forwarded-Proto "https"\n' + _TRUST_PROXY,
+    "Caddy": _TRUST_PROXY,
+    "Traefik": "--entryPoints.websecure.forwardedHeaders.trustedIPs=…   # of what is before it\n"
+    + _TRUST_PROXY,
+}
+_EXPOSE: Final = {
+    "nginx": "proxy_pass_header WWW-Authenticate;   # and no proxy_hide_header for it",
+    "AWS API Gateway": "HTTP API: integration parameter mapping, status 401:\n"
+    "  append:header.WWW-Authenticate = $response.header.x-amzn-Remapped-WWW-Authenticate\n"
+    "REST API: gateway response UNAUTHORIZED, header WWW-Authenticate with the challenge below",
+    "CloudFront": "response headers policy: do not remove WWW-Authenticate; forward Authorization",
+    "Azure API Management": '<outbound><set-header name="WWW-Authenticate"'
+    ' exists-action="override"><value>…</value></set-header></outbound>',
+    "Kong": "response-transformer plugin: config.add.headers = WWW-Authenticate:…",
+    "Traefik": "headers middleware: no customResponseHeaders entry WWW-Authenticate: ''",
+    "Envoy": "response_headers_to_remove: without www-authenticate",
+    "Cloudflare": "Rules > Transform Rules > Modify Response Header: remove no WWW-Authenticate",
+    "Apache": "no `Header unset WWW-Authenticate` (mod_headers)",
+    "HAProxy": "no `http-response del-header www-authenticate`",
+}
+_LET_THROUGH: Final = {
+    "Cloudflare": "Security > WAF > Custom rules > Skip (bot fight mode, managed rules), when:\n"
+    '  http.request.uri.path eq "{path}" or starts_with(http.request.uri.path, "/.well-known/")',
+    "Vercel": "Settings > Deployment Protection: off for this deployment, or use the production"
+    " domain",
+    "Netlify": "Site configuration > Visitor access: no password for this site",
+    "Google IAP": "IAP: allUsers as IAP-secured Web App User, on the back end of the MCP server",
+    "Azure App Service": "Authentication > Restrict access: Allow unauthenticated requests",
+    "nginx": "location ^~ /.well-known/ {{ auth_basic off; auth_request off; allow all; }}",
+    "Traefik": "a router for PathPrefix(`/.well-known`) without the auth middleware",
+    "Caddy": "handle /.well-known/* {{ … }}   # before basic_auth or forward_auth",
+    "Apache": '<Location "/.well-known">\n  Require all granted\n</Location>',
+}
+_CHAIN: Final = {
+    "nginx": "ssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
+    "Apache": "SSLCertificateFile /etc/letsencrypt/live/{host}/fullchain.pem",
+    "HAProxy": "bind :443 ssl crt {host}.pem   # key, leaf and intermediates in one file",
+    "Traefik": "certFile: fullchain.pem",
+}
+_CORS: Final = (
+    "Access-Control-Allow-Origin: *\n"
+    "Access-Control-Allow-Methods: GET, POST, OPTIONS\n"
+    "Access-Control-Allow-Headers: Authorization, Content-Type, MCP-Protocol-Version,"
+    " Mcp-Session-Id\n"
+    "Access-Control-Expose-Headers: WWW-Authenticate, Mcp-Session-Id"
+)
+_ROUTES: Final = {
+    "nginx": "location ^~ /.well-known/ {{ proxy_pass http://YOUR_APP; }}",
+    "Traefik": "rule: Host(`{host}`) && (PathPrefix(`{path}`) || PathPrefix(`/.well-known`))",
+    "Caddy": "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
+    "Apache": "ProxyPass /.well-known/ http://YOUR_APP/.well-known/",
+    "Vercel": '{{ "rewrites": [{{ "source": "/.well-known/(.*)", "destination":'
+    ' "/api/well-known/$1" }}] }}',
+}
+_MOUNTED: Final = (
+    "# FastMCP in Starlette: the well-known routes belong to the root\n"
+    "app = Starlette(routes=[*auth.get_well_known_routes(mcp_path='{path}'),\n"
+    "                        Mount('{mount}', app=mcp_app)], lifespan=mcp_app.lifespan)"
+)
+
+FIXES: Final[Mapping[str, Fix]] = {
+    # -- how the servers are reached
+    "certificate-expired": Fix(
+        "the certificate of {host} has expired",
+        "Renew the certificate of {host}, and see why nothing renewed it",
+        "",
+        {
+            "nginx": "certbot renew && nginx -s reload",
+            "Apache": "certbot renew && apachectl graceful",
+        },
+    ),
+    "certificate-future": Fix(
+        "the certificate of {host} is not valid yet",
+        "Set the clock of the machine that issued it, or install the certificate that is valid now",
+    ),
+    "certificate-chain": Fix(
+        "the chain of certificates that {host} sends leads to no authority that clients trust",
+        "Send the whole chain (fullchain.pem), not the server's certificate alone: clients do not"
+        " fetch the intermediate. If the authority is a private one, use a certificate of a public"
+        " one, or have each client's machine trust it",
+        "",
+        _CHAIN,
+    ),
+    "certificate-self-signed": Fix(
+        "the certificate of {host} is self-signed",
+        "Use a certificate of an authority that clients trust (Let's Encrypt is free)",
+        "",
+        {"nginx": "certbot --nginx -d {host}", "Apache": "certbot --apache -d {host}"},
+    ),
+    "certificate-name": Fix(
+        "the certificate that {host} sends is for another name",
+        "Use a certificate that has {host} among its names; an ingress without one for the name"
+        " sends its default certificate",
+        "spec:\n  tls:\n    - hosts: [{host}]\n      secretName: …",
+    ),
+    "certificate": Fix(
+        "the certificate of {host} is not trusted",
+        "Use a certificate that clients trust, with its whole chain, for the name {host}",
+    ),
+    "certificate-soon": Fix(
+        "the certificate of {host} expires soon",
+        "Renew the certificate of {host}, and see why nothing renewed it",
+    ),
+    "unknown-host": Fix(
+        "the name {host} does not exist in the DNS",
+        "Check the name where it is configured for typing errors, and publish it in the DNS",
+    ),
+    "internal-address": Fix(
+        "the server names an address of its own network, {url}",
+        "Set the server's public base URL: behind a proxy it names the address that it listens on"
+        " or its service name",
+        'auth = AuthKitProvider(authkit_domain="…", base_url="{base}")',
+        _PUBLIC,
+    ),
+    "no-connection": Fix(
+        "{host} does not answer",
+        "Start the server, open its port in the firewall, and see that the proxy's upstream is"
+        " right",
+    ),
+    "server-error": Fix(
+        "{host} answers with HTTP {status}",
+        "Look at the server's log, and at what stands in front of it, for this request",
+    ),
+    "slow": Fix(
+        "{host} answers slowly",
+        "Keep an instance warm (minimum instances 1), and answer the 401 before anything is"
+        " loaded: hosts give a connection 5 to 30 s",
+    ),
+    "ipv6-dead": Fix(
+        "an address of {host} does not answer",
+        "Take the dead address out of the DNS (an AAAA record where it is IPv6), or let"
+        " connections to it through",
+    ),
+    "clock": Fix(
+        "the clocks of this machine and of {host} differ",
+        "Set the wrong one of the clocks, and keep it set by NTP",
+        "timedatectl set-ntp true",
+    ),
+    # -- the MCP endpoint and its challenge
+    "http-urls": Fix(
+        "behind the TLS proxy the server takes itself for one on http, and names http URLs",
+        "Honour X-Forwarded-Proto of the proxy, and set the server's public base URL (https)",
+        'auth = AuthKitProvider(authkit_domain="…", base_url="{base}")\n' + _TRUST_PROXY,
+        _PUBLIC,
+    ),
+    "wrong-path": Fix(
+        "there is no MCP endpoint at this path",
+        "Give people the URL with its whole path; most servers are at /mcp",
+    ),
+    "not-mcp": Fix(
+        "a web page answers here, not an MCP server",
+        "Check the URL, and route the path of the MCP endpoint to the MCP server",
+        "",
+        _ROUTES,
+    ),
+    "redirected": Fix(
+        "the server redirects to another host, which clients do not follow with a POST",
+        "Give people the URL that it leads to, or answer here without a redirect",
+    ),
+    "redirect-loop": Fix(
+        "the server redirects without end",
+        "Answer at one URL; see that proxy and server agree about the slash and about https",
+    ),
+    "redirect": Fix(
+        "the MCP endpoint redirects",
+        "Give people the URL that it leads to, or answer at both without a redirect",
+    ),
+    "in-front": Fix(
+        "something in front of the server answers every address in its place",
+        "Exempt the MCP endpoint and /.well-known/ from bot protection, deployment protection and"
+        " sign-in pages: programs without a browser have to reach them without a token",
+        "",
+        _LET_THROUGH,
+    ),
+    "metadata-protected": Fix(
+        "the metadata, which clients need before they have a token, wants one itself",
+        "Let /.well-known/ through without authentication: it is public",
+        'PUBLIC = ("/.well-known/",)   # paths that the auth middleware leaves alone',
+        _LET_THROUGH,
+    ),
+    "no-401": Fix(
+        "the MCP endpoint does not answer 401 to a request without a token",
+        "Answer 401 with a challenge before the request is looked at",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "no-challenge": Fix(
+        "the 401 has no Bearer challenge",
+        "Send the header with each 401; if the server does, what stands in front of it drops it:"
+        " expose WWW-Authenticate there",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+        _EXPOSE,
+    ),
+    "challenge-renamed": Fix(
+        "a gateway renames WWW-Authenticate",
+        "Have the gateway send the header under its own name, WWW-Authenticate",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+        _EXPOSE,
+    ),
+    "challenge-no-metadata": Fix(
+        "the challenge names no resource_metadata",
+        "Add resource_metadata with the URL of the metadata document",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "challenge-quotes": Fix(
+        "the challenge is not quoted as HTTP has it",
+        "Put each value in straight double quotes; in a shell or a template, quote the whole"
+        " header with single ones",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+        {"nginx": "add_header WWW-Authenticate 'Bearer resource_metadata=\"{metadata}\"' always;"},
+    ),
+    "challenge-relative": Fix(
+        "resource_metadata of the challenge is not an absolute URL",
+        "Name the whole URL of the metadata document",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "challenge-elsewhere": Fix(
+        "the challenge names a place on another origin",
+        "Name a place on the server's own origin: set the server's public base URL if it is behind"
+        " a proxy",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "partly-protected": Fix(
+        "only some methods require a login",
+        "Answer 401 with the challenge to each request without a token, initialize first: clients"
+        " that wait for it there never log in",
+    ),
+    # -- resource metadata
+    "resource-port": Fix(
+        "resource names a port that is not in the URL of the server",
+        "Set the server's public base URL, without the port that the container listens on: resource"
+        " has to be the URL that people are given, letter by letter",
+        '"resource": "{server}"',
+    ),
+    "resource-path": Fix(
+        "resource names another path than the URL of the server",
+        "Let resource be the URL that people are given, letter by letter; where the app is mounted,"
+        " with the mount prefix",
+        '"resource": "{server}"',
+    ),
+    "resource-other": Fix(
+        "the resource metadata speaks for another server",
+        "Let resource be the URL that people are given, letter by letter: set the server's public"
+        " base URL, or give people the URL that resource has",
+        '"resource": "{server}"',
+    ),
+    "resource-spelling": Fix(
+        "resource is spelled otherwise than the URL",
+        "Let resource be, letter by letter, the URL that people are given",
+        '"resource": "{server}"',
+    ),
+    "metadata-absent": Fix(
+        "the resource metadata is at none of its places",
+        "Serve the document of RFC 9728 at {metadata} as application/json, without authentication,"
+        " before any route that answers every path with a page",
+        "",
+        _ROUTES,
+    ),
+    "metadata-mounted": Fix(
+        "the metadata lies below the mount prefix, at {found}, where no client looks",
+        "Serve it from the root: the well-known path comes first and the mount prefix behind it,"
+        " {expected}",
+        _MOUNTED,
+        {"nginx": "location = {expected_path} {{ proxy_pass http://YOUR_APP{found_path}; }}"},
+    ),
+    "metadata-appended": Fix(
+        "the metadata lies behind the path, at {found}, instead of before it",
+        "Insert the well-known path between host and path (RFC 8414 §3.1, RFC 9728 §3.1):"
+        " {expected}",
+        "",
+        {"nginx": "location = {expected_path} {{ proxy_pass http://YOUR_APP{found_path}; }}"},
+    ),
+    "metadata-unfit": Fix(
+        "the resource metadata lacks what it must have",
+        "Name resource and authorization_servers, the latter as a list of issuers",
+        '{{"resource": "{server}", "authorization_servers": ["https://YOUR_ISSUER"]}}',
+    ),
+    "document-type": Fix(
+        "a document is not sent as JSON",
+        "Send Content-Type: application/json",
+        "",
+        {"nginx": "default_type application/json;"},
+    ),
+    "document-bom": Fix(
+        "a document begins with a byte order mark",
+        "Save the file as UTF-8 without a byte order mark (RFC 8259 §8.1)",
+        "sed -i '1s/^\\xEF\\xBB\\xBF//' FILE",
+    ),
+    "document-lists": Fix(
+        "a document has a text where a list belongs",
+        "Write the field as a list, also with one value",
+        "{example}",
+    ),
+    "document-redirect": Fix(
+        "a document is behind a redirect",
+        "Serve it at its place itself, with status 200: browsers and strict clients stop here",
+    ),
+    "document-cached": Fix(
+        "a document may be kept for long",
+        "Shorten max-age to some minutes, and purge the cache of the CDN after a change",
+        "Cache-Control: public, max-age=300",
+    ),
+    "documents-differ": Fix(
+        "the same document differs by place",
+        "Serve one and the same document at each place; restart or purge the one that is stale"
+        " (a replica, a cache)",
+    ),
+    # -- authorization server
+    "issuer-no-scheme": Fix(
+        "the authorization server is named without https://",
+        "Name it as a URL: AUTHKIT_DOMAIN (or authorization_servers) needs the scheme",
+        "AUTHKIT_DOMAIN=https://{domain}",
+    ),
+    "issuer-unfit": Fix(
+        "the authorization server is named by what cannot be an issuer",
+        "Name the issuer as the authorization server's own metadata has it: https, no query, no"
+        " fragment",
+    ),
+    "issuer-slash": Fix(
+        "issuer and authorization_servers differ by a slash at the end",
+        "Write both alike: take the slash away where it was added (AUTHKIT_DOMAIN without a slash"
+        " at the end)",
+        "AUTHKIT_DOMAIN={issuer}",
+    ),
+    "issuer-absent": Fix(
+        "the authorization server {issuer} has no metadata",
+        "Check the domain that authorization_servers names (AUTHKIT_DOMAIN): it has to be the"
+        " issuer of this environment. If it is, serve its metadata at"
+        " /.well-known/oauth-authorization-server",
+        "curl {issuer}/.well-known/oauth-authorization-server   # has to answer with JSON",
+    ),
+    "issuer-http": Fix(
+        "the authorization server names http URLs",
+        "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy:"
+        " issuer and endpoints are built from that",
+        "KC_HOSTNAME=https://{host}   # Keycloak, with KC_PROXY_HEADERS=xforwarded",
+    ),
+    "issuer-other": Fix(
+        "the authorization server's metadata names another issuer",
+        "Name one issuer in both places, letter by letter: authorization_servers of the resource"
+        " metadata, and issuer of the authorization server (its public hostname, its tenant)",
+        '"authorization_servers": ["{named}"]',
+    ),
+    "endpoint-http": Fix(
+        "the authorization server names an endpoint that is not https",
+        "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy",
+        "KC_HOSTNAME=https://{host}   # Keycloak, with KC_PROXY_HEADERS=xforwarded",
+    ),
+    "server-unfit": Fix(
+        "the authorization server's metadata lacks what it must have",
+        "Name issuer, authorization_endpoint, token_endpoint and response_types_supported (RFC 8414"
+        " §2)",
+    ),
+    "no-pkce": Fix(
+        "the authorization server does not advertise PKCE with S256",
+        "List S256; if it does PKCE, only this line is missing",
+        '"code_challenge_methods_supported": ["S256"]',
+    ),
+    "no-client": Fix(
+        "there is no way to a client: neither registration nor client ID metadata documents",
+        "Enable dynamic client registration (RFC 7591) or client ID metadata documents in the"
+        " authorization server's dashboard; otherwise each user needs a client id from you",
+        '"registration_endpoint": "{issuer}/oauth2/register"',
+    ),
+    "documents-only": Fix(
+        "clients are known by their metadata documents only",
+        "Enable dynamic client registration (RFC 7591) as well: few programs on people's machines"
+        " have such a document",
+        '"registration_endpoint": "{issuer}/oauth2/register"',
+    ),
+    "documents-no-public": Fix(
+        "client ID metadata documents are supported, but public clients (none) are not, and there"
+        " is no registration",
+        "List none in token_endpoint_auth_methods_supported: a client with a document has no"
+        " secret. Or enable dynamic client registration",
+        '"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]',
+    ),
+    "no-public-clients": Fix(
+        "public clients are not listed",
+        "List none as well: programs on people's machines keep no secret (OAuth 2.1 §2.1)",
+        '"token_endpoint_auth_methods_supported": ["none", "client_secret_basic"]',
+    ),
+    "no-code": Fix(
+        "the code grant is not listed",
+        "List it",
+        '"response_types_supported": ["code"],\n'
+        '"grant_types_supported": ["authorization_code", "refresh_token"]',
+    ),
+    "no-refresh": Fix(
+        "refresh tokens are not listed",
+        "Issue refresh tokens, and list refresh_token",
+        '"grant_types_supported": ["authorization_code", "refresh_token"]',
+    ),
+    "no-iss": Fix(
+        "iss is not promised",
+        "Send iss in authorization responses and advertise it",
+        '"authorization_response_iss_parameter_supported": true',
+    ),
+    "par-required": Fix(
+        "pushed authorization requests are required",
+        "Do not require PAR (require_pushed_authorization_requests: false): hardly any MCP client"
+        " sends pushed requests; it may stay offered",
+    ),
+    "dpop-required": Fix(
+        "tokens that are bound to a key (DPoP) are required",
+        "Accept Bearer tokens as well: hardly any MCP client can do DPoP",
+        '"dpop_bound_access_tokens_required": false',
+    ),
+    # -- the endpoints
+    "authorize-absent": Fix(
+        "the authorization endpoint {url} is not there ({came})",
+        "Correct authorization_endpoint in the authorization server's metadata, or serve the"
+        " sign-in page there",
+    ),
+    "token-absent": Fix(
+        "the token endpoint {url} is not there ({came})",
+        "Correct token_endpoint in the authorization server's metadata, or route POST to it there",
+    ),
+    "token-unfit": Fix(
+        "the token endpoint {url} does not answer as one ({came})",
+        "Answer an unknown client with 400 or 401 and a JSON error (RFC 6749 §5.2)",
+        'HTTP/1.1 401\nContent-Type: application/json\n\n{{"error": "invalid_client"}}',
+    ),
+    "token-open": Fix(
+        "the token endpoint gives a token for a code that was made up",
+        "Check client, code, redirect_uri and code_verifier before a token is issued",
+    ),
+    "par-absent": Fix(
+        "the endpoint for pushed authorization requests {url} is not there ({came})",
+        "Correct pushed_authorization_request_endpoint in the metadata, or take it out",
+    ),
+    "jwks-absent": Fix(
+        "the keys at jwks_uri cannot be read",
+        "Serve the JWK set at jwks_uri, or correct jwks_uri in the metadata: a server that checks"
+        " tokens by these keys refuses each one",
+    ),
+    "jwks-private": Fix(
+        "a private key is published at jwks_uri",
+        "Publish public keys only; make new ones, and count the published ones as lost",
+    ),
+    # -- registration and what a trial client shows
+    "registration-absent": Fix(
+        "the registration endpoint {url} is not there ({came})",
+        "Enable dynamic client registration, or correct registration_endpoint in the metadata",
+    ),
+    "registration-refused": Fix(
+        "registration is refused",
+        "Let clients register without a token, public ones (none) with a redirect URI on loopback"
+        " (http://127.0.0.1 and http://localhost, any port)",
+    ),
+    "registration-error": Fix(
+        "the registration endpoint fails ({came})",
+        "Look at the authorization server's log for this request to the registration endpoint",
+    ),
+    "registration-redirect": Fix(
+        "registration changes the redirect URI",
+        "Register the redirect URIs that the client sent, unchanged, or refuse them with"
+        " invalid_redirect_uri",
+    ),
+    "registration-status": Fix(
+        "registration is answered with another status than 201",
+        "Answer 201 Created (RFC 7591 §3.2.1)",
+    ),
+    "scope-refused": Fix(
+        "the authorization server refuses the scope that the MCP server asks for",
+        "Define the scope at the authorization server and allow it for these clients, or remove it"
+        " from the challenge and from scopes_supported of the resource metadata",
+    ),
+    "resource-refused": Fix(
+        "the authorization server refuses the resource",
+        "Register {server} as a resource indicator in the authorization server's dashboard, letter"
+        " by letter",
+    ),
+    "redirect-refused": Fix(
+        "the authorization server refuses the redirect URI",
+        "Allow http://127.0.0.1 and http://localhost with any port for native clients (RFC 8252"
+        " §7.3)",
+    ),
+    "login-refused": Fix(
+        "the authorization server refuses the trial client's request",
+        "Look at the authorization server's log for the reason; client, redirect URI, scope and"
+        " resource of the request are above",
+    ),
+    # -- a token that is there
+    "token-refused": Fix(
+        "the server refuses a token that is valid",
+        "Compare the token's audience and issuer with what the server checks, and see that it reads"
+        " the keys at jwks_uri. If the audience is wrong, register {server} as a resource indicator"
+        " in the authorization server's dashboard",
+    ),
+    # -- pages in browsers
+    "cors-absent": Fix(
+        "pages in browsers cannot read the documents",
+        "Send the CORS headers with each answer, errors too, and answer OPTIONS with 204",
+        _CORS,
+        {"nginx": "add_header Access-Control-Allow-Origin '*' always;"},
+    ),
+    "cors-twice": Fix(
+        "Access-Control-Allow-Origin is sent twice, which browsers refuse",
+        "Send it once: take it away either in the proxy or in the application",
+        "",
+        {"nginx": "proxy_hide_header Access-Control-Allow-Origin;   # with one add_header"},
+    ),
+}
+
+
+def fix(fault: str, product: str, values: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Why, what to change, and what to paste, which the product decides if it is known."""
+    row, named = FIXES[fault], _Named(values)
+    texts = row.why, row.change, row.products.get(product, row.paste)
+    why, change, paste = (text.format_map(named) for text in texts)
+    return why, change, paste
+
+
+class _Named(dict[str, Any]):
+    """The values of a row; one that is not known stays a mark."""
+
+    def __missing__(self, name: str) -> str:
+        return "…"
