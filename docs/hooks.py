@@ -35,7 +35,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _up(page: Page) -> str:
-    return "../" * page.file.src_uri.count("/")
+    depth: int = page.file.src_uri.count("/")
+    return "../" * depth
 
 
 def _page_of(target: str) -> str:
