@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .grants.client_credentials import ClientCredentials as ClientCredentials
     from .grants.device_code import DeviceCode as DeviceCode
     from .grants.enterprise_managed import EnterpriseManaged as EnterpriseManaged
+    from .grants.pending import PendingLogin as PendingLogin
     from .grants.workload_identity import WorkloadIdentity as WorkloadIdentity
     from .prompt.base import Prompt as Prompt
     from .prompt.browser_prompt import BrowserPrompt as BrowserPrompt
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
     from .protocol.registration import PreRegistered as PreRegistered
     from .secret import Secret as Secret
     from .session.logout import LoggedOut as LoggedOut
+    from .split_login import abegin_login as abegin_login
+    from .split_login import afinish_login as afinish_login
+    from .split_login import begin_login as begin_login
+    from .split_login import finish_login as finish_login
     from .storage import Backend as Backend
     from .storage import Item as Item
     from .storage import Storage as Storage
@@ -98,11 +103,16 @@ _HOMES = {
     "MCPAuth": "adapters.httpx",
     "MemoryStorage": "storage.memory",
     "Options": "protocol.options",
+    "PendingLogin": "grants.pending",
     "PreRegistered": "protocol.registration",
     "Prompt": "prompt.base",
     "Secret": "secret",
     "WorkloadIdentity": "grants.workload_identity",
+    "abegin_login": "split_login",
+    "afinish_login": "split_login",
     "alogin": "api",
+    "begin_login": "split_login",
+    "finish_login": "split_login",
     "login": "api",
     "logout": "api",
 }

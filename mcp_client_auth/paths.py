@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 VARIABLE: "Final" = "MCP_CLIENT_AUTH_HOME"
 RECORD: "Final" = ".secret"  # of the file storage
 ENTRY: "Final" = ".json"  # of the index
+PENDING: "Final" = ".pending"  # of a login that is under way
 DAMAGED: "Final" = ".damaged"  # behind the name of what was set aside
 REFUSED: "Final" = ".refused.note"  # beside a login whose token the server has refused
 PROJECT: "Final" = ".mcp-login.toml"

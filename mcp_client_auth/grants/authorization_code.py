@@ -1,26 +1,28 @@
-"""A person signs in at a browser: client, request, answer, tokens (RFC 6749 §4.1, 7636)."""
+"""A person signs in at a browser: client, request, answer, tokens (RFC 6749 §4.1, 7636).
+
+The flow comes apart where the person is: `begin` and `finish` know no listener and no wait, so
+that an application can send the browser to its own page, and finish in another process.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ..errors import AuthError, BadResponse, TokenRefused
-from ..keys.dpop_key import UNBOUND, DpopChoice
+from ..errors import AuthError, BadResponse, TokenRefused, UsageError
 from ..prompt.base import Visit, code_display
 from ..prompt.race import Answer
-from ..protocol.authorization import (
-    AuthorizationRequest,
-    authorization_request,
-    pushes,
-)
+from ..protocol.authorization import authorization_request, pushes
+from ..protocol.client_choice import may_be_mixed_up, one_page_for_all
 from ..protocol.pushed import push
+from ..protocol.redirects import AppRedirect
 from ..protocol.registration import proving_by_secret
 from ..protocol.scopes import OFFLINE
 from ..protocol.tokens import TokenSet, exchange, summary
+from ..protocol.urls import same_issuer
 from ..secret import Secret, quoted
-from .base import Exchange, Granted, Login, LoginConfig, Ports
+from .base import Exchange, Granted, Login, Ports
 from .clients import (
     callback,
     choose_client,
@@ -32,18 +34,11 @@ from .clients import (
     wants_proof,
 )
 from .device_code import CodeBeside
+from .pending import PendingLogin, digest
 
 _LEAST_PATIENCE: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class PendingLogin:
-    """A login that waits for its authorization response: all that is needed to finish it."""
-
-    config: LoginConfig
-    request: AuthorizationRequest
-    dpop_choice: DpopChoice = UNBOUND
-    final_url: str = ""
+LONGEST: Final = 86_400.0  # of a login that nothing waits for
+_BINDING: Final = 32  # characters of base64url, 192 bits
 
 
 def authorize(login: Login) -> Exchange:
@@ -88,7 +83,31 @@ def begin(login: Login, redirect_uri: str) -> PendingLogin:
     )
     if pushes(request.server, config.options):
         request = ports.run(push(request, ports.signer(config.identity, dpop_choice.kept)))
+    ports.check_page(config, request.url)
     return PendingLogin(config, request, dpop_choice, discovery.final_url)
+
+
+def begin_for_app(login: Login, redirect: AppRedirect) -> PendingLogin:
+    """The same for a page of the caller's application, where the response arrives."""
+    config, ports, server = login.config, login.ports, login.attempt.discovery.server
+    vouched = same_issuer(config.options.issuer, server.issuer)
+    if not (redirect.per_issuer or vouched) and may_be_mixed_up(server, config.options):
+        raise one_page_for_all(server)
+    uri = redirect.uri(server.issuer)
+    carried = config.identity.redirect_uris if config.identity else ()
+    if carried and login.attempt.kind != "dynamic" and uri not in carried:
+        raise UsageError(
+            f"the client is not registered for the redirect URI {uri}",
+            hint=f"It has {quoted(' '.join(carried))}",
+        )
+    binding = Secret(ports.random()[:_BINDING])
+    return replace(
+        begin(login, uri),
+        expires_at=ports.clock() + min(config.options.login_timeout, LONGEST),
+        mark=redirect.mark(server.issuer),
+        bound_to=digest(binding.reveal()),
+        secret_binding=binding,
+    )
 
 
 def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
@@ -101,7 +120,6 @@ def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
         else []
     )
     login.shows_page()
-    ports.check_page(login.config, request.url)
     ports.tell("sign-in", detail="waiting for the person in the browser")
     try:
         answer = visit.ask(request, min(timeout, max(login.left, _LEAST_PATIENCE)), *beside)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ..credential import ClientKey, Credential, Key, Note
+from ..credential import ClientKey, Key, Note
 from ..errors import AuthError, BadResponse, Remedy, StorageError, TokenRefused, Untrusted
 from ..keys.client_key import prepare, require_certificate
 from ..origin import shown, split
@@ -52,9 +52,9 @@ def choose_client(login: Login, server: ServerMetadata, redirect_uri: str = "") 
     return login.choose(client, server, redirect_uri, reused=reused)
 
 
-def identity_of(stored: Credential) -> Identity:
-    """The client that a person named for a stored login, so that they need not name it again."""
-    client, more = stored.client, {"key_file": stored.client.key_file}
+def identity_of(client: Client) -> Identity:
+    """The client that a person named for a login, so that they need not name it again."""
+    more = {"key_file": client.key_file}
     if client.method == "private_key_jwt" and not client.key_file:
         return None  # a program's own key, which is not kept
     if client.kind == "metadata-document":
@@ -206,4 +206,6 @@ def drop_client(storage: Storage, key: ClientKey, client: Client) -> None:
 
 def client_key(issuer: str, redirect_uri: str) -> ClientKey:
     parts = split(redirect_uri)
+    if parts.scheme == "https":  # a page of the caller's application, whose port is its own
+        return ClientKey(issuer, redirect_uri)
     return ClientKey(issuer, Callback(parts.hostname or "", 0, parts.path).template)

@@ -48,6 +48,23 @@ def client_kind(identity: Identity, server: ServerMetadata, options: Options) ->
     )
 
 
+def one_page_for_all(server: ServerMetadata) -> Untrusted:
+    """Why an application cannot take this server's response at the page of all its logins."""
+    return Untrusted(
+        "a code from another authorization server could be taken at the redirect URI of this"
+        " application: this one has its sign-in page on another origin"
+        f" ({server.authorization_endpoint.shown}) and does not promise “iss” (RFC 9207)",
+        url=server.issuer,
+        code="mix_up",
+        hint=Remedy(
+            "Give each authorization server a page of its own: put {} into the path of"
+            " redirect_uri. Or ask its operator to send “iss” and advertise it. If you trust this"
+            " server with what it may get that way, pass {Options.allow_mix_up=True}",
+            "{issuer}",
+        ),
+    )
+
+
 def may_be_mixed_up(server: ServerMetadata, options: Options) -> bool:
     """Whether a code that comes back may be another authorization server's (RFC 9700 §4.4).
 

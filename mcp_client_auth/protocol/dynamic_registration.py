@@ -166,7 +166,8 @@ def register(
     Never with that first: servers that list secrets only and take public clients are real.
     """
     metadata = client_metadata(server, redirect_uri, scope, options)
-    rule = "RFC 7591 §3.1: public native client"
+    kind = metadata["application_type"]
+    rule = f"RFC 7591 §3.1: public {kind} client"
     try:
         return (yield from _registered(server, redirect_uri, scope, options, metadata, rule))
     except RegistrationRefused as error:

@@ -1,14 +1,21 @@
-"""Which redirect URI a login uses (RFC 8252 §7.3, RFC 9700 §2.1)."""
+"""Which redirect URI a login uses (RFC 8252 §7.3, RFC 9700 §2.1).
+
+A listener of ours stands on loopback; a page of the caller's application is theirs to name.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ..errors import UsageError
-from ..origin import split
+from ..origin import is_loopback, split
 from .options import Options, can_arrive
 from .registration import Client, Identity
+
+PER_ISSUER: Final = "{issuer}"
+_MARK: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,7 @@ def callback_for(
         callback = _parsed(options.redirect_uri)
         return replace(callback, pinned=bool(callback.port))
     if dynamic:
-        mark = hashlib.sha256(issuer.encode()).hexdigest()[:12]
-        return Callback(host, 0, f"/callback/{mark}")
+        return Callback(host, 0, f"/callback/{_mark(issuer)}")
     carried = identity.redirect_uris if identity else ()
     for uri in carried:
         if can_arrive(uri):
@@ -63,6 +69,52 @@ def with_port_of(callback: Callback, client: Client | None) -> Callback:
         return callback
     port = split(client.redirect_uris[0]).port or 0
     return Callback(callback.host, port, callback.path)
+
+
+@dataclass(frozen=True, slots=True)
+class AppRedirect:
+    """A page of the caller's own application, which gets the authorization response.
+
+    `template` is https, or http on loopback. `{issuer}` in its path becomes a mark, another one
+    for each authorization server.
+    """
+
+    template: str
+
+    def __post_init__(self) -> None:
+        try:
+            parts = split(self._filled("0" * _MARK))
+            usable = parts.scheme == "https" or is_loopback(self._filled(""))
+            plain = not (parts.query or parts.fragment or "?" in self.template)
+            placed = PER_ISSUER not in self.template[: self.template.find("/", len("https://"))]
+        except (ValueError, AttributeError):
+            usable = False
+        if not (usable and plain and placed and "@" not in parts.netloc):
+            raise UsageError(
+                "the redirect URI of an application must be https, or http on loopback, without"
+                " query, fragment or user info",
+                url=self.template if isinstance(self.template, str) else "",
+                hint="Expected something like https://app.example.com/oauth/callback; {issuer} in"
+                " its path stands for a mark of the authorization server",
+            )
+
+    @property
+    def per_issuer(self) -> bool:
+        return PER_ISSUER in self.template
+
+    def uri(self, issuer: str) -> str:
+        return self._filled(_mark(issuer))
+
+    def mark(self, issuer: str) -> str:
+        """What the path of a response from this issuer has in it; empty where all share one."""
+        return _mark(issuer) if self.per_issuer else ""
+
+    def _filled(self, mark: str) -> str:
+        return self.template.replace(PER_ISSUER, mark)
+
+
+def _mark(issuer: str) -> str:
+    return hashlib.sha256(issuer.encode()).hexdigest()[:_MARK]
 
 
 def _parsed(uri: str) -> Callback:

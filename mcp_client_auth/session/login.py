@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..errors import AuthError, InsufficientScope, TokenRefused
 from ..events import Event, tell
@@ -87,34 +87,21 @@ class LeasedLogin:
                 raise
 
     def _by_the_steps(self, scope: Scopes | None) -> Credential:
+        config = self.renewal.config
         with self.ports.flow() as ports:
-            storage, key = ports.storage, self.renewal.config.key
-            stored = Stored(readable(storage, key), read_mark(storage, key))
-            refused, now = None if scope else self.refused, self.renewal.now()
-            beside = in_use(self.renewal.known, stored, refused, now)
-            fresh = log_in(
-                replace(self._as_before(stored.credential), beside=beside),
-                replace(ports, cancel=self.cancel),
-                self.prompt,
-                self.answer,
-                scope=(self.renewal.config.scope if self.force else scope) or None,
-                gathering=self.gathering,
-            )
-            if beside:
-                return self._take_place(fresh, ports, scope)
-        self.renewal.learn(LoggedIn(fresh, self.renewal.now()))
-        return fresh
+            before = as_before(config, readable(ports.storage, config.key), force=self.force)
 
-    def _take_place(self, fresh: Credential, ports: Ports, scope: Scopes | None) -> Credential:
-        """A new login instead of one that is in use, once the server has accepted it."""
-        if scope:
-            require_gain(self.renewal.config, ports, fresh)
-        kept, answer = prove(self.renewal.config, ports, fresh)
-        self.renewal.learn(LoggedIn(kept, self.renewal.now()))
-        if answer is None:
-            return kept
-        self.renewal.learn(Accepted(kept))
-        return self.renewal.reached(kept, answer.url)
+            def steps(*, beside: bool) -> Credential:
+                return log_in(
+                    replace(before, beside=beside),
+                    replace(ports, cancel=self.cancel),
+                    self.prompt,
+                    self.answer,
+                    scope=(config.scope if self.force else scope) or None,
+                    gathering=self.gathering,
+                )
+
+            return into_place(self.renewal, ports, steps, scope, None if scope else self.refused)
 
     def _from_elsewhere(self, scope: Scopes | None) -> Credential | None:
         """A login that another process has made while we waited for the lease."""
@@ -139,26 +126,65 @@ class LeasedLogin:
         if not self.renewal.fits(fresh) or not fresh.covers(scope or self.renewal.config.scope):
             return None
         with suppress(TokenRefused, InsufficientScope):
-            return self._take_place(fresh, self.ports, scope)
+            return _take_place(self.renewal, self.ports, fresh, scope)
         return None
 
-    def _as_before(self, stored: Credential | None) -> LoginConfig:
-        """By the client that was named for the last login, at its issuer only; and bound to a
-        key, renewed by its scopes or insisting on iss as that was, unless a forced login decides
-        again."""
-        config, options = self.renewal.config, self.renewal.config.options
-        if stored is None or stored.static:
-            return config
-        elsewhere = options.issuer and not same_issuer(options.issuer, stored.issuer)
-        if config.interactive and not (config.identity or elsewhere):
-            config = replace(config, identity=identity_of(stored))
-        if self.force:
-            return config
-        dpop = options.dpop or stored.dpop_key is not None
-        naming = options.refresh_scope or bool(stored.options.get("refresh_scope"))
-        insists = options.require_iss or bool(stored.options.get("require_iss"))
-        kept = replace(options, dpop=dpop, refresh_scope=naming, require_iss=insists)
-        return replace(config, options=kept)
+
+class Steps(Protocol):
+    """What gets the tokens and stores them; `beside` a login that is in use."""
+
+    def __call__(self, *, beside: bool) -> Credential: ...
+
+
+def into_place(
+    renewal: Renewal,
+    ports: Ports,
+    steps: Steps,
+    scope: Scopes | None,
+    refused: Credential | None = None,
+) -> Credential:
+    """The login that the steps get, in the place of what is there; `scope` if it is a step-up."""
+    storage, key = ports.storage, renewal.config.key
+    stored = Stored(readable(storage, key), read_mark(storage, key))
+    if in_use(renewal.known, stored, refused, renewal.now()):
+        return _take_place(renewal, ports, steps(beside=True), scope)
+    fresh = steps(beside=False)
+    renewal.learn(LoggedIn(fresh, renewal.now()))
+    return fresh
+
+
+def _take_place(
+    renewal: Renewal, ports: Ports, fresh: Credential, scope: Scopes | None
+) -> Credential:
+    """A new login instead of one that is in use, once the server has accepted it."""
+    if scope:
+        require_gain(renewal.config, ports, fresh)
+    kept, answer = prove(renewal.config, ports, fresh)
+    renewal.learn(LoggedIn(kept, renewal.now()))
+    if answer is None:
+        return kept
+    renewal.learn(Accepted(kept))
+    return renewal.reached(kept, answer.url)
+
+
+def as_before(
+    config: LoginConfig, stored: Credential | None, *, force: bool = False
+) -> LoginConfig:
+    """By the client that was named for the last login, at its issuer only; and bound to a key,
+    renewed by its scopes or insisting on iss as that was, unless a forced login decides again."""
+    options = config.options
+    if stored is None or stored.static:
+        return config
+    elsewhere = options.issuer and not same_issuer(options.issuer, stored.issuer)
+    if config.interactive and not (config.identity or elsewhere):
+        config = replace(config, identity=identity_of(stored.client))
+    if force:
+        return config
+    dpop = options.dpop or stored.dpop_key is not None
+    naming = options.refresh_scope or bool(stored.options.get("refresh_scope"))
+    insists = options.require_iss or bool(stored.options.get("require_iss"))
+    kept = replace(options, dpop=dpop, refresh_scope=naming, require_iss=insists)
+    return replace(config, options=kept)
 
 
 def more_scope(

@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from ..events import Listener
     from ..grants.base import LoginConfig, Ports
     from ..grants.gathering import Gathering
+    from ..grants.pending import PendingLogin
     from ..prompt.base import Prompt
+    from ..protocol.authorization import AuthorizationCode
     from ..protocol.challenge import Challenge
     from ..protocol.probe import ServerAnswer
+    from ..protocol.redirects import AppRedirect
     from ..storage import Storage
     from ..transport.ahead import Ahead
     from .cooldown import Cooling
@@ -299,13 +302,31 @@ class Session:
                     caller=caller,
                     joined=lambda: tell_of_waiting(self.ports, self.key),
                 )
-                if not same_token(credential, self._renewal.known.unproven):
-                    return credential  # accepted beside the one that was there, or got elsewhere
-                try:
-                    return self.answer(credential, ports)[1]
-                except (Unavailable, BadResponse) as error:
-                    error.advised("The login is kept; only the server's first answer is missing")
-                    raise
+                return self._proven(credential, ports)
+
+    def begin_login(self, redirect: AppRedirect) -> PendingLogin:
+        """Steps 1 to 9 for a page of the caller's own application; `finish_login` does the rest."""
+        from .split_login import begin
+
+        with self.ports.flow() as ports:
+            return begin(self._renewal, ports, redirect)
+
+    def finish_login(self, pending: PendingLogin, code: AuthorizationCode) -> Credential:
+        """Steps 12 to 15 of a login that was begun here or in another process."""
+        from .split_login import finish
+
+        with self.ports.flow() as ports:
+            return self._proven(finish(self._renewal, ports, pending, code), ports)
+
+    def _proven(self, credential: Credential, ports: Ports) -> Credential:
+        """A new login, once the server has answered to it."""
+        if not same_token(credential, self._renewal.known.unproven):
+            return credential  # accepted beside the one that was there, or got elsewhere
+        try:
+            return self.answer(credential, ports)[1]
+        except (Unavailable, BadResponse) as error:
+            error.advised("The login is kept; only the server's first answer is missing")
+            raise
 
     def keep_token(self, token: str, *, force: bool = False) -> Credential:
         """A token issued by hand as this login; see `static_token`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,7 +17,7 @@ from ..grants.base import Login, LoginConfig, Ports
 from ..grants.clients import forget_client, has_client
 from ..grants.gathering import Gathering
 from ..grants.retry import RULES, Attempt
-from ..grants.selection import grant_for
+from ..grants.selection import grant_for, grant_of
 from ..origin import shown
 from ..protocol.discovery import Discovery, discover
 from ..protocol.dpop import choose_algorithm, demanded
@@ -29,8 +30,12 @@ from .store_tokens import readable, store_tokens
 
 if TYPE_CHECKING:
     from ..credential import Credential
+    from ..grants.base import Grant
+    from ..grants.pending import PendingLogin
     from ..prompt.base import Prompt
+    from ..protocol.authorization import AuthorizationCode
     from ..protocol.probe import ServerAnswer
+    from ..protocol.redirects import AppRedirect
     from ..protocol.scopes import Scopes
 
 T = TypeVar("T")
@@ -56,32 +61,86 @@ def log_in(
     `scope` overrides the choice, which otherwise keeps what was gained before; the scopes that
     join the `gathering` before a browser opens are added.
     """
+    grant, attempt = _first_attempt(config, ports, prompt, answer, scope)  # 3 to 6
+
+    def steps(login: Login) -> Credential:
+        exchange = grant.authorize(login)  # 7 to 11
+        ports.cancel.check()
+
+        def work() -> Credential:
+            kept = store_tokens(config, ports, grant, exchange)  # 12 and 13
+            login.end("signed-in")
+            return kept
+
+        return kept_alive(work)
+
+    return _tried(config, ports, prompt, attempt, steps, gathering or Gathering())
+
+
+def begin_login(
+    config: LoginConfig, ports: Ports, answer: ServerAnswer | None, redirect: AppRedirect
+) -> PendingLogin:
+    """Steps 3 to 9 of a login whose callback is a page of the caller's own application."""
+    from ..grants.authorization_code import begin_for_app
+
+    _, attempt = _first_attempt(config, ports, None, answer, None)  # 3 to 6
+    steps = partial(begin_for_app, redirect=redirect)  # 7 to 9
+    return _tried(config, ports, None, replace(attempt, own_callback=False), steps, Gathering())
+
+
+def finish_login(pending: PendingLogin, code: AuthorizationCode, ports: Ports) -> Credential:
+    """Steps 12 and 13 of the same, perhaps in another process."""
+    from ..grants.authorization_code import finish
+
+    config, request = pending.config, pending.request
+    exchange = partial(finish, pending, code)
+    try:
+        return kept_alive(partial(store_tokens, config, ports, grant_of(config), exchange))
+    except TokenRefused as error:
+        if error.code in DEAD_CLIENT:  # the next login registers anew
+            forget_client(ports, request.client, request.redirect_uri)
+        raise
+
+
+def _first_attempt(
+    config: LoginConfig,
+    ports: Ports,
+    prompt: Prompt | None,
+    answer: ServerAnswer | None,
+    scope: Scopes | None,
+) -> tuple[Grant, Attempt]:
+    """Steps 3 to 6, and what follows from them."""
     ports.storage.check()
-    discovery = find_server(config, ports, prompt, answer)  # 3 to 6
-    began, stored = ports.monotonic(), readable(ports.storage, config.key)
+    discovery = find_server(config, ports, prompt, answer)
+    stored = readable(ports.storage, config.key)
     grant = grant_for(config, prompt, discovery.server)
     kind = grant.check(config, discovery.server)
-    attempt = Attempt(
+    if config.identity and kind == "dynamic" and discovery.server.client_id_metadata_documents:
+        ports.tell("notice", url=discovery.server.issuer, detail=_UNUSED, rule=_MIX_UP)
+    return grant, Attempt(
         discovery,
         kind,
         grant.scopes(config, discovery, stored) if scope is None else scope,
         named=config.scope,
         own_callback=not config.options.redirect_uri,
     )
-    if config.identity and kind == "dynamic" and discovery.server.client_id_metadata_documents:
-        ports.tell("notice", url=discovery.server.issuer, detail=_UNUSED, rule=_MIX_UP)
-    gathering = gathering or Gathering()
-    while True:  # each recovery once, so it ends
+
+
+def _tried(
+    config: LoginConfig,
+    ports: Ports,
+    prompt: Prompt | None,
+    attempt: Attempt,
+    steps: Callable[[Login], T],
+    gathering: Gathering,
+) -> T:
+    """What the steps of one try give; each recovery is made once, so it ends."""
+    began = ports.monotonic()
+    while True:
         left = max(config.options.login_timeout - (ports.monotonic() - began), 0.0)
         with Login(config, ports, prompt, attempt, left, gathering) as login:
             try:
-                exchange = grant.authorize(login)  # 7 to 11
-                ports.cancel.check()
-                work = partial(store_tokens, login, grant, exchange)  # 12 and 13
-                if threading.current_thread() is threading.main_thread():
-                    return sheltered(work)
-                with on_the_wire():
-                    return work()
+                return steps(login)
             except AuthError as error:
                 attempt = _next_attempt(login, error)
 
@@ -101,6 +160,14 @@ def _next_attempt(login: Login, error: AuthError) -> Attempt:
     ports.tell("again", url=error.url, detail=error.summary, rule=RULES[what])
     login.end("again")
     return attempt.retried(what, visited=login.visited)
+
+
+def kept_alive(work: Callable[[], T]) -> T:
+    """Do what has to end once it is sent, whatever happens to this thread or the process."""
+    if threading.current_thread() is threading.main_thread():
+        return sheltered(work)
+    with on_the_wire():
+        return work()
 
 
 def sheltered(work: Callable[[], T]) -> T:

@@ -14,15 +14,15 @@ from ..threads import NEVER
 from .notes import forget_notes
 
 if TYPE_CHECKING:
-    from ..grants.base import Exchange, Grant, Login
+    from ..grants.base import Exchange, Grant, LoginConfig, Ports
 
 
-def store_tokens(login: Login, grant: Grant, exchange: Exchange) -> Credential:
+def store_tokens(config: LoginConfig, ports: Ports, grant: Grant, exchange: Exchange) -> Credential:
     """The tokens of a login, with all that is needed to use them, instead of what was there.
 
     Not cancelled: the code is used up, and the server counts the login as made.
     """
-    config, ports = login.config, replace(login.ports, cancel=NEVER)
+    ports = replace(ports, cancel=NEVER)
     granted = exchange(ports)
     server, dpop_choice = granted.server, granted.dpop_choice
 
@@ -50,7 +50,6 @@ def store_tokens(login: Login, grant: Grant, exchange: Exchange) -> Credential:
     ports.tell("storage", detail=f"kept in {ports.storage.where}")
     if not grant.can_renew(kept) and kept.tokens.expires_at is not None:
         notice(NOT_RENEWABLE)
-    login.end("signed-in")
     return kept
 
 

@@ -16,13 +16,13 @@ from typing import Any, Final, TypeVar
 
 from ..credential import damaged
 from ..errors import StorageError, Unavailable
-from ..paths import DAMAGED, VARIABLE, Foreign, Unfit, home, is_foreign, read_private
+from ..paths import DAMAGED, PENDING, VARIABLE, Foreign, Unfit, home, is_foreign, read_private
 
 _POSIX: Final = os.name == "posix"
 _OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _NOTE: Final = ".note"
-_TOMBSTONE: Final = ".deleted"
+_SHORT_LIVED: Final = (".deleted", PENDING)
 _LARGEST: Final = 16 << 20  # a server may give two tokens of 1 MiB, and JSON escapes them
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1, 0.3)
 _WRITERS: Final = 4  # of one file at once; more take names of their own
@@ -152,7 +152,7 @@ class Directory:
             return []
         except OSError as error:
             raise self._broken("listed", "", error) from None
-        waste = [name for name in names if name.startswith(".") or name.endswith(_TOMBSTONE)]
+        waste = [name for name in names if name.startswith(".") or name.endswith(_SHORT_LIVED)]
         gone = {name for name in waste if _remove_old(self.path / name)}
         left = any(_UNKNOWN.match(name) for name in waste if name not in gone)
         if len(names) > _MANY and not left and _SWEPT not in names:

@@ -72,7 +72,7 @@ def name_of(storage: Storage) -> str:
 
 
 class Placement(Storage):
-    """The eight members of a store, each sent to the store that this key has.
+    """The members of a store, each sent to the store that this key has.
 
     `choice` names the store for new logins, or is empty. For a library that may be memory if
     there is no keyring; but if the index says that the keyring holds logins, an unusable
@@ -117,6 +117,12 @@ class Placement(Storage):
                 if self._target(key).name == target.name:
                     yield
                     return
+
+    def hold(self, name: str, text: str, seconds: float) -> None:
+        self._target().hold(name, text, seconds)
+
+    def pop(self, name: str) -> str | None:
+        return self._target().pop(name)
 
     def _load(self, key: Any) -> Any:
         if not isinstance(key, Key):

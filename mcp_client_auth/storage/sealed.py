@@ -196,7 +196,7 @@ def _bytes(key: Secret) -> bytes:
         value = b""
     if len(value) != _BYTES:
         raise UsageError(
-            f"the key of the file storage must be {_BYTES} bytes in base64",
+            f"a sealing key must be {_BYTES} bytes in base64",
             hint=f"Make one with: openssl rand -base64 {_BYTES}",
         )
     return value

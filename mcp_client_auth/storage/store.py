@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -18,8 +21,12 @@ from ..credential import (
     dumps_client,
     loads,
     loads_client,
+    moment,
+    string,
 )
 from ..errors import StorageError, Unavailable
+from ..paths import PENDING, record_id
+from ..protocol.document import json_value
 from ..protocol.registration import Client
 from .backend import LOCK_WAIT, Backend, Item, Vault
 from .index import LASTING, Index, Summary
@@ -31,7 +38,7 @@ _REPLACEABLE: Final = (*_DAMAGED, "no_key", "wrong_key")
 
 
 class Storage(ABC):
-    """What a session sees. Each of the eight members may raise `StorageError`.
+    """What a session sees. Each of its members may raise `StorageError`.
 
     The type of the key tells what is kept under it: a `Credential` under a `Key`, a `Client`
     under a `ClientKey`, a text without secrets under a `Note`. For a place of your own write a
@@ -92,12 +99,31 @@ class Storage(ABC):
         """Remove what is kept under a key; it is no error if there is nothing."""
         self._delete(key)
 
+    def hold(self, name: str, text: str, seconds: float) -> None:
+        """Keep a secret text for a login that is under way, so many seconds at most."""
+        raise StorageError(
+            f"{self.where} does not keep logins that are under way",
+            code="not_held",
+            hint="Derive from Store, or implement hold and pop",
+        )
+
+    def pop(self, name: str) -> str | None:
+        """What is held under a name, which only the first who asks gets; None for nothing."""
+        raise StorageError(f"{self.where} does not keep logins that are under way", code="not_held")
+
     @abstractmethod
     def _load(self, key: Any) -> Any: ...
     @abstractmethod
     def _save(self, value: Any, key: Any) -> None: ...
     @abstractmethod
     def _delete(self, key: Any) -> None: ...
+
+
+def _held(name: str) -> Item:
+    return Item(record_id("pending", name), PENDING, ("pending", name))
+
+
+_HELD: Final = _held("")
 
 
 class Store(Storage):
@@ -111,6 +137,7 @@ class Store(Storage):
         self.name, self.beside, self.vault = name, beside, vault or beside
         self.index = Index(beside, *(LASTING if name in LASTING else (name,)))
         self._damaged: set[str] = set()
+        self._held: deque[tuple[float, Item]] = deque()
 
     @property
     def where(self) -> str:
@@ -129,6 +156,30 @@ class Store(Storage):
         self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
     ) -> AbstractContextManager[object]:
         return self.beside.lock(key.id, purpose, timeout)
+
+    def hold(self, name: str, text: str, seconds: float) -> None:
+        now, item = time.time(), _held(name)
+        # those that no one came for; a directory forgets what an ended process has left
+        while self._held and self._held[0][0] < now:
+            with suppress(StorageError, IndexError):  # another thread may take it
+                self.vault.delete(self._held.popleft()[1])
+        until = now + seconds
+        self.vault.write(item, json.dumps({"until": until, "text": text}))
+        self._held.append((until, item))
+
+    def pop(self, name: str) -> str | None:
+        item = _held(name)
+        with self.beside.lock(_HELD.id, "pending", LOCK_WAIT):
+            kept = self.vault.read(item)
+            if kept is None:
+                return None
+            self.vault.delete(item)
+        try:
+            read = json_value(kept)
+            until, text = moment(read["until"]), string(read["text"])
+        except (ValueError, KeyError, TypeError):
+            raise damaged(self.vault.where(item)) from None
+        return text if time.time() <= until else None
 
     def _load(self, key: Any) -> Any:
         try:

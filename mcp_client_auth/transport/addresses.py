@@ -40,6 +40,9 @@ class Addresses:
     refuses would otherwise be on loopback from then on, although its own server answers the
     next connection.
 
+    `public_only`: not the person at this machine has named the server but a user of an application
+    of theirs, so it is like any host that a public server names.
+
     `meet()` connects to the typed server where its class is needed and not known yet, or raises;
     `resolve(host)` gives the addresses of a host that a browser will go to.
     """
@@ -51,9 +54,13 @@ class Addresses:
         *,
         meet: Callable[[], None] = lambda: None,
         resolve: Callable[[str], Iterable[str]] = lambda host: (),
+        public_only: bool = False,
     ) -> None:
         endpoints = options.endpoints.named() if options.endpoints else ()
-        typed = (server_url, options.issuer, *(own for _, own in endpoints))
+        typed = (options.issuer, *(own for _, own in endpoints))
+        if not public_only:
+            typed = (server_url, *typed)
+        self._public_only = public_only
         self._server_url, self._meet, self._resolve = server_url, meet, resolve
         self._server, self._typed = _host(server_url), {_host(url) for url in typed if url}
         self._allowed = options.allow_private_addresses
@@ -89,6 +96,14 @@ class Addresses:
             return
         if kind != FORBIDDEN and kind <= self._server_class():
             return
+        if self._public_only and host == self._server:
+            raise InsecureUrl(
+                f"{shown(self._server_url)} is at the address {address}, which is"
+                f" {CLASS_NAMES[kind]}",
+                code="private_server",
+                hint="Nothing was sent there. If your users may name it, pass its host:"
+                " allow_private_servers=[…]",
+            )
         raise InsecureUrl(
             f"{shown(self._server_url)} points to the address {address}, which is"
             f" {CLASS_NAMES[kind]}",
@@ -118,6 +133,8 @@ class Addresses:
 
     def _server_class(self) -> int:
         """A literal's or localhost's by its spelling; public until the server was connected to."""
+        if self._public_only:
+            return PUBLIC
         if literal := literal_address(self._server):
             return address_class(literal)
         if is_loopback_host(self._server):

@@ -69,6 +69,7 @@ class Settings(Protocol):
     proxy: str | None
     cert: Cert
     on_tls: OnTls
+    public_only: bool
 
     @property
     def has_certificate(self) -> bool: ...
@@ -80,7 +81,11 @@ class Flow:
     def __init__(self, made: Settings) -> None:
         self._made = made
         self.addresses = Addresses(
-            made.server_url, made.options, meet=self._meet, resolve=self._resolve
+            made.server_url,
+            made.options,
+            meet=self._meet,
+            resolve=self._resolve,
+            public_only=made.public_only,
         )
         self._pools: dict[_Route, httpcore.ConnectionPool] = {}
         self._proxies: dict[Origin, str | None] = {}  # of the environment

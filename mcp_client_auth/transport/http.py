@@ -30,12 +30,14 @@ class HttpTransport:
     host; one that was loaded into an SSLContext cannot be withheld from anyone, so prefer `cert`.
     `proxy` is httpx's; the environment's proxies and CA files apply, but not to loopback.
     `on_tls(url, connection)` sees each connection whose certificate has been verified.
+    `public_only`: a user of yours has named `server_url`, so that it has no more rights than what
+    a public server names: each connection goes to a public address, its own too.
 
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
     """
 
-    __slots__ = ("cert", "on_tls", "options", "proxy", "server_url", "verify")
+    __slots__ = ("cert", "on_tls", "options", "proxy", "public_only", "server_url", "verify")
 
     def __init__(
         self,
@@ -46,8 +48,9 @@ class HttpTransport:
         proxy: str | None = None,
         cert: Cert = None,
         on_tls: OnTls = None,
+        public_only: bool = False,
     ) -> None:
-        self.server_url, self.on_tls = server_url, on_tls
+        self.server_url, self.on_tls, self.public_only = server_url, on_tls, public_only
         self.options = options or Options()
         self.verify, self.proxy, self.cert = verify, proxy, cert
 

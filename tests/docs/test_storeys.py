@@ -16,6 +16,7 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 # The rooms of the package, top to bottom. Those on one line do not import each other.
 ROOMS = """
     __main__
+    split_login
     api extending
     cli
     adapters doctor mcp
@@ -92,6 +93,7 @@ INSIDE = {
     "session": """
         open
         session
+        split_login
         login logout static_token
         login_required
         renewal
@@ -106,7 +108,7 @@ INSIDE = {
         selection
         authorization_code
         device_code enterprise_managed
-        client_credentials workload_identity
+        client_credentials pending workload_identity
         unattended
         clients person probe revocation static_token
         base
@@ -161,7 +163,7 @@ INSIDE = {
     """,
 }
 # They use the package as its users do: its public names load what they need.
-FRONT = {"api", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
+FRONT = {"api", "split_login", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
 EDGES = {"keys", "prompt", "storage", "transport"}
 WORLD = {
     "asyncio", "concurrent", "datetime", "http", "httpx", "httpx2", "keyring", "logging", "os",
@@ -170,8 +172,8 @@ WORLD = {
 }  # fmt: skip
 MAKERS = {
     "ResourceMetadata": {"protocol/metadata.py"},
-    "ServerMetadata": {"protocol/metadata.py"},
-    "AuthorizationRequest": {"protocol/authorization.py"},
+    "ServerMetadata": {"protocol/metadata.py", "grants/pending.py"},  # and from a sealed text
+    "AuthorizationRequest": {"protocol/authorization.py", "grants/pending.py"},
     "AuthorizationCode": {"protocol/authorization.py"},
     "TokenSet": {"protocol/tokens.py", "credential.py"},  # from an answer, and from a record
     "DeviceAuthorization": {"protocol/device.py"},

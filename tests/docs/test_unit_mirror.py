@@ -82,6 +82,7 @@ protocol.management | flows/test_logout.py | a client is deleted with its login
 protocol.registration_errors | unit/protocol/test_registration.py | how a client is not had
 session.static_token | flows/test_static_token.py | what an operator issued by hand
 session.* | unit/session/test_session_stored.py | its parts decide for one session, as a whole
+split_login | flows/test_split_login.py | two halves of what `login` is in one
 storage.keyring_thread | unit/storage/test_keyring.py | where the keyring is called
 storage.memory | unit/storage/test_storage.py | one of the backends that keep the same promises
 storage.plugin_output | unit/storage/test_keyring_plugins.py | what keyrings print

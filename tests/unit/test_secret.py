@@ -41,7 +41,7 @@ from mcp_client_auth import (
     WorkloadIdentity,
 )
 from mcp_client_auth.credential import key_for
-from mcp_client_auth.grants.authorization_code import PendingLogin
+from mcp_client_auth.grants.pending import PendingLogin
 from mcp_client_auth.prompt.race import FirstAnswer
 from mcp_client_auth.protocol.authorization import authorization_request
 from mcp_client_auth.protocol.discovery import Discovery

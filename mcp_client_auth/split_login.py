@@ -1,0 +1,294 @@
+"""`begin_login()` and `finish_login()`: a login whose person returns to the caller's own page.
+
+Nothing waits in between, and another process may finish what this one has begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from .adapters.httpx import MCPAuth
+from .api import Login
+from .errors import AuthorizationDenied, InsecureUrl, LoginFailed, UsageError
+from .grants.pending import PendingLogin, not_this_login
+from .origin import is_loopback, split
+from .paths import record_id
+from .protocol.redirects import AppRedirect
+from .secret import quoted
+from .session.open import Arguments, require_usable
+from .session.single_flight import cancellable
+from .session.split_login import accept
+from .transport import HttpTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .adapters.authorizer import OnFailure
+    from .events import Listener
+    from .protocol.flow import Transport
+    from .protocol.options import Options
+    from .protocol.registration import Identity
+    from .storage import Storage
+
+# Hosts, or a function that is given the server's URL.
+PrivateServers: TypeAlias = Callable[[str], bool] | Collection[str]
+Hold: TypeAlias = Callable[[PendingLogin, float], object]  # the seconds that it is to be kept
+
+
+def begin_login(
+    url: str,
+    *,
+    redirect_uri: str,
+    account: str = "default",
+    client: Identity = None,
+    scope: str | Sequence[str] | None = None,
+    storage: Storage | str | None = None,
+    options: Options | None = None,
+    allow_private_servers: PrivateServers = (),
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+) -> PendingLogin:
+    """Begin to log `account` in to the MCP server at `url`: send the browser to the `url` of what
+    is returned, and give the response to `finish_login`.
+
+    `redirect_uri`: the page of your application that gets the response, https (or http on
+    loopback); `{issuer}` in its path makes it a page for each authorization server. `storage`:
+    where the login will be kept; one that is given here lets the login be finished once only.
+    The server must be https at a public address, unless its host is among
+    `allow_private_servers` or that function says so of its URL. Raises any `AuthError`.
+    """
+    arguments = Arguments(
+        account=account,
+        client=client,
+        scope=scope,
+        storage=storage,
+        options=options,
+        on_event=on_event,
+        transport=transport,
+    )
+    return begun(url, AppRedirect(redirect_uri), allow_private_servers, arguments)
+
+
+def finish_login(
+    pending: PendingLogin,
+    callback_url: str,
+    *,
+    binding: str | None,
+    client: Identity = None,
+    storage: Storage | str | None = None,
+    on_failure: OnFailure = "raise",
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+) -> Login:
+    """Finish a login with the response that has arrived at `callback_url`, and store it.
+
+    `binding`: what the cookie holds that was set when the login began. `storage`: the one of
+    `begin_login`, if this is another process; `client` too, if it signs with a key. Raises
+    `Untrusted` (code "not_this_login") for another browser, login or response, `LoginFailed`
+    (code "expired" or "spent"), and any `AuthError`.
+    """
+    arguments = Arguments(
+        client=client, storage=storage, on_event=on_event, transport=transport, prompt=None
+    )
+    if not pending.is_bound_to(binding):
+        raise not_this_login("the browser is not the one that it began in")
+    return finished(pending, callback_url, arguments, on_failure)
+
+
+async def abegin_login(
+    url: str,
+    *,
+    redirect_uri: str,
+    account: str = "default",
+    client: Identity = None,
+    scope: str | Sequence[str] | None = None,
+    storage: Storage | str | None = None,
+    options: Options | None = None,
+    allow_private_servers: PrivateServers = (),
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+) -> PendingLogin:
+    """`begin_login` for a running event loop, which it does not block."""
+    return await cancellable(
+        "begin",
+        lambda caller: begin_login(
+            url,
+            redirect_uri=redirect_uri,
+            account=account,
+            client=client,
+            scope=scope,
+            storage=storage,
+            options=options,
+            allow_private_servers=allow_private_servers,
+            on_event=on_event,
+            transport=transport,
+        ),
+    )
+
+
+async def afinish_login(
+    pending: PendingLogin,
+    callback_url: str,
+    *,
+    binding: str | None,
+    client: Identity = None,
+    storage: Storage | str | None = None,
+    on_failure: OnFailure = "raise",
+    on_event: Listener | None = None,
+    transport: Transport | None = None,
+) -> Login:
+    """`finish_login` for a running event loop. Cancellation does not undo what is sent."""
+    return await cancellable(
+        "finish",
+        lambda caller: finish_login(
+            pending,
+            callback_url,
+            binding=binding,
+            client=client,
+            storage=storage,
+            on_failure=on_failure,
+            on_event=on_event,
+            transport=transport,
+        ),
+    )
+
+
+def begun(
+    url: str,
+    redirect: AppRedirect,
+    private: PrivateServers,
+    arguments: Arguments,
+    hold: Hold | None = None,
+) -> PendingLogin:
+    """Steps 1 to 9. `hold` keeps the login that is begun; otherwise a storage that was named
+    notes that it may be finished."""
+    require_usable("begin_login", url, arguments)
+    public_only = not is_private(url, private)
+    if public_only:
+        require_public(url)
+    session = guarded(url, arguments, public_only=public_only).session
+    storage = arguments.get("storage")
+    pending = replace(
+        session.begin_login(redirect),
+        public_only=public_only,
+        once=hold is not None or storage is not None,
+        storage=storage,
+    )
+    if pending.once:
+        keep = hold or (lambda pending, seconds: _note(session.ports.storage, pending, seconds))
+        keep(pending, pending.expires_at - session.ports.clock())
+    return pending
+
+
+def finished(
+    pending: PendingLogin,
+    callback_url: str,
+    arguments: Arguments,
+    on_failure: OnFailure = "raise",
+    *,
+    held: bool = False,
+) -> Login:
+    """Steps 11 to 15. `held`: the caller has taken it from where it was kept, so it is spent."""
+    config = pending.config
+    own = arguments.get("client")
+    if own is not None:
+        if own.client_id != pending.request.client.client_id:
+            raise UsageError(
+                f"the login was begun with the client {quoted(pending.request.client.client_id)}",
+                hint="Pass the same one, or none",
+            )
+        config = replace(config, identity=own)
+    kept_in = arguments.get("storage")
+    kept_in = pending.storage if kept_in is None else kept_in
+    if pending.once and kept_in is None:
+        raise UsageError(
+            "the login was begun with a storage of its own", hint="Pass the same one: storage=…"
+        )
+    key, identity = config.key, config.identity
+    # one that was taken from an earlier login has no login of its own
+    mine = identity is not None and identity.registered_id == key.client
+    given: Arguments = {
+        **arguments,
+        "account": key.account,
+        "client": identity if mine else None,
+        "scope": config.scope,
+        "storage": kept_in,
+        "options": config.options,
+    }
+    auth = guarded(config.server_url, given, on_failure, public_only=pending.public_only)
+    session = auth.session
+    storage = session.ports.storage
+    try:
+        code = accept(pending, callback_url, session.ports.clock())
+    except AuthorizationDenied:
+        if pending.once and not held:
+            storage.pop(name_of(pending.account, pending.state))
+        raise
+    if pending.once and not held and storage.pop(name_of(pending.account, pending.state)) is None:
+        raise spent(config.key.server)
+    return Login(auth, session.finish_login(replace(pending, config=config), code))
+
+
+def guarded(
+    url: str, arguments: Arguments, on_failure: OnFailure = "raise", *, public_only: bool
+) -> MCPAuth:
+    """A login that asks no one, whose own requests to the server go to public addresses only."""
+    given: Arguments = {**arguments, "prompt": None}
+    if given.get("transport") is None:
+        given["transport"] = HttpTransport(url, given.get("options"), public_only=public_only)
+    return MCPAuth(url, on_failure=on_failure, **given)
+
+
+def is_private(url: str, allowed: PrivateServers) -> bool:
+    """Whether the application has said that this server may be at a private address."""
+    if callable(allowed):
+        return bool(allowed(url))
+    listed = isinstance(allowed, Collection) and not isinstance(allowed, str)
+    if not (listed and all(isinstance(host, str) for host in allowed)):
+        raise UsageError(
+            "allow_private_servers is not a list of hosts",
+            hint='Expected hosts, such as ["mcp.corp.example"], or a function that is given the'
+            " server's URL",
+        )
+    try:
+        return split(url.strip()).hostname in {host.lower() for host in allowed}
+    except ValueError:
+        return False  # what is wrong with it is told where it is used
+
+
+def require_public(url: str) -> None:
+    """`InsecureUrl` for a server that cannot be a public one; a name's addresses are looked at
+    when they are connected to."""
+    try:
+        parts = split(url.strip())
+        local = is_loopback(url.strip())
+    except ValueError:
+        return
+    if parts.scheme == "https" and not local:
+        return
+    raise InsecureUrl(
+        "the server is not https at a public address, which is all that is taken from a user",
+        url=url,
+        code="private_server",
+        hint="If your users may name it, pass its host: allow_private_servers=[…]",
+    )
+
+
+def name_of(account: str, state: str) -> str:
+    """What a login that is under way is held under: no other account finds it."""
+    return record_id("pending", account, state)
+
+
+def spent(server: str) -> LoginFailed:
+    return LoginFailed(
+        "this sign-in has been finished already",
+        code="spent",
+        server=server,
+        hint="If you are not logged in, start the login again",
+    )
+
+
+def _note(storage: Storage, pending: PendingLogin, seconds: float) -> None:
+    storage.hold(name_of(pending.account, pending.state), "begun", seconds)
