@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from .. import __version__
 from ..environment import page_width
 from ..errors import UsageError
+from ..paths import project_file
 from ..secret import quoted
 from .arguments import PREFIX, Option, parameters, read
 from .servers import is_host, known_name
@@ -106,12 +107,13 @@ class Verb(click.Command):
     context_class = Page
 
     def invoke(self, ctx: click.Context) -> Any:
-        from .project import project_account
         from .servers import NEARBY, require_trusted
 
         url, default = ctx.params.get("url"), ParameterSource.DEFAULT
         typed = ctx.params.get("grant") or ctx.get_parameter_source("account") is not default
-        if url and not typed:
+        if url and not typed and project_file():
+            from .project import project_account
+
             account = project_account(url, self.name or "")
             ctx.params["account"] = account or ctx.params["account"]
         if nearby := ctx.meta.get(NEARBY):

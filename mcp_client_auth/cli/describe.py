@@ -6,15 +6,22 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 from ..credential import PERSONAL, Credential
 from ..errors import AuthError
 from ..paths import REFUSED, home
 from ..prompt.screen import hanging, screen
 from ..secret import quoted
-from ..session.knowledge import Mark
-from ..session.notes import mark_of
 from ..storage import Summary, storage_named
+
+if TYPE_CHECKING:
+    from ..session.knowledge import Mark
+
+
+# two hours are 120 minutes until they are more
+_UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
 
 
 def plain(text: str, limit: int = 300) -> str:
@@ -51,13 +58,17 @@ def expiry(expires_at: float | None, *, renewable: bool, now: float | None = Non
     if expires_at is None:
         return "the server does not say"
     left = expires_at - (time.time() if now is None else now)
-    at = time.strftime("%Y-%m-%d %H:%M", time.localtime(expires_at))
+    at = _minute(expires_at // 60)
     if left <= 0:
         return f"{at} (expired)" + (", renews at the next use" if renewable else ", log in again")
-    # two hours are 120 minutes until they are more
-    units = (("d", 86_400, 2), ("h", 3600, 2), ("min", 60, 1), ("s", 1, 0))
-    unit, size = next((unit, size) for unit, size, least in units if left >= least * size)
+    unit, size = next((unit, size) for unit, size, least in _UNITS if left >= least)
     return f"{at} (in {left / size:.0f} {unit})" + (", renews automatically" if renewable else "")
+
+
+@cache
+def _minute(minutes: float) -> str:
+    """A minute since the epoch in local time: a list has very many moments in few of them."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(minutes * 60))
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -81,13 +92,14 @@ def refused(entry: Summary) -> Mark | None:
     """What was noted of a login whose token the server has refused; no keyring is read."""
     if not os.path.lexists(os.path.join(home(), entry.key.id + REFUSED)):
         return None
+    from ..session.notes import mark_of
+
     with suppress(AuthError):
         return mark_of(entry, storage_named(entry.storage), time.time())
     return None
 
 
-def label(entry: Summary) -> str:
+def label(account: str, grant: str, client: str) -> str:
     """The account; behind it what tells another program's login, or one without a person."""
-    kind = entry.key.grant if entry.key.grant != PERSONAL else ""
-    own = " ".join(word for word in (kind, entry.key.client) if word)
-    return plain(entry.key.account + (f" ({own})" if own else ""))
+    own = " ".join(word for word in (grant if grant != PERSONAL else "", client) if word)
+    return plain(account + (f" ({own})" if own else ""))

@@ -16,7 +16,17 @@ from typing import Any, Final, TypeVar
 
 from ..credential import damaged
 from ..errors import StorageError, Unavailable
-from ..paths import DAMAGED, PENDING, VARIABLE, Foreign, Unfit, home, is_foreign, read_private
+from ..paths import (
+    DAMAGED,
+    PENDING,
+    VARIABLE,
+    Foreign,
+    Unfit,
+    home,
+    is_foreign,
+    read_own,
+    read_private,
+)
 
 _POSIX: Final = os.name == "posix"
 _OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
@@ -58,15 +68,22 @@ class Directory:
         """Text of each file whose name ends so, or begins with one of the `ids`, by that id; what
         cannot be read is left out. Written out: there may be 100,000."""
         if ids is None:
-            ids = (name[: -len(ending)] for name in self.names() if name.endswith(ending))
-        before = f"{self.path}{os.sep}"
+            ids = [name[: -len(ending)] for name in self.names() if name.endswith(ending)]
+        before, read = f"{self.path}{os.sep}", read_own if self._is_closed() else read_private
         for id in ids:  # noqa: A001
             try:
-                yield id, read_private(before + id + ending, _LARGEST).decode()
+                yield id, read(before + id + ending, _LARGEST).decode()
             except (OSError, UnicodeDecodeError):
                 if not _POSIX:  # another program may have it open
                     with suppress(OSError, StorageError):
                         yield id, self._text(id + ending)
+
+    def _is_closed(self) -> bool:
+        """Whether no other user can have put a file here."""
+        with suppress(OSError):
+            state = self.path.lstat()
+            return stat.S_ISDIR(state.st_mode) and not (is_foreign(state) or state.st_mode & 0o022)
+        return False
 
     def _text(self, name: str) -> str:
         path = f"{self.path}{os.sep}{name}"

@@ -6,21 +6,27 @@ again where it was made.
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 from ..credential import PERSONAL, Credential, Key, count, flag, moment, strings
 from ..errors import StorageError
-from ..paths import ENTRY
+from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
 from .groups import Group
 
 LASTING: Final = ("keyring", "file")
 TOMBSTONE: Final = ".deleted"
-_parse: Final = json.JSONDecoder().raw_decode
+_BATCH: Final = 500  # texts, which are parsed faster together
+# the last two: a number or a nesting without end
+_DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+_ORDER: Final = attrgetter("key.server", "key.account", "key.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +94,8 @@ class Index:
         """What is known of one; None for nothing, and for an entry that cannot be read."""
         with suppress(StorageError):
             text = self._backend.read(Item(key.id, ENTRY))
-            entry = self._entry(text) if text else None
-            return entry if entry and entry.key == key else None
+            for _, entry in self._read([(key.id, text)] if text else (), 1):
+                return entry
         return None
 
     def drop(self, key: Key) -> None:
@@ -109,27 +115,69 @@ class Index:
         # most of the time goes into parsing
         signs = [json.dumps(value) for value in fields.values()] if members is None else []
         entries: list[Summary] = []
-        for id, text in self._backend.texts(ENTRY, ids):  # noqa: A001
-            if signs and not all(sign in text for sign in signs):
-                continue
-            entry = self._entry(text)
-            # of another id: it was copied, or its key is damaged
-            if entry is None or entry.key.id != id or entry.key.waits:
-                continue
-            if members is not None:
-                members[id] = _groups_of(entry)
-            if not fields or all(
-                getattr(entry.key if name in ("server", "account") else entry, name) == value
-                for name, value in fields.items()
-            ):
-                entries.append(entry)
-                if len(entries) == most and members is None:
-                    break
-        if groups and members is not None:
-            with suppress(OSError, StorageError):
-                groups.end(sorting, members)
-        entries.sort(key=lambda s: (s.key.server, s.key.account, s.key.client))
+        with _no_collector():
+            texts = self._backend.texts(ENTRY, ids)
+            if signs:
+                texts = (each for each in texts if all(sign in each[1] for sign in signs))
+            for id, entry in self._read(texts, 1 if most else _BATCH):  # noqa: A001
+                if entry.key.waits:
+                    continue
+                if members is not None:
+                    members[id] = _groups_of(entry)
+                if not fields or all(
+                    getattr(entry.key if name in ("server", "account") else entry, name) == value
+                    for name, value in fields.items()
+                ):
+                    entries.append(entry)
+                    if len(entries) == most and members is None:
+                        break
+            if groups and members is not None:
+                with suppress(OSError, StorageError):
+                    groups.end(sorting, members)
+            entries.sort(key=_ORDER)
         return entries[:most]
+
+    def _read(self, texts: Iterable[tuple[str, str]], size: int) -> Iterator[tuple[str, Summary]]:
+        """What these texts tell, with the id of each; so many are parsed and checked at once."""
+        texts = iter(texts)
+        while batch := list(islice(texts, size)):
+            try:
+                yield from self._checked(batch)
+            except _DAMAGES:
+                for each in batch if len(batch) > 1 else ():
+                    yield from self._read([each], 1)
+
+    def _checked(self, texts: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Summary]]:
+        """Raises one of `_DAMAGES` if one of them is damaged. Column by column, for there may be
+        100,000; one that was copied from another id is left out, like one whose key is damaged."""
+        rows = json.loads(f"[{','.join([text for _, text in texts])}]")
+        if len(rows) != len(texts):
+            raise ValueError
+        keys = [row["key"] for row in rows]
+        servers, accounts = [key["server"] for key in keys], [key["account"] for key in keys]
+        grants, owners = [key["grant"] for key in keys], [key["client"] for key in keys]
+        issuers, storages = [row["issuer"] for row in rows], [row["storage"] for row in rows]
+        clients = [row.get("client_id", "") for row in rows]
+        backends = [row.get("backend", "") for row in rows]
+        for column in (servers, accounts, grants, owners, issuers, storages, clients, backends):
+            "".join(column)  # tells whether all of them are texts
+        if not set(storages) <= set(self._storages):
+            raise ValueError
+        entries = map(
+            Summary,
+            map(Key, servers, accounts, grants, owners),
+            issuers,
+            [None if (words := row["scope"]) is None else strings(words) for row in rows],
+            [None if (until := row["expires_at"]) is None else moment(until) for row in rows],
+            [flag(row["renewable"]) for row in rows],
+            storages,
+            clients,
+            [count(row.get("generation", 0)) for row in rows],
+            backends,
+        )
+        ids = record_ids(zip(servers, accounts, grants, owners, strict=True))
+        of_keys = zip(texts, ids, entries, strict=True)
+        return [(id, entry) for (id, _), own, entry in of_keys if id == own]  # noqa: A001
 
     def bury(self, entry: Summary) -> None:
         """Note that everything up to the present generation of a login is deleted for good.
@@ -156,31 +204,18 @@ class Index:
             return generation <= int(self._backend.read(Item(key.id, TOMBSTONE)) or "")
         return False
 
-    def _entry(self, text: str) -> Summary | None:
-        """What an entry tells; None for a damaged one. Written out: a list may have 100,000."""
-        try:
-            raw, end = _parse(text)
-            if end != len(text) or raw["storage"] not in self._storages:
-                return None
-            of, scope, until = raw["key"], raw["scope"], raw["expires_at"]
-            key = Key(of["server"], of["account"], of["grant"], of["client"])
-            issuer, client_id = raw["issuer"], raw.get("client_id", "")
-            backend = raw.get("backend", "")
-            # joining tells whether all of them are texts
-            "".join((key.server, key.account, key.grant, key.client, issuer, client_id, backend))
-            return Summary(
-                key,
-                issuer,
-                None if scope is None else strings(scope),
-                None if until is None else moment(until),
-                flag(raw["renewable"]),
-                raw["storage"],
-                client_id,
-                count(raw.get("generation", 0)),
-                backend,
-            )
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            return None  # the last two: a number or a nesting without end
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Let no one look for garbage among very many objects of which none is."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _groups_of(entry: Summary) -> Sequence[Group]:

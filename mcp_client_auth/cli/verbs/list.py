@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import time
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -29,6 +31,7 @@ def command(arguments: Arguments) -> None:
     from ...storage.settings import Settings
     from ..answers import answers, login_fields
 
+    gc.disable()  # of 100,000 logins none is garbage before the end
     entries, names = local_index().all(), Settings().names()
     if answers.as_json:
         answers.give(logins=[login_fields(entry, names) for entry in entries])
@@ -61,13 +64,17 @@ def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, .
     """A line each below its heading; a column of names where there are any."""
     from ..describe import expiry, label, marked, plain, refused
 
-    marks, once = marked(), cache(plain)
+    marks, labelled, now = marked(), cache(label), time.time()
+    called: dict[str, list[str]] = {}
+    for name, url in names.items():
+        called.setdefault(url, []).append(name)
     lines = [("NAME", "SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
     for entry in entries:
-        server = entry.key.server
-        called = ", ".join(name for name, url in names.items() if url == server)
-        until = expiry(entry.expires_at, renewable=entry.renewable)
-        if marks and entry.key.id in marks and refused(entry):
+        key = entry.key
+        server, own = key.server, labelled(key.account, key.grant, key.client)
+        until = expiry(entry.expires_at, renewable=entry.renewable, now=now)
+        if marks and key.id in marks and refused(entry):
             until = "refused by the server, log in again"
-        lines.append((called, plain(server), label(entry), once(entry.storage), until))
+        name = ", ".join(called[server]) if server in called else ""
+        lines.append((name, plain(server), own, entry.storage, until))
     return [line if names else line[1:] for line in lines]

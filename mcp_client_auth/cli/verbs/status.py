@@ -205,9 +205,10 @@ def _print(state: State, names: dict[str, str]) -> None:
     from ..describe import details, label, plain
 
     entry = state.entry
-    called = [name for name, url in names.items() if url == entry.key.server]
-    click.echo(plain(entry.key.server) + (f" ({plain(', '.join(called))})" if called else ""))
-    known = {**details(entry, state.kept_in), "account": label(entry)}
+    key = entry.key
+    called = [name for name, url in names.items() if url == key.server]
+    click.echo(plain(key.server) + (f" ({plain(', '.join(called))})" if called else ""))
+    known = {**details(entry, state.kept_in), "account": label(key.account, key.grant, key.client)}
     label_of = "check" if state.error or state.accepted else "refused"
     lines = [*known.items(), *zip((label_of, "", ""), state.verdict, strict=False)]
     for name, value in lines:

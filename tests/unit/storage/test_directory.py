@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -283,6 +284,41 @@ def test_an_index_entry_that_cannot_be_read_hides_no_other(
     storage.save(full(key))
     (home / "0.json").write_text(text)
     assert [summary.key for summary in Index(FileBackend(directory)).all()] == [key]
+
+
+def test_texts_that_are_json_only_together_hide_no_other(
+    home: Path, directory: Directory, key: Key
+) -> None:
+    """Very many are parsed at once, with commas between them."""
+    storage = storage_named("file")
+    storage.save(full(key))
+    (home / "0.json").write_text('{"x": "')
+    (home / "1.json").write_text('"}')
+    index = Index(FileBackend(directory))
+    texts = dict(FileBackend(directory).texts(".json"))
+    for order in permutations([key.id, "0", "1"]):
+        found = index._read([(id, texts[id]) for id in order], 3)  # noqa: A001
+        assert [(id, entry.key) for id, entry in found] == [(key.id, key)]  # noqa: A001
+
+
+@pytest.mark.parametrize("closed", [True, False])
+@POSIX
+def test_all_texts_are_read_whatever_lies_between_them(
+    closed: bool, home: Path, directory: Directory
+) -> None:
+    """In a directory that only the user can write to, with fewer looks at each file."""
+    home.mkdir(mode=0o700)
+    texts = {"small": "1", "large": "2" * 5000, "empty": ""}
+    for name, text in texts.items():
+        (home / f"{name}.json").write_text(text)
+    (home / "link.json").symlink_to(home / "small.json")
+    (home / "directory.json").mkdir()
+    (home / "binary.json").write_bytes(b"\xff")
+    os.mkfifo(home / "pipe.json")
+    home.chmod(0o700 if closed else 0o770)
+    found = dict(directory.read_all(".json"))
+    assert found.pop("pipe", "") == ""
+    assert found == texts
 
 
 @pytest.mark.parametrize("field", ["server", "account", "client"])
