@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .storage.keyring import KeyringStorage as KeyringStorage
     from .storage.memory import MemoryStorage as MemoryStorage
     from .transport import HttpTransport as HttpTransport
+    from .web import Logins as Logins
 
 _ERRORS = (
     "AuthError",
@@ -100,6 +101,7 @@ _HOMES = {
     "KeyringStorage": "storage.keyring",
     "LoggedOut": "session.logout",
     "Login": "api",
+    "Logins": "web",
     "MCPAuth": "adapters.httpx",
     "MemoryStorage": "storage.memory",
     "Options": "protocol.options",

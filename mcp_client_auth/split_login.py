@@ -92,9 +92,18 @@ def finish_login(
     arguments = Arguments(
         client=client, storage=storage, on_event=on_event, transport=transport, prompt=None
     )
-    if not pending.is_bound_to(binding):
-        raise not_this_login("the browser is not the one that it began in")
-    return finished(pending, callback_url, arguments, on_failure)
+    require_browser(pending, binding)
+    auth, pending = opened(pending, arguments, on_failure)
+    ports, name = auth.session.ports, name_of(pending.account, pending.state)
+    try:
+        code = accept(pending, callback_url, ports.clock())
+    except AuthorizationDenied:
+        if pending.once:
+            ports.storage.pop(name)
+        raise
+    if pending.once and ports.storage.pop(name) is None:
+        raise spent(pending.config.key.server)
+    return Login(auth, auth.session.finish_login(pending, code))
 
 
 async def abegin_login(
@@ -182,25 +191,20 @@ def begun(
     return pending
 
 
-def finished(
-    pending: PendingLogin,
-    callback_url: str,
-    arguments: Arguments,
-    on_failure: OnFailure = "raise",
-    *,
-    held: bool = False,
-) -> Login:
-    """Steps 11 to 15. `held`: the caller has taken it from where it was kept, so it is spent."""
-    config = pending.config
-    own = arguments.get("client")
+def opened(
+    pending: PendingLogin, arguments: Arguments, on_failure: OnFailure = "raise"
+) -> tuple[MCPAuth, PendingLogin]:
+    """The login that is about to be finished, and the same with the client that was passed."""
+    config, kept_in, own = pending.config, arguments.get("storage"), arguments.get("client")
     if own is not None:
-        if own.client_id != pending.request.client.client_id:
+        used = pending.request.client
+        instead = used.kind == "dynamic" and not own.registered_id  # of a document
+        if own.client_id != used.client_id and not instead:
             raise UsageError(
-                f"the login was begun with the client {quoted(pending.request.client.client_id)}",
+                f"the login was begun with the client {quoted(used.client_id)}",
                 hint="Pass the same one, or none",
             )
         config = replace(config, identity=own)
-    kept_in = arguments.get("storage")
     kept_in = pending.storage if kept_in is None else kept_in
     if pending.once and kept_in is None:
         raise UsageError(
@@ -218,17 +222,7 @@ def finished(
         "options": config.options,
     }
     auth = guarded(config.server_url, given, on_failure, public_only=pending.public_only)
-    session = auth.session
-    storage = session.ports.storage
-    try:
-        code = accept(pending, callback_url, session.ports.clock())
-    except AuthorizationDenied:
-        if pending.once and not held:
-            storage.pop(name_of(pending.account, pending.state))
-        raise
-    if pending.once and not held and storage.pop(name_of(pending.account, pending.state)) is None:
-        raise spent(config.key.server)
-    return Login(auth, session.finish_login(replace(pending, config=config), code))
+    return auth, replace(pending, config=config)
 
 
 def guarded(
@@ -239,6 +233,11 @@ def guarded(
     if given.get("transport") is None:
         given["transport"] = HttpTransport(url, given.get("options"), public_only=public_only)
     return MCPAuth(url, on_failure=on_failure, **given)
+
+
+def require_browser(pending: PendingLogin, binding: object) -> None:
+    if not pending.is_bound_to(binding):
+        raise not_this_login("the browser is not the one that it began in")
 
 
 def is_private(url: str, allowed: PrivateServers) -> bool:
@@ -281,9 +280,9 @@ def name_of(account: str, state: str) -> str:
     return record_id("pending", account, state)
 
 
-def spent(server: str) -> LoginFailed:
+def spent(server: str = "", why: str = "has been finished already") -> LoginFailed:
     return LoginFailed(
-        "this sign-in has been finished already",
+        f"this sign-in {why}",
         code="spent",
         server=server,
         hint="If you are not logged in, start the login again",

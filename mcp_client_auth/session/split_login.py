@@ -40,7 +40,7 @@ def accept(pending: PendingLogin, callback_url: str, now: float) -> Authorizatio
     Raises `Untrusted` (code "not_this_login") for another login's response, `LoginFailed` (code
     "expired"), or what the response itself says.
     """
-    path, query = _taken_apart(callback_url)
+    path, query = taken_apart(callback_url)
     if pending.mark and not path:
         raise UsageError(
             "where the response arrived is part of what is checked, since the redirect URI has"
@@ -49,7 +49,7 @@ def accept(pending: PendingLogin, callback_url: str, now: float) -> Authorizatio
         )
     if pending.mark not in path:  # RFC 9700 §4.4: before anything else of it is used
         raise not_this_login("the response did not arrive at the page of this authorization server")
-    _require_in_time(pending, now)
+    require_in_time(pending.expires_at, now, pending.config.key.server)
     try:
         return pending.request.accept(query)
     except Unrelated as error:
@@ -67,19 +67,19 @@ def finish(
     return into_place(renewal, ports, steps, pending.config.scope)
 
 
-def _require_in_time(pending: PendingLogin, now: float) -> None:
-    if now <= pending.expires_at:
+def require_in_time(expires_at: float, now: float, server: str = "") -> None:
+    """`LoginFailed` (code "expired") for what came back too late."""
+    if now <= expires_at:
         return
-    late = duration(now - pending.expires_at)
     raise LoginFailed(
-        f"the sign-in came back {late} after its time",
+        f"the sign-in came back {duration(now - expires_at)} after its time",
         code="expired",
-        server=pending.config.key.server,
+        server=server,
         hint="Start the login again",
     )
 
 
-def _taken_apart(callback_url: str) -> tuple[str, str]:
+def taken_apart(callback_url: str) -> tuple[str, str]:
     """Path and query of a URL, or of its part from the path or the query on."""
     text = str(callback_url).partition("#")[0]
     path, mark, query = text.partition("?")

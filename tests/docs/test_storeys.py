@@ -16,6 +16,7 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 # The rooms of the package, top to bottom. Those on one line do not import each other.
 ROOMS = """
     __main__
+    web
     split_login
     api extending
     cli
@@ -163,7 +164,7 @@ INSIDE = {
     """,
 }
 # They use the package as its users do: its public names load what they need.
-FRONT = {"api", "split_login", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
+FRONT = {"api", "split_login", "web", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
 EDGES = {"keys", "prompt", "storage", "transport"}
 WORLD = {
     "asyncio", "concurrent", "datetime", "http", "httpx", "httpx2", "keyring", "logging", "os",

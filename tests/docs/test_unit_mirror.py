@@ -94,6 +94,7 @@ testing.sessions | unit/testing/test_mcp_server.py | a part of the MCP server
 testing.tools | unit/testing/test_mcp_server.py | a part of the MCP server
 testing.trusted_assertions | flows/test_unattended.py | whom a server trusts
 testing.* | unit/testing/test_authorization_server.py | a part of the authorization server
+web | flows/test_web.py | users of an application sign in
 transport.addresses | attacks/test_address_rebinding.py | addresses that nobody may be sent to
 transport.pools | unit/transport/test_flow.py | the connections of a flow
 transport.tls | flows/test_mutual_tls.py | certificates of a server and of a client

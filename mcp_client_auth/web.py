@@ -1,0 +1,358 @@
+"""`Logins`: a web application logs its users in to MCP servers, each to an account of their own.
+
+Any of its processes finishes what another one has begun: all that lies between is in the storage.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import parse_qs
+
+from .adapters.httpx import MCPAuth
+from .api import Login
+from .credential import Key, Note
+from .errors import AuthError, AuthorizationDenied, UsageError
+from .grants.pending import PendingLogin, not_this_login
+from .protocol.document import json_value
+from .protocol.redirects import AppRedirect
+from .protocol.urls import canonical
+from .session.open import Arguments, require_usable
+from .session.single_flight import await_, wait
+from .session.split_login import accept, require_in_time, taken_apart
+from .session.turns import Turn, Turns
+from .split_login import (
+    PrivateServers,
+    begun,
+    guarded,
+    is_private,
+    name_of,
+    opened,
+    require_browser,
+    require_public,
+    spent,
+)
+from .storage import library_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .adapters.authorizer import OnFailure
+    from .events import Listener
+    from .protocol.flow import Transport
+    from .protocol.options import Options
+    from .protocol.registration import Identity
+    from .session.logout import LoggedOut
+    from .storage import Storage, Summary
+
+T = TypeVar("T")
+MOST_BEGUN: Final = 5
+_MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
+_MOST_OPEN: Final = 1000
+_BEGUN: Final = "pending"
+_LINE: Final = Turns()  # its own, for what runs there waits for renewals
+
+
+class Logins:
+    """The logins of an application's users.
+
+    storage       where they are kept: a `Storage` that all processes of the application share
+    redirect_uri  the page of yours that gets the responses, https; `{issuer}` in its path makes
+                  it a page for each authorization server
+    client, scope, options, on_event
+                  as for `MCPAuth`
+    allow_private_servers
+                  hosts, or a function that is given a server's URL: which servers may be at
+                  private addresses, or not be https. Otherwise a user may name public ones only
+    transport     given a server's URL, makes what sends the OAuth requests
+
+    `account` is one signed-in person: take it from your own session, never from a request's
+    parameters. It is what keeps one user from finishing, using or ending the login of another.
+    If it is not one person (a team, a visitor without a session), set `binding` of the begun
+    login as a `__Host-` cookie, and pass what that cookie holds to `finish`.
+
+    Safe from any thread, task and event loop. The twins for event loops run at most 32 sign-ins
+    at once, 8 of them at one server; the others wait in line.
+    """
+
+    def __init__(
+        self,
+        storage: Storage | str,
+        *,
+        redirect_uri: str,
+        client: Identity = None,
+        scope: str | Sequence[str] | None = None,
+        options: Options | None = None,
+        allow_private_servers: PrivateServers = (),
+        on_event: Listener | None = None,
+        transport: Callable[[str], Transport] | None = None,
+    ) -> None:
+        if storage is None:
+            raise UsageError(
+                "the logins of users need a storage", hint='Pass one: FileStorage(), "file", …'
+            )
+        self._redirect, self._private = AppRedirect(redirect_uri), allow_private_servers
+        self._transport, self._storage = transport, library_storage(storage)
+        self._usual = Arguments(
+            client=client, scope=scope, storage=storage, options=options, on_event=on_event
+        )
+        self._open: OrderedDict[tuple[str, str, str], MCPAuth] = OrderedDict()
+        self._turn = threading.Lock()
+
+    def begin(
+        self,
+        server_url: str,
+        *,
+        account: str | int,
+        scope: str | Sequence[str] | None = None,
+    ) -> PendingLogin:
+        """Begin a sign-in: send the browser to the `url` of what is returned.
+
+        `scope`: instead of the usual one, for a step-up that of an `InsufficientScope` or
+        `LoginRequired`. Of the sign-ins that a user has not finished the last five count. Raises
+        any `AuthError`.
+        """
+        arguments = self._arguments(server_url, account)
+        if scope is not None:
+            arguments["scope"] = scope
+        return begun(server_url, self._redirect, self._private, arguments, self._hold)
+
+    def finish(
+        self,
+        callback_url: str,
+        *,
+        account: str | int,
+        binding: str | EllipsisType | None = ...,
+        on_failure: OnFailure = "raise",
+    ) -> Login:
+        """Finish a sign-in with the response that has arrived, in any process, once.
+
+        `callback_url` is the URL of the request, or its query if there is no `{issuer}` in the
+        redirect URI. `binding`: what the cookie holds, if you have set one; with None, as where
+        the cookie is missing, nothing is finished. Raises `Untrusted` (code "not_this_login") for
+        what this account or browser has not begun, `LoginFailed` (code "expired" or "spent"), and
+        any `AuthError`.
+        """
+        person = _person(account)
+        name = name_of(person, _state(callback_url))
+        until = self._require_begun(person, name)
+        text = self._storage.pop(name)
+        if text is None:
+            raise spent()
+        pending, left = PendingLogin.loads(text), until - time.time()
+        server_url = pending.config.server_url
+        arguments = self._arguments(server_url, person)
+        try:
+            if binding is not ...:
+                require_browser(pending, binding)
+            auth, pending = opened(pending, arguments, on_failure)
+            code = accept(pending, callback_url, time.time())
+        except AuthorizationDenied:
+            self._end(person, name)
+            raise
+        except AuthError:
+            self._storage.hold(name, text, left)  # the person's own answer may still arrive
+            raise
+        self._end(person, name)
+        login = Login(auth, auth.session.finish_login(pending, code))
+        self._keep(server_url, person, on_failure, auth)
+        return login
+
+    def auth(
+        self, server_url: str, *, account: str | int, on_failure: OnFailure = "raise"
+    ) -> MCPAuth:
+        """The login of a user to a server, for `httpx.Client(auth=…)` and any MCP client.
+
+        It asks no one: where there is no login its requests raise `LoginRequired`. The same
+        object each time, as long as it is one of the last thousand.
+        """
+        person = _person(account)
+        require_usable("auth", server_url, {})
+        key = canonical(server_url), person, on_failure
+        with self._turn:
+            if known := self._open.get(key):
+                self._open.move_to_end(key)
+                return known
+        public_only = self._require_allowed(server_url)
+        arguments = self._arguments(server_url, person)
+        made = guarded(server_url, arguments, on_failure, public_only=public_only)
+        return self._keep(server_url, person, on_failure, made)
+
+    def of(self, account: str | int) -> Sequence[Summary]:
+        """What is known of the logins of a user: server, scope, expiry; nothing secret."""
+        return self._storage.list(account=_person(account))
+
+    def forget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
+        """End the logins of a user, or the one to a server: revoked there and deleted here.
+
+        By server, what became of it. What was begun is over too.
+        """
+        person = _person(account)
+        only = canonical(server_url) if server_url else ""
+        with self._begun(person) as noted:
+            for name in [] if only else list(noted):
+                self._storage.pop(name)
+                del noted[name]
+        ended = {
+            entry.key.server: _in_line(entry.key.server, self._log_out(entry, person))
+            for entry in self.of(person)
+            if only in ("", entry.key.server)
+        }
+        with self._turn:
+            for key in [each for each in self._open if each[1] == person and each[0] in ended]:
+                del self._open[key]
+        return {server: wait(future) for server, future in ended.items()}
+
+    async def abegin(
+        self,
+        server_url: str,
+        *,
+        account: str | int,
+        scope: str | Sequence[str] | None = None,
+    ) -> PendingLogin:
+        """`begin` for a running event loop, which it does not block."""
+        work = _in_line(server_url, lambda: self.begin(server_url, account=account, scope=scope))
+        return await await_(work)
+
+    async def afinish(
+        self,
+        callback_url: str,
+        *,
+        account: str | int,
+        binding: str | EllipsisType | None = ...,
+        on_failure: OnFailure = "raise",
+    ) -> Login:
+        """`finish` for a running event loop. Cancellation does not undo what is sent."""
+
+        def work() -> Login:
+            return self.finish(
+                callback_url, account=account, binding=binding, on_failure=on_failure
+            )
+
+        return await await_(_in_line(f"{_person(account)}'s", work))
+
+    async def aforget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
+        """`forget` for a running event loop."""
+        person = _person(account)
+        return await await_(_in_line(f"{person}'s end", lambda: self.forget(person, server_url)))
+
+    def _arguments(self, server_url: str, account: str | int) -> Arguments:
+        given: Arguments = {**self._usual, "account": _person(account)}
+        if self._transport:
+            given["transport"] = self._transport(server_url)
+        return given
+
+    def _require_allowed(self, server_url: str) -> bool:
+        """Whether it must be a public one; `InsecureUrl` where it cannot be."""
+        public_only = not is_private(server_url, self._private)
+        if public_only:
+            require_public(server_url)
+        return public_only
+
+    def _keep(self, server_url: str, person: str, on_failure: OnFailure, auth: MCPAuth) -> MCPAuth:
+        with self._turn:
+            self._open[canonical(server_url), person, on_failure] = auth
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
+        return auth
+
+    def _log_out(self, entry: Summary, person: str) -> Callable[[], LoggedOut]:
+        server = entry.key.server
+        public_only = not is_private(server, self._private)
+        arguments = self._arguments(server, person)
+        session = guarded(server, arguments, public_only=public_only).session
+        return session.log_out
+
+    # What a user has begun: a note of names, which tell nothing, and until when
+
+    def _hold(self, pending: PendingLogin, seconds: float) -> None:
+        name = name_of(pending.account, pending.state)
+        with self._begun(pending.account) as noted:
+            now = time.time()
+            open_ = [each for each, (until, over) in noted.items() if until > now and not over]
+            for oldest in open_[: max(len(open_) - MOST_BEGUN + 1, 0)]:
+                self._storage.pop(oldest)
+                noted[oldest] = noted[oldest][0], "gave way to later ones"
+            self._storage.hold(name, pending.dumps(), seconds)
+            noted[name] = pending.expires_at, ""
+
+    def _end(self, person: str, name: str) -> None:
+        with self._begun(person) as noted:
+            if name in noted:
+                noted[name] = noted[name][0], "has been finished already"
+
+    def _require_begun(self, person: str, name: str) -> float:
+        until, over = self._noted(person).get(name, (None, ""))
+        if until is None:
+            raise not_this_login("this account has not begun it")
+        if over:
+            raise spent(why=over)
+        require_in_time(until, time.time())
+        return until
+
+    @contextmanager
+    def _begun(self, person: str) -> Iterator[dict[str, tuple[float, str]]]:
+        """What is noted, to be changed; by one process at a time."""
+        note = Note(Key("", person), _BEGUN)
+        with self._storage.lock(note.key, _BEGUN):
+            noted = self._noted(person)
+            before = dict(noted)
+            yield noted
+            ended = [each for each, (until, over) in noted.items() if over or until < time.time()]
+            for oldest in ended[: max(len(noted) - _MOST_NOTED, 0)]:
+                del noted[oldest]
+            if noted and noted != before:
+                self._storage.save(json.dumps(noted), note)
+            elif not noted and before:
+                self._storage.delete(note)
+
+    def _noted(self, person: str) -> dict[str, tuple[float, str]]:
+        """What cannot be read of it counts as nothing."""
+        with suppress(ValueError, TypeError, AttributeError):
+            read = json_value(self._storage.load(Note(Key("", person), _BEGUN)) or "{}")
+            return {name: (float(until), str(over)) for name, (until, over) in read.items()}
+        return {}
+
+
+def _person(account: str | int) -> str:
+    """A number is a name, too; None, as of a visitor who is not signed in, is no one."""
+    if isinstance(account, str | int) and not isinstance(account, bool) and str(account).strip():
+        return str(account)
+    kind = "empty" if isinstance(account, str) else f"of the type {type(account).__name__}"
+    raise UsageError(
+        f"account is {kind}",
+        hint="Expected the id of the person who is signed in: a text, a number",
+    )
+
+
+def _state(callback_url: str) -> str:
+    values = parse_qs(taken_apart(callback_url)[1], max_num_fields=None).get("state", [])
+    return values[0] if len(values) == 1 else ""
+
+
+def _in_line(place: str, work: Callable[[], T]) -> Future[T]:
+    """Do it on a thread, now or when it is its turn; at most 32 run, and 8 at one place."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> Exception | None:
+        try:
+            result = work()
+        except Exception as error:
+            future.set_exception(error)
+            return error
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        future.set_result(result)
+        return None
+
+    _LINE.take(place, Turn(run, future.set_exception))
+    return future
