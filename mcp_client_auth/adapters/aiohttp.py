@@ -5,10 +5,14 @@ aiohttp comes here again for each redirect that it follows. It needs nothing of 
 
 from __future__ import annotations
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Final
 
 from ..errors import AuthError
-from .authorizer import Answer, Authorizer, Send, next_step, set_headers
+from .authorizer import Answer, Authorizer, Send, add_gateway, next_step, set_headers
+
+# Where the last answer of this task redirects to: aiohttp tells such a request from no other.
+_REDIRECTED: Final[ContextVar[Any]] = ContextVar("_REDIRECTED", default=None)
 
 
 class MCPAuth(Authorizer):
@@ -25,8 +29,9 @@ class MCPAuth(Authorizer):
 
         if request.body:
             await request.body.as_bytes()  # kept by it, so that it can be sent again
-        url = str(request.url.with_fragment(None))
-        plan = self.plan(request.method, url, request.headers)
+        url = request.url.with_fragment(None)
+        redirected = url == _REDIRECTED.get()
+        plan = self.plan(request.method, str(url), request.headers)
         response: Any = None
         try:
             step = next_step(plan)
@@ -34,6 +39,8 @@ class MCPAuth(Authorizer):
                 answered = None
                 if isinstance(step, Send):
                     set_headers(request.headers, step)
+                    if not redirected:
+                        add_gateway(request.headers, step)
                     if response is not None:
                         response.release()
                     response = await handler(request)
@@ -47,6 +54,9 @@ class MCPAuth(Authorizer):
             raise
         finally:
             plan.close()
+        location = response.headers.get("Location") if 300 < response.status < 400 else None
+        target = location and url.join(type(url)(location)).with_fragment(None)
+        _REDIRECTED.set(target)
         return response
 
     def read(self, response: Any) -> Answer:

@@ -68,6 +68,14 @@ def set_headers(headers: MutableMapping[str, str], send: Send) -> None:
             headers[name] = value
 
 
+def add_gateway(headers: MutableMapping[str, str], send: Send) -> list[str]:
+    """Add the headers of a gateway that the caller has not set; the names of those added."""
+    added = [name for name in send.gateway if name not in headers]
+    for name in added:
+        headers[name] = send.gateway[name]
+    return added
+
+
 def read_body(body: Any) -> bytes | None:
     """The body of a request as it can be sent again: a file or an iterator only once."""
     if body is None or isinstance(body, bytes):

@@ -9,7 +9,7 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from .authorizer import Answer, Authorizer, Plan, Send, next_send, read_body, set_headers
+from .authorizer import Answer, Authorizer, Plan, Send, add_gateway, next_send, read_body, set_headers
 
 if TYPE_CHECKING:
     from .rpc import Reply
@@ -26,14 +26,17 @@ class MCPAuth(Authorizer):
             request.body = read_body(request.body)
             request.headers.pop("Transfer-Encoding", None)  # requests counts the length again
         plan = self.plan(request.method, request.url, request.headers)
+        gateway: list[str] = []
         if isinstance(send := next_send(plan), Send):
             set_headers(request.headers, send)
-            request.headers.update(send.gateway)
-        request.register_hook("response", partial(self._answered, plan, request))
+            gateway = add_gateway(request.headers, send)
+        request.register_hook("response", partial(self._answered, plan, request, gateway))
         return request
 
-    def _answered(self, plan: Plan, first: Any, response: Any, **how: Any) -> Any:
-        for name in self.gateway(first.url):  # before a redirect is followed, which copies them
+    def _answered(
+        self, plan: Plan, first: Any, gateway: list[str], response: Any, **how: Any
+    ) -> Any:
+        for name in gateway:  # before a redirect is followed, which copies them
             first.headers.pop(name, None)
             response.request.headers.pop(name, None)
         while not response.is_redirect:  # what it leads to is answered to the same plan
@@ -52,7 +55,7 @@ class MCPAuth(Authorizer):
             for request in (first, response.request):  # redirects copy the headers of either
                 set_headers(request.headers, send)
             again = (response.request if send.redirected else first).copy()
-            again.headers.update(send.gateway)
+            add_gateway(again.headers, send)
             before, response = response, response.connection.send(again, **how)
             response.history.append(before)
         return response

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json as json_text
 from collections.abc import Mapping
+from copy import copy
 from io import BytesIO
 from typing import Any
 from urllib.parse import urljoin
@@ -12,7 +13,7 @@ from urllib.parse import urljoin
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from ..errors import UsageError
-from .authorizer import Answer, Authorizer, Send, next_send, read_body, set_headers
+from .authorizer import Answer, Authorizer, Send, add_gateway, next_send, read_body, set_headers
 
 
 class MCPAuth(Authorizer):
@@ -52,7 +53,7 @@ class MCPAuth(Authorizer):
                 if step.redirected and answer:
                     body = body if method == answer.method else None
                     method, url = answer.method, answer.url
-                response = pool.request(method, url, body=body, headers=sent, **how)
+                response = _at(pool, step).request(method, url, body=body, headers=sent, **how)
                 answer = _answer(method, url, first[1], response)
                 step = next_send(plan, (answer.status, answer))
         finally:
@@ -61,6 +62,26 @@ class MCPAuth(Authorizer):
             response.close()
             return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, request_url=url)
         return response
+
+
+def _at(pool: Any, send: Send) -> Any:
+    """The pool for one request: what is a gateway's goes with it, and over no redirect."""
+    if not send.gateway:
+        return pool
+    first, added, view = True, list[str](), copy(pool)  # which has the same connections
+
+    def urlopen(method: str, url: str, *, headers: HTTPHeaderDict, **how: Any) -> Any:
+        nonlocal first, added
+        headers = headers.copy()
+        if first:
+            first, added = False, add_gateway(headers, send)
+        else:  # urllib3 comes here again for each redirect
+            for name in added:
+                headers.discard(name)
+        return type(pool).urlopen(view, method, url, headers=headers, **how)
+
+    view.urlopen = urlopen
+    return view
 
 
 def _answer(method: str, url: str, first_url: str, response: Any) -> Answer:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
 import httpx
 import httpx2
 import pytest
 import requests
+import urllib3
 
 from mcp_client_auth import MCPAuth, MemoryStorage, Options, UsageError, login
+from mcp_client_auth.adapters.aiohttp import MCPAuth as AiohttpAuth
+from mcp_client_auth.adapters.mcp_sdk import OAuthClientProvider
 from mcp_client_auth.adapters.requests import MCPAuth as RequestsAuth
+from mcp_client_auth.adapters.urllib3 import MCPAuth as Urllib3Auth
 from mcp_client_auth.credential import dumps, loads
 from tests.support.hostile import Exchange, World, challenge, document, redirect, tokens
 from tests.support.inside import Inside, credential
@@ -167,27 +174,61 @@ class Library:
     post: Callable[..., int]
 
 
-def by_httpx(library: Any) -> Callable[..., int]:
-    def post(url: str, storage: Any, times: int = 1) -> int:
-        auth = MCPAuth(url, storage=storage, prompt=None)
+def by_httpx(library: Any, kind: Callable[..., Any] = MCPAuth) -> Callable[..., int]:
+    def post(url: str, storage: Any, times: int = 1, **sent: str) -> int:
+        auth = kind(url, storage=storage, prompt=None)
         with library.Client(auth=auth, follow_redirects=True, trust_env=False) as client:
-            statuses: list[int] = [client.post(url, json={}).status_code for _ in range(times)]
-        return statuses[-1]
+            return [client.post(url, json={}, headers=sent).status_code for _ in range(times)][-1]
 
     return post
 
 
-def by_requests(url: str, storage: Any, times: int = 1) -> int:
+async def by_async_httpx(url: str, storage: Any, times: int = 1, **sent: str) -> int:
+    auth = MCPAuth(url, storage=storage, prompt=None)
+    how: Any = {"auth": auth, "follow_redirects": True, "trust_env": False}
+    async with httpx2.AsyncClient(**how) as client:
+        answers = [await client.post(url, json={}, headers=sent) for _ in range(times)]
+    return answers[-1].status_code
+
+
+def provider(url: str, **arguments: Any) -> Any:
+    metadata = SimpleNamespace(redirect_uris=None, client_name=None, scope=None)
+    return OAuthClientProvider(url, metadata, **arguments)
+
+
+def by_requests(url: str, storage: Any, times: int = 1, **sent: str) -> int:
     auth = RequestsAuth(url, storage=storage, prompt=None)
     with requests.Session() as session:
         session.trust_env = False
+        session.headers.update(sent)
         return [session.post(url, json={}, auth=auth).status_code for _ in range(times)][-1]
+
+
+def by_urllib3(url: str, storage: Any, times: int = 1, **sent: str) -> int:
+    auth = Urllib3Auth(url, storage=storage, prompt=None)
+    with urllib3.PoolManager() as pool:
+        answers = [auth.request(pool, "POST", url, json={}, headers=sent) for _ in range(times)]
+    status: int = answers[-1].status
+    return status
+
+
+async def by_aiohttp(url: str, storage: Any, times: int = 1, **sent: str) -> int:
+    auth = AiohttpAuth(url, storage=storage, prompt=None)
+    async with aiohttp.ClientSession(middlewares=(auth,), headers=sent) as session:
+        for _ in range(times):
+            async with session.post(url, json={}) as answer:
+                await answer.read()
+    return answer.status
 
 
 LIBRARIES = [
     Library("httpx", by_httpx(httpx)),
     Library("httpx2", by_httpx(httpx2)),
+    Library("async httpx2", lambda *a, **how: asyncio.run(by_async_httpx(*a, **how))),
+    Library("mcp_sdk", by_httpx(httpx2, provider)),
     Library("requests", by_requests),
+    Library("urllib3", by_urllib3),
+    Library("aiohttp", lambda *a, **how: asyncio.run(by_aiohttp(*a, **how))),
 ]
 each_library = pytest.mark.parametrize("library", LIBRARIES, ids=lambda each: each.name)
 
@@ -252,8 +293,34 @@ def test_no_redirect_that_a_host_follows_carries_them(
 
 
 @each_library
-def test_a_request_to_another_url_does_not_carry_them(
+def test_one_within_the_origin_does_not_either_and_the_next_request_has_them_again(
     world: World, seen: Seen, storage: MemoryStorage, library: Library
+) -> None:
+    moved = world.url + "/moved"
+    answers = [redirect(moved, 307), world.usual("answer")]
+    world.at("answer", lambda exchange: answers.pop(0)(exchange))
+    world.put(moved, world.usual("answer"))
+    assert library.post(world.url, storage, times=2) == 200
+    assert (seen.with_it, seen.without) == ([world.url] * 2, [moved])
+
+
+@each_library
+def test_a_header_of_that_name_which_the_caller_sets_is_left(
+    world: World, storage: MemoryStorage, library: Library
+) -> None:
+    sent: list[list[str] | None] = []
+
+    def answer(exchange: Exchange) -> None:
+        sent.append(exchange.headers.get_all("X-Gate"))
+        exchange.reply(200, b"{}")
+
+    world.put(world.url, answer)
+    assert library.post(world.url, storage, times=2, **{"x-gate": "own"}) == 200
+    assert sent == [["own"], ["own"]]
+
+
+def test_a_request_to_another_url_does_not_carry_them(
+    world: World, seen: Seen, storage: MemoryStorage
 ) -> None:
     auth = MCPAuth(world.url, storage=storage, prompt=None)
     with httpx.Client(auth=auth, trust_env=False) as client:
