@@ -9,7 +9,16 @@ from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from .authorizer import Answer, Authorizer, Plan, Send, add_gateway, next_send, read_body, set_headers
+from .authorizer import (
+    Answer,
+    Authorizer,
+    Plan,
+    Send,
+    add_gateway,
+    next_send,
+    read_body,
+    set_headers,
+)
 
 if TYPE_CHECKING:
     from .rpc import Reply

@@ -114,4 +114,10 @@ HOSTS = (
         ("crewai-tools[mcp]", "mcp<2"),
         'MCPServerAdapter({"url": url, "transport": "streamable-http", "auth": auth})',
     ),
+    Host(  # no host, but it cannot live beside urllib3, which it replaces
+        "niquests",
+        "requests, niquests",
+        ("niquests",),
+        "requests.MCPAuth",
+    ),
 )

@@ -1,4 +1,6 @@
-"""One host's life with a login, in the host's own environment: `life.py NAME`, JSON lines out.
+"""One host's life with a login, in the host's own environment, as lines of JSON.
+
+    python -m tests.slow.hosts.life HOST COLUMN …
 
 The file of the host in `libraries` connects, and yields how a tool is called: `await
 call("whoami")` gives the text of what the host shows, or raises what it raises.
@@ -14,36 +16,93 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from types import ModuleType
 from typing import Any, TypeAlias
 
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
 from mcp_client_auth import BrowserPrompt, FileStorage, MCPAuth, MemoryStorage
+from mcp_client_auth.adapters.authorizer import Authorizer
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 Call: TypeAlias = Callable[..., Awaitable[str]]
-Connect: TypeAlias = Callable[[str, MCPAuth], AbstractAsyncContextManager[Call]]
+Connect: TypeAlias = Callable[[str, Authorizer], AbstractAsyncContextManager[Call]]
 LIMIT = 120.0  # of one column on a busy machine; who needs it hangs
 WORKS, SAYS = "Ada", "mcp-login"
+SLOW_PERSON = 35.0  # seconds, more than any host's connection has by default
+GIVES_UP = 6.0  # seconds in which a host has asked for its stream as often as it does
+
+
+class TalkingServer(DemoServer):
+    """It keeps sessions, and has a stream for messages of its own, until it is cut."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.streams = self.refused = self._cuts = 0
+
+    def cut(self) -> None:
+        self._cuts += 1
+
+    def _apps(self) -> tuple[ASGIApp, ASGIApp]:
+        mcp, oauth = super()._apps()
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http" and (scope["method"], scope["path"]) == ("GET", "/mcp"):
+                await self._stream(Request(scope))(scope, receive, send)
+            else:
+                await mcp(scope, receive, send)
+
+        return app, oauth
+
+    def _stream(self, request: Request) -> Response:
+        token = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not self._ledger.access(token, self.url):
+            self.refused += 1
+            return Response(status_code=401, headers={"WWW-Authenticate": "Bearer"})
+        return StreamingResponse(self._events(), media_type="text/event-stream")
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        assert self._serving is not None
+        cuts = self._cuts
+        self.streams += 1
+        try:
+            yield b": open\n\n"
+            while self._cuts == cuts:
+                await self._serving.pause(0.05)
+        finally:
+            self.streams -= 1
 
 
 class World:
-    """A server, a person at a browser, and one store."""
+    """A server, a person at a browser, and one store.
 
-    def __init__(self, connect: Connect, server: DemoServer, storage: Any) -> None:
-        self.connect, self.server, self.storage = connect, server, storage
+    The library of the host may take another `MCPAuth` than the one for httpx.
+    """
+
+    def __init__(self, library: ModuleType, server: DemoServer, storage: Any) -> None:
+        self.connect: Connect = library.connect
+        self.kind: Callable[..., Any] = getattr(library, "MCPAuth", MCPAuth)
+        self.server, self.storage = server, storage
         self.browser = ScriptedBrowser()
 
-    def auth(self, *, asks: bool = True) -> MCPAuth:
+    def auth(self, *, asks: bool = True) -> Any:
         prompt = BrowserPrompt(open_url=self.browser) if asks else None
-        return MCPAuth(self.server.url, storage=self.storage, prompt=prompt, on_failure="rpc")
+        return self.kind(self.server.url, storage=self.storage, prompt=prompt, on_failure="rpc")
 
-    async def whoami(self, auth: MCPAuth) -> str:
+    async def whoami(self, auth: Authorizer) -> str:
         async with self.connect(self.server.url, auth) as call:
             return await call("whoami")
 
+    def log_in(self, *, force: bool = False) -> None:
+        prompt = BrowserPrompt(open_url=self.browser)
+        MCPAuth(self.server.url, storage=self.storage, prompt=prompt).login(force=force)
+
     async def log_in_elsewhere(self) -> None:
-        await asyncio.to_thread(self.auth().login, force=True)
+        await asyncio.to_thread(self.log_in, force=True)
 
 
 async def login(world: World) -> str:
@@ -54,7 +113,7 @@ async def second_process(world: World) -> str:
     """Logged in by one process; another one connects, and has no browser."""
     with tempfile.TemporaryDirectory() as home:
         world.storage = FileStorage(home)
-        world.auth().login()
+        world.log_in()
         again = [sys.executable, "-m", "tests.slow.hosts.life", sys.argv[1], world.server.url, home]
         done = await asyncio.to_thread(subprocess.run, again, capture_output=True, text=True)
     return (done.stdout.splitlines() or [done.stderr[-200:]])[-1]
@@ -83,7 +142,7 @@ async def step_up(world: World) -> str:
 async def two_loops(world: World) -> str:
     """Two threads with a loop each share one object over an expiry."""
     auth, said = world.auth(), list[str]()
-    auth.login()
+    world.log_in()
 
     async def calls() -> None:
         async with world.connect(world.server.url, auth) as call:
@@ -108,7 +167,7 @@ async def nobody_at_connect(world: World) -> str:
 
 async def nobody_in_a_call(world: World) -> str:
     """The reason is shown, and the same call works after a login elsewhere."""
-    world.auth().login()
+    world.log_in()
     async with world.connect(world.server.url, world.auth(asks=False)) as call:
         await call("whoami")
         world.server.revoke_everything()
@@ -122,6 +181,43 @@ async def nobody_in_a_call(world: World) -> str:
         return judged(await call("whoami"), WORKS)
 
 
+async def own_messages(world: World) -> str:
+    """The stream is cut while no one can sign in: does the host ask again after a login?"""
+    server = world.server
+    assert isinstance(server, TalkingServer)
+    world.log_in()
+    async with world.connect(server.url, world.auth(asks=False)) as call:
+        await call("whoami")
+        if not await soon(lambda: server.streams):
+            return "asks for no stream"
+        server.revoke_everything()
+        server.cut()
+        await soon(lambda: server.refused)
+        await asyncio.sleep(GIVES_UP)
+        await world.log_in_elsewhere()
+        said = judged(await call("whoami"), WORKS)
+        if said == "ok" and not await soon(lambda: server.streams):
+            return "after the next connection"
+        return said
+
+
+async def slow_person(world: World) -> str:
+    world.browser.delay = SLOW_PERSON
+    began = time.monotonic()
+    try:
+        return judged(await world.whoami(world.auth()), WORKS)
+    except Exception:
+        return f"gives up after {time.monotonic() - began:.0f} s: log in first"
+
+
+async def soon(happened: Callable[[], object]) -> bool:
+    for _ in range(200):
+        if happened():
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
 COLUMNS: dict[str, tuple[Callable[[World], Awaitable[str]], Settings]] = {
     "login": (login, Settings()),
     "second process": (second_process, Settings()),
@@ -130,6 +226,8 @@ COLUMNS: dict[str, tuple[Callable[[World], Awaitable[str]], Settings]] = {
     "two loops": (two_loops, Settings(access_token_seconds=4)),
     "nobody in a call": (nobody_in_a_call, Settings()),
     "nobody at connect": (nobody_at_connect, Settings()),
+    "own messages": (own_messages, Settings(sessions=True)),
+    "slow person": (slow_person, Settings()),
 }
 
 
@@ -146,10 +244,10 @@ def text_of(error: BaseException) -> str:
     return " ".join(f"{type(each).__name__}: {each}" for each in found)
 
 
-def run(connect: Connect, name: str) -> str:
+def run(library: ModuleType, name: str) -> str:
     column, settings = COLUMNS[name]
-    with DemoServer(settings) as server:
-        world = World(connect, server, MemoryStorage())
+    with (TalkingServer if settings.sessions else DemoServer)(settings) as server:
+        world = World(library, server, MemoryStorage())
         began = time.monotonic()
         try:
             return asyncio.run(asyncio.wait_for(column(world), LIMIT))
@@ -162,20 +260,21 @@ def run(connect: Connect, name: str) -> str:
 
 
 def main() -> None:
-    connect: Connect = importlib.import_module(f"tests.slow.hosts.libraries.{sys.argv[1]}").connect
-    if len(sys.argv) == 4:
+    library = importlib.import_module(f"tests.slow.hosts.libraries.{sys.argv[1]}")
+    if sys.argv[2].startswith("http"):
         _, _, url, home = sys.argv
-        auth = MCPAuth(url, storage=FileStorage(home), prompt=None, on_failure="rpc")
+        kind = getattr(library, "MCPAuth", MCPAuth)
+        auth = kind(url, storage=FileStorage(home), prompt=None, on_failure="rpc")
 
         async def whoami() -> str:
-            async with connect(url, auth) as call:
+            async with library.connect(url, auth) as call:
                 return judged(await call("whoami"), WORKS)
 
         print(asyncio.run(whoami()))
         return
-    for name in sys.argv[2:] or COLUMNS:
+    for name in sys.argv[2:]:
         began = time.monotonic()
-        outcome = run(connect, name)
+        outcome = run(library, name)
         print(json.dumps([name, outcome, round(time.monotonic() - began, 1)]), flush=True)
 
 
