@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from .adapters.httpx import MCPAuth
 from .credential import Credential
-from .errors import Refused, UsageError
+from .errors import AuthError, UsageError
 from .origin import is_loopback
 from .prompt.base import Prompt
 from .secret import MaskedText
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import httpx
 
     from .adapters.authorizer import OnFailure
+    from .adapters.rpc import Reply
     from .events import Event, Listener
     from .grants.base import Grant
     from .mcp import Connection, Tool, ToolResult, Tools
@@ -192,9 +193,11 @@ class Login:
 
     def __repr__(self) -> str:
         key, tokens = self._credential.key, self.credential.tokens
+        end = self.expires_at
+        until = end and f"{end:%Y-%m-%d %H:%M:%S} UTC"
         return (
             f"Login(server={key.server!r}, account={key.account!r}, scope={tokens.scope!r},"
-            f" expires_at={tokens.expires_at!r})"
+            f" expires_at={until!r})"
         )
 
     def _repr_html_(self) -> str:
@@ -221,18 +224,11 @@ class _Mcp:
         with self._turn:
             if self._open is None:
                 client = self._login.client(timeout=None)
+                client.auth = _Raising(self._login.auth)
                 connection = Connection(client, self._login.url)
                 self._open = client, connection, Tools(connection)
             _, _, tools = self._open
-        before = self._login.auth.last_error
-        try:
-            return work(tools)
-        except Refused as error:  # it may be what stands in place of an error of ours
-            failure = self._login.auth.last_error
-            ours = failure if failure is not before else None  # set by this call
-            if ours and {error.status, getattr(error, "rpc_code", 0)} & {401, 403, 503}:
-                raise ours.fresh() from None
-            raise
+        return work(tools)
 
     def close(self) -> None:
         with self._turn:
@@ -241,6 +237,20 @@ class _Mcp:
             client, connection, _ = was_open
             connection.close()
             client.close()
+
+
+class _Raising(MCPAuth):
+    """Another `MCPAuth` raises what stands behind a refusal, in the thread of its request."""
+
+    def __init__(self, other: MCPAuth) -> None:
+        vars(self).update(vars(other), _on_failure="raise")
+
+    def instead(
+        self, failure: AuthError | None, status: int, method: str, body: bytes
+    ) -> Reply | None:
+        if failure is not None:
+            raise failure.fresh()
+        return None
 
 
 @shows_arguments

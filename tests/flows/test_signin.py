@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -36,6 +37,7 @@ from mcp_client_auth.credential import key_for
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+ADD = {**LIST, "method": "tools/call", "params": {"name": "add_note", "arguments": {"text": "x"}}}
 HEADERS = {"Accept": "application/json, text/event-stream"}
 
 
@@ -156,6 +158,7 @@ def test_its_repr_tells_server_account_scope_and_expiry_and_no_secret(log_in: Lo
     shown = repr(me) + repr(me.auth) + repr(me.credential) + repr(me.credential.tokens)
     for told in (log_in.url, "'work'", "notes:read", "expires_at="):
         assert told in repr(me)
+    assert f"expires_at='{me.expires_at:%Y-%m-%d %H:%M:%S} UTC'" in repr(me)
     refresh = me.credential.tokens.refresh_token
     assert refresh
     assert me.token() not in shown
@@ -457,6 +460,27 @@ def test_a_refusal_of_the_server_is_not_told_as_an_earlier_failure_of_ours(
     assert caught.value.status == 403
     with pytest.raises(LoginRequired):
         me.call("add_note", text="it is still so")
+    me.close()
+
+
+@pytest.mark.parametrize("on_failure", ["response", "rpc"])
+def test_the_failure_of_another_thread_that_shares_the_login_is_not_told(
+    log_in: LogIn, server: DemoServer, on_failure: Any
+) -> None:
+    me = log_in(on_failure=on_failure)
+    me.auth.session.prompt = None
+    held = server.hold_next("/mcp")
+    with ThreadPoolExecutor(1) as threads:
+        calling = threads.submit(me.call, "whoami")  # it lists the tools first
+        held.wait(60)
+        with me.client() as client:  # meanwhile
+            client.post(me.url, json=ADD, headers=HEADERS)
+        assert isinstance(me.auth.last_error, LoginRequired)
+        server.fail_next("/mcp", 403)
+        held.release()
+        with pytest.raises(Refused) as caught:
+            calling.result(60)
+    assert caught.value.status == 403
     me.close()
 
 
