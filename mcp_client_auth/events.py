@@ -43,6 +43,7 @@ BESIDE: Final = (
     "notice",
     "decision",
     "waiting",
+    "message",  # of MCP, by a verb of the command: its HTTP method, and the status of the answer
 )
 
 

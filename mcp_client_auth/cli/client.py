@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import AuthError, LoginRequired, Remedy, Unavailable, UsageError
+from ..events import Event, Listener, tell
 from ..secret import quoted
 from .arguments import AboutLogin, Network
 
@@ -40,12 +42,20 @@ def authorized(
         server = _server_for(url, login.account)
         given = session_arguments(server, login, on_event=listener_for(login.output))
         client.auth = auth = MCPAuth(server, **given)
+        client.event_hooks = {"response": [partial(_tell, given.get("on_event"))]}
         try:
             yield client, _endpoint(url, wait(auth.session.ready())), fault_of
         except LoginRequired as error:
             raise with_other_accounts(error, auth.session) from None
         except (httpx.InvalidURL, httpx.HTTPError, UnicodeError) as error:
             raise fault_of(error) from None
+
+
+def _tell(listener: Listener | None, response: httpx.Response) -> None:
+    """Each answer, also one to which the request is sent once more."""
+    request = response.request
+    method = " ".join(filter(None, [request.method, request.headers.get("mcp-method")]))
+    tell(listener, Event("message", str(request.url), response.status_code, method))
 
 
 def _server_for(url: str, account: str) -> str:

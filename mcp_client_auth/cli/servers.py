@@ -209,7 +209,8 @@ def _unknown(word: str) -> UsageError:
         " (mcp-login URL --name NAME), or one from an .mcp.json nearby"
     )
     if place := passed_over(_here()):
-        hint += f". {quoted(str(place))} was not read: it is a link or another user's"
+        why = "it is a symbolic link, or it belongs to another user"
+        hint += f". {quoted(str(place))} was not read: {why}"
     return UsageError(f"{quoted(word, 80)} is not a known server", hint=hint)
 
 

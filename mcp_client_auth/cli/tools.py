@@ -16,8 +16,6 @@ from ..secret import quoted
 from .arguments import AboutLogin
 
 if TYPE_CHECKING:
-    import httpx
-
     from ..mcp import Tool, Tools
 
 _WORD: Final = re.compile(r"(.+?)(:=|=)(.*)", re.DOTALL)
@@ -40,22 +38,17 @@ def tools_of(url: str, login: AboutLogin, timeout: float) -> Iterator[Tools]:
     from .client import authorized
 
     verbose = login.output.verbose
-    with authorized(url, login, timeout) as (client, where, fault_of):
-        client.event_hooks = {"response": [_tell_status] if verbose else []}
-        with Connection(
+    with (
+        authorized(url, login, timeout) as (client, where, fault_of),
+        Connection(
             client,
             where,
             timeout=timeout,
             on_message=_tell if verbose else lambda message: None,
             fault_of=fault_of,
-        ) as connection:
-            yield Tools(connection)
-
-
-def _tell_status(response: httpx.Response) -> None:
-    from ..prompt.screen import screen
-
-    screen.say(f"  {response.request.method}: HTTP {response.status_code}")
+        ) as connection,
+    ):
+        yield Tools(connection)
 
 
 def _tell(message: Mapping[str, Any]) -> None:

@@ -178,7 +178,9 @@ def by_httpx(library: Any, kind: Callable[..., Any] = MCPAuth) -> Callable[..., 
     def post(url: str, storage: Any, times: int = 1, **sent: str) -> int:
         auth = kind(url, storage=storage, prompt=None)
         with library.Client(auth=auth, follow_redirects=True, trust_env=False) as client:
-            return [client.post(url, json={}, headers=sent).status_code for _ in range(times)][-1]
+            answers = [client.post(url, json={}, headers=sent) for _ in range(times)]
+        status: int = answers[-1].status_code
+        return status
 
     return post
 

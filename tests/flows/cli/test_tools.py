@@ -31,6 +31,8 @@ ADD = {
 }
 HELLO = {"content": [{"type": "text", "text": "hello"}]}
 
+LIST = '{"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}'
+
 
 class Person:
     """A person who is logged in to a stage."""
@@ -237,8 +239,23 @@ def test_a_value_without_parts_is_shown_as_json(person: Person) -> None:
 def test_verbose_shows_what_the_server_answers(person: Person) -> None:
     ran = person("call", "add", "numbers=1", "-v")
     assert ran.out == "hello\n"
-    assert "POST: HTTP 200" in ran.err
+    assert "POST tools/call" in ran.err
+    assert "HTTP 200" in ran.err
     assert "HTTP" not in person("call", "add", "numbers=1").err
+
+
+def test_each_message_is_a_line_of_the_trace(person: Person) -> None:
+    for words in (["tools"], ["call", "add", "numbers=1"], ["request", "-d", LIST]):
+        assert person(*words, "--trace", "trace").code == 0
+        steps = [json.loads(line) for line in Path("trace").read_text().splitlines()[1:]]
+        told = [step for step in steps if step["name"] == "message"]
+        methods = {
+            "tools": ["POST tools/list"],
+            "call": ["POST tools/list", "POST tools/call"],
+            "request": ["POST"],
+        }
+        assert [step["detail"] for step in told] == methods[words[0]]
+        assert {(step["url"], step["status"]) for step in told} == {(person.stage.url, 200)}
 
 
 def test_a_byte_that_is_no_text_is_the_arguments_fault(person: Person) -> None:
