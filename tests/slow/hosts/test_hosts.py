@@ -9,7 +9,7 @@ from tests.slow.hosts.run import COLUMNS, walk
 from tests.support.python_path import ROOT
 
 QUICK = COLUMNS[:7]
-PAGE = (ROOT / "docs" / "hosts.md").read_text("utf-8")
+PAGE = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("hosts.md", "python.md"))
 
 
 @pytest.mark.parametrize("host", [host for host in HOSTS if host.quick], ids=lambda host: host.name)
