@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..doctor.clients.rules import Verdict
+    from ..doctor.clients.rules import ClientVerdict
 
 WORDS: Final = {
     "works": "works",
@@ -26,7 +26,9 @@ SURE: Final = {
 _BARE: Final = 60
 
 
-def client_lines(clients: Sequence[Verdict], width: int, *, verbose: bool = False) -> Iterator[str]:
+def client_lines(
+    clients: Sequence[ClientVerdict], width: int, *, verbose: bool = False
+) -> Iterator[str]:
     """One row a client: the verdict, why, and what the operator can do.
 
     `verbose`: every point that was found, and where each fact that it rests on comes from.
@@ -47,7 +49,7 @@ def client_lines(clients: Sequence[Verdict], width: int, *, verbose: bool = Fals
             yield from _everything(each, indent, width)
 
 
-def _everything(verdict: Verdict, indent: str, width: int) -> Iterator[str]:
+def _everything(verdict: ClientVerdict, indent: str, width: int) -> Iterator[str]:
     for point in verdict.points:
         head = f"{indent}step {point.step}, {point.step_name}: "
         yield from _hanging(indent, head.strip() + " " + point.because, width)

@@ -25,7 +25,7 @@ from ..protocol.urls import ServerUrl
 from ..secret import Secret
 from ..threads import done_within
 from ..transport import HttpTransport
-from .clients.rules import Verdict
+from .clients.rules import ClientVerdict
 from .products import product_of
 from .report import Finding, Question, Report
 
@@ -57,7 +57,7 @@ class Exam:
     reached: set[str] = field(default_factory=set)
     skews: dict[str, float] = field(default_factory=dict)
     tls: TlsSeen = field(default_factory=dict)
-    clients: tuple[Verdict, ...] = ()
+    clients: tuple[ClientVerdict, ...] = ()
     products: dict[str, str] = field(default_factory=dict)
     cause: Finding | None = None
     _known: dict[str, HttpResponse | AuthError] = field(default_factory=dict, init=False)

@@ -22,7 +22,7 @@ from ...protocol.urls import Endpoint, is_relative
 from ..exam import Check, Exam
 from ..report import Level, Question
 from .facts import ClientFacts
-from .rules import Outcome, Verdict, judge, server_of
+from .rules import ClientVerdict, Outcome, judge, server_of
 from .seen import Page, Seen, Trial, resource_places, server_places, strings
 from .trial import try_registration
 
@@ -43,7 +43,7 @@ def check(
     known: Sequence[ServerMetadata],
     *,
     register: bool,
-) -> Check[tuple[Verdict, ...]]:
+) -> Check[tuple[ClientVerdict, ...]]:
     """One finding a client. `known`: the authorization servers that a login of ours would use;
     with `register` clients are registered there, and nowhere else."""
     seen = look(exam, answer, clients)

@@ -45,7 +45,7 @@ Rule: TypeAlias = Generator[Point, None, T]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ClientVerdict:
     """What becomes of a client here. `points`: everything that was found, in order of the steps.
 
     `fails`: it ends at the step of the first point that says so. `setup`: a person has to enter a
@@ -61,7 +61,7 @@ class Verdict:
         """The first point that the outcome rests on; None where it works."""
         return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
 
-    def fit(self, secrets: Iterable[Secret]) -> Verdict:
+    def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
         """The same as it may be shown."""
         secrets = tuple(secrets)
         points = (
@@ -123,12 +123,12 @@ class Verdict:
         return tuple(self.client.facts[name] for name in names if name in self.client.facts)
 
 
-def judge(client: ClientFacts, seen: Seen) -> Verdict:
+def judge(client: ClientFacts, seen: Seen) -> ClientVerdict:
     points = tuple(sorted(_walk(client, seen), key=lambda point: point.step))
     for outcome in ("fails", "unknown", "setup"):
         if any(point.outcome == outcome for point in points):
-            return Verdict(client, outcome, points)
-    return Verdict(client, "works", points)
+            return ClientVerdict(client, outcome, points)
+    return ClientVerdict(client, "works", points)
 
 
 def server_of(client: ClientFacts, seen: Seen) -> Document | None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from mcp_client_auth.doctor.clients.facts import ClientFacts, Fact, catalogue
-from mcp_client_auth.doctor.clients.rules import Verdict, judge, registration_body
+from mcp_client_auth.doctor.clients.rules import ClientVerdict, judge, registration_body
 from mcp_client_auth.doctor.clients.seen import Page, Seen, Trial
 from mcp_client_auth.secret import Secret
 
@@ -191,7 +191,7 @@ closed to pages | fails: inspector-1 3
 """  # noqa: E501
 
 
-def verdicts(scene: Seen) -> dict[str, Verdict]:
+def verdicts(scene: Seen) -> dict[str, ClientVerdict]:
     return {name: judge(client, scene) for name, client in CLIENTS.items()}
 
 

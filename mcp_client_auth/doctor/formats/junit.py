@@ -1,0 +1,40 @@
+"""JUnit's XML, which the test pages of CI services read: a suite a server, a case a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from xml.sax.saxutils import escape, quoteattr
+
+
+def junit(reports: Sequence[Mapping[str, Any]], *, strict: bool = False) -> str:
+    """Errors are failures; warnings too with `strict`, and are text beside their case otherwise."""
+    suites = [_suite(report, strict=strict) for report in reports]
+    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", *suites, _END])
+
+
+_END = "</testsuites>"
+
+
+def _suite(report: Mapping[str, Any], *, strict: bool) -> str:
+    failing = ("error", "warning") if strict else ("error",)
+    cases = [_case(each, failing) for each in report["findings"]]
+    failed = sum(each["level"] in failing for each in report["findings"])
+    name = quoteattr(report["server"] or "this machine")
+    head = f'<testsuite name={name} tests="{len(cases)}" failures="{failed}">'
+    return "\n".join([head, *cases, "</testsuite>"])
+
+
+def _case(finding: Mapping[str, Any], failing: Sequence[str]) -> str:
+    head = f"<testcase classname={quoteattr(finding['check'])}"
+    head += f" name={quoteattr(finding['requested'])}"
+    if finding["level"] == "ok":
+        return head + "/>"
+    names = "came", "stumbles", "remedy", "paste", "standard"
+    text = escape("\n".join(finding[name] for name in names if finding.get(name)))
+    if finding["level"] in failing:
+        came = quoteattr(finding["came"])
+        body = f'<failure type="{finding["level"]}" message={came}>{text}</failure>'
+    else:
+        body = f"<system-out>{finding['level']}: {text}</system-out>"
+    return f"{head}>{body}</testcase>"
