@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..doctor import Report
 
 Told: TypeAlias = Mapping[str, Any]
-FORMATS: Final = ("text", "json", "sarif", "html", "markdown", "junit")
 TROUBLE: Final = ("warning", "error")
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
@@ -66,7 +65,7 @@ def run(examinations: Sequence[Callable[[], Report]], wanted: Wanted) -> int:
     if wanted.as_json:
         click.echo(json.dumps(_whole(told, code), indent=2))
     elif wanted.form != "text":
-        click.echo(rendered(told, wanted))
+        click.echo(rendered(told, wanted).encode())
     if wanted.again is not None:
         _watch(examinations, told, wanted.again)
     return code
@@ -131,6 +130,13 @@ def rendered(reports: Sequence[Told], wanted: Wanted) -> str:
     from ..doctor.formats.markdown import markdown
 
     return markdown(reports)
+
+
+def schema() -> str:
+    """The JSON schema of what `--json` prints."""
+    from importlib.resources import files
+
+    return files("mcp_client_auth.doctor").joinpath("report.schema.json").read_text("utf-8")
 
 
 def _whole(reports: Sequence[Told], code: int) -> Told:

@@ -29,12 +29,13 @@ _BARE: Final = 60
 def client_lines(
     clients: Sequence[ClientVerdict], width: int, *, verbose: bool = False
 ) -> Iterator[str]:
-    """One row a client: the verdict, why, and what the operator can do.
+    """A blank line and a row a client: the verdict, why, and what the operator can do.
 
     `verbose`: every point that was found, and where each fact that it rests on comes from.
     """
     if not clients:
         return
+    yield ""
     room = max(len(each.client.id) for each in clients)
     for each in clients:
         head = f"{WORDS[each.outcome]:<9}  {each.client.id:<{room}}  "
@@ -44,7 +45,7 @@ def client_lines(
         because = each.because or each.client.name
         yield from _hanging(indent if width < _BARE else head, because, width)
         for remedy in each.remedies:
-            yield from _hanging(indent + "remedy: ", remedy, width)
+            yield from _hanging(indent + "fix: ", remedy, width)
         if verbose:
             yield from _everything(each, indent, width)
 

@@ -64,12 +64,17 @@ def print_report(report: Report, *, strict: bool, verbose: bool = False) -> int:
 
         click.echo(json.dumps(report.as_json(code), indent=2))
         return code
+    print_text(report, verbose=verbose)
+    return code
+
+
+def print_text(report: Report, *, verbose: bool = False) -> None:
+    """The report for people, on stdout."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
     for line in lines(report, page_width(), verbose=verbose):
         click.echo(line.encode(encoding, "replace").decode(encoding))
     for line in client_lines(report.clients, min(page_width(), _WIDEST), verbose=verbose):
         click.echo(line.encode(encoding, "replace").decode(encoding))
-    return code
 
 
 def exit_code_of(report: Report, *, strict: bool = False) -> int:

@@ -49,6 +49,7 @@ class Seconds(_Seconds):
         self.fail("expected a number of seconds, up to a day", param, ctx)
 
 
+FORMATS: Final = ("text", "json", "sarif", "html", "markdown", "junit")  # of a report
 Checked = Callable[[click.Context, click.Parameter, Any], Any]
 
 

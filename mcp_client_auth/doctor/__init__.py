@@ -41,7 +41,8 @@ class Subject:
     """What to examine. An empty `url` leaves this machine. `key`: whose login is looked at.
 
     `clients`: which others are judged. `connection`: the `verify`, `cert` and `proxy` of an
-    `HttpTransport`, where they are not the usual ones.
+    `HttpTransport`, where they are not the usual ones. `machine`: whether this machine is looked
+    at too.
     """
 
     storage: Storage
@@ -51,6 +52,7 @@ class Subject:
     register: bool = False
     clients: Sequence[ClientFacts] = ()
     connection: Mapping[str, Any] = field(default_factory=dict)
+    machine: bool = True
 
 
 def examine(subject: Subject, on_check: Callable[[str], None] = lambda name: None) -> Report:
@@ -65,14 +67,19 @@ def examine(subject: Subject, on_check: Callable[[str], None] = lambda name: Non
         else:
             with exam.connected():
                 _server(exam, subject)
+    exam.perform("local.clock", machine.clock(exam))
+    if subject.machine:
+        _machine(exam, subject)
+    return exam.report()
+
+
+def _machine(exam: Exam, subject: Subject) -> None:
     exam.perform("local.software", machine.software())
     exam.perform("local.storage", machine.storage(subject.storage), _STORAGE)
     exam.perform("local.variables", machine.variables())
     exam.perform("local.proxies", machine.proxies())
-    exam.perform("local.clock", machine.clock(exam))
     exam.perform("local.port", machine.callback())
     exam.perform("local.browser", machine.browser())
-    return exam.report()
 
 
 def _server(exam: Exam, subject: Subject) -> None:

@@ -38,6 +38,7 @@ ROOMS = """
 INSIDE = {
     "cli": """
         verbs.client_metadata verbs.doctor
+        examination
         report verbs.import_ verbs.status
         other_clients
         __init__
@@ -69,6 +70,8 @@ INSIDE = {
         events messages
     """,
     "doctor": """
+        formats.html formats.junit formats.markdown formats.sarif
+        formats
         __init__
         clients.check
         clients.trial

@@ -17,6 +17,7 @@ from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 from tests.support.findings import Examine
 from tests.support.hostile import World
 from tests.support.inside import Inside
+from tests.support.report_schema import require_published_shape
 from tests.support.terminal import Terminal
 
 
@@ -78,7 +79,9 @@ def examined(storage: MemoryStorage) -> Examine:
 
     def look(url: str, **asked: object) -> Report:
         usual = Subject(storage, url, key_for(url), Options(http_timeout=30.0))
-        return examine(replace(usual, **asked))  # type: ignore[arg-type]
+        report = examine(replace(usual, **asked))  # type: ignore[arg-type]
+        require_published_shape(report.as_json(0))
+        return report
 
     return look
 

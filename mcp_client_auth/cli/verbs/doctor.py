@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
 from ..arguments import (
     Network,
     Place,
     allow_private_addresses,
+    argument,
     command_line,
     endpoints,
     group,
@@ -17,11 +23,51 @@ from ..arguments import (
     timeout,
 )
 from ..commands import verb
+from ..servers import Server
+from ..values import FORMATS, Seconds, existing
+
+if TYPE_CHECKING:
+    from ...doctor import Report
+
+
+@command_line
+class Reporting:
+    """What is made of the reports, and what they are held against."""
+
+    strict: bool = option("--strict", is_flag=True, help="The same as --fail-on warning.")
+    fail_on: str = option(
+        "--fail-on",
+        type=click.Choice(["error", "warning"]),
+        default="error",
+        help="Exit with 1 if there is a warning (default: an error ends with its own code).",
+    )
+    form: str = option(
+        "--format",
+        type=click.Choice(FORMATS),
+        default="text",
+        help=f"Print the report as {', '.join(FORMATS[1:-1])} or {FORMATS[-1]}.",
+    )
+    baseline: str | None = option(
+        "--baseline",
+        metavar="FILE",
+        callback=existing,
+        help="Fail only for what is not in this earlier --json report.",
+    )
+    watch: float | None = option(
+        "--watch",
+        type=Seconds(),
+        metavar="SECONDS",
+        help="Look again this often, and print what has changed.",
+    )
+    schema: bool = option(
+        "--schema", is_flag=True, help="Print the JSON schema of the report, and examine nothing."
+    )
 
 
 @command_line
 class Arguments:
     url: str | None = server(required=False)
+    more: tuple[str, ...] = argument("[SERVER]…", type=Server(), nargs=-1)
     register: bool = option(
         "--register", is_flag=True, help="Also register a client, then delete it."
     )
@@ -32,13 +78,13 @@ class Arguments:
         help="Also judge what another client would meet here, such as claude or vscode"
         " (repeatable, or separated by commas); all for every one that is known.",
     )
-    strict: bool = option("--strict", is_flag=True, help="Exit with 1 if there is a warning.")
     verbose: bool = option(
         "-v", "--verbose", is_flag=True, help="Show every check in full, also what is well."
     )
     timeout: float = timeout(10.0, "How long to wait for each response")
     place: Place = group(Place)
     json: bool = json_answer()
+    reporting: Reporting = group(Reporting, "Report")
     issuer: str = issuer()
     metadata_url: str = metadata_url()
     endpoints: dict[str, str] = endpoints()
@@ -48,17 +94,29 @@ class Arguments:
 
 @verb("doctor", Arguments)
 def command(arguments: Arguments) -> int:
-    """Without SERVER it checks this machine only. The report holds no secrets, so that you can
-    paste it into an issue.
+    """Without SERVER it checks this machine only; of several servers the worst gives the exit code.
+    The report holds no secrets, so that you can paste it into an issue.
     """
     from ...credential import key_for
     from ...doctor import Subject, examine
     from ...doctor.clients.facts import chosen
     from ...protocol.options import Options
     from ...storage import choose_storage
-    from ..report import print_report, tell_check
+    from ..examination import Wanted, read_baseline, run, schema
+    from ..report import tell_check
     from ..sessions import connection, endpoints_of
 
+    asked = arguments.reporting
+    if asked.schema:
+        click.echo(schema())
+        return 0
+    wanted = Wanted(
+        form=asked.form,
+        strict=asked.strict or asked.fail_on == "warning",
+        verbose=arguments.verbose,
+        baseline=read_baseline(asked.baseline) if asked.baseline else None,
+        again=asked.watch,
+    )
     options = Options(
         issuer=arguments.issuer,
         metadata_url=arguments.metadata_url,
@@ -69,10 +127,18 @@ def command(arguments: Arguments) -> int:
         allow_insecure_http=arguments.network.allow_insecure_http,
         allow_private_addresses=arguments.allow_private_addresses,
     )
-    url = (arguments.url or "").strip().partition("#")[0]
-    key = key_for(url, arguments.place.account) if url else None
-    storage, reached = choose_storage(arguments.place.store, key), connection(arguments.network)
+    reached = connection(arguments.network)
     others = chosen(name for each in arguments.as_client for name in each.split(","))
-    examined = Subject(storage, url, key, options, arguments.register, others, reached)
-    report = examine(examined, on_check=tell_check)
-    return print_report(report, strict=arguments.strict, verbose=arguments.verbose)
+
+    def subject(number: int, url: str) -> Subject:
+        url = url.strip().partition("#")[0]
+        key = key_for(url, arguments.place.account) if url else None
+        storage = choose_storage(arguments.place.store, key)
+        first = number == 0  # this machine is the same for all of them
+        return Subject(storage, url, key, options, arguments.register, others, reached, first)
+
+    def examination(subject: Subject) -> Callable[[], Report]:
+        return lambda: examine(subject, on_check=tell_check)
+
+    urls = dict.fromkeys([arguments.url or "", *arguments.more])
+    return run([examination(subject(*each)) for each in enumerate(urls)], wanted)

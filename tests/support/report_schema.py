@@ -1,0 +1,39 @@
+"""The published schema of the doctor's reports, with every object closed.
+
+A key that the schema does not name is an error here; to who reads a report it is none.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+from mcp_client_auth.cli.examination import schema
+
+
+@cache
+def published() -> dict[str, Any]:
+    shape: dict[str, Any] = json.loads(schema())
+    return shape
+
+
+@cache
+def _closed() -> Any:
+    from jsonschema import Draft202012Validator  # too slow to load for tests without a report
+
+    return Draft202012Validator(closed(published()))
+
+
+def closed(shape: Any) -> Any:
+    if isinstance(shape, list):
+        return [closed(each) for each in shape]
+    if not isinstance(shape, dict):
+        return shape
+    shape = {name: closed(each) for name, each in shape.items()}
+    return {**shape, "additionalProperties": False} if shape.get("type") == "object" else shape
+
+
+def require_published_shape(told: dict[str, Any]) -> None:
+    """Raises `jsonschema.ValidationError` for a report that does not keep to the schema."""
+    _closed().validate(told)
