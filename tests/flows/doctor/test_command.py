@@ -156,3 +156,27 @@ def test_the_exit_code_is_that_of_the_worst(
     well = Finding("a", "ok", "asked", "came")
     found = replace(well, level=level, error=error)  # type: ignore[arg-type]
     assert exit_code_of(Report("", "0", (well, found, well)), strict=strict) == code
+
+
+def test_several_servers_are_examined_and_the_worst_counts(
+    terminal: Terminal, world: World
+) -> None:
+    world.at("server", text("nothing", 404))
+    with DemoServer() as server:
+        answer = terminal.run("doctor", server.url, world.url, "--json")
+    told = json.loads(answer.out)
+    assert [each["exit_code"] for each in told["reports"]] == [0, 8]
+    assert answer.code == told["exit_code"] == 8
+    checks = [{f["check"] for f in each["findings"]} for each in told["reports"]]
+    assert "local.storage" in checks[0]
+    assert "local.storage" not in checks[1]  # it is the same machine
+
+
+def test_a_page_and_the_schema_are_all_that_stands_on_stdout(terminal: Terminal) -> None:
+    with DemoServer(Settings(cors=False)) as server:
+        page = terminal.run("doctor", server.url, "--format", "html", "--fail-on", "warning")
+    assert page.code == 1
+    assert page.out.startswith("<!doctype html>")
+    schema = terminal.run("doctor", "--schema")
+    assert json.loads(schema.out)["title"] == "mcp-login doctor --json"
+    assert terminal.run("doctor", "--json", "--format", "html").code == 2

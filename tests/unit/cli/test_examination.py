@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import jsonschema
+import fastjsonschema
 import pytest
 
 from mcp_client_auth.cli.answers import answers
@@ -51,10 +51,13 @@ def test_several_servers_keep_to_it_too(capsys: pytest.CaptureFixture[str], tmp_
     assert told["exit_code"] == 5
 
 
-def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(published())
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({"version": 1}, published())
+def test_what_is_no_report_does_not_keep_to_it() -> None:
+    with pytest.raises(fastjsonschema.JsonSchemaException):
+        fastjsonschema.validate(published(), {"version": 1})
+    told = reports()["broken"].as_json(5)
+    fastjsonschema.validate(published(), {**told, "added": "later"})
+    with pytest.raises(fastjsonschema.JsonSchemaException):
+        require_published_shape({**told, "added": "later"})
 
 
 @pytest.mark.parametrize(
