@@ -44,6 +44,8 @@ _HOST_NETWORK: Final = "/run/.toolboxenv"  # a toolbox has the network of its ho
 _GROUPS: Final = ("docker", "kubepods", "containerd", "libpod", "/lxc/")
 _WITH_DISPLAY: Final = ("win32", "cygwin", "darwin", "android", "ios")
 _USUAL_WIDTH: Final = 80
+# Values of TERM_PROGRAM whose terminals show OSC 8 as links.
+_LINKING: Final = ("ghostty", "Hyper", "iTerm.app", "vscode", "WezTerm")
 
 
 def for_other_programs() -> dict[str, str]:
@@ -158,6 +160,36 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except (AttributeError, ValueError):
         return False
+
+
+def has_colours(stream: TextIO | None) -> bool:
+    """`NO_COLOR` (no-color.org) has the last word, then `FORCE_COLOR`, then the terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if forced := os.environ.get("FORCE_COLOR"):
+        return is_on(forced)
+    return is_terminal(stream) and os.environ.get("TERM", "") != "dumb"
+
+
+def has_hyperlinks(stream: TextIO | None) -> bool:
+    """Whether the terminal makes a link of OSC 8; one that is not known to is shown none.
+
+    `FORCE_HYPERLINK` says it of others. Inside tmux and screen the terminal outside is unknown.
+    """
+    if forced := os.environ.get("FORCE_HYPERLINK"):
+        return is_on(forced)
+    if not has_colours(stream) or not is_terminal(stream):
+        return False
+    environ, name = os.environ, os.environ.get("TERM", "")
+    if environ.get("TMUX") or name.startswith(("screen", "tmux")):
+        return False
+    version = environ.get("VTE_VERSION", "")
+    return (
+        environ.get("TERM_PROGRAM", "") in _LINKING
+        or any(environ.get(each) for each in ("KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION"))
+        or name.startswith(("alacritty", "foot", "xterm-ghostty", "xterm-kitty"))
+        or (version.isdecimal() and int(version) >= 5000)
+    )
 
 
 def terminal_width(stream: TextIO) -> int:

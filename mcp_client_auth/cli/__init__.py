@@ -138,16 +138,16 @@ def exit_code(error: AuthError | type[AuthError]) -> int:
 
 def _failed(error: AuthError) -> int:
     """One message: what happened, where, what to do; in JSON too with `--json`."""
-    from ..prompt.screen import hanging, say, screen
+    from ..prompt.screen import blamed, hanging, say, screen, tinted
     from .answers import answers, error_fields
     from .flags import hint_of
 
     screen.clear()
-    say(hanging("", f"mcp-login: {error.summary}"))
+    say(blamed("mcp-login:", error.summary))
     if error.url and error.url not in error.summary:
         say(hanging("  ", f"at {error.url}"))
     if hint := hint_of(error):
-        say(hanging("  ", hint))
+        say(tinted(hanging("  ", hint), "hint"))
     code = exit_code(error)
     if answers.as_json:
         answers.give(error=error_fields(error, code))

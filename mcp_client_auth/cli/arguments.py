@@ -118,9 +118,10 @@ def json_answer() -> Any:
     )
 
 
-def allow_private_addresses() -> Any:
+def allow_private_addresses(section: str = "") -> Any:
     return option(
         "--allow-private-addresses",
+        section=section,
         is_flag=True,
         help="Allow the server to name addresses in private networks.",
     )
@@ -142,19 +143,21 @@ def issuer() -> Any:
     )
 
 
-def metadata_url() -> Any:
+def metadata_url(section: str = "") -> Any:
     return option(
         "--metadata-url",
+        section=section,
         default="",
         metavar="URL",
         help="Where the metadata of --issuer lies, if not at a well-known place.",
     )
 
 
-def endpoints() -> Any:
+def endpoints(section: str = "") -> Any:
     names = ", ".join(ENDPOINTS)
     return option(
         "--endpoint",
+        section=section,
         multiple=True,
         metavar="NAME=URL",
         callback=checked(endpoint_pairs),
@@ -172,13 +175,14 @@ def min_valid(default: float) -> Any:
     )
 
 
-def timeout(default: float, what: str, env: str = "") -> Any:
+def timeout(default: float, what: str, env: str = "", section: str = "") -> Any:
     return option(
         "--timeout",
         type=Seconds(),
         default=default,
         metavar="SECONDS",
         env=env,
+        section=section,
         help=f"{what} (default: {default:.0f}).",
     )
 
@@ -264,7 +268,8 @@ class Place:
         "--store",
         type=click.Choice(["keyring", "file", "memory"]),
         env="STORAGE",
-        help="Where to store logins (default: the OS keyring).",
+        metavar="PLACE",
+        help="Keep logins in the keyring (default), file or memory.",
     )
 
 

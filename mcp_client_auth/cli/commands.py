@@ -24,6 +24,7 @@ _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 _WIDEST: Final = 100
 _NARROWEST: Final = 30
 _SIDE_BY_SIDE: Final = 60  # in less, what an option means stands below it
+_WHOLE: Final = "mcp_client_auth.whole_help"  # in the meta of a context
 _CLOSE: Final = 0.75  # of one: a letter more, less or swapped in a short word
 # None is longer than 36, so that it fits a line of 40.
 _EXAMPLES: Final = [
@@ -47,6 +48,33 @@ def _write_list(formatter: click.HelpFormatter, rows: list[tuple[str, str]], mos
     formatter.write_dl(rows, most if formatter.width > _SIDE_BY_SIDE else 4)
 
 
+class HelpAll(click.Option):
+    """`--help-all`: what `--help` leaves out so that it fits a screen."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            help="Show all options.",
+            callback=self._show,
+        )
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        titles = (getattr(each, "section", Option.section) for each in ctx.command.params)
+        titles = (title.lower() for title in titles if title not in (Option.section, "More"))
+        left_out = ", ".join(dict.fromkeys(titles))
+        return "--help-all", "Show all options" + (f": {left_out}." if left_out else ".")
+
+    @staticmethod
+    def _show(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            ctx.meta[_WHOLE] = True
+            click.echo(ctx.get_help(), color=ctx.color)
+            ctx.exit()
+
+
 class Verbs(click.Group):
     """Verbs by name; what is not a verb may be a server to log in to."""
 
@@ -64,7 +92,7 @@ class Verbs(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`mcp-login SERVER` means `mcp-login login SERVER`, with its options in any place."""
         first = args[0] if args else "--help"
-        if first not in (*VERBS, "-h", "--help", "--version") and (
+        if first not in (*VERBS, "-h", "--help", "--help-all", "--version") and (
             first.startswith("-") or is_host(first) or known_name(first)
         ):
             args = ["login", *args]
@@ -89,16 +117,25 @@ class Verbs(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         room = max(map(len, VERBS))
+        if not ctx.meta.get(_WHOLE):
+            formatter.write_paragraph()
+            with formatter.indentation():
+                _write_list(formatter, [(name.ljust(room), VERBS[name]) for name in VERBS], 30)
+            return
         for title, verbs in SECTIONS.items():
             with formatter.section(title):
                 _write_list(formatter, [(name.ljust(room), verbs[name]) for name in verbs], 30)
         click.Command.format_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Examples"):
-            _write_list(formatter, _EXAMPLES, 40)
-        formatter.write_paragraph()
-        formatter.write_text("See `mcp-login VERB --help` for the options of a verb.")
+        if ctx.meta.get(_WHOLE):
+            with formatter.section("Examples"):
+                _write_list(formatter, _EXAMPLES, 40)
+            formatter.write_paragraph()
+            formatter.write_text("See `mcp-login VERB --help` for the options of a verb.")
+        else:
+            formatter.write_paragraph()
+            formatter.write_text("VERB --help shows its options; --help-all shows examples, too.")
 
 
 class Verb(click.Command):
@@ -121,6 +158,8 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Those of the first section; with `--help-all` those of every one."""
+        whole = ctx.meta.get(_WHOLE)
         sections: dict[str, list[tuple[str, str]]] = {Option.section: []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -128,8 +167,11 @@ class Verb(click.Command):
                 title = getattr(parameter, "section", Option.section)
                 sections.setdefault(title, []).append(record)
         for title, records in sections.items():
-            with formatter.section(title):
-                _write_list(formatter, records, 26)
+            if whole or title == Option.section:
+                with formatter.section(title):
+                    _write_list(formatter, records, 26)
+        if not whole:
+            return
         named = [str(p.envvar) for p in self.get_params(ctx) if p.envvar]
         known = [name.removeprefix(PREFIX) for name in named if name.startswith(PREFIX)]
         if known:
@@ -146,7 +188,7 @@ def verb(name: str, arguments: type[A]) -> Callable[[Callable[[A], int | None]],
     def made(function: Callable[[A], int | None]) -> Verb:
         return Verb(
             name,
-            params=list(parameters(arguments)),
+            params=[*parameters(arguments), HelpAll()],
             callback=lambda **values: function(read(arguments, values)),
             help=f"{VERBS[name]}\n\n{cleandoc(function.__doc__ or '')}",
             context_settings=_SETTINGS,
@@ -159,6 +201,7 @@ def verb(name: str, arguments: type[A]) -> Callable[[Callable[[A], int | None]],
     cls=Verbs,
     no_args_is_help=True,
     help="Log in to MCP servers, keep the logins, and use them.",
+    params=[HelpAll()],
     context_settings=_SETTINGS,
 )
 @click.version_option(__version__, message="mcp-login %(version)s")

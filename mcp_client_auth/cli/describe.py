@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # two hours are 120 minutes until they are more
 _UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
+_UNNAMED: Final = "default"  # the account of who names none
 
 
 def plain(text: str, limit: int = 300) -> str:
@@ -32,20 +33,37 @@ def plain(text: str, limit: int = 300) -> str:
 def report(credential: Credential, where: str, *, heading: str) -> None:
     """Where one is logged in, as which account, with what, until when, and where it is kept."""
     screen.remark(f"{heading} {credential.key.server}")
-    rows = details(Summary.of(credential, ""), where)
+    entry = Summary.of(credential, "")
+    rows = {**account_of(entry), **details(entry, where)}
     if credential.tokens.bound:
         rows["bound"] = "to a key (DPoP)"
     for name, value in rows.items():
         screen.remark(hanging(f"  {name:<8} ", value))
 
 
+def account_of(entry: Summary) -> dict[str, str]:
+    """The account with its label, if it tells a person anything."""
+    from ..storage import local_index
+
+    beside = [entry]
+    with suppress(AuthError):
+        beside = local_index().all(server=entry.key.server) or beside
+    return {"account": label_of(entry)} if accounts_tell(beside) else {}
+
+
+def accounts_tell(entries: Sequence[Summary]) -> bool:
+    """Whether the accounts of these logins tell a person anything: one has a name, belongs to a
+    program, or is one of several at its server."""
+    servers = {entry.key.server for entry in entries}
+    return len(servers) < len(entries) or any(label_of(entry) != _UNNAMED for entry in entries)
+
+
 def details(entry: Summary, where: str) -> dict[str, str]:
-    """What a person wants to know of a login, each with its label."""
+    """What a person wants to know of a login beside its account, each with its label."""
     scopes = "the server's default" if entry.scope is None else plain(" ".join(entry.scope))
     by_hand = {"token": "issued by hand"}  # which no authorization server knows
     issuer = {"issuer": plain(entry.issuer), "client": plain(entry.client_id)}
     return {
-        "account": plain(entry.key.account),
         **(by_hand if entry.by_hand else issuer),
         "scopes": scopes or "none",
         "expires": expiry(entry.expires_at, renewable=entry.renewable),
@@ -103,3 +121,7 @@ def label(account: str, grant: str, client: str) -> str:
     """The account; behind it what tells another program's login, or one without a person."""
     own = " ".join(word for word in (grant if grant != PERSONAL else "", client) if word)
     return plain(account + (f" ({own})" if own else ""))
+
+
+def label_of(entry: Summary) -> str:
+    return label(entry.key.account, entry.key.grant, entry.key.client)

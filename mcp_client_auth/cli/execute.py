@@ -36,8 +36,8 @@ def execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
         why, code = "was not found", _NOT_FOUND
     except OSError as error:
         why, code = f"cannot be run: {error.strerror}", _NOT_RUN
-    from ..prompt.screen import say
+    from ..prompt.screen import blamed, say
     from ..secret import quoted
 
-    say(f"mcp-login: {quoted(command[0], 120)} {why}")
+    say(blamed("mcp-login:", f"{quoted(command[0], 120)} {why}"))
     return code

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from typing import Any, Final
 
-from ..environment import is_terminal
+from ..environment import has_colours, is_terminal
 
 _MEANING: Final = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*")(?=:)|(?P<text>"(?:[^"\\]|\\.)*")|(?P<word>\btrue\b|\bfalse\b|'
@@ -41,7 +40,7 @@ def pretty(value: Any) -> str:
     if not is_terminal(sys.stdout):
         return text
     text = "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "") == "dumb":
+    if not has_colours(sys.stdout):
         return text
     import click
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ..events import DEFAULTS, TRYING_AGAIN, Event
 from ..prompt.console import tell_of_waiting
-from ..prompt.screen import encodes, green, hanging, say, screen
+from ..prompt.screen import encodes, hanging, say, screen, tinted
 from .describe import plain
 
 # What the short form says when a step has ended. The others are silent.
@@ -42,7 +42,7 @@ class Progress:
         self._verbose, self._limit = verbose, limit
         self._fault = Patience(patience)
         self._url = self._last = ""
-        self._mark = green("✓" if encodes("✓") else "+")
+        self._mark = tinted("✓" if encodes("✓") else "+", "good")
         self.spoke = False
 
     def __call__(self, event: Event) -> None:
@@ -91,7 +91,8 @@ class Patience:
         answered = " HTTP " in event.detail  # else a proxy or this machine may be the cause
         what = "The authorization server is not working"
         what = what if answered else "The login cannot be renewed now"
-        screen.tell(f"{what} ({plain(event.detail)}); retrying for up to {self._seconds:.0f} s.")
+        text = f"{what} ({plain(event.detail)}); retrying for up to {self._seconds:.0f} s."
+        screen.tell(text, "warning")
 
 
 def _short(event: Event) -> str:

@@ -206,12 +206,14 @@ def fresh(session: Session, min_valid: float = 0.0, within: float | None = None)
 
     `within`: the seconds after which it is `Unavailable`, while a refresh may go on.
     """
+    from ..prompt.screen import screen
     from ..session.single_flight import Flights, wait
     from ..threads import done_within
 
     try:
         if within is None:
-            credential = session.fresh(min_valid)
+            with screen.waiting_for("a token"):
+                credential = session.fresh(min_valid)
         else:
             future = Flights().start("fresh", lambda: session.fresh(min_valid))
             if not done_within(future, within):
@@ -226,11 +228,11 @@ def fresh(session: Session, min_valid: float = 0.0, within: float | None = None)
         raise with_other_accounts(error, session) from None
     ends = credential.tokens.expires_at
     if ends is not None and ends < session.ports.clock() + min_valid and is_typed("min_valid"):
-        from ..prompt.screen import screen
         from .describe import expiry
 
         until = expiry(ends, renewable=False, now=session.ports.clock())
         screen.remark(
-            f"The token expires {until}: the server issues none that is valid for {min_valid:g} s."
+            f"The token expires {until}: the server issues none that is valid for {min_valid:g} s.",
+            "warning",
         )
     return credential

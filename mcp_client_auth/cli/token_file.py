@@ -53,4 +53,6 @@ def _warn_of_others(file: TextIO) -> None:
     state = os.fstat(file.fileno())
     if os.name == "posix" and stat.S_ISREG(state.st_mode) and state.st_mode & _ANYONE:
         name = quoted(file.name, 80)
-        screen.remark(f"Other users of this machine may read {name}: delete it, or chmod 600 it.")
+        screen.remark(
+            f"Other users of this machine may read {name}: delete it, or chmod 600 it.", "warning"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .screen import Screen, screen
+from .screen import Screen, link, screen
 
 if TYPE_CHECKING:
     from ..events import Event
@@ -49,7 +49,7 @@ class Waiting:
         here = "Sign in with your browser. If none opens, go to this address:"
         self._invited, self._coded = True, False
         self._screen.clear()
-        self._screen.tell(f"\n{here if self._opens else there}\n\n  {url}\n")
+        self._screen.tell(f"\n{here if self._opens else there}\n\n  {link(url)}\n")
         words = advice(redirect_uri, opens=self._opens, pastes=self._pastes)
         if words:
             self._screen.tell(words)
@@ -58,14 +58,15 @@ class Waiting:
         self._coded = True
         if self._invited:
             self._screen.tell(
-                f"\nOr on any device, code {invitation.code}:\n\n  {invitation.link}\n"
+                f"\nOr on any device, code {invitation.code}:\n\n  {link(invitation.link)}\n"
             )
             return
         self._screen.clear()
         here = f"Open this address on any device and enter the code {invitation.code}:"
-        self._screen.tell(f"\n{here}\n\n  {invitation.link}\n")
+        self._screen.tell(f"\n{here}\n\n  {link(invitation.link)}\n")
         if invitation.direct:
-            self._screen.tell(f"Or this one, which has the code in it:\n\n  {invitation.direct}\n")
+            direct = link(invitation.direct)
+            self._screen.tell(f"Or this one, which has the code in it:\n\n  {direct}\n")
         self._screen.tell("Waiting for you to sign in (Ctrl-C to cancel)")
 
     def no_code(self, why: str) -> None:
@@ -106,9 +107,10 @@ class Waiting:
 
 
 def tell_of_waiting(event: Event) -> None:
-    """One line for a wait that another program's login causes."""
+    """One line for a wait that another program's login causes; it stands in for the address that
+    this one would show, so it is told in quiet, too."""
     if event.name == "waiting":
-        screen.remark(f"{event.detail[:1].upper()}{event.detail[1:]} (Ctrl-C to cancel).")
+        screen.tell(f"{event.detail[:1].upper()}{event.detail[1:]} (Ctrl-C to cancel).")
 
 
 def _clock(seconds: int) -> str:

@@ -9,12 +9,17 @@ import os
 import sys
 import textwrap
 import threading
-from contextlib import suppress
-from typing import Final, TextIO
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final, Literal, TextIO, TypeAlias
 
-from ..environment import is_terminal, terminal_width
+from ..environment import has_colours, has_hyperlinks, is_terminal, terminal_width
 
 _USUAL: Final = 80
+_TICK: Final = 1.0
+Meaning: TypeAlias = Literal["", "error", "warning", "hint", "good"]
+_COLOURS: Final = {"error": "red", "warning": "yellow", "hint": "cyan", "good": "green"}
 
 
 class Screen:
@@ -33,10 +38,6 @@ class Screen:
         """Whether a line can be redrawn: a terminal that can do more than print."""
         return is_terminal(sys.stderr) and not self.quiet and os.environ.get("TERM", "") != "dumb"
 
-    @property
-    def colours(self) -> bool:
-        return self.lively and not os.environ.get("NO_COLOR")  # no-color.org
-
     def say(self, text: str) -> None:
         """Lines that stay."""
         with self._turn:
@@ -45,19 +46,19 @@ class Screen:
             self._write(text + "\n")
             self.draw(drawn)
 
-    def remark(self, text: str) -> None:
+    def remark(self, text: str, meaning: Meaning = "") -> None:
         """Lines that are no question, error or address: who wants quiet does without."""
         if not self.quiet:
-            self.tell(text)
+            self.tell(text, meaning)
 
-    def tell(self, words: str) -> None:
+    def tell(self, words: str, meaning: Meaning = "") -> None:
         """Prose, wrapped at a terminal between words; a line of its own that begins with a
         space is left whole, for it is there to be copied."""
         lines: list[str] = []
         for line in words.split("\n"):
             whole = line.startswith(" ") or not is_terminal(sys.stderr)
             lines += [line] if whole else _wrap(line, self.width) or [""]
-        self.say("\n".join(lines))
+        self.say(tinted("\n".join(lines), meaning))
 
     def draw(self, *parts: str) -> None:
         """Below all lines: as many of the parts as fit, from the first on. Nothing elsewhere."""
@@ -69,6 +70,29 @@ class Screen:
                 surplus = max(len(self._drawn) - len(text), 0)
                 self._write("\r" + text + " " * surplus + "\b" * surplus)
                 self._drawn = text
+
+    @contextmanager
+    def waiting_for(self, what: str) -> Iterator[None]:
+        """Draw what is waited for, and for how long by now, once that takes more than a second."""
+        if not self.lively:
+            yield
+            return
+        over = threading.Event()
+        began = time.monotonic()
+
+        def show() -> None:
+            while not over.wait(_TICK):
+                seconds = f"({time.monotonic() - began:.0f} s, Ctrl-C to cancel)"
+                self.draw(f"Waiting for {what} ...", seconds)
+
+        thread = threading.Thread(target=show, name="mcp waiting", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            self.clear()
 
     def clear(self) -> None:
         with self._turn:
@@ -84,7 +108,7 @@ class Screen:
         import click
 
         with suppress(OSError, ValueError):
-            click.echo(text, err=True, nl=False, color=None if self.colours else False)
+            click.echo(text, err=True, nl=False, color=has_colours(sys.stderr))
 
 
 screen: Final = Screen()
@@ -94,11 +118,32 @@ def say(text: str) -> None:
     screen.say(text)
 
 
-def green(text: str) -> str:
-    """Seen as such only where the screen has colours."""
+def tinted(text: str, meaning: Meaning) -> str:
+    """In the colour of its meaning, which is written only where the screen has colours.
+
+    Wrap before: each line has a colour of its own.
+    """
+    if not meaning:
+        return text
     import click
 
-    return click.style(text, fg="green")
+    return "\n".join(
+        click.style(line, fg=_COLOURS[meaning]) if line.strip() else line
+        for line in text.split("\n")
+    )
+
+
+def blamed(who: str, what: str) -> str:
+    """An error, wrapped; its first word has the colour."""
+    return hanging("", f"{who} {what}").replace(who, tinted(who, "error"), 1)
+
+
+def link(url: str) -> str:
+    """The address as it is and, in a terminal that has them, as a link: a click opens all of it,
+    also where it fills several lines."""
+    if not has_hyperlinks(sys.stderr) or not url.isascii() or not url.isprintable():
+        return url
+    return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 
 
 def encodes(text: str) -> bool:

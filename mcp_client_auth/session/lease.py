@@ -55,5 +55,5 @@ def tell_of_waiting(ports: Ports, key: Key, seconds: float = 0.0) -> None:
     """`seconds`: how long at most; 0 where the other login's own clock decides."""
     most = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
     limit = f", at most {most}" if seconds else ""
-    detail = f"waiting for another login to this server{limit}"
+    detail = f"another program is logging in to this server: waiting for it{limit}"
     tell(ports.on_event, Event("waiting", key.server, detail=detail, rule="one login at a time"))

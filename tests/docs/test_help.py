@@ -15,7 +15,7 @@ from mcp_client_auth.cli.arguments import PREFIX
 from mcp_client_auth.cli.values import ENDPOINTS
 from mcp_client_auth.cli.verbs import SECTIONS, VERBS, module_of
 from mcp_client_auth.environment import SECRET_VARIABLES
-from tests.docs.write_help import PAGE, help_of
+from tests.docs.write_help import PAGE, help_of, said
 from tests.docs.write_help import page as page_of_help
 from tests.support.documents import PAGES, page
 
@@ -52,6 +52,22 @@ def test_the_first_page_has_each_verb_with_the_first_line_of_its_help() -> None:
 def test_each_module_of_verbs_is_in_the_table() -> None:
     files = {file.stem for file in Path(verbs.__file__).parent.glob("*.py")} - {"__init__"}
     assert files == {module_of(verb).rpartition(".")[2] for verb in VERBS}
+
+
+@pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS)], ids=" ".join)
+def test_help_fits_a_screen(words: tuple[str, ...]) -> None:
+    """What it leaves out is said by `--help-all`, which it names."""
+    lines = said(*words, "--help").splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    assert "--help-all" in "".join(lines)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_names_the_sections_that_it_leaves_out(verb: str) -> None:
+    titles = re.findall(r"^([A-Z][\w ]+):$", help_of(verb), re.MULTILINE)
+    short = " ".join(said(verb, "--help").split())
+    assert all(title.lower() in short for title in titles if title != "More")
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -18,7 +18,7 @@ PAGE = ROOT / "docs" / "commands.md"
 _HEAD = """\
 # All options of the command
 
-Everything that `mcp-login --help` and `mcp-login VERB --help` say; what it is for is in
+Everything that `mcp-login --help-all` and `mcp-login VERB --help-all` say; what it is for is in
 [the command](command.md). The answer of a verb goes to
 stdout, everything else to stderr.
 """
@@ -35,8 +35,12 @@ of `doctor` is described [for operators](operators.md#the-doctor).
 
 def help_of(*verb: str) -> str:
     """As at a terminal of 80 columns, whatever this one is."""
+    return said(*verb, "--help-all")
+
+
+def said(*words: str) -> str:
     with patch.dict(os.environ, {"COLUMNS": "80"}), redirect_stdout(StringIO()) as out:
-        assert run([*verb, "--help"]) == 0
+        assert run([*words]) == 0
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

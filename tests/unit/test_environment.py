@@ -12,6 +12,8 @@ import pytest
 
 from mcp_client_auth.environment import (
     Machine,
+    has_colours,
+    has_hyperlinks,
     is_attended,
     is_terminal,
     page_width,
@@ -157,3 +159,67 @@ def test_a_page_that_is_piped_is_as_wide_as_columns_says(
     monkeypatch.setattr("sys.stdout", io.StringIO())
     monkeypatch.setenv("COLUMNS", columns)
     assert page_width() == width
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment that says nothing of a terminal."""
+    names = ("NO_COLOR", "FORCE_COLOR", "FORCE_HYPERLINK", "TMUX", "TERM_PROGRAM", "VTE_VERSION")
+    for name in (*names, "KITTY_WINDOW_ID", "KONSOLE_VERSION", "WT_SESSION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("environ", "terminal", "pipe"),
+    [
+        ({}, True, False),
+        ({"TERM": "dumb"}, False, False),
+        ({"NO_COLOR": "1"}, False, False),
+        ({"NO_COLOR": ""}, True, False),
+        ({"FORCE_COLOR": "1"}, True, True),
+        ({"FORCE_COLOR": "0"}, False, False),
+        ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False, False),
+        ({"FORCE_COLOR": "3", "TERM": "dumb"}, True, True),
+    ],
+)
+def test_who_gets_colours(
+    bare: pytest.MonkeyPatch, environ: dict[str, str], terminal: bool, pipe: bool
+) -> None:
+    for name, value in environ.items():
+        bare.setenv(name, value)
+    assert (has_colours(_Terminal()), has_colours(io.StringIO())) == (terminal, pipe)
+    assert not has_colours(None) or pipe
+
+
+@pytest.mark.parametrize(
+    ("environ", "linked"),
+    [
+        ({}, False),
+        ({"TERM_PROGRAM": "vscode"}, True),
+        ({"TERM_PROGRAM": "iTerm.app"}, True),
+        ({"TERM_PROGRAM": "Apple_Terminal"}, False),
+        ({"VTE_VERSION": "7600"}, True),
+        ({"VTE_VERSION": "4601"}, False),
+        ({"TERM": "xterm-kitty"}, True),
+        ({"WT_SESSION": "1"}, True),
+        ({"WT_SESSION": "1", "TMUX": "/tmp/tmux"}, False),
+        ({"KITTY_WINDOW_ID": "1", "TERM": "screen-256color"}, False),
+        ({"KITTY_WINDOW_ID": "1", "NO_COLOR": "1"}, False),
+        ({"FORCE_HYPERLINK": "1"}, True),
+        ({"FORCE_HYPERLINK": "0", "TERM_PROGRAM": "vscode"}, False),
+    ],
+)
+def test_which_terminals_show_links(
+    bare: pytest.MonkeyPatch, environ: dict[str, str], linked: bool
+) -> None:
+    for name, value in environ.items():
+        bare.setenv(name, value)
+    assert has_hyperlinks(_Terminal()) is linked
+    assert not has_hyperlinks(io.StringIO()) or "FORCE_HYPERLINK" in environ

@@ -44,14 +44,18 @@ def command(arguments: Arguments) -> int:
     NAME:=JSON is any JSON value. The text of the result goes to stdout, and other parts by their
     kind. The exit code is 1 if the tool reports an error.
     """
-    from ...prompt.screen import screen
+    from ...prompt.screen import blamed, screen
     from ..answers import answers
+    from ..describe import plain
     from ..tools import read_arguments, read_object, tools_of
 
     given = read_object(arguments.arguments)
     with tools_of(arguments.url, arguments.login, arguments.timeout) as tools:
-        tool = tools.get(arguments.tool)
-        result = tools.call(tool.name, read_arguments(tool, arguments.words, given))
+        with screen.waiting_for("the server's tools"):
+            tool = tools.get(arguments.tool)
+        words = read_arguments(tool, arguments.words, given)
+        with screen.waiting_for(f"the tool {plain(tool.name)}"):
+            result = tools.call(tool.name, words)
     if answers.as_json:
         answers.give(result=dict(result.raw))
     else:
@@ -60,7 +64,7 @@ def command(arguments: Arguments) -> int:
         if not result.content and result.structured is not None:
             _show({"type": "structured", "value": result.structured})
     if result.is_error:
-        screen.say("mcp-login: the tool reports an error")
+        screen.say(blamed("mcp-login:", "the tool reports an error"))
     return int(result.is_error)
 
 

@@ -81,15 +81,15 @@ class Arguments:
     verbose: bool = option(
         "-v", "--verbose", is_flag=True, help="Show every check in full, also what is well."
     )
-    timeout: float = timeout(10.0, "How long to wait for each response")
+    timeout: float = timeout(10.0, "How long to wait for each response", section="Network")
     place: Place = group(Place)
     json: bool = json_answer()
     reporting: Reporting = group(Reporting, "Report")
     issuer: str = issuer()
-    metadata_url: str = metadata_url()
-    endpoints: dict[str, str] = endpoints()
+    metadata_url: str = metadata_url("Issuer")
+    endpoints: dict[str, str] = endpoints("Issuer")
     network: Network = group(Network, "Network")
-    allow_private_addresses: bool = allow_private_addresses()
+    allow_private_addresses: bool = allow_private_addresses("Network")
 
 
 @verb("doctor", Arguments)

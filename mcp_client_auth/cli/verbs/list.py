@@ -61,8 +61,9 @@ def listing(entries: Sequence[Summary], names: dict[str, str]) -> str:
 
 
 def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, ...]]:
-    """A line each below its heading; a column of names where there are any."""
-    from ..describe import expiry, label, marked, plain, refused
+    """A line each below its heading; a column of names where there are any, and of accounts
+    where they tell anything."""
+    from ..describe import accounts_tell, expiry, label, marked, plain, refused
 
     marks, labelled, now = marked(), cache(label), time.time()
     called: dict[str, list[str]] = {}
@@ -77,4 +78,5 @@ def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, .
             until = "refused by the server, log in again"
         name = ", ".join(called[server]) if server in called else ""
         lines.append((name, plain(server), own, entry.storage, until))
-    return [line if names else line[1:] for line in lines]
+    hidden = {at for at, told in ((0, bool(names)), (2, accounts_tell(entries))) if not told}
+    return [tuple(cell for at, cell in enumerate(line) if at not in hidden) for line in lines]

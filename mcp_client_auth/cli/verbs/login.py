@@ -110,9 +110,7 @@ class Arguments:
     )
     scope: str | None = scope()
     force: bool = option("--force", is_flag=True, help="Log in again even if you are logged in.")
-    switch: bool = option(
-        "--switch", is_flag=True, help="Sign in as another user than the server remembers."
-    )
+    switch: bool = option("--switch", is_flag=True, help="Sign in as another user.")
     no_browser: bool = option(
         "--no-browser",
         is_flag=True,
@@ -126,9 +124,12 @@ class Arguments:
         "--token-file",
         type=click.File(encoding="utf-8-sig"),
         metavar="FILE",
+        section="More",
         help="Store a token issued by hand, for a server without OAuth (- for standard input).",
     )
-    timeout: float = timeout(600.0, "How long to wait for you to sign in", env="TIMEOUT")
+    timeout: float = timeout(
+        600.0, "How long to wait for you to sign in", env="TIMEOUT", section="More"
+    )
     login: AboutLogin = group(AboutLogin)
     json: bool = json_answer()
     to_register: ClientToRegister = group(ClientToRegister, "Client")
@@ -345,7 +346,8 @@ def _tell_of_unused(entry: Summary | None, store: str | None) -> None:
     if unused:
         screen.remark(
             f"Not used, because you are logged in: {', '.join(unused)}."
-            " To log in again with them, add --force."
+            " To log in again with them, add --force.",
+            "warning",
         )
 
 

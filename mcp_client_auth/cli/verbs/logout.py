@@ -64,11 +64,10 @@ def _leave(session: Session, *, local: bool) -> dict[str, Any]:
     from ..answers import logout_fields
 
     key, settings = session.key, Settings()
-    done = session.log_out(local=local)
+    with screen.waiting_for("the server to end the login" if not local else "the storage"):
+        done = session.log_out(local=local)
     names = [name for name, url in settings.names().items() if url == key.server]
-    others: list[str] = []
-    if names or not done:
-        others = [entry.key.account for entry in local_index().all(server=key.server)]
+    others = [entry.key.account for entry in local_index().all(server=key.server)]
     if done and not others:  # what the server was called goes with its last login
         for name in names:
             settings.name(name, "")
@@ -81,7 +80,9 @@ def _leave(session: Session, *, local: bool) -> dict[str, Any]:
 def _lines(key: Key, done: LoggedOut, others: list[str], *, local: bool) -> Iterator[str]:
     from ..describe import plain
 
-    which = f"{plain(key.server)} (account {plain(key.account)})"
+    which = plain(key.server)
+    if others or key.account != "default":
+        which += f" (account {plain(key.account)})"
     if not done:
         yield f"You were not logged in to {which}"
         if others:
@@ -100,7 +101,7 @@ def _confirmed(*, yes: bool) -> list[Key]:
     """The keys of all logins, if a person agrees or has passed `--yes`."""
     from ...prompt.screen import say, screen
     from ...storage import local_index
-    from ..describe import plain
+    from ..describe import accounts_tell, plain
     from ..storage import is_interactive
 
     entries = local_index().all()
@@ -109,8 +110,10 @@ def _confirmed(*, yes: bool) -> list[Key]:
     elif not yes:
         if not is_interactive():
             raise UsageError("without a terminal, logout --all needs --yes")
+        accounts = accounts_tell(entries)
         for entry in entries:
-            say(f"  {plain(entry.key.server)} (account {plain(entry.key.account)})")
+            which = f" (account {plain(entry.key.account)})" if accounts else ""
+            say(f"  {plain(entry.key.server)}{which}")
         if not click.confirm(f"Log out of all {len(entries)}?", default=False, err=True):
             return []
     return [entry.key for entry in entries]

@@ -19,6 +19,7 @@ def command(arguments: Arguments) -> None:
     """Tokens renew automatically when they are due. Doing it by hand shows whether it works, and
     picks up what has changed at the server, such as a role.
     """
+    from ...prompt.screen import screen
     from ...storage.settings import Settings
     from ..answers import answers, login_fields
     from ..describe import report
@@ -26,7 +27,8 @@ def command(arguments: Arguments) -> None:
 
     session = stored_session(arguments.url, arguments.login)
     try:
-        credential = session.refresh()
+        with screen.waiting_for("a new token"):
+            credential = session.refresh()
     except LoginRequired as error:
         raise with_other_accounts(error, session) from None
     report(credential, session.ports.storage.where, heading="Renewed the login to")

@@ -60,6 +60,7 @@ def command(arguments: Arguments) -> int:
     go to stderr. Redirects are not followed: where those of the server's own URL lead is known from
     the login. The exit code is 0 for a status below 400, otherwise 1.
     """
+    from ...prompt.screen import screen
     from ..client import authorized
 
     url, data = arguments.url, _data(arguments.data)
@@ -69,7 +70,8 @@ def command(arguments: Arguments) -> int:
     headers = _headers(arguments.headers, data)
     with authorized(url, arguments.login, arguments.timeout) as (client, where, _):
         request = client.build_request(method, where, headers=headers, content=data)
-        response = client.send(request, stream=True)
+        with screen.waiting_for("the answer"):
+            response = client.send(request, stream=True)
         try:
             began = _print(response, head=arguments.login.output.verbose)
         finally:
@@ -81,20 +83,21 @@ def _ended(request: httpx.Request, response: httpx.Response, began: bytes) -> in
     """Show what came of it; 1 for a status of 400 or more."""
     import httpx
 
-    from ...prompt.screen import hanging, screen
+    from ...prompt.screen import blamed, hanging, screen, tinted
     from ..describe import plain
 
     status = response.status_code
     if response.has_redirect_location:
         where = plain(response.headers["location"])
-        screen.say(f"mcp-login: HTTP {status} to {where}, which is not followed")
+        screen.say(blamed("mcp-login:", f"HTTP {status} to {where}, which is not followed"))
     if status < _FAILED:
         return 0
-    screen.say(f"mcp-login: HTTP {status} {httpx.codes.get_reason_phrase(status)}".rstrip())
+    phrase = httpx.codes.get_reason_phrase(status)
+    screen.say(blamed("mcp-login:", f"HTTP {status} {phrase}".rstrip()))
     # the server keeps MCP sessions, and the request named none
     stray = _SESSION_ID not in request.headers and b"session" in began.lower()
     if status == _FAILED and stray:
-        screen.say(hanging("  ", _SESSION))
+        screen.say(tinted(hanging("  ", _SESSION), "hint"))
     return 1
 
 

@@ -202,13 +202,13 @@ def _checked(entry: Summary, login: AboutLogin) -> State:
 
 def _print(state: State, names: dict[str, str]) -> None:
     from ...prompt.screen import hanging
-    from ..describe import details, label, plain
+    from ..describe import account_of, details, plain
 
     entry = state.entry
     key = entry.key
     called = [name for name, url in names.items() if url == key.server]
     click.echo(plain(key.server) + (f" ({plain(', '.join(called))})" if called else ""))
-    known = {**details(entry, state.kept_in), "account": label(key.account, key.grant, key.client)}
+    known = {**account_of(entry), **details(entry, state.kept_in)}
     label_of = "check" if state.error or state.accepted else "refused"
     lines = [*known.items(), *zip((label_of, "", ""), state.verdict, strict=False)]
     for name, value in lines:

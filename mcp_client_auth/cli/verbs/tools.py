@@ -31,7 +31,10 @@ def command(arguments: Arguments) -> None:
     from ..answers import answers
     from ..tools import tools_of
 
-    with tools_of(arguments.url, arguments.login, arguments.timeout) as tools:
+    with (
+        tools_of(arguments.url, arguments.login, arguments.timeout) as tools,
+        screen.waiting_for("the server's tools"),
+    ):
         listed = tools.list()
     if answers.as_json:
         answers.give(tools=[dict(tool.raw) for tool in listed])

@@ -158,7 +158,7 @@ def test_verbs_are_those_of_the_table() -> None:
 
 def test_the_help_names_it_where_it_is(inside: Inside) -> None:
     for verb in (*WITH_JSON, *WITHOUT):
-        named = re.search(r"^  --json ", inside(verb, "--help").out, re.MULTILINE)
+        named = re.search(r"^  --json ", inside(verb, "--help-all").out, re.MULTILINE)
         assert bool(named) == (verb in WITH_JSON), verb
 
 

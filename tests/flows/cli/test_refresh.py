@@ -39,7 +39,7 @@ def test_a_fresh_token_is_renewed_all_the_same_and_what_was_rotated_is_kept(
     shared.clear_requests()
     ran = inside("refresh", shared.url)
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err.startswith(f"Renewed the login to {shared.url}\n  account  default\n")
+    assert ran.err.startswith(f"Renewed the login to {shared.url}\n  issuer   {shared.issuer}\n")
     after = secrets(inside, shared.url)
     assert not set(before) & set(after)
     assert [r.path for r in shared.requests] == ["/oauth2/token"]

@@ -36,7 +36,7 @@ from tests.slow.crowd.crowd_scene import HEADERS, LIST, PATIENCE, Person, Scene,
 from tests.support.terminal import Running, Terminal
 
 SOON = 60.0  # of a busy machine; without the fix it takes the ten minutes of a person
-WAITING = "Waiting for another login to this server, at most 11 min"
+WAITING = "Another program is logging in to this server: waiting for it, at most 11 min"
 
 
 @pytest.fixture
@@ -509,7 +509,7 @@ def test_a_wait_lasts_as_long_as_its_own_person_would_have_and_a_minute(
 ) -> None:
     url = nobody.server.url
     with nobody.storage.lock(nobody.key, "login"), terminal.start(url, "--timeout", "1") as waiter:
-        waiter.wait_for("to this server, at most 61 s")
+        waiter.wait_for("waiting for it, at most 61 s")
 
 
 def test_the_library_tells_of_a_wait_as_an_event(nobody: Scene) -> None:

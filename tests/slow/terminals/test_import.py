@@ -261,9 +261,7 @@ def test_a_login_that_is_bound_is_ended_at_its_server(
 ) -> None:
     cached(cache, server)
     assert imported(terminal, "--yes", server.url).code == 0
-    assert terminal.run("logout", server.url).err == (
-        f"Logged out of {server.url} (account default)\n"
-    )
+    assert terminal.run("logout", server.url).err == (f"Logged out of {server.url}\n")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_logout_says_what_was_done(terminal: Terminal, server: DemoServer) -> 
     assert answer.code == 0
     assert answer.out == ""
     assert answer.err == (
-        f"Logged out of {server.url} (account default)\n"
+        f"Logged out of {server.url}\n"
         "  The client that was registered for it is deleted at the server, too.\n"
     )
 
@@ -27,7 +27,7 @@ def test_a_local_logout_asks_no_server(terminal: Terminal, server: DemoServer) -
     terminal.log_in(server.url)
     server.clear_requests()
     answer = terminal.run("logout", "--local", server.url)
-    assert (answer.code, answer.err) == (0, f"Logged out of {server.url} (account default)\n")
+    assert (answer.code, answer.err) == (0, f"Logged out of {server.url}\n")
     assert server.requests == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import threading
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -11,7 +12,7 @@ import pytest
 
 from mcp_client_auth.prompt import screen as module
 from mcp_client_auth.prompt.console import Waiting
-from mcp_client_auth.prompt.screen import Screen, green
+from mcp_client_auth.prompt.screen import Screen, blamed, link, tinted
 
 Stream: TypeAlias = Callable[[], str]
 
@@ -66,8 +67,66 @@ def test_elsewhere_nothing_is_drawn_wrapped_or_coloured(
     screen = Screen()
     screen.draw("waiting")
     screen.tell("word " * 40)
-    screen.say(green("done"))
+    screen.say(tinted("done", "good"))
     assert capsys.readouterr().err == "word " * 40 + "\ndone\n"
+
+
+def test_colours_mean_errors_warnings_hints_and_success(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_client_auth.environment.is_terminal", lambda stream: True)
+    screen = Screen()
+    screen.say(blamed("mcp-login:", "it failed"))
+    screen.tell("take care", "warning")
+    screen.say(tinted("one\n\ntwo", "hint"))
+    screen.say(tinted("done", "good"))
+    screen.say(tinted("plain", ""))
+    assert stream() == (
+        "\x1b[31mmcp-login:\x1b[0m it failed\n\x1b[33mtake care\x1b[0m\n"
+        "\x1b[36mone\x1b[0m\n\n\x1b[36mtwo\x1b[0m\n\x1b[32mdone\x1b[0m\nplain\n"
+    )
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen.say(blamed("mcp-login:", "it failed"))
+    assert stream() == "mcp-login: it failed\n"
+
+
+def test_an_address_is_a_link_where_the_terminal_has_them(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "https://auth.example.com/authorize?state=1"
+    assert link(url) == url
+    monkeypatch.setenv("FORCE_HYPERLINK", "1")
+    assert link(url) == f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
+    assert link("https://a/\x1b]8") == "https://a/\x1b]8", "nothing that would end it"
+    Waiting(opens=True, pastes=False, on=Screen()).invite(url, "http://127.0.0.1:1/callback")
+    assert f"\n\n  {link(url)}\n\n" in stream()
+
+
+def test_a_long_wait_says_for_what_and_a_short_one_nothing(
+    stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen, drawn = Screen(), threading.Event()
+    with screen.waiting_for("the answer"):
+        pass
+    assert stream() == ""
+    monkeypatch.setattr(module, "_TICK", 0.001)
+    draw = screen.draw
+
+    def drawing(*parts: str) -> None:
+        draw(*parts)
+        drawn.set()
+
+    monkeypatch.setattr(screen, "draw", drawing)
+    with screen.waiting_for("the answer"):
+        assert drawn.wait(60)
+    text = stream()
+    assert text.startswith("\rWaiting for the answer ... (0 s, Ctrl-C to cancel)")
+    assert text.endswith("\r")
+
+
+def test_a_wait_of_which_nobody_sees_the_line_starts_no_thread() -> None:
+    with Screen().waiting_for("the answer"):
+        assert "mcp waiting" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_in_the_background_nothing_is_drawn_over_the_shell(
