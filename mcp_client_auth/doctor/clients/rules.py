@@ -509,6 +509,8 @@ def _registration(client: ClientFacts, seen: Seen) -> Iterator[Point]:
     listed = _listed(uris or ())
     if trial.refused:
         remedy = f"Accept its redirect URIs in a registration: {listed}"
+        if trial.code and trial.code != "invalid_redirect_uri":
+            remedy = f"Accept its registration: {_fields(client)}"
         if where := client.get("own_client"):
             remedy += f"; or register a client for people to enter ({where})"
         yield Point(8, "fails", f"its registration is refused: {trial.refused}", remedy, facts)
@@ -535,6 +537,15 @@ def _registration(client: ClientFacts, seen: Seen) -> Iterator[Point]:
         yield Point(8, "note", trial.left_over, "Delete it at the authorization server")
 
 
+def _fields(client: ClientFacts) -> str:
+    """What of its registration's body a server may dislike, besides the redirect URIs."""
+    body = registration_body(client) or {}
+    names = "token_endpoint_auth_method", "application_type", "grant_types", "scope"
+    found = {name: body[name] for name in names if name in body}
+    words = {n: " ".join(v) if isinstance(v, list) else v for n, v in found.items()}
+    return ", ".join(f"{name} “{word}”" for name, word in words.items())
+
+
 def sent_uris(client: ClientFacts) -> tuple[str, ...]:
     """Its redirect URIs as it might send them: a port and an id for what differs each time."""
     return tuple(
@@ -551,10 +562,9 @@ def registration_body(
     if body is None or not uris:
         return None
     body = {**body, "redirect_uris": list(uris)}
-    if body.get("scope") == "{resource}":
-        body["scope"] = " ".join(resource_scopes)
-        if not body["scope"]:
-            del body["scope"]
+    kind, scope = body.pop("scope", None), " ".join(resource_scopes)
+    if kind is not None and (scope or kind == "{resource-or-empty}"):
+        body["scope"] = scope
     return body
 
 
@@ -624,4 +634,5 @@ def _pace(client: ClientFacts, seen: Seen) -> Iterator[Point]:
 def _listed(texts: Iterable[str]) -> str:
     texts = list(texts)
     more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
-    return ", ".join(quoted(text, 120)[1:-1] for text in texts[:_MOST_SHOWN]) + more
+    texts = [text.replace("{port}", "PORT").replace("{id}", "ID") for text in texts[:_MOST_SHOWN]]
+    return ", ".join(quoted(text, 120)[1:-1] for text in texts) + more

@@ -28,12 +28,14 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The answer to a registration with a client's own body. `refused`: why, where it was.
+    """The answer to a registration with a client's own body. `refused`: why, where it was, and
+    `code` of the error.
 
     `redirect_uris` and `grant_types` are None where the answer leaves them out.
     """
 
     refused: str = ""
+    code: str = ""
     redirect_uris: tuple[str, ...] | None = None
     grant_types: tuple[str, ...] | None = None
     left_over: str = ""  # the client that could not be deleted, and why

@@ -38,7 +38,7 @@ def try_registration(
     secrets = {name: Secret(fields[name]) for name in _SECRETS if _text(fields, name)}
     exam.secrets += secrets.values()
     if refused := _refused(response, fields):
-        return Trial(refused=refused)
+        return Trial(refused, read_error(fields).code)
     made = Client(
         client_id=_text(fields, "client_id"),
         issuer=server.issuer,

@@ -49,3 +49,16 @@ def test_what_is_known_of_the_sdk_server_is_found(person: Person, sdk: str) -> N
     for each in those(findings, "cors.preflight"):  # it allows one header, and so refuses three
         assert each["level"] == "warning"
         assert "the others get through" in each["stumbles"]
+
+
+def test_other_clients_behind_authkit_get_as_far_as_ours(person: Person, authkit: str) -> None:
+    """FastMCP's server names its URL exactly, and AuthKit registers whoever asks."""
+    person.extra = {"MCP_CLIENT_AUTH_STORAGE": "file"}
+    answer = person.mcp_login("doctor", "--json", authkit, "--register", "--as-client", "all")
+    clients = {each["client"]: each for each in json.loads(answer.out)["clients"]}
+    assert clients["claude"]["step"] == 1  # nothing that is hosted comes to this machine
+    local = ("claude-code", "vscode", "mcp-remote", "codex", "zed", "opencode", "cline")
+    # a list of scopes that is empty makes these send an empty one, which AuthKit refuses
+    for name in ("inspector", "gemini-cli"):
+        assert "scope must be a non-empty string" in clients[name]["because"]
+    assert {clients[name]["verdict"] for name in local} == {"works"}, clients

@@ -261,6 +261,19 @@ def test_a_verdict_names_step_cause_remedy_and_sources() -> None:
     assert (works.summary, works.because, works.remedies) == ("works", "", ())
 
 
+def test_the_remedy_of_a_refused_registration_is_what_was_refused() -> None:
+    refused = {code: Trial(f"HTTP 400, {code}", code) for code in ("invalid_redirect_uri", "other")}
+    said = [
+        judge(CLIENTS["zed"], seen(server=NO_DOCUMENT, trials={"zed": trial})).remedies[0]
+        for trial in refused.values()
+    ]
+    assert said == [
+        "Accept its redirect URIs in a registration: http://127.0.0.1:PORT/callback",
+        "Accept its registration: token_endpoint_auth_method “none”,"
+        " grant_types “authorization_code refresh_token”",
+    ]
+
+
 def test_nothing_of_a_server_is_shown_that_is_a_secret() -> None:
     secret = Secret("planted-client-secret")
     scene = seen(server=NO_DOCUMENT, trials={"zed": Trial("HTTP 400: planted-client-secret")})
@@ -304,6 +317,7 @@ def test_bodies_of_registration() -> None:
         ],
     }
     assert "scope" not in (registration_body(CLIENTS["cursor"]) or {})
+    assert (registration_body(CLIENTS["inspector"]) or {})["scope"] == ""
     assert registration_body(CLIENTS["inspector-1"]) is None
     for client in CLIENTS.values():
         body = registration_body(client) or {"redirect_uris": []}
