@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ..doctor.clients.rules import ClientVerdict
+    from ..doctor.clients.verdict import ClientVerdict
 
 WORDS: Final = {
     "works": "works",

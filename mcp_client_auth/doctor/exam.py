@@ -25,7 +25,7 @@ from ..protocol.urls import ServerUrl
 from ..secret import Secret
 from ..threads import done_within
 from ..transport import HttpTransport
-from .clients.rules import ClientVerdict
+from .clients.verdict import ClientVerdict
 from .products import product_of
 from .report import Finding, Question, Report
 

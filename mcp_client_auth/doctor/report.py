@@ -16,7 +16,7 @@ from ..errors import AuthError
 from ..origin import origin_url
 from ..paths import user_home
 from ..secret import Secret, masked, quoted
-from .clients.rules import ClientVerdict
+from .clients.verdict import ClientVerdict
 from .faults import fault_of, for_machine, for_operator, host_of, places
 from .remedies import fix
 

@@ -74,13 +74,15 @@ INSIDE = {
         formats
         __init__
         clients.check
-        clients.trial
+        clients.rules clients.trial
+        clients.ways
+        clients.seen
         client_metadata issuer resource
         challenge connections cors machine metadata_places registration stored_login
         exam
         products report
-        clients.rules faults
-        clients.facts clients.seen remedies
+        clients.verdict faults
+        clients.facts remedies
         clients
     """,
     "testing": """

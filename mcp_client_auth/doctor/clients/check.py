@@ -22,9 +22,10 @@ from ...protocol.urls import Endpoint, is_relative
 from ..exam import Check, Exam
 from ..report import Level, Question
 from .facts import ClientFacts
-from .rules import ClientVerdict, Outcome, judge, server_of
+from .rules import judge, server_of
 from .seen import Page, Seen, Trial, resource_places, server_places, strings
 from .trial import try_registration
+from .verdict import ClientVerdict, Outcome
 
 REQUESTS: Final = 30  # the most that are sent one after the other, without trials
 _MOST_SERVERS: Final = 5

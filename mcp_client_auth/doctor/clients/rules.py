@@ -7,120 +7,20 @@ any client. Where the fact is needed and not established, the answer is "unknown
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Final, TypeAlias, TypeVar
 
-from ...events import STEPS
 from ...origin import is_loopback, same_origin, shown, split
 from ...protocol.scopes import OFFLINE
 from ...protocol.urls import canonical
-from ...secret import Secret, masked, quoted
-from .facts import ClientFacts, Fact
-from .seen import Seen, resource_places, server_places, strings
+from .facts import ClientFacts
+from .seen import Document, Seen, resource_places, server_places, strings
+from .verdict import ClientVerdict, Outcome, Point, enumerated
+from .ways import way
 
-Outcome = Literal["works", "note", "setup", "unknown", "fails"]
 T = TypeVar("T")
-Document: TypeAlias = Mapping[str, Any]
-_FLAG: Final = "client_id_metadata_document_supported"
-_MOST_SHOWN: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """What one rule came to. `step`: of the fifteen. `facts`: the names of those it rests on."""
-
-    step: int
-    outcome: Outcome
-    because: str
-    remedy: str = ""
-    facts: tuple[str, ...] = ()
-
-    @property
-    def step_name(self) -> str:
-        return STEPS[self.step - 1]
-
-
 Rule: TypeAlias = Generator[Point, None, T]
-
-
-@dataclass(frozen=True, slots=True)
-class ClientVerdict:
-    """What becomes of a client here. `points`: everything that was found, in order of the steps.
-
-    `fails`: it ends at the step of the first point that says so. `setup`: a person has to enter a
-    client id. `unknown`: nothing speaks against it, and something that decides was not seen.
-    """
-
-    client: ClientFacts
-    outcome: Outcome
-    points: tuple[Point, ...] = ()
-
-    @property
-    def deciding(self) -> Point | None:
-        """The first point that the outcome rests on; None where it works."""
-        return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
-
-    def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
-        """The same as it may be shown."""
-        secrets = tuple(secrets)
-        points = (
-            replace(p, because=masked(p.because, secrets), remedy=masked(p.remedy, secrets))
-            for p in self.points
-        )
-        return replace(self, points=tuple(points))
-
-    @property
-    def because(self) -> str:
-        """Why, with the step where it fails; empty where it works."""
-        point = self.deciding
-        if point is None:
-            return ""
-        at = f"step {point.step}, {point.step_name}: " if self.outcome == "fails" else ""
-        return at + point.because
-
-    @property
-    def remedies(self) -> tuple[str, ...]:
-        """What the operator can do about it, all of it."""
-        found = (p.remedy for p in self.points if p.outcome == self.outcome and p.remedy)
-        return tuple(dict.fromkeys(found))
-
-    @property
-    def summary(self) -> str:
-        """The verdict in one sentence."""
-        if self.outcome == "fails":
-            return f"fails at {self.because}"
-        words = {"works": "works", "setup": "needs a client id", "unknown": "not known"}
-        return ": ".join(filter(None, (words[self.outcome], self.because)))
-
-    def as_json(self) -> dict[str, Any]:
-        point = self.deciding
-        return {
-            "client": self.client.id,
-            "name": self.client.name,
-            "verdict": self.outcome,
-            "step": point.step if point else None,
-            "step_name": point.step_name if point else "",
-            "because": point.because if point else "",
-            "remedies": list(self.remedies),
-            "points": [
-                {
-                    "step": each.step,
-                    "outcome": each.outcome,
-                    "because": each.because,
-                    "remedy": each.remedy,
-                    "facts": list(each.facts),
-                }
-                for each in self.points
-            ],
-            "facts": [fact.as_json() for fact in self.sources],
-        }
-
-    @property
-    def sources(self) -> tuple[Fact, ...]:
-        """The facts that the points rest on, each once."""
-        names = dict.fromkeys(name for point in self.points for name in point.facts)
-        return tuple(self.client.facts[name] for name in names if name in self.client.facts)
 
 
 def judge(client: ClientFacts, seen: Seen) -> ClientVerdict:
@@ -150,7 +50,7 @@ def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
     if server is None:
         return
     yield from _pkce(client, server)
-    yield from _way(client, seen, server)
+    yield from way(client, seen, server)
     yield from _scopes(client, seen, document, server)
     yield from _iss(client, server)
 
@@ -445,129 +345,6 @@ def _pkce(client: ClientFacts, server: Document) -> Iterator[Point]:
         yield Point(6, "fails", f"{came}: it does not start", remedy, ("pkce",))
 
 
-# -- 7, 8: a client ---------------------------------------------------------------------------
-
-
-def _way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
-    """A metadata document, registration, or a client id by hand; the first that the client has."""
-    ways, registering = client.get("ways"), bool(server.get("registration_endpoint"))
-    if ways is None:
-        if not registering:
-            yield _by_hand(client)
-        else:
-            yield Point(7, "unknown", "how it gets a client is not established", "", ("ways",))
-        return
-    if "document" in ways and server.get(_FLAG) is True:
-        document: Mapping[str, Any] = client.get("document") or {}
-        methods = " or ".join(document.get("methods", ()))
-        remedy = f"List {methods} in token_endpoint_auth_methods_supported"
-        listed = _methods_listed(document, server)
-        if listed or "methods" not in document.get("requires", ()):
-            came = f"it uses its document {document.get('url', '')}"
-            unlisted = f", and authenticates with {methods}, which is not listed"
-            yield Point(7, "works", came + ("" if listed else unlisted), "", ("ways", "document"))
-            return
-        falls = "registers instead" if registering and "registration" in ways else "has none"
-        came = f"its metadata document needs {methods} among the methods; it {falls}"
-        yield Point(7, "note", came, remedy, ("document",))
-    if "registration" in ways and registering:
-        yield from _registration(client, seen)
-    else:
-        yield _by_hand(client)
-
-
-def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
-    """Whether the server lists a method of the client's document (RFC 8414 §2)."""
-    listed = strings(server.get("token_endpoint_auth_methods_supported")) or ()
-    return bool({*document.get("methods", ())} & {*listed})
-
-
-def _by_hand(client: ClientFacts) -> Point:
-    facts = "own_client", "redirect_uris", "ways"
-    came = "it finds no way to a client here"
-    where, uris = client.get("own_client"), client.get("redirect_uris") or ()
-    allow = f", with the redirect URI {_listed(uris)}" if uris else ""
-    offer = "offer registration (RFC 7591) or client ID metadata documents"
-    if where:
-        came += f"; a person enters a client id ({where})"
-        return Point(7, "setup", came, f"Register a client for it{allow}, or {offer}", facts)
-    came += "; whether a person can enter a client id is not established"
-    return Point(7, "unknown", came, offer[0].upper() + offer[1:], facts)
-
-
-def _registration(client: ClientFacts, seen: Seen) -> Iterator[Point]:
-    uris = client.get("redirect_uris")
-    trial = seen.trials.get(client.id)
-    facts = "registration", "redirect_uris", "registration_answer"
-    if trial is None:
-        came = f"it registers{f' with {_listed(uris)}' if uris else ''}"
-        if registration_body(client) is None:
-            yield Point(8, "unknown", f"{came}; what it sends is not established", "", facts)
-        else:
-            yield Point(8, "unknown", f"{came}: not tried", "--register tries it", facts)
-        return
-    listed = _listed(uris or ())
-    if trial.refused:
-        remedy = f"Accept its redirect URIs in a registration: {listed}"
-        if trial.code and trial.code != "invalid_redirect_uri":
-            remedy = f"Accept its registration: {_fields(client)}"
-        if where := client.get("own_client"):
-            remedy += f"; or register a client for people to enter ({where})"
-        yield Point(8, "fails", f"its registration is refused: {trial.refused}", remedy, facts)
-        return
-    wanted = client.get("registration_answer") or ()
-    dropped = [each for each in sent_uris(client) if each not in (trial.redirect_uris or (each,))]
-    if dropped and "redirect_uris" in wanted:
-        came = f"the answer to its registration leaves out {_listed(dropped)}"
-        remedy = "Keep every redirect URI that was registered, or refuse the registration"
-        yield Point(8, "fails", came, remedy, facts)
-    elif dropped:
-        came = f"the answer to its registration leaves out {_listed(dropped)}"
-        yield Point(8, "unknown", came, "Keep every redirect URI that was registered", facts)
-    if "refresh_token" in wanted and "refresh_token" not in (trial.grant_types or ()):
-        if trial.grant_types is None:
-            came = "the answer to its registration has no grant_types"
-        else:
-            came = f"the answer to its registration gives {' '.join(trial.grant_types) or 'none'}"
-        remedy = "Answer with the grant_types, refresh_token among them"
-        yield Point(8, "fails", came, remedy, facts)
-    else:
-        yield Point(8, "works", f"its registration with {listed} is accepted", "", facts)
-    if trial.left_over:
-        yield Point(8, "note", trial.left_over, "Delete it at the authorization server")
-
-
-def _fields(client: ClientFacts) -> str:
-    """What of its registration's body a server may dislike, besides the redirect URIs."""
-    body = registration_body(client) or {}
-    names = "token_endpoint_auth_method", "application_type", "grant_types", "scope"
-    found = {name: body[name] for name in names if name in body}
-    words = {n: " ".join(v) if isinstance(v, list) else v for n, v in found.items()}
-    return ", ".join(f"{name} “{word}”" for name, word in words.items())
-
-
-def sent_uris(client: ClientFacts) -> tuple[str, ...]:
-    """Its redirect URIs as it might send them: a port and an id for what differs each time."""
-    return tuple(
-        uri.replace("{port}", "49152").replace("{id}", "AbCdEfGhIjKl")
-        for uri in client.get("redirect_uris") or ()
-    )
-
-
-def registration_body(
-    client: ClientFacts, resource_scopes: Iterable[str] = ()
-) -> dict[str, Any] | None:
-    """The body of its registration; None where that is not established."""
-    body, uris = client.get("registration"), sent_uris(client)
-    if body is None or not uris:
-        return None
-    body = {**body, "redirect_uris": list(uris)}
-    kind, scope = body.pop("scope", None), " ".join(resource_scopes)
-    if kind is not None and (scope or kind == "{resource-or-empty}"):
-        body["scope"] = scope
-    return body
-
-
 # -- 9, 11: what is asked for, and what comes back --------------------------------------------
 
 
@@ -582,7 +359,7 @@ def _scopes(
     }
     source = next((each for each in order or () if named.get(each)), "")
     if source == "server" and listed and len(listed) > 1:
-        came = f"it asks for every scope of the authorization server: {_listed(listed)}"
+        came = f"it asks for every scope of the authorization server: {enumerated(listed)}"
         remedy = "List the scopes of ordinary use in scopes_supported of the resource metadata"
         if order[0] == "server":
             remedy = "Let any client ask for each scope that scopes_supported lists"
@@ -629,10 +406,3 @@ def _pace(client: ClientFacts, seen: Seen) -> Iterator[Point]:
             came = f"{shown(url)} took {page.seconds:.0f} s; it waits for {limit:g} s"
             step = 4 if "oauth-protected-resource" in url else 6
             yield Point(step, "fails", came, "Answer faster, also after a cold start", ("seconds",))
-
-
-def _listed(texts: Iterable[str]) -> str:
-    texts = list(texts)
-    more = f" and {len(texts) - _MOST_SHOWN} more" if len(texts) > _MOST_SHOWN else ""
-    texts = [text.replace("{port}", "PORT").replace("{id}", "ID") for text in texts[:_MOST_SHOWN]]
-    return ", ".join(quoted(text, 120)[1:-1] for text in texts) + more

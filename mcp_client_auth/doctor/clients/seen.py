@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ...origin import origin_url, split
 from ...protocol.urls import Issuer, well_known
 
+Document: TypeAlias = Mapping[str, Any]  # of metadata, as it was read
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _RESOURCE: Final = "oauth-protected-resource"
 
@@ -29,13 +30,14 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """The answer to a registration with a client's own body. `refused`: why, where it was, and
-    `code` of the error.
+    `code` of the error. `passing`: it was the server's trouble, and says nothing of the body.
 
     `redirect_uris` and `grant_types` are None where the answer leaves them out.
     """
 
     refused: str = ""
     code: str = ""
+    passing: bool = False
     redirect_uris: tuple[str, ...] | None = None
     grant_types: tuple[str, ...] | None = None
     left_over: str = ""  # the client that could not be deleted, and why

@@ -10,14 +10,14 @@ from ...protocol.document import parsed
 from ...protocol.dynamic_registration import registration_request
 from ...protocol.flow import HttpResponse
 from ...protocol.metadata import ServerMetadata
-from ...protocol.oauth_error import read_error
+from ...protocol.oauth_error import is_passing, read_error
 from ...protocol.registration import Client
 from ...secret import Secret, quoted
 from .. import registration
 from ..exam import Exam
 from .facts import ClientFacts
-from .rules import registration_body
 from .seen import Trial, strings
+from .ways import registration_body
 
 _SECRETS: Final = ("client_secret", "registration_access_token")
 
@@ -32,13 +32,13 @@ def try_registration(
     try:
         response = exam.send(registration_request(server, body, exam.options))
     except AuthError as error:
-        return Trial(refused=error.summary)
+        return Trial(error.summary, passing=True)
     answer = parsed(response)
     fields: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
     secrets = {name: Secret(fields[name]) for name in _SECRETS if _text(fields, name)}
     exam.secrets += secrets.values()
     if refused := _refused(response, fields):
-        return Trial(refused, read_error(fields).code)
+        return Trial(refused, read_error(fields).code, is_passing(response.status))
     made = Client(
         client_id=_text(fields, "client_id"),
         issuer=server.issuer,

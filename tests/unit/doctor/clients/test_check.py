@@ -101,6 +101,12 @@ def test_a_refused_registration_is_where_it_ends(
     assert says in verdict.because
 
 
+def test_a_server_in_trouble_refuses_nobody(world: World, examined: Examine) -> None:
+    world.at("register", html(503))
+    (verdict,) = examined(world.url, clients=chosen(["cline"]), register=True).clients
+    assert (verdict.outcome, verdict.because) == ("unknown", "its registration met HTTP 503")
+
+
 def test_nothing_is_registered_where_our_own_login_would_not(
     world: World, examined: Examine
 ) -> None:
