@@ -46,6 +46,11 @@ ADDED: Final = (
     ".logins[].issued_by_hand",
     ".login.refused",
     ".logins[].refused",
+    ".verdict",
+    *(f".findings[].{name}" for name in ("fault", "paste", "where", "why", "unproven")),
+    ".clients",
+    ".changes",
+    ".reports",
 )
 # What scenes say of their error since then, where that was changed knowingly, and why.
 PROXY: Final = {"code": "proxy"}  # the proxy is named where it is the proxy that fails
