@@ -245,6 +245,11 @@ class InsufficientScope(Refused):
     requested: tuple[str, ...] = ()
     granted: tuple[str, ...] = ()
 
+    @property
+    def scope(self) -> tuple[str, ...]:
+        """What another login has to ask for, as in `LoginRequired`."""
+        return self.requested
+
 
 class Untrusted(AuthError):
     """A check failed, so nothing was sent and nothing of theirs is shown."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from .adapters.httpx import MCPAuth
@@ -17,7 +18,7 @@ from .origin import is_loopback, split
 from .paths import record_id
 from .protocol.redirects import AppRedirect
 from .secret import quoted
-from .session.open import Arguments, require_usable
+from .session.open import Arguments, open_session, require_usable
 from .session.single_flight import cancellable
 from .session.split_login import accept
 from .transport import HttpTransport
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 # Hosts, or a function that is given the server's URL.
 PrivateServers: TypeAlias = Callable[[str], bool] | Collection[str]
 Hold: TypeAlias = Callable[[PendingLogin, float], object]  # the seconds that it is to be kept
+
+
+class AppAuth(MCPAuth):
+    """A login for which an application sends its user to sign in."""
+
+    opening = staticmethod(partial(open_session, by_application=True))
 
 
 def begin_login(
@@ -232,7 +239,7 @@ def guarded(
     given: Arguments = {**arguments, "prompt": None}
     if given.get("transport") is None:
         given["transport"] = HttpTransport(url, given.get("options"), public_only=public_only)
-    return MCPAuth(url, on_failure=on_failure, **given)
+    return AppAuth(url, on_failure=on_failure, **given)
 
 
 def require_browser(pending: PendingLogin, binding: object) -> None:

@@ -9,7 +9,7 @@ of its own. Everything that is decided is decided here.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
@@ -129,6 +129,7 @@ class Authorizer:
     """What the adapters have in common: one login, its plan for a request, and its end."""
 
     modes: ClassVar[tuple[OnFailure, ...]] = ("raise", "response", "rpc")
+    opening: ClassVar[Callable[..., Session]] = staticmethod(open_session)
 
     @shows_arguments
     def __init__(
@@ -137,7 +138,7 @@ class Authorizer:
         if on_failure not in self.modes:
             raise UsageError(f"on_failure is one of {', '.join(map(repr, self.modes))}")
         require_usable(type(self).__name__, url, arguments)
-        self._open = partial(open_session, url, **arguments)
+        self._open = partial(self.opening, url, **arguments)
         self.last_error: AuthError | None = None
         self._on_failure = on_failure
         self.automatic = arguments.get("prompt", "auto") == "auto"

@@ -97,6 +97,7 @@ class LoginConfig:
 
     `grant`: None where a person signs in and the server decides how (see `selection`).
     `beside`: another login is in use, so the new one waits until the server has accepted it.
+    `by_application`: an application sends its user to sign in, so that no command helps.
     """
 
     server_url: ServerUrl
@@ -106,6 +107,7 @@ class LoginConfig:
     options: Options = field(default_factory=Options)
     grant: Grant | None = None
     beside: bool = False
+    by_application: bool = False
 
     @property
     def interactive(self) -> bool:

@@ -22,6 +22,7 @@ _OWN_CLIENT: Final = (
     "The login belongs to this program's own client: call login() with the same client once,"
     " where a person can sign in"
 )
+_BY_APPLICATION: Final = "Send this user to sign in: begin() of the Logins, or begin_login()"
 
 
 def login_required(
@@ -31,13 +32,14 @@ def login_required(
     login that was there needs its person again."""
     key, command = config.key, ""
     scope = tuple(map(hidden, scope)) if scope else scope  # of a server, which may repeat a secret
-    if not key.client:
+    if not (key.client or config.by_application):
         # some of them are a server's own words
         scopes = " ".join(filter(str.isprintable, scope or config.scope or ()))
         scopes = scopes if len(scopes) <= _LONGEST_SCOPE else ""
         by_code = bool(config.grant and config.grant.by_code)
         command = key.login_command(scope=scopes, device=by_code)
-    hint = Remedy.joined(ended_by, f"Run: {command}" if command else _OWN_CLIENT)
+    own = _BY_APPLICATION if config.by_application else _OWN_CLIENT
+    hint = Remedy.joined(ended_by, f"Run: {command}" if command else own)
     return LoginRequired(
         f"{why} {key.server}", server=key.server, hint=hint, command=command, scope=scope or ()
     )

@@ -116,10 +116,17 @@ def _kind(value: object) -> str:
     return f"of the type {type(value).__name__}"
 
 
-def open_session(url: str, *, personal: bool = False, **arguments: Unpack[Arguments]) -> Session:
+def open_session(
+    url: str,
+    *,
+    personal: bool = False,
+    by_application: bool = False,
+    **arguments: Unpack[Arguments],
+) -> Session:
     """A session from a caller's arguments; nothing is read or sent yet.
 
     `personal`: the login is the person's own, whatever client it uses, as the command's is.
+    `by_application`: see `LoginConfig`.
     """
     from ..grants.base import LoginConfig, Ports
     from ..storage import library_storage
@@ -141,6 +148,8 @@ def open_session(url: str, *, personal: bool = False, **arguments: Unpack[Argume
     ports = ports.carrying(options.gateway_headers(server_url))
     scope = _scopes(given.get("scope"))
     config = LoginConfig(server_url, key, client, scope, options, grant)
+    if by_application:
+        config = replace(config, by_application=True)
     return Session(config, ports, prompt)
 
 

@@ -16,6 +16,7 @@ import pytest
 from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
 from tests.support.key_samples import pem, public_pem
 from tests.support.python_path import ROOT
+from tests.support.web_app import WebApp
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +143,36 @@ def test_the_example_on_another_device_waits_for_the_person_there(
         finally:
             over.set()
             somebody.join()
+
+
+@pytest.mark.parametrize("name", ["starlette_app.py", "django_app.py"])
+def test_users_of_a_web_application_have_logins_of_their_own(
+    name: str, environment: dict[str, str]
+) -> None:
+    """Begun at one worker, finished at another, used at both; no one gets at another's."""
+    environment["SESSION_KEY"] = "signs the sessions of this test's application"
+    with DemoServer(SESSIONS) as server, WebApp(name, server.url, environment) as app:
+        ada, bob = app.user("ada"), app.user("bob")
+        callback = ada.connect()
+        assert callback.startswith(app.at(1, "/oauth/callback?"))
+        assert [ANSWER in ada.get("/whoami", worker).text for worker in (0, 1)] == [True, True]
+        refused = bob.get("/whoami")
+        assert (refused.status_code, "must log in" in refused.text) == (403, True)
+        # Bob's browser is sent to Ada's response: before she has finished, and after
+        begun = ada.begin()
+        stolen = bob.get(callback.removeprefix(app.at(1, "")), worker=1)
+        assert (stolen.status_code, "not the login that was begun" in stolen.text) == (400, True)
+        again = ada.get(callback.removeprefix(app.at(1, "")), worker=1)
+        assert (again.status_code, "finished already" in again.text) == (400, True)
+        ada.visit(begun)
+        assert ada.last_page
+        assert ada.last_page.status == 200
+        bob.connect()
+        assert ANSWER in bob.get("/whoami").text
+        assert ada.post("/disconnect", worker=1).text == "forgotten"
+        assert ada.get("/whoami", worker=1).status_code == 403
+        assert ANSWER in bob.get("/whoami", worker=1).text
+        assert server.count("/register") == 1
 
 
 def test_the_notebook_runs_from_top_to_bottom(environment: dict[str, str]) -> None:

@@ -183,7 +183,7 @@ def test_a_denied_login_is_over(app: App) -> None:
 def test_a_step_up_keeps_what_was_granted_and_what_is_in_use(app: App) -> None:
     me = app.log_in()
     error = InsufficientScope("more", requested=("read", "write"))
-    more = app.begin(scope=error.requested)
+    more = app.begin(scope=error.scope)
     assert app.finish(more).scope == ("read", "write")
     assert me.auth.session.refresh().tokens.scope == ("read", "write")
     app.world.authorization.granting = lambda asked: asked[:1]

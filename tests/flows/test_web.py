@@ -100,8 +100,9 @@ def test_what_one_worker_begins_another_finishes_and_a_third_uses(
     me = worker().finish(answer(pending), account="ada")
     assert me.credential.key.account == "ada"
     assert post(worker().auth(SERVER, account="ada"), world) == 200
-    with pytest.raises(LoginRequired):
+    with pytest.raises(LoginRequired) as caught:
         post(worker().auth(SERVER, account="bob"), world)
+    assert (caught.value.command, "begin_login" in caught.value.hint) == ("", True)
     assert world.authorization.registrations[0]["application_type"] == "web"
 
 
