@@ -75,7 +75,7 @@ INSIDE = {
         __init__
         clients.check
         clients.rules clients.trial
-        clients.ways
+        clients.look clients.ways
         clients.seen
         client_metadata issuer resource
         challenge connections cors machine metadata_places registration stored_login

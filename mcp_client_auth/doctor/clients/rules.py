@@ -303,7 +303,8 @@ def _without_server(
     client: ClientFacts, seen: Seen, issuer: str, guessed: bool, remedy: str
 ) -> Point:
     facts = "server_order", "default_endpoints"
-    came = f"no metadata of {shown(issuer)} where it looks"
+    first = server_places(issuer).get("oauth-inserted", "")
+    came = f"no metadata of {shown(issuer)} where it looks ({seen.came(first)})"
     assumed = client.get("default_endpoints")
     if guessed and assumed:
         came += ": it assumes /authorize, /token and /register there"

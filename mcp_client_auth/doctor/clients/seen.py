@@ -68,6 +68,14 @@ class Seen:
     def origin(self) -> str:
         return origin_url(self.url)
 
+    @property
+    def resource_scopes(self) -> tuple[str, ...]:
+        """Those of the first resource metadata that there is."""
+        places = resource_places(self.url, self.named).values()
+        found = (self.document(url) for urls in places for url in urls)
+        document = next((each for each in found if each is not None), {})
+        return strings(document.get("scopes_supported")) or ()
+
     def document(self, url: str) -> Mapping[str, Any] | None:
         page = self.pages.get(url)
         return page.document if page else None

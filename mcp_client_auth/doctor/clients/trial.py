@@ -14,8 +14,8 @@ from ...protocol.oauth_error import is_passing, read_error
 from ...protocol.registration import Client
 from ...secret import Secret, quoted
 from .. import registration
-from ..exam import Exam
 from .facts import ClientFacts
+from .look import Look
 from .seen import Trial, strings
 from .ways import registration_body
 
@@ -23,20 +23,20 @@ _SECRETS: Final = ("client_secret", "registration_access_token")
 
 
 def try_registration(
-    exam: Exam, client: ClientFacts, server: ServerMetadata, scopes: Iterable[str]
+    looking: Look, client: ClientFacts, server: ServerMetadata, scopes: Iterable[str]
 ) -> Trial | None:
     """Register as the client does and delete what was made; None where its body is not known."""
     body = registration_body(client, scopes)
     if body is None:
         return None
     try:
-        response = exam.send(registration_request(server, body, exam.options))
+        response = looking.send(registration_request(server, body, looking.exam.options))
     except AuthError as error:
         return Trial(error.summary, passing=True)
     answer = parsed(response)
     fields: Mapping[str, Any] = answer if isinstance(answer, dict) else {}
     secrets = {name: Secret(fields[name]) for name in _SECRETS if _text(fields, name)}
-    exam.secrets += secrets.values()
+    looking.exam.secrets += secrets.values()
     if refused := _refused(response, fields):
         return Trial(refused, read_error(fields).code, is_passing(response.status))
     made = Client(
@@ -47,7 +47,7 @@ def try_registration(
         management_uri=_text(fields, "registration_client_uri"),
         management_token=secrets.get("registration_access_token"),
     )
-    why = registration.end(exam, server, made)
+    why = registration.end(looking.exam, server, made)
     return Trial(
         redirect_uris=strings(fields.get("redirect_uris")),
         grant_types=strings(fields.get("grant_types")),

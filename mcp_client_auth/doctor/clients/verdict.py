@@ -46,6 +46,11 @@ class ClientVerdict:
         """The first point that the outcome rests on; None where it works."""
         return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
 
+    @property
+    def waits_for_a_trial(self) -> bool:
+        """Whether it comes as far as to a registration that was not tried."""
+        return any(point.step == 8 and point.outcome == "unknown" for point in self.points)
+
     def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
         """The same as it may be shown."""
         secrets = tuple(secrets)

@@ -10,7 +10,7 @@ from mcp_client_auth.doctor.clients.facts import chosen
 from mcp_client_auth.doctor.report import Report
 from mcp_client_auth.testing import DemoServer
 from tests.support.findings import Examine, only
-from tests.support.hostile import Exchange, World, document, html
+from tests.support.hostile import Exchange, World, document, html, reset
 
 TOKEN = "planted-registration-token"
 
@@ -144,3 +144,16 @@ def test_the_demo_server_suits_those_that_come_from_this_machine(examined: Exami
     found = outcomes(report)
     assert {found[name] for name in ("zed", "codex", "vscode", "claude-code")} == {"works"}
     assert found["claude"] == found["chatgpt"] == "fails"
+
+
+def test_a_host_that_does_not_answer_costs_one_time_limit(world: World, examined: Examine) -> None:
+    """It is asked once, whatever the clients ask of it."""
+    world.at("server", reset)
+    world.put(world.issuer + "/.well-known/openid-configuration", reset)
+    before = len(world.visited)
+    examined(world.url)
+    alone, before = len(world.visited) - before, len(world.visited)
+    report = examined(world.url, clients=chosen(["all"]), register=True)
+    places = 2 + 4 + 3  # of the resource, user agents, and of its own origin
+    assert len(world.visited) - before <= alone + places
+    assert {each.outcome for each in report.clients} == {"fails"}

@@ -1,0 +1,121 @@
+"""Look at every place where one of the clients might look; each is read once, for all of them.
+
+A host that does not answer is asked once, so that it costs one time limit and not one a place.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from ...errors import AuthError, Unavailable
+from ...origin import origin_url, split
+from ...protocol.discovery import absent, metadata_request
+from ...protocol.document import parsed
+from ...protocol.flow import HttpRequest, HttpResponse
+from ...protocol.probe import ServerAnswer, probe_request
+from ...protocol.urls import Endpoint, is_relative
+from ...transport.connect import looked_up
+from ..exam import Exam
+from .facts import ClientFacts
+from .seen import Page, Seen, resource_places, server_places, strings
+
+_MOST_SERVERS: Final = 5
+_ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "registration_endpoint")
+
+
+@dataclass(slots=True)
+class Look:
+    """What is read, by URL, and the origins that did not answer."""
+
+    exam: Exam
+    pages: dict[str, Page] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Raises `AuthError` as an examination does, and at once for an origin that is silent."""
+        origin = origin_url(request.url)
+        if origin in self.silent:
+            raise Unavailable("its host does not answer", url=request.url)
+        try:
+            return self.exam.send(request)
+        except Unavailable:
+            self.silent.add(origin)
+            raise
+
+    def page(self, url: str) -> Page:
+        if url not in self.pages:
+            self.pages[url] = self._read(url)
+        return self.pages[url]
+
+    def _read(self, url: str) -> Page:
+        if is_relative(url):
+            return Page("no absolute URL")
+        try:
+            Endpoint.checked(url, "the place of a metadata document", self.exam.options)
+            response = self.send(metadata_request(url))
+            absence = absent(response)
+        except AuthError as error:
+            return Page(error.summary)
+        if absence:
+            return Page(absence.came, None, response.seconds)
+        return Page("a document", parsed(response), response.seconds)
+
+    def status(self, agent: str, usual: int) -> int:
+        """That of the MCP request with a user agent; the usual one where there is no answer."""
+        request = probe_request(self.exam.endpoint)
+        request = replace(request, headers={**request.headers, "User-Agent": agent})
+        try:
+            return self.send(request).status
+        except AuthError:
+            return usual  # of the network, and no word about this agent
+
+    def addresses(self, urls: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """By host, as this machine looks it up: who connects from elsewhere may learn others."""
+        hosts: dict[str, tuple[str, ...]] = {}
+        until = time.monotonic() + self.exam.options.http_timeout  # for all of them
+        for url in urls:
+            with suppress(ValueError, OSError, AuthError):
+                parts = split(url)
+                host = parts.hostname or ""
+                if host not in hosts:
+                    hosts[host] = ()
+                    found = looked_up(host, parts.port or 443, until)
+                    hosts[host] = tuple(dict.fromkeys(each.address for each in found))
+        return hosts
+
+
+def look(looking: Look, answer: ServerAnswer, clients: Sequence[ClientFacts]) -> Seen:
+    """What the rules of these clients ask for."""
+    url, challenge = looking.exam.server_url, answer.challenge
+    named = challenge.resource_metadata if challenge else ""
+    for places in resource_places(url, named).values():
+        for place in places:
+            looking.page(place)
+    listed = [
+        name
+        for page in looking.pages.values()
+        for name in (strings((page.document or {}).get("authorization_servers")) or ())
+    ]
+    issuers = tuple(dict.fromkeys(listed))[:_MOST_SERVERS]
+    endpoints: list[str] = [url]
+    for issuer in (*issuers, origin_url(url)):
+        for place in server_places(issuer).values():
+            document = looking.page(place).document or {}
+            found: list[Any] = [document.get(name) for name in _ENDPOINTS]
+            endpoints += [place, *(each for each in found if isinstance(each, str))]
+    hosted = any(client.get("connects_from") == "cloud" for client in clients)
+    agents = dict.fromkeys(agent for each in clients for agent in each.get("agents") or ())
+    return Seen(
+        url,
+        answer.status,
+        challenge is not None,
+        named,
+        (challenge.scope if challenge else None) or (),
+        pages=dict(looking.pages),
+        addresses=looking.addresses(endpoints) if hosted else {},
+        agents={agent: looking.status(agent, answer.status) for agent in agents},
+    )
