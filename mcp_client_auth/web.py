@@ -9,11 +9,11 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from types import EllipsisType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
 from .adapters.httpx import MCPAuth
@@ -40,6 +40,7 @@ from .split_login import (
     spent,
 )
 from .storage import library_storage
+from .threads import fresh_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from .storage import Storage, Summary
 
 T = TypeVar("T")
+_Place: TypeAlias = tuple[str, str, str]  # server, account, on_failure
 MOST_BEGUN: Final = 5
 _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
 _MOST_OPEN: Final = 1000
@@ -103,8 +105,7 @@ class Logins:
         self._usual = Arguments(
             client=client, scope=scope, storage=storage, options=options, on_event=on_event
         )
-        self._open: OrderedDict[tuple[str, str, str], MCPAuth] = OrderedDict()
-        self._turn = threading.Lock()
+        self._open = _Open()
 
     def begin(
         self,
@@ -162,7 +163,7 @@ class Logins:
             raise
         self._end(person, name)
         login = Login(auth, auth.session.finish_login(pending, code))
-        self._keep(server_url, person, on_failure, auth)
+        self._open.put((canonical(server_url), person, on_failure), auth)
         return login
 
     def auth(
@@ -176,14 +177,12 @@ class Logins:
         person = _person(account)
         require_usable("auth", server_url, {})
         key = canonical(server_url), person, on_failure
-        with self._turn:
-            if known := self._open.get(key):
-                self._open.move_to_end(key)
-                return known
+        if known := self._open.get(key):
+            return known
         public_only = self._require_allowed(server_url)
         arguments = self._arguments(server_url, person)
         made = guarded(server_url, arguments, on_failure, public_only=public_only)
-        return self._keep(server_url, person, on_failure, made)
+        return self._open.put(key, made)
 
     def of(self, account: str | int) -> Sequence[Summary]:
         """What is known of the logins of a user: server, scope, expiry; nothing secret."""
@@ -192,22 +191,9 @@ class Logins:
     def forget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
         """End the logins of a user, or the one to a server: revoked there and deleted here.
 
-        By server, what became of it. What was begun is over too.
+        By server, what became of it. Without one, what the user has begun is over too.
         """
-        person = _person(account)
-        only = canonical(server_url) if server_url else ""
-        with self._begun(person) as noted:
-            for name in [] if only else list(noted):
-                self._storage.pop(name)
-                del noted[name]
-        ended = {
-            entry.key.server: _in_line(entry.key.server, self._log_out(entry, person))
-            for entry in self.of(person)
-            if only in ("", entry.key.server)
-        }
-        with self._turn:
-            for key in [each for each in self._open if each[1] == person and each[0] in ended]:
-                del self._open[key]
+        ended = self._forget(_person(account), server_url)
         return {server: wait(future) for server, future in ended.items()}
 
     async def abegin(
@@ -218,8 +204,11 @@ class Logins:
         scope: str | Sequence[str] | None = None,
     ) -> PendingLogin:
         """`begin` for a running event loop, which it does not block."""
-        work = _in_line(server_url, lambda: self.begin(server_url, account=account, scope=scope))
-        return await await_(work)
+
+        def work() -> PendingLogin:
+            return self.begin(server_url, account=account, scope=scope)
+
+        return await await_(_in_line(f"{server_url}", work))
 
     async def afinish(
         self,
@@ -241,7 +230,8 @@ class Logins:
     async def aforget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
         """`forget` for a running event loop."""
         person = _person(account)
-        return await await_(_in_line(f"{person}'s end", lambda: self.forget(person, server_url)))
+        work = _in_line(f"{person}'s", lambda: self._forget(person, server_url))
+        return {server: await await_(future) for server, future in (await await_(work)).items()}
 
     def _arguments(self, server_url: str, account: str | int) -> Arguments:
         given: Arguments = {**self._usual, "account": _person(account)}
@@ -256,12 +246,20 @@ class Logins:
             require_public(server_url)
         return public_only
 
-    def _keep(self, server_url: str, person: str, on_failure: OnFailure, auth: MCPAuth) -> MCPAuth:
-        with self._turn:
-            self._open[canonical(server_url), person, on_failure] = auth
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)
-        return auth
+    def _forget(self, person: str, server_url: str) -> dict[str, Future[LoggedOut]]:
+        """Who waits for what this begins must not have a turn."""
+        only = canonical(server_url) if server_url else ""
+        with self._begun(person) as noted:
+            for name in [] if only else list(noted):
+                self._storage.pop(name)
+                del noted[name]
+        ended = {
+            entry.key.server: _in_line(entry.key.server, self._log_out(entry, person))
+            for entry in self.of(person)
+            if only in ("", entry.key.server)
+        }
+        self._open.drop(person, ended)
+        return ended
 
     def _log_out(self, entry: Summary, person: str) -> Callable[[], LoggedOut]:
         server = entry.key.server
@@ -319,6 +317,36 @@ class Logins:
             read = json_value(self._storage.load(Note(Key("", person), _BEGUN)) or "{}")
             return {name: (float(until), str(over)) for name, (until, over) in read.items()}
         return {}
+
+
+class _Open:
+    """The logins in use, the last thousand of them: each has its token in memory."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[_Place, MCPAuth] = OrderedDict()
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._turn = threading.Lock()
+
+    def get(self, place: _Place) -> MCPAuth | None:
+        with self._turn:
+            if known := self._kept.get(place):
+                self._kept.move_to_end(place)
+            return known
+
+    def put(self, place: _Place, auth: MCPAuth) -> MCPAuth:
+        with self._turn:
+            self._kept[place] = auth
+            if len(self._kept) > _MOST_OPEN:
+                self._kept.popitem(last=False)
+        return auth
+
+    def drop(self, person: str, servers: Collection[str]) -> None:
+        with self._turn:
+            for place in [each for each in self._kept if each[1] == person and each[0] in servers]:
+                del self._kept[place]
 
 
 def _person(account: str | int) -> str:

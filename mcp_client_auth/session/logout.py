@@ -58,13 +58,15 @@ def log_out(renewal: Renewal, cooling: Cooling, *, local: bool) -> LoggedOut:
         stored = replace(stored, client=config.identity.completed(stored.client))
     if stored.static:
         return LoggedOut(existed, trouble=(LEFT_VALID,))
+    keeps_client = config.by_application  # another of its users may be signing in with that
     if local:
-        forget_registration(ports, stored.client)
+        if not keeps_client:
+            forget_registration(ports, stored.client)
         return LoggedOut(existed)
     with ports.carrying(stored.headers).flow() as connected:
         if left:
             sign_out(connected, left, config.identity, [])
-        return end_at_server(connected, stored, config.identity)
+        return end_at_server(connected, stored, config.identity, keeps_client=keeps_client)
 
 
 def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[str, ...]]:
@@ -87,12 +89,14 @@ def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[s
     return existed, stored, trouble
 
 
-def end_at_server(ports: Ports, stored: Credential, identity: Identity) -> LoggedOut:
+def end_at_server(
+    ports: Ports, stored: Credential, identity: Identity, *, keeps_client: bool = False
+) -> LoggedOut:
     """Revoke the tokens, then delete the client of which this was the last login."""
     trouble: list[str] = []
     revoked = sign_out(ports, stored, identity, trouble)
     unregistered, where = None, stored.client.management_uri
-    if forget_registration(ports, stored.client) and where:
+    if not keeps_client and forget_registration(ports, stored.client) and where:
         private = bool(stored.options.get("allow_private_addresses"))
         try:
             unregistered = ports.run(unregister(stored.client, private=private))

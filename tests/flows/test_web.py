@@ -257,6 +257,18 @@ def test_forget_ends_all_of_a_person_and_nothing_of_others(
     assert logins.forget("ada") == {}
 
 
+def test_a_registration_stays_for_the_others_who_are_signing_in(
+    logins: Logins, answer: Answer, world: World
+) -> None:
+    log_in(logins, answer, "ada")
+    begun = logins.begin(SERVER, account="bob")
+    logins.forget("ada")
+    assert logins.finish(answer(begun), account="bob")
+    logins.forget("bob")
+    log_in(logins, answer, "eve")
+    assert len(world.authorization.registrations) == 1
+
+
 def test_forget_takes_one_server_too(logins: Logins, answer: Answer) -> None:
     log_in(logins, answer)
     assert logins.forget("ada", "https://elsewhere.example/mcp") == {}
