@@ -39,10 +39,20 @@ def test_a_name_loads_only_what_it_needs() -> None:
     assert loaded_by("from mcp_client_auth import MCPAuth, login") & later == set()
 
 
-@pytest.mark.parametrize("used", [(), ("httpx",), ("httpx2",), ("httpx", "httpx2")])
-@pytest.mark.parametrize("order", ["{library}{ours}", "{ours}{library}"])
+FIRST, LAST = "{library}{ours}", "{ours}{library}"
+
+
+@pytest.mark.parametrize(
+    ("order", "used"),
+    [
+        (LAST, ()),
+        *((order, used) for used in (("httpx",), ("httpx2",)) for order in (FIRST, LAST)),
+        (FIRST, ("httpx", "httpx2")),
+        (LAST, ("httpx", "httpx2")),
+    ],
+)
 def test_a_client_loads_the_http_library_that_the_program_uses(
-    used: tuple[str, ...], order: str
+    order: str, used: tuple[str, ...]
 ) -> None:
     url = "https://mcp.example.com/mcp"
     ours = f"from mcp_client_auth import MCPAuth; auth = MCPAuth({url!r}); "
