@@ -1,9 +1,12 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
+import gc
 import os
 import random
+import re
 import signal
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 pytest_plugins = ["tests.support.fixtures", "mcp_client_auth.testing.plugin"]
 
+SLOW = Path(__file__).with_name("slow")
 SLOW_FIXTURES = {"elsewhere", "make_elsewhere", "secret_service", "terminal"}
+NUMBERS = count()  # of the directories of tests
 KEYRINGS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")  # of the machine, not ours
 SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
 
@@ -50,6 +55,17 @@ def is_default(config: pytest.Config) -> bool:
     return config.args_source is not config.ArgsSource.ARGS and not config.option.markexpr
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The default run does not load what other people's servers and browsers are driven with."""
+    return True if is_default(config) and collection_path == SLOW else None
+
+
+def pytest_collection_finish() -> None:
+    """What is collected stays to the end: do not look through it each time for what is garbage."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what starts processes or browsers, or waits for real, and leave it out by default."""
     for item in items:
@@ -67,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def starts_something(item: pytest.Item) -> bool:
-    if item.path.is_relative_to(Path(__file__).with_name("slow")):
+    if item.path.is_relative_to(SLOW):
         return True
     if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
         return True
@@ -106,6 +122,16 @@ def no_waiting_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In the place of pytest's own, which reads the directories of all tests to number the next,
+    and leaves a link beside each."""
+    name = re.sub(r"\W", "_", request.node.name)[:30]
+    path = tmp_path_factory.getbasetemp() / f"{name}{next(NUMBERS)}"
+    path.mkdir(mode=0o700)
+    return path
 
 
 @pytest.fixture(autouse=True)
