@@ -31,6 +31,7 @@ from mcp_client_auth.protocol.management import (
 from mcp_client_auth.protocol.metadata import default_server_metadata
 from mcp_client_auth.protocol.urls import Endpoint, Issuer
 from mcp_client_auth.session.logout import LoggedOut
+from mcp_client_auth.session.open import open_session
 from mcp_client_auth.testing import DemoServer, RegisteredClient, ScriptedBrowser, Settings
 from tests.support.codes import coded
 
@@ -174,11 +175,11 @@ def test_a_server_that_is_gone_is_said_and_everything_here_is_deleted(
 def test_a_server_that_never_answers_costs_its_time_limit_and_no_more(
     server: DemoServer, files: FileStorage, log_in: Callable[..., Login]
 ) -> None:
-    me = log_in(options=Options(http_timeout=2.0))
+    log_in()
     server.expire_access_tokens()
     held = [server.hold_next("/revoke"), server.hold_next("/revoke")]
-    done = me.logout()
-    assert done.revoked is False
+    hurried = open_session(server.url, storage=files, options=Options(http_timeout=0.2))
+    assert hurried.log_out().revoked is False
     for each in held:
         each.release()
 

@@ -219,10 +219,10 @@ def test_a_hostile_header_costs_linear_time(piece: str) -> None:
     def cost(size: int) -> float:
         header = "Bearer " + piece * (size // len(piece))
         best = float("inf")
-        for _ in range(3):
+        for _ in range(2):
             began = time.thread_time()
             read_challenges([header])
             best = min(best, time.thread_time() - began)
         return best
 
-    assert cost(200_000) < 8 * cost(50_000) + 0.1
+    assert cost(80_000) < 8 * cost(20_000) + 0.1

@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
@@ -28,19 +29,24 @@ def url(number: int) -> str:
     return f"https://mcp-{number}.example.com/mcp"
 
 
+@pytest.fixture(scope="module")
+def home_of_many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("many") / "home"
+    files = FileStorage(home)
+    for number in range(MANY + 1):
+        files.save(login(url(number), client_id=f"client-{number}"))
+    for account in ("work", "home"):
+        files.save(login(account=account))
+    files.list()  # sees that they are many
+    files.list()  # sorts them
+    return home
+
+
 @pytest.fixture
-def many(home: Path, monkeypatch: pytest.MonkeyPatch) -> FileStorage:
+def many(home: Path, home_of_many: Path) -> FileStorage:
     """More logins than are read for one of them, and their groups made."""
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        files = FileStorage(home)
-        for number in range(MANY + 1):
-            files.save(login(url(number), client_id=f"client-{number}"))
-        for account in ("work", "home"):
-            files.save(login(account=account))
-        files.list()  # sees that they are many
-        files.list()  # sorts them
-    return files
+    copytree(home_of_many, home, symlinks=True)
+    return FileStorage(home)
 
 
 def servers(found: list[Summary]) -> list[tuple[str, str]]:
