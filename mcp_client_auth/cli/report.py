@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MARKS: Final = {"ok": "ok", "note": "note", "warning": "WARNING", "error": "ERROR"}
 _WIDEST, _NARROWEST = 100, 40
 _SCREEN: Final = 24  # lines of a terminal, of which the prompt takes one
-_MOST_LINES: Final = 2  # for what is well of one room
+_MOST_LINES: Final = 4  # for what is well of one room
 _LABELS: Final = {
     "requested": "sent",
     "came": "got",
@@ -36,9 +36,9 @@ _LABELS: Final = {
 }
 # What is well of a room stands together, but for those whose findings have a line each.
 _ROOMS: Final = {
-    "challenge": "without a token",
-    "resource": "resource metadata",
-    "issuer": "authorization server",
+    "challenge": "no token",
+    "resource": "resource",
+    "issuer": "issuer",
     "registration": "registration",
     "trial": "trial client",
     "cors": "browsers",
@@ -48,7 +48,7 @@ _ROOMS: Final = {
     "local": "this machine",
     "document": "document",
 }
-_LABEL: Final = max(map(len, _ROOMS.values()))
+_LABEL: Final = 13
 _UNPROVEN: Final = "Read from a host whose certificate is not trusted, so it proves nothing"
 
 
@@ -163,9 +163,10 @@ def _well(report: Report, width: int) -> Iterator[str]:
             texts.append(finding.came)
     for room, texts in rooms.items():
         head = f"ok       {_ROOMS.get(room, room):<{_LABEL}}  "
+        most = _MOST_LINES if room == "issuer" else 2
         found = _hanging(head, "; ".join(texts), width)
-        if len(found) > _MOST_LINES:
-            found = [*found[: _MOST_LINES - 1], _cut(found[_MOST_LINES - 1] + " …", width)]
+        if len(found) > most:
+            found = [*found[: most - 1], _cut(found[most - 1] + " …", width)]
         yield from found
 
 

@@ -7,42 +7,57 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import is_
 from typing import Any, Final
 
-from ..credential import Key
-from ..errors import AuthError
+from ..credential import Key, key_for
+from ..errors import AuthError, Unavailable
+from ..grants.base import LoginConfig
 from ..origin import origin_url, shown
 from ..protocol.discovery import invents
 from ..protocol.flow import HttpResponse
-from ..protocol.metadata import ResourceMetadata
 from ..protocol.options import Options
 from ..protocol.probe import ServerAnswer
-from ..protocol.urls import ServerUrl
+from ..protocol.registration import Identity
+from ..protocol.scopes import Scopes
+from ..protocol.urls import ServerUrl, same_issuer
 from ..storage import Storage
-from . import connections, cors, machine, registration, stored_login
+from . import connections, cors, endpoints, machine, methods, registration, stored_login
 from .challenge import challenge
 from .clients import check as other_clients
 from .clients.facts import ClientFacts
-from .exam import Exam
+from .exam import Check, Exam
 from .issuer import Issuer, abilities, issuer
-from .report import Finding, Level, Question, Report
+from .remedies import FIXES
+from .report import OPEN, Finding, Level, Question, Report
 from .resource import Resource, metadata
+from .walk import Walk, walk
 
 __all__ = ["Finding", "Level", "Report", "Subject", "examine"]
 
 _MOST_SERVERS: Final = 5
 _SILENT: Final = 503
 _REQUESTS: Final = 4  # the most that one check waits for, one after the other
+_STEPS: Final = 20  # the same for all steps of a login
 _STORAGE: Final = 75.0  # a person may be unlocking the keyring
+_STEP_OF: Final = {
+    "RegistrationRefused": "registration.answer",
+    "AuthorizationDenied": "trial.authorization",
+    "LoginFailed": "trial.authorization",
+    "StorageError": "local.storage",
+}
+_FORGIVEN: Final = "clients that keep to the standard; this one logs in all the same"
+_OPEN: Final = "no login: the server answers initialize and tools/list without a token"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What to examine. An empty `url` leaves this machine. `key`: whose login is looked at.
 
-    `clients`: which others are judged. `connection`: the `verify`, `cert` and `proxy` of an
-    `HttpTransport`, where they are not the usual ones. `machine`: whether this machine is looked
-    at too.
+    `identity`, `scope`: those of the login that is tried. `clients`: which others are judged.
+    `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, where they are not the
+    usual ones. `machine`: whether this machine is looked at too.
     """
 
     storage: Storage
@@ -50,6 +65,8 @@ class Subject:
     key: Key | None = None
     options: Options = field(default_factory=lambda: Options(http_timeout=10.0))
     register: bool = False
+    identity: Identity = None
+    scope: Scopes | None = None
     clients: Sequence[ClientFacts] = ()
     connection: Mapping[str, Any] = field(default_factory=dict)
     machine: bool = True
@@ -84,37 +101,187 @@ def _machine(exam: Exam, subject: Subject) -> None:
 
 def _server(exam: Exam, subject: Subject) -> None:
     answer = exam.perform("challenge", challenge(exam))
+    config = _config(exam, subject)
+    done = exam.perform("steps", _steps(exam, config, subject), _patience(subject)) or Walk()
+    ended = done.error
+    if answer is not None and ended is not None and ended.code == "login_not_required":
+        partly = exam.perform("challenge.methods", methods.others(exam, answer))
+        _open(exam, partly=bool(partly))
+        exam.perform("tls", connections.tls(exam))
+        return
+    began = len(exam.findings)
+    if answer is not None and 200 <= answer.status < 300 and answer.open:
+        exam.perform("challenge.methods", methods.others(exam, answer))
     # a login ends where the server is silent; its metadata is looked at all the same
     answer = answer or ServerAnswer(subject.url, HttpResponse(_SILENT, subject.url))
-    resource = exam.perform("resource", metadata(exam, answer)) or Resource()
-    document = resource.taken if isinstance(resource.taken, ResourceMetadata) else None
+    looked = metadata(exam, answer, done.discovery, ended)
+    resource = exam.perform("resource", looked, _patience(subject)) or Resource()
     required = (answer.challenge and answer.challenge.scope) or (
-        document and document.scopes_supported
+        resource.document and resource.document.scopes_supported
     )
-    known = _issuers(exam, subject, answer, resource, required or ())
-    places = [document.url] if document else []
-    endpoints = {exam.endpoint: "the MCP endpoint"}
+    known = _issuers(exam, subject, answer, resource, done, required or ())
+    _account(exam, ended, began)
+    chosen = done.discovery.server if done.discovery else None
     for each in known:
-        places += each.places
-        endpoints[each.server.token_endpoint] = "the token endpoint"
-        if each.server.registration_endpoint:
-            endpoints[each.server.registration_endpoint] = "the registration endpoint"
-    for url in dict.fromkeys(places):
-        exam.perform("cors", cors.document(exam, url))
-    for url, what in endpoints.items():
-        exam.perform("cors", cors.endpoint(exam, url, what))
-    exam.perform("cors", cors.challenge(exam))
-    if subject.key:
+        if each.usable and not resource.unproven:
+            _ask_endpoints(exam, each, done if each.server is chosen else None)
+            if each.server.registration_endpoint and not subject.register:
+                exam.perform("registration", registration.not_tried(exam, each.server))
+    if chosen is not None:
+        exam.perform("registration", registration.tried(exam, chosen, done.clients))
+    _pages(exam, answer, resource, known)
+    proven = not exam.is_unproven(subject.url)
+    if subject.key and proven:
         named = tuple(issuer.server.issuer for issuer in known)
         login = stored_login.login(exam, subject.storage, subject.key, named)
         exam.perform("login", login, _STORAGE)
-    if subject.clients and not answer.open:
-        at = [each.server for each in known]
-        check = other_clients.check(exam, answer, subject.clients, at, register=subject.register)
-        most = other_clients.REQUESTS + 2 * len(subject.clients)
-        exam.clients = exam.perform("clients", check, most * subject.options.http_timeout) or ()
     exam.perform("tls", connections.tls(exam))
     exam.perform("network", connections.addresses(exam))
+    exam.perform("network", connections.speed(exam))
+    _one_each(exam)
+    if subject.clients and not answer.open:
+        servers = [issuer.server for issuer in known if issuer.usable]
+        judged = other_clients.check(
+            exam, answer, subject.clients, servers, register=subject.register
+        )
+        patience = (other_clients.REQUESTS + len(subject.clients)) * exam.options.http_timeout
+        exam.clients = exam.perform("clients", judged, patience) or ()
+
+
+def _config(exam: Exam, subject: Subject) -> LoginConfig:
+    return LoginConfig(
+        exam.server_url,
+        subject.key or key_for(subject.url),
+        subject.identity,
+        subject.scope,
+        subject.options,
+    )
+
+
+def _patience(subject: Subject) -> float:
+    return _STEPS * subject.options.http_timeout
+
+
+def _steps(exam: Exam, config: LoginConfig, subject: Subject) -> Check[Walk]:
+    """Its faults become findings where the checks explain them."""
+    done = walk(exam, config, register=subject.register)
+    exam.discovery = done.discovery
+    yield from ()
+    return done
+
+
+def _open(exam: Exam, *, partly: bool) -> None:
+    """A server that wants no login gets one sentence, and no advice about one."""
+    kept = [finding for finding in exam.findings if finding.fault == "partly-protected"]
+    question = exam.ask("resource.found", f"POST {exam.server_url.shown}")
+    came = "no login for initialize, and no metadata that says where to log in" if partly else _OPEN
+    exam.findings[:] = [*kept, replace(question.note(came), fault=OPEN)]
+
+
+def _account(exam: Exam, ended: AuthError | None, began: int) -> None:
+    """What a login ends with is an error, and its cause; where it goes through, nothing is."""
+    errors = [f for f in exam.findings if f.level == "error"]
+    if ended is None:
+        for at, finding in enumerate(exam.findings):
+            if finding.level == "error" and finding.check != "issuer.found":  # it registers first
+                stumbles = finding.stumbles if at < began else _FORGIVEN
+                exam.findings[at] = replace(finding, level="warning", error="", stumbles=stumbles)
+        return
+    kind = type(ended).__name__
+    same = [f for f in errors if f.error == kind]
+    exact = [f for f in same if ended.summary in f.came]
+    cause = next(iter([*exact, *same]), None)
+    if cause is None:
+        cause = _unexplained(exam, ended)
+        exam.findings.append(cause)
+    exam.cause = cause
+    if cause.check == "resource.metadata":  # the place that the challenge names
+        _soften(exam, lambda f: f.fault == "challenge-elsewhere" and f.check == "challenge.header")
+    if cause.check == "resource.found":  # where nothing is found, the answer says the same
+        _soften(exam, lambda f: f.check == "challenge.status" and f.level == "warning")
+
+
+def _unexplained(exam: Exam, ended: AuthError) -> Finding:
+    """What a login ends with that no check has looked at."""
+    kind, server = type(ended).__name__, exam.discovery.server if exam.discovery else None
+    check = "tls.certificate" if ended.code == "certificate" else _STEP_OF.get(kind, "login.steps")
+    question = exam.ask(check, ended.url or exam.server_url.shown, where=ended.url)
+    if server and server.registration_endpoint and ended.url == server.registration_endpoint.shown:
+        question = replace(question, check="registration.answer")
+        if isinstance(ended, Unavailable):
+            values = {"url": ended.url, "got": ended.summary}
+            return question.found(
+                "error", "registration-error", ended.summary, "everybody", kind, **values
+            )
+    return question.failed(ended)
+
+
+def _soften(exam: Exam, which: Callable[[Finding], bool]) -> None:
+    """Make a note of what another finding says already."""
+    for at, finding in enumerate(exam.findings):
+        if which(finding) and finding is not exam.cause:
+            exam.findings[at] = replace(finding, level="note", error="", remedy="", paste="")
+
+
+def _one_each(exam: Exam) -> None:
+    """One fault is one finding, wherever it shows: the cause, otherwise the first."""
+    known: set[tuple[str, str]] = set()
+    rest = [f for f in exam.findings if f is not exam.cause]
+    for finding in [exam.cause, *rest] if exam.cause else rest:
+        if finding.fault not in FIXES or finding.level not in ("warning", "error"):
+            continue
+        same = finding.fault, finding.remedy
+        if same in known:
+            _soften(exam, partial(is_, finding))
+        known.add(same)
+
+
+def _ask_endpoints(exam: Exam, known: Issuer, done: Walk | None) -> None:
+    """What is broken behind the point where a person is asked ends a login there all the same."""
+    server = known.server
+    at = len(exam.findings)
+    if done is None or done.page is None:
+        exam.perform("endpoint", endpoints.authorization(exam, server))
+    else:
+        exam.perform("endpoint", endpoints.signed_in(exam, server, done))
+    exam.perform("endpoint", endpoints.token(exam, server))
+    exam.perform("endpoint", endpoints.pushed(exam, server))
+    exam.perform("endpoint", endpoints.keys(exam, server))
+    if done is None:
+        _of_another(exam, at)
+
+
+def _of_another(exam: Exam, start: int) -> None:
+    """No login of ours comes to an authorization server that is named beside the one it takes."""
+    for at, finding in enumerate(exam.findings[start:], start):
+        if finding.level in ("error", "warning"):
+            affected = "clients that take this authorization server"
+            exam.findings[at] = replace(finding, level="warning", stumbles=affected, error="")
+
+
+def _pages(exam: Exam, answer: ServerAnswer, resource: Resource, known: list[Issuer]) -> None:
+    """What pages in browsers may do; a host that is not trusted is not asked."""
+    places = list(resource.places)
+    named = {} if exam.is_unproven(exam.endpoint) else {exam.endpoint: "MCP endpoint"}
+    registers = ""
+    for each in known:
+        if not each.usable or resource.unproven:
+            continue
+        places += each.places
+        named[each.server.token_endpoint] = "token"
+        if each.server.registration_endpoint:
+            registers = each.server.registration_endpoint
+            named[registers] = "registration"
+    places = [url for url in places if not exam.is_unproven(url)]
+    exam.perform("cors", cors.documents(exam, places), _patience_of(exam, 2 * len(places)))
+    if named:
+        exam.perform("cors", cors.endpoints(exam, named, registers), _patience_of(exam, len(named)))
+        if not exam.slow:  # it would be waited for once more
+            exam.perform("cors", cors.challenge(exam))
+
+
+def _patience_of(exam: Exam, requests: int) -> float:
+    return max(requests, _REQUESTS) * exam.options.http_timeout + 1
 
 
 def _issuers(
@@ -122,38 +289,29 @@ def _issuers(
     subject: Subject,
     answer: ServerAnswer,
     resource: Resource,
+    done: Walk,
     required: tuple[str, ...],
 ) -> list[Issuer]:
-    """Every authorization server that a login might use.
-
-    Where one can be used, a fault of another ends no login of ours. But one that is merely down,
-    and named before it, does: no other is taken for that.
-    """
-    guessed = False
+    """Every authorization server that a login might use, or that it would use once what it ends
+    at has been fixed. Where one can be used, a fault of another ends no login of ours."""
+    guessed, chosen = False, done.discovery.server if done.discovery else None
     if subject.options.issuer:
         names: tuple[str, ...] = (subject.options.issuer,)
-    elif isinstance(resource.taken, ResourceMetadata):
-        names = resource.taken.authorization_servers[:_MOST_SERVERS]
-    elif resource.taken is None and invents(answer, resource.tried):
+    elif resource.issuers:
+        names = resource.issuers[:_MOST_SERVERS]
+    elif resource.document is None and not resource.raw and invents(answer, list(resource.tried)):
         names, guessed = (origin_url(subject.url),), True
     else:
-        return []  # the login ends at the resource metadata
-    began = len(exam.findings)
-    usable_from: int | None = None
+        return []  # nothing says where a login would go
     known: list[Issuer] = []
     for name in names:
-        at = len(exam.findings)
-        if learned := exam.perform("issuer", issuer(exam, name, guessed=guessed)):
+        ends, at = done.error is not None, len(exam.findings)
+        check = issuer(exam, name, chosen=chosen, ends=ends, guessed=guessed)
+        if learned := exam.perform("issuer", check):
             known.append(learned)
-            exam.perform("issuer", abilities(exam, learned.server, required))
-            if learned.server.registration_endpoint:
-                trial = registration.trial if subject.register else registration.not_tried
-                exam.perform("registration", trial(exam, learned.server, required))
-        well = all(finding.level != "error" for finding in exam.findings[at:])
-        usable_from = at if usable_from is None and well else usable_from
-    for at, finding in enumerate(exam.findings[began:], began):
-        forgiven = usable_from is not None and (finding.error != "Unavailable" or at >= usable_from)
-        if finding.level == "error" and forgiven:
-            affected = "clients that take this authorization server"
-            exam.findings[at] = replace(finding, level="warning", stumbles=affected, error="")
+            identified = subject.identity is not None
+            promised = abilities(exam, learned, required, identified=identified)
+            exam.perform("issuer", promised)
+        if chosen is not None and not same_issuer(chosen.issuer, name):
+            _of_another(exam, at)
     return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
@@ -15,6 +16,7 @@ from ..protocol.oauth_error import is_passing
 from ..protocol.probe import ServerAnswer, ask_server
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Endpoint, is_relative
+from ..secret import quoted
 from .exam import Check, Exam
 from .report import Finding, Question
 
@@ -22,26 +24,31 @@ _401: Final = "401 without a token (RFC 6750 §3.1, MCP “Error Handling”)"
 _CHALLENGE: Final = "a Bearer challenge with resource_metadata (RFC 9728 §5.1)"
 _REDIRECT: Final = "the MCP endpoint is one URL that takes a POST (MCP “Streamable HTTP”)"
 _NO_OFFLINE: Final = "a server does not ask for offline_access (MCP “Refresh Tokens”)"
+_HEADER: Final = "www-authenticate"
+# RFC 9110 §11.2: a value with a colon or a slash in it is a quoted string
+_UNQUOTED: Final = re.compile(r"resource_metadata\s*=\s*(?![\"\s])(\S+)", re.IGNORECASE)
+_NOT_CODE: Final = "‘’“”"
 
 
 def challenge(exam: Exam) -> Check[ServerAnswer]:
     """The 401 and its challenge, after redirects."""
     redirects: list[Event] = []
-    answer = exam.follow(ask_server(exam.server_url), redirects.append)
+    answer = exam.follow(ask_server(exam.server_url), redirects.append, looking=True)
     exam.endpoint = answer.url
     for event in redirects:
         requested = f"POST {event.url}, an MCP initialize without a token"
-        yield exam.ask("challenge.redirect", requested, _REDIRECT).warning(
+        yield exam.ask("challenge.redirect", requested, _REDIRECT, event.url).found(
+            "warning",
+            "redirect",
             f"HTTP {event.status}, {event.detail}",
             "clients that do not repeat a POST after a redirect, or drop the token on the way",
-            "Answer at both URLs without a redirect, or give people the one that it leads to",
         )
     try:
         require_covered(exam.server_url, answer)
     except AuthError as error:
         yield exam.ask("challenge.redirect", f"POST {exam.server_url.shown}").failed(error)
     requested = f"POST {shown(answer.url)}, an MCP initialize without a token"
-    yield _status(exam, exam.ask("challenge.status", requested, _401), answer)
+    yield _status(exam, exam.ask("challenge.status", requested, _401, answer.url), answer)
     if answer.status == 401:
         yield from _header(exam, requested, answer)
     return answer
@@ -52,42 +59,30 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
     if status == 401:
         return question.ok(came)
     if is_passing(status):
-        remedy = "Fix the server or what stands before it; nothing else can be seen until then"
-        return question.finding("error", came, "all", remedy, "Unavailable")
+        return question.found("error", "server-error", came, "all", "Unavailable", status=status)
     if 200 <= status < 300:
         affected = "none, if this is meant; a client that waits for a 401 never logs in"
         remedy = "Answer 401 with a challenge to every request that requires a login"
-        return question.note(came, affected, remedy)
+        return question.note(f"{came} without a token", affected, remedy)
     if answer.led_to:
         came += f" to {shown(answer.led_to)}, which is not followed"
-    remedy = "Check the URL; answer 401 with a challenge before the request is looked at"
-    if is_downgrade(exam.server_url, answer):
-        remedy = (
-            "The server behind the TLS proxy takes itself for one on http: let it trust"
-            " X-Forwarded-Proto (uvicorn: --proxy-headers --forwarded-allow-ips)"
-        )
+    fault = "http-urls" if is_downgrade(exam.server_url, answer) else "no-401"
     affected = "clients that begin with the 401; this one goes on to the well-known places"
-    return question.warning(came, affected, remedy)
+    return question.found("warning", fault, came, affected)
 
 
 def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:
     """The header of the 401: where it says that the resource metadata is, and what else."""
-    question, challenge = exam.ask("challenge.header", requested, _CHALLENGE), answer.challenge
+    question = exam.ask("challenge.header", requested, _CHALLENGE, answer.url)
+    challenge, headers = answer.challenge, answer.response.header_values(_HEADER)
     if challenge is None:
-        headers = answer.response.header_values("www-authenticate")
-        schemes = ", ".join(each.scheme for each in read_challenges(headers)) or "none"
-        standard = "a 401 has a WWW-Authenticate header (RFC 9110 §15.5.2); " + _CHALLENGE
-        yield replace(question, standard=standard).warning(
-            f"no Bearer challenge in WWW-Authenticate (schemes: {schemes})",
-            "clients that learn from the header that a login is required, and where",
-            'Send WWW-Authenticate: Bearer resource_metadata="…"',
-        )
+        yield _none(question, answer, headers)
         return
-    yield _named_place(exam, question, challenge)
+    yield _named_place(exam, question, challenge, headers)
     if challenge.error:
         standard = "no error code where no token was sent (RFC 6750 §3.1)"
         yield exam.ask("challenge.error", requested, standard).note(
-            f"error={challenge.error}",
+            f"error={challenge.error} in the challenge although no token was sent",
             "clients that take it for a token that was refused",
             "Leave error out when the request carries no Authorization header",
         )
@@ -96,38 +91,58 @@ def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:
         yield offline_listed(exam, "challenge.scope", requested)
     elif scope:
         standard = "the scopes that the request needs (MCP “Scope Selection Strategy”)"
-        yield exam.ask("challenge.scope", requested, standard).ok(f"scope={' '.join(scope)}")
+        yield exam.ask("challenge.scope", requested, standard).ok(f"scope {' '.join(scope)}")
     else:
         standard = "scope is recommended (MCP “Scope Selection Strategy”)"
-        came = "no scope: clients ask for scopes_supported of the resource metadata"
+        came = "no scope in the challenge: clients ask for scopes_supported of the metadata"
         yield exam.ask("challenge.scope", requested, standard).note(came)
 
 
-def _named_place(exam: Exam, question: Question, challenge: Challenge) -> Finding:
+def _none(question: Question, answer: ServerAnswer, headers: list[str]) -> Finding:
+    """No Bearer challenge: has a gateway renamed the header, or is there none at all?"""
+    affected = "clients that learn from the header that a login is required, and where"
+    standard = "a 401 has a WWW-Authenticate header (RFC 9110 §15.5.2); " + _CHALLENGE
+    question = replace(question, standard=standard)
+    renamed = [n for n, _ in answer.response.headers if n.lower().endswith("-" + _HEADER)]
+    if renamed:
+        came = f"WWW-Authenticate comes renamed, as {quoted(renamed[0], 60)}"
+        return question.found("warning", "challenge-renamed", came, affected)
+    schemes = ", ".join(each.scheme for each in read_challenges(headers)) or "none"
+    came = f"no Bearer challenge in WWW-Authenticate (schemes: {schemes})"
+    return question.found("warning", "no-challenge", came, affected)
+
+
+def _named_place(
+    exam: Exam, question: Question, challenge: Challenge, headers: list[str]
+) -> Finding:
     """Where the challenge says that the resource metadata is."""
-    named = challenge.resource_metadata
+    named, affected = challenge.resource_metadata, "clients that look nowhere else"
     if not named:
-        return question.warning(
+        return question.found(
+            "warning",
+            "challenge-no-metadata",
             f"a {challenge.scheme} challenge without resource_metadata",
             "clients that follow MCP 2025-06-18 and read the place from the header only",
-            "Add resource_metadata with the URL of the metadata document",
         )
     came = f"resource_metadata is {shown(named)}"
+    if named[0] in "'`" or any(mark in named for mark in _NOT_CODE):
+        what = "single quotes are" if named[0] == "'" else "the quotes are"
+        came = f"{came}, which is no absolute URL: {what} part of it"
+        return question.found("warning", "challenge-quotes", came, affected)
     if is_relative(named):
         came += ", which is no absolute URL"
-        remedy = "Name the whole URL of the metadata document"
-        if named.startswith("'"):
-            came, remedy = f"{came}: single quotes are part of it", "Put the URL in double quotes"
-        return question.warning(came, "clients that look nowhere else", remedy)
+        return question.found("warning", "challenge-relative", came, affected)
     try:
         Endpoint.checked(named, "the challenge's resource_metadata", exam.options)
     except AuthError as error:
         return question.failed(error)
+    if any(_UNQUOTED.search(header) for header in headers):
+        came = f"{came}, without quotes around it"
+        return question.found("warning", "challenge-quotes", came, "clients with a strict parser")
     if same_origin(named, exam.server_url):
-        return question.ok(came)
+        return question.ok("a Bearer challenge that names the resource metadata")
     affected = "clients that read metadata from the server's own origin only"
-    remedy = "Behind a proxy this is usually an internal address: set the server's public URL"
-    return question.warning(came, affected, remedy)
+    return question.found("warning", "challenge-elsewhere", came, affected)
 
 
 def offline_listed(exam: Exam, check: str, requested: str) -> Finding:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ssl
 from typing import Final
 
-from ..origin import split
+from ..origin import origin_url, shown, split
 from ..transport.addresses import LOOPBACK, Addresses, address_class
 from .exam import Check, Exam
 
 _TLS: Final = "TLS 1.2 or later with a certificate that clients trust (RFC 9325)"
 _SOON: Final = 14 * 86_400.0
+_QUICK: Final = "each step within some seconds"
 _ADDRESSES: Final = "every address of a name answers; clients try the next one late (RFC 8305)"
 # what this machine lacks, which may have no IPv6 for example
 _OURS: Final = ("unreachable", "not supported", "not available", "cannot assign")
@@ -28,8 +29,10 @@ def tls(exam: Exam) -> Check[None]:
         if left > _SOON:
             yield question.ok(came)
         else:
-            remedy = "Renew the certificate, and see why nothing renewed it"
-            yield question.warning(came, "all, when it has expired", remedy)
+            host = split(origin).hostname
+            yield question.found(
+                "warning", "certificate-soon", came, "all, when it has expired", host=host
+            )
     for origin in sorted(exam.reached):
         if split(origin).scheme == "http":
             question = exam.ask("tls.connection", f"the connection to {origin}", _TLS)
@@ -44,10 +47,24 @@ def addresses(exam: Exam) -> Check[None]:
             ours = any(word in why.lower() for word in _OURS)
             if ours or address_class(address) == LOOPBACK:
                 continue
-            yield exam.ask(
+            kind = "IPv6" if ":" in address else "IPv4"
+            question = exam.ask(
                 "network.address", f"a connection to {host} at {address}", _ADDRESSES
-            ).warning(
-                why.lower(),
-                "clients that wait for one address before they try the next",
-                "Take the address out of DNS, or let connections to it through",
             )
+            came = f"{why.lower()} at {address} ({kind}), an address of {host}"
+            affected = "clients that wait for one address before they try the next"
+            yield question.found("warning", "address-dead", came, affected, host=host)
+
+
+def speed(exam: Exam) -> Check[None]:
+    """One finding for each origin whose answers come late: the slowest."""
+    slowest: dict[str, tuple[float, str]] = {}
+    for what, seconds in exam.slow.items():
+        origin = origin_url(what.partition(" ")[2])
+        slowest[origin] = max(slowest.get(origin, (0.0, "")), (seconds, what))
+    for seconds, what in slowest.values():
+        method, _, url = what.partition(" ")
+        question = exam.ask("network.speed", f"{method} {shown(url)}", _QUICK, url)
+        came = f"{method} {shown(url)} took {seconds:.1f} s"
+        affected = "hosts that give a connection 5 to 30 s, in which this is one of several steps"
+        yield question.found("warning", "slow", came, affected)

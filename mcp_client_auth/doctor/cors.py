@@ -1,11 +1,13 @@
 """What a page in a browser may read: the CORS protocol of the Fetch standard (§3.3).
 
-A browser first asks whether it may send MCP-Protocol-Version, which is no ordinary header; it
-then shows the page a response only if that allows its origin.
+Only what clients in pages send counts: a GET with MCP-Protocol-Version for a document, which the
+browser asks leave for first; a client that gets none sends the GET again without that header.
+What is the same at every place is one finding.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -17,69 +19,68 @@ from ..protocol.probe import probe_request
 from .exam import Check, Exam
 
 ORIGIN: Final = "https://client.example"
-HEADERS: Final = ("authorization", "content-type", "mcp-protocol-version")
-LEAN: Final = ("mcp-protocol-version",)  # what a client of MCP sends with discovery at least
+DISCOVERY: Final = ("mcp-protocol-version",)  # what a client in a page sends for a document
+# what it sends with a request of MCP, and to register; a form needs no leave
+CALLS: Final = ("authorization", "content-type", "mcp-protocol-version")
+REGISTERS: Final = ("content-type",)
+_READABLE: Final = "one Access-Control-Allow-Origin on the answer (Fetch §3.3.3)"
 _PREFLIGHT: Final = (
-    "2xx with Access-Control-Allow-Origin, -Methods with GET and OPTIONS, -Headers with"
-    " Authorization, Content-Type and MCP-Protocol-Version (Fetch §3.3)"
+    "2xx with Access-Control-Allow-Origin, and -Headers with MCP-Protocol-Version (Fetch §3.3)"
 )
 _AFFECTED: Final = "clients that run in a browser, such as the MCP Inspector"
-_REMEDY: Final = (
-    "Answer with Access-Control-Allow-Origin: *, Access-Control-Allow-Methods: GET, OPTIONS,"
-    " Access-Control-Allow-Headers: Authorization, Content-Type, MCP-Protocol-Version"
-)
 
 
-def document(exam: Exam, url: str) -> Check[None]:
-    """The preflight and the response of a metadata document."""
-    path, affected = split(url).path, _AFFECTED
-    question = exam.ask("cors.preflight", f"OPTIONS {shown(url)} from {ORIGIN}", _PREFLIGHT)
-    try:
-        response = exam.send(_preflight(url, "GET"))
-        missing = lacking(response)
-        if missing and not lacking(exam.send(_preflight(url, "GET", LEAN)), LEAN):
-            affected = "pages that send more than MCP-Protocol-Version; the others get through"
-    except AuthError as error:
-        yield question.warning(error.summary, _AFFECTED, _REMEDY)
-    else:
-        methods = _words(response, "access-control-allow-methods")
-        unnamed = [m for m in ("GET", "OPTIONS") if not methods & {m.lower(), "*"}]
-        if missing:
-            yield question.warning(f"{path} lacks " + "; ".join(missing), affected, _REMEDY)
-        elif unnamed:
-            yield question.note(
-                f"{path} may be read; {' and '.join(unnamed)} not in Access-Control-Allow-Methods",
-                "no browser, which lets GET pass unnamed; tools that compare the lists",
-                _REMEDY,
-            )
-        else:
-            yield question.ok(f"{path} may be read")
-    standard = "Access-Control-Allow-Origin on the answer itself (Fetch §3.3.3)"
-    question = exam.ask("cors.answer", f"GET {shown(url)} from {ORIGIN}", standard)
-    try:
-        allowed = _origin(exam.send(_of_a_page(metadata_request(url))))
-    except AuthError as error:
-        yield question.warning(error.summary, _AFFECTED, _REMEDY)
-        return
-    if allowed:
-        yield question.ok(f"{path} allows {allowed}")
-    else:
-        came = f"{path} has no Access-Control-Allow-Origin for any origin"
-        yield question.warning(came, _AFFECTED, _REMEDY)
+def documents(exam: Exam, places: Iterable[str]) -> Check[None]:
+    """Whether a page may read the documents, and whether it may ask for them as it does."""
+    closed: dict[str, list[str]] = {}
+    shy: list[str] = []
+    places = list(dict.fromkeys(places))
+    for url in places:
+        try:
+            answer = exam.send(_of_a_page(metadata_request(url)))
+            ahead = exam.send(_preflight(url, "GET", DISCOVERY))
+        except AuthError as error:
+            closed.setdefault(error.summary, []).append(url)
+            continue
+        if why := unreadable(answer):
+            closed.setdefault(why, []).append(url)
+        elif lacking(ahead, DISCOVERY):
+            shy.append(url)
+    for why, urls in closed.items():
+        fault = "cors-twice" if "twice" in why else "cors-absent"
+        question = exam.ask("cors.answer", f"GET {_listed(urls)} from {ORIGIN}", _READABLE, urls[0])
+        came = f"{why} at {' and '.join(split(url).path for url in urls)}"
+        yield question.found("warning", fault, came, _AFFECTED)
+    if shy:
+        question = exam.ask("cors.preflight", f"OPTIONS {_listed(shy)} from {ORIGIN}", _PREFLIGHT)
+        yield question.note(
+            "a page may read the documents, but not send MCP-Protocol-Version for"
+            f" {' and '.join(split(url).path for url in shy)}",
+            "pages that do not try again without the header",
+            "Add MCP-Protocol-Version to Access-Control-Allow-Headers",
+        )
+    if places and not closed and not shy:
+        question = exam.ask("cors.answer", f"GET {_listed(places)} from {ORIGIN}", _READABLE)
+        yield question.ok("may read the documents")
 
 
-def endpoint(exam: Exam, url: str, what: str) -> Check[None]:
+def endpoints(exam: Exam, named: dict[str, str], registration: str) -> Check[None]:
     """A POST of a page: to the MCP endpoint, the token or the registration endpoint."""
     standard = "CORS for POST, if pages are to use it (Fetch §3.3)"
-    question = exam.ask("cors.endpoint", f"OPTIONS {shown(url)} from {ORIGIN}", standard)
-    try:
-        missing = lacking(exam.send(_preflight(url, "POST")))
-    except AuthError as error:
-        missing = [f"a response: {error.summary}"]
-    if missing:
-        yield question.note(f"{what} lacks " + "; ".join(missing), _AFFECTED)
+    closed: list[str] = []
+    for url, what in named.items():
+        needs = REGISTERS if url == registration else () if what.endswith("token") else CALLS
+        try:
+            missing = lacking(exam.send(_preflight(url, "POST", needs)), needs)
+        except AuthError as error:
+            missing = [f"a response: {error.summary}"]
+        if missing:
+            closed.append(f"{what} ({'; '.join(missing)})")
+    question = exam.ask("cors.endpoint", f"OPTIONS {_listed(named)} from {ORIGIN}", standard)
+    if closed:
+        yield question.note(f"a page cannot post to the {', the '.join(closed)}", _AFFECTED)
     else:
-        yield question.ok(f"{what}: a page may post there")
+        yield question.ok(f"may post to {', '.join(named.values())}")
 
 
 def challenge(exam: Exam) -> Check[None]:
@@ -93,48 +94,53 @@ def challenge(exam: Exam) -> Check[None]:
     standard = "Access-Control-Expose-Headers with WWW-Authenticate (Fetch §3.3.3)"
     question = exam.ask("cors.challenge", f"POST {shown(exam.endpoint)} from {ORIGIN}", standard)
     exposed = _words(response, "access-control-expose-headers")
-    if _origin(response) and exposed & {"www-authenticate", "*"}:
-        yield question.ok("a page can read WWW-Authenticate")
+    if not unreadable(response) and exposed & {"www-authenticate", "*"}:
+        yield question.ok("may read WWW-Authenticate")
     else:
         remedy = "Expose it, so that pages need not guess the well-known places"
         yield question.note("a page cannot read WWW-Authenticate", _AFFECTED, remedy)
 
 
-def lacking(response: HttpResponse, required: tuple[str, ...] = HEADERS) -> list[str]:
+def unreadable(response: HttpResponse) -> str:
+    """Why a page cannot read an answer; empty where it can. Two origins are none (Fetch §3.3.3)."""
+    values = response.header_values("access-control-allow-origin")
+    if not values:
+        return "no Access-Control-Allow-Origin"
+    if len(values) > 1 or "," in values[0]:
+        return "Access-Control-Allow-Origin twice"
+    allowed = values[0].strip() in ("*", ORIGIN)
+    return "" if allowed else f"Access-Control-Allow-Origin for one page only ({shown(values[0])})"
+
+
+def lacking(response: HttpResponse, required: tuple[str, ...]) -> list[str]:
     """What stands between a page and its GET or POST; these two need no leave of their own."""
-    if not any(name.lower().startswith("access-control-allow") for name, _ in response.headers):
-        return [f"every CORS header (HTTP {response.status})"]
     missing = []
     if not 200 <= response.status < 300:
-        missing.append(f"an ok status, got HTTP {response.status}")
-    if not _origin(response):
-        missing.append("Access-Control-Allow-Origin for any origin")
+        missing.append(f"HTTP {response.status} to OPTIONS")
+    if why := unreadable(response):
+        return [*missing, why]
     headers = _words(response, "access-control-allow-headers")
     # Fetch §3.3.4: the wildcard stands for every header but Authorization
     starred = set(required) - {"authorization"} if "*" in headers else set()
     absent = [name for name in required if name not in headers | starred]
     if absent:
-        missing.append(f"{', '.join(absent)} in Access-Control-Allow-Headers")
+        missing.append(f"{', '.join(absent)} not in Access-Control-Allow-Headers")
     return missing
+
+
+def _listed(urls: Iterable[str]) -> str:
+    return ", ".join(map(shown, urls))
 
 
 def _of_a_page(request: HttpRequest) -> HttpRequest:
     return replace(request, headers={**request.headers, "Origin": ORIGIN})
 
 
-def _preflight(url: str, method: str, headers: tuple[str, ...] = HEADERS) -> HttpRequest:
-    asks = {
-        "Origin": ORIGIN,
-        "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": ",".join(headers),
-    }
+def _preflight(url: str, method: str, headers: tuple[str, ...]) -> HttpRequest:
+    asks = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
+    if headers:
+        asks["Access-Control-Request-Headers"] = ",".join(headers)
     return HttpRequest("OPTIONS", url, asks)
-
-
-def _origin(response: HttpResponse) -> str:
-    """`*` or our origin, if the response allows it; a list of two is none (Fetch §3.3.3)."""
-    value = response.header("access-control-allow-origin").strip()
-    return value if value in ("*", ORIGIN) else ""
 
 
 def _words(response: HttpResponse, name: str) -> set[str]:

@@ -6,18 +6,21 @@ fails, hangs or is wrong itself becomes a finding, and the next one goes on.
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeAlias, TypeVar
 
 from .. import __version__
-from ..errors import AuthError
+from ..errors import AuthError, Untrusted
 from ..events import Listener, logger
 from ..origin import origin_url, shown
+from ..protocol.discovery import Discovery
 from ..protocol.flow import Flow, HttpRequest, HttpResponse, Transport, run
 from ..protocol.options import Options
 from ..protocol.times import http_date
@@ -25,12 +28,14 @@ from ..protocol.urls import ServerUrl
 from ..secret import Secret
 from ..threads import done_within
 from ..transport import HttpTransport
+from ..transport.addresses import Addresses
 from .clients.verdict import ClientVerdict
 from .products import product_of
 from .report import Finding, Question, Report
 
 T = TypeVar("T")
 Check: TypeAlias = Generator[Finding, None, T]
+_SLOW: Final = 4.0  # seconds
 TlsSeen: TypeAlias = dict[str, tuple[str, dict[str, Any]]]
 
 
@@ -42,7 +47,10 @@ class Exam:
     `skews` the seconds that their clocks are ahead of ours, `tls` version and certificate of the
     connections, `products` what answers in front. `patience`: seconds for one check. `endpoint`
     is where the server's URL leads to. `cause`: the finding that a login ends at. `clients`: what
-    other clients would meet.
+    other clients would meet. `unproven`: the origins whose certificate is not trusted, and
+    `behind` what reads there all the same. `created`: the status of a POST, by its URL.
+    `slow`: the seconds of what was answered late, by method and URL.
+    `discovery`: what a login has found.
     """
 
     server_url: ServerUrl
@@ -60,7 +68,14 @@ class Exam:
     clients: tuple[ClientVerdict, ...] = ()
     products: dict[str, str] = field(default_factory=dict)
     cause: Finding | None = None
-    _known: dict[str, HttpResponse | AuthError] = field(default_factory=dict, init=False)
+    unproven: set[str] = field(default_factory=set)
+    behind: Transport | None = None
+    created: dict[str, int] = field(default_factory=dict)
+    slow: dict[str, float] = field(default_factory=dict)
+    discovery: Discovery | None = None
+    _known: dict[tuple[str, str, bytes], HttpResponse | AuthError] = field(
+        default_factory=dict, init=False
+    )
 
     @classmethod
     def over_http(
@@ -85,7 +100,14 @@ class Exam:
         transport = HttpTransport(url, options, on_tls=on_tls, **connection)
         patience = requests * options.http_timeout + 1
         return cls(
-            ServerUrl(url), options, transport, patience, on_check=on_check, endpoint=url, tls=seen
+            ServerUrl(url),
+            options,
+            transport,
+            patience,
+            on_check=on_check,
+            endpoint=url,
+            tls=seen,
+            behind=_unverified(url, options, connection.get("proxy")),
         )
 
     def report(self) -> Report:
@@ -104,34 +126,82 @@ class Exam:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Keep the connections of the default transport meanwhile, and what it learns."""
-        flow = getattr(self.transport, "flow", None)
-        if flow is None:
-            yield
-            return
-        with flow() as transport:
-            outside, self.transport = self.transport, transport
+        outside, behind = self.transport, self.behind
+        with ExitStack() as open_flows:
+            if flow := getattr(outside, "flow", None):
+                self.transport = open_flows.enter_context(flow())
+            if flow := getattr(behind, "flow", None):
+                self.behind = open_flows.enter_context(flow())
             try:
                 yield
             finally:
-                self.transport = outside
+                self.transport, self.behind = outside, behind
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """The response; a plain GET is sent once, however many checks ask for it."""
-        if request.method != "GET" or "Origin" in request.headers:
-            return self._sent(request)
-        if request.url not in self._known:
+        """The response, as a login gets it; a plain GET and the request without a token are sent
+        once, however many checks ask for them."""
+        return self._once(request, self._sent)
+
+    def look(self, request: HttpRequest) -> HttpResponse:
+        """The same, read also from a host whose certificate is not trusted: a place for metadata
+        or the request without a token, which carry no secret (RULES, Discovery and Traffic)."""
+        try:
+            return self.send(request)
+        except Untrusted as error:
+            if error.code != "certificate" or self.behind is None or not _is_public(request):
+                raise
+            self.unproven.add(origin_url(request.url))
+            bare = replace(request, redirects=False, gateway={}, to_issuer=False)
+            response = self._once(bare, self.behind, "unproven ")
+            self._share_addresses()
+            return response
+
+    def _share_addresses(self) -> None:
+        """The addresses that were connected to count in this examination, whatever transport it
+        was: whom the server may name does not depend on its certificate."""
+        ours = getattr(self.transport, "addresses", None)
+        theirs = getattr(self.behind, "addresses", None)
+        if isinstance(ours, Addresses) and isinstance(theirs, Addresses):
+            ours.learn(theirs)
+
+    def is_unproven(self, url: str) -> bool:
+        """Whether what was read there proves nothing, so that nothing else may go there."""
+        try:
+            return origin_url(url) in self.unproven
+        except ValueError:
+            return False
+
+    def _once(self, request: HttpRequest, send: Transport, how: str = "") -> HttpResponse:
+        headers = {name.lower() for name in request.headers}
+        asks = request.method == "GET" or request.repeatable
+        if not asks or headers & {"origin", "authorization", "mcp-session-id", "user-agent"}:
+            return send(request)
+        key = how + request.method, request.url, request.body
+        if key not in self._known:
             try:
-                self._known[request.url] = self._sent(request)
+                self._known[key] = send(request)
             except AuthError as error:
-                self._known[request.url] = error
-        known = self._known[request.url]
+                self._known[key] = error
+        known = self._known[key]
         if isinstance(known, AuthError):
             raise known.fresh()
         return known
 
-    def follow(self, flow: Flow[T], on_event: Listener | None = None) -> T:
-        """Drive a flow of the protocol: its result is what a login would get."""
-        return run(flow, self.send, on_event)
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """As the transport of a login's own steps."""
+        return self.send(request)
+
+    def check(self, url: str) -> None:
+        """The login's own check of a page that a browser is to open."""
+        own = getattr(self.transport, "check", None)
+        (own or Addresses(self.server_url, self.options).check_page)(url)
+
+    def follow(
+        self, flow: Flow[T], on_event: Listener | None = None, *, looking: bool = False
+    ) -> T:
+        """Drive a flow of the protocol: its result is what a login would get; `looking`: or what it
+        would get behind a certificate that is not trusted."""
+        return run(flow, self.look if looking else self.send, on_event)
 
     def perform(self, name: str, check: Check[T], patience: float | None = None) -> T | None:
         """Run a check to its end or its limit; None where it came to nothing.
@@ -163,15 +233,26 @@ class Exam:
         threading.Thread(target=work, name=f"doctor {name}", daemon=True).start()
         limit = self.patience if patience is None else patience
         done = done_within(result, limit)
-        self.findings += tuple(findings)
+        self.findings += [self._marked(finding) for finding in tuple(findings)]
         if done:
             return result.result()
         late = f"no end within {limit:g} s"
         self.findings.append(self.ask(name, name).finding("error", late, error="Unavailable"))
         return None
 
+    def _marked(self, finding: Finding) -> Finding:
+        """With the mark of what was read from a host that is not proven."""
+        texts = f"{finding.requested} {finding.where} "
+        read = any(f"{origin}/" in texts or f"{origin} " in texts for origin in self.unproven)
+        proved = finding.fault.startswith("certificate")
+        return replace(finding, unproven=True) if read and not proved else finding
+
     def _sent(self, request: HttpRequest) -> HttpResponse:
         response = self.transport(request)
+        if response.seconds > _SLOW:
+            self.slow[f"{request.method} {request.url}"] = response.seconds
+        if request.method == "POST":
+            self.created[request.url] = response.status
         self.reached.add(origin_url(response.url))
         if product := product_of(response):
             self.products.setdefault(origin_url(response.url), product)
@@ -179,3 +260,22 @@ class Exam:
         if there is not None:
             self.skews.setdefault(origin_url(response.url), there - self.clock())
         return response
+
+
+def _is_public(request: HttpRequest) -> bool:
+    """Whether a request may go to a host that is not proven: nothing of it is anyone's secret."""
+    if any(name.lower() == "authorization" for name in request.headers):
+        return False
+    place = request.method == "GET" and "/.well-known/" in request.url
+    return place or (request.method == "POST" and request.repeatable)
+
+
+def _unverified(url: str, options: Options, proxy: str | None) -> Transport | None:
+    """A transport without a client certificate that trusts any host; None where it would have to
+    trust any proxy, too, which may be given a password."""
+    proxies = [proxy] if proxy else list(urllib.request.getproxies().values())
+    if any(each.lower().startswith("https:") for each in proxies):
+        return None
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return HttpTransport(url, options, verify=context, proxy=proxy)

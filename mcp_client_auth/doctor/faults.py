@@ -15,6 +15,7 @@ from ..errors import (
     Remedy,
     ResourceMismatch,
     Unavailable,
+    Untrusted,
 )
 from ..origin import origin_url, shown, split
 from ..protocol.urls import well_known
@@ -54,6 +55,8 @@ _INTERNAL: Final = re.compile(
     re.IGNORECASE,
 )
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
+_LED_TO: Final = re.compile(r"redirects to (\S+)")
+_WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
 _OF_OTHERS: Final = re.compile(r"(?<=[.;]) |(?<=[.;:])\s")
 
@@ -88,8 +91,19 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     if isinstance(error, AuthorizationDenied):
         return _BY_CODE.get(error.code, "login-refused"), values
     if isinstance(error, RegistrationRefused):
+        values["got"] = f"HTTP {error.status}"
+        if error.status in (404, 405, 410, 501):
+            return "registration-absent", values
         return "redirect-refused" if "redirect" in error.code else "registration-refused", values
+    if error.code == "redirected" and isinstance(error, Untrusted):
+        led = _LED_TO.search(text)
+        return "redirect-inside", values | {"led": led[1].rstrip(",") if led else "the other one"}
     if fault := _BY_CODE.get(error.code, ""):
+        led, works = _LED_TO.search(text), _WORKS.search(str(error.remedy))
+        values["led"] = led[1].rstrip(",") if led else "the other one"
+        values["instead"] = (
+            f"Give people {works[1]}, where the MCP server answers. " if works else ""
+        )
         return fault, values
     if isinstance(error, Unavailable) and error.code != "proxy":
         status = _STATUS.search(text)
@@ -99,6 +113,8 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _by_words(text: str) -> str:
+    if "registered with other redirect URIs" in text:
+        return "registration-redirect"
     if "protected resource metadata is not usable" in text:
         return "metadata-unfit"
     if "authorization server metadata is not usable" in text or "authorization_endpoint" in text:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from ..errors import AuthError
-from ..origin import same_origin, shown
+from ..origin import origin_url, same_origin, shown, split
 from ..protocol.authorization import require_code_grant
-from ..protocol.client_choice import client_kind
-from ..protocol.discovery import server_metadata
 from ..protocol.flow import HttpRequest
 from ..protocol.metadata import ServerMetadata, default_server_metadata, read_server_metadata
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Issuer as IssuerUrl
+from ..protocol.urls import same_issuer
 from .exam import Check, Exam
-from .metadata_places import Document, Place, look
+from .metadata_places import Place, Seen, judged, look, misplaced, same_document
 from .report import Finding, Level
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
@@ -32,10 +32,7 @@ _ISS: Final = (
 )
 _FALLBACK: Final = "MCP 2025-03-26 “Fallbacks for Servers without Metadata Discovery”"
 _GRANTS: Final = "authorization_code and refresh_token (RFC 8414 §2, MCP “Refresh Tokens”)"
-_NO_REFRESH: Final = (
-    "people sign in again whenever the access token has expired",
-    "Issue refresh tokens, and list refresh_token",
-)
+_AGAIN: Final = "people sign in again whenever the access token has expired"
 _CLIENTS: Final = (
     "client ID metadata documents, or dynamic registration (MCP “Client Registration”)"
 )
@@ -44,99 +41,105 @@ _FIRST_PLACE: Final[tuple[str, Level, str, str]] = (
     f"RFC 8414 §3.1, the first place; {_DOCUMENT}",
     "warning",
     "clients that know RFC 8414 only, as MCP 2025-03-26 and 2025-06-18 have it",
-    f"Serve the document at {_OAUTH} too",
+    "server-metadata-absent",
 )
-# by whether there is a registration endpoint, and whether client documents are supported
-_WAYS: Final[dict[tuple[bool, bool], tuple[Level, str, str, str]]] = {
-    (True, True): ("ok", "dynamic registration and client ID metadata documents", "", ""),
-    (True, False): (
-        "note",
-        "dynamic registration",
-        "",
-        "Offer the documents too: they follow on registration",
-    ),
-    (False, True): (
-        "warning",
-        "client ID metadata documents only",
-        "clients that have no such document; this one needs --client-metadata-url",
-        "Offer dynamic registration (RFC 7591) too",
-    ),
-    (False, False): (
-        "warning",
-        "neither of the two",
-        "every client without an id from the operator; this one needs --client-id",
-        "Offer dynamic registration (RFC 7591) too",
-    ),
-}
+_ONE: Final = "one issuer, one set of endpoints (RFC 8414 §2)"
 _NO_PAGE: Final = (401, 403, 404, 405, 410)
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What was learned of one issuer. `places` are those where a document lies."""
+    """What was learned of one issuer, called `name` by who named it. `places` are those where a
+    document lies; `usable`: a login may use it, and it is no host that is not trusted."""
 
     server: ServerMetadata
     places: tuple[str, ...]
+    name: str = ""
+    usable: bool = True
 
 
-def issuer(exam: Exam, name: str, *, guessed: bool = False) -> Check[Issuer | None]:
-    """The metadata at each place. `guessed`: no one named this issuer (MCP 2025-03-26)."""
+def issuer(
+    exam: Exam, name: str, *, chosen: ServerMetadata | None, ends: bool, guessed: bool = False
+) -> Check[Issuer | None]:
+    """The metadata at each place. `chosen`: the server that a login has taken; `ends`: a fault here
+    is what a login ends with. `guessed`: no one named this issuer (MCP 2025-03-26)."""
     try:
         checked = IssuerUrl.checked(name, "the authorization server", exam.options)
     except AuthError as error:
         standard = "https, no query, no fragment (RFC 8414 §2)"
         yield exam.ask("issuer.url", shown(name), standard).failed(error)
         return None
-
-    def usable(server: ServerMetadata) -> None:
-        require_code_grant(server, exam.options)
-        client_kind(None, server, exam.options)
-
-    taken: ServerMetadata | AuthError | None
-    try:  # what a login takes of the documents: one that can serve it, where there is one
-        taken = exam.follow(server_metadata(name, exam.options, [], usable=usable))
-    except AuthError as error:
-        taken = error
+    mine = chosen if chosen and same_issuer(chosen.issuer, name) else None
+    if mine is not None and mine.source == "caller":
+        return Issuer(mine, (), name)
     read = partial(read_server_metadata, checked, options=exam.options)
-    first: Document[ServerMetadata] | AuthError | None = None
-    documents: list[Document[ServerMetadata]] = []
-    for number, url in enumerate(checked.metadata_places()):
-        affected = "" if first else "clients that know OpenID Connect only"
-        place = Place(url, _OPENID, stumbles=affected) if number else Place(url, *_FIRST_PLACE)
-        reached = first is None and isinstance(taken, AuthError)
-        seen = yield from look(exam, "issuer.metadata", place, read, reached=reached)
-        first = first or seen
-        if isinstance(seen, Document):
-            documents.append(seen)
-    if first is None:
-        yield _nowhere(exam, checked, guessed=guessed)
-        return Issuer(default_server_metadata(checked), ()) if guessed else None
-    named = {(d.value.authorization_endpoint, d.value.token_endpoint) for d in documents}
-    if len(named) > 1:
-        what = "the documents of this issuer beside each other"
-        standard = "one issuer, one set of endpoints (RFC 8414 §2)"
-        yield exam.ask("issuer.agreement", what, standard).warning(
-            "they name different endpoints",
-            "clients come to different endpoints, depending on where they look first; this one"
-            " takes the first that can serve a login",
-            "Serve the same document at each place",
-        )
-    server = taken if isinstance(taken, ServerMetadata) else None
-    if server is None and isinstance(first, Document):
-        server = first.value  # what it lacks is among its abilities
+    places = list(_places(exam, checked))
+    seen = [look(exam, place, read) for place in places]
+    found = [each for each in seen if each.absence is None]
+    good = [each for each in found if each.value is not None]
+    if not found:
+        yield _nowhere(exam, checked, seen, guessed=guessed)
+        assumed, proven = default_server_metadata(checked), not exam.is_unproven(checked)
+        return Issuer(assumed, (), name, proven) if guessed else None
+    stops = ends and mine is None
+    for place, each in zip(places, seen, strict=True):
+        reached = stops and each.error is not None
+        yield from judged(exam, "issuer.metadata", place, each, lone=False, reached=reached)
+        stops = stops and each.absence is not None
+    yield from same_document(exam, "issuer.agreement", _ONE, seen)
+    server = mine or (good[0].value if good else None) or _otherwise(exam, found)
     if server is None:
         return None
-    return Issuer(server, tuple(document.response.url for document in documents))
+    at = tuple(each.url for each in found)
+    proven = not any(exam.is_unproven(url) for url in at)
+    return Issuer(server, at, name, proven and (mine is not None or bool(good)))
 
 
-def _nowhere(exam: Exam, name: IssuerUrl, *, guessed: bool) -> Finding:
+def _places(exam: Exam, checked: IssuerUrl) -> Iterator[Place]:
+    if exam.options.metadata_url and same_issuer(checked, exam.options.issuer):
+        yield Place(exam.options.metadata_url, f"the operator named the place; {_DOCUMENT}")
+        return
+    first, *others = checked.metadata_places()
+    yield Place(first, *_FIRST_PLACE)
+    for url in others:
+        yield Place(url, _OPENID)
+
+
+def _otherwise(exam: Exam, found: list[Seen[ServerMetadata]]) -> ServerMetadata | None:
+    """The document of an issuer by another name, so that one run names all that is wrong."""
+    for each in found:
+        with suppress(AuthError):
+            named = each.raw.get("issuer")
+            if each.response is not None and isinstance(named, str):
+                issuer = IssuerUrl.checked(named, "the issuer", exam.options)
+                return read_server_metadata(issuer, each.response, exam.options)
+    return None
+
+
+def _nowhere(
+    exam: Exam, name: IssuerUrl, seen: list[Seen[ServerMetadata]], *, guessed: bool
+) -> Finding:
     """Where it is guessed: is the assumed sign-in page there? A browser has no header to send."""
     places = f"every place of the metadata of {shown(name)}"
     if not guessed:
+        listed = "; ".join(
+            f"{each.absence.came} at {split(each.url).path}" for each in seen if each.absence
+        )
         standard = f"at least one of the places (RFC 8414 §3; {_DOCUMENT})"
-        remedy = f"Serve the document at {_OAUTH}"
-        question = exam.ask("issuer.found", places, standard)
-        return question.finding("error", "no document anywhere", "all", remedy, "BadResponse")
+        question = exam.ask("issuer.found", places, standard, name)
+        if astray := misplaced(exam, _astray(name)):
+            fault, url, belongs = astray
+            came = f"no document anywhere but at {split(url).path}, where no client looks"
+            values = {"found": split(url).path, "expected": shown(belongs)}
+            values |= {"found_path": split(url).path, "expected_path": split(belongs).path}
+            return question.found(
+                "error", fault, f"{came} ({listed})", "everybody", "BadResponse", **values
+            )
+        came = f"{shown(name)} has no document anywhere: {listed}"
+        issuer = name.shown.removesuffix("/")
+        return question.found(
+            "error", "issuer-absent", came, "everybody", "BadResponse", issuer=issuer
+        )
     page, status = default_server_metadata(name).authorization_endpoint, 0
     with suppress(AuthError):  # a fault proves nothing: the request has no parameters
         status = exam.send(HttpRequest("GET", page, redirects=False)).status
@@ -150,21 +153,43 @@ def _nowhere(exam: Exam, name: IssuerUrl, *, guessed: bool) -> Finding:
     return exam.ask("issuer.found", f"{places}, and GET {shown(page)}", _FALLBACK).finding(
         "error",
         f"no document anywhere, and HTTP {status} at /authorize: nothing says where to log in",
-        "all",
+        "everybody",
         remedy + ". A server that takes an API key needs neither, and no login",
         "RegistrationRefused",
     )
 
 
-def abilities(exam: Exam, server: ServerMetadata, required: tuple[str, ...]) -> Check[None]:
-    """What the metadata promises. `required` are the scopes that the resource names."""
-    if server.source == "defaults":
+def _astray(name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
+    """Where the document of an issuer with a path lies by the usual mistake."""
+    path, belongs = split(name).path.rstrip("/"), name.metadata_places()[0]
+    if path:
+        yield "metadata-appended", f"{origin_url(name)}{path}{_OAUTH}", belongs
+
+
+def abilities(
+    exam: Exam, known: Issuer, required: tuple[str, ...], *, identified: bool = False
+) -> Check[None]:
+    """What the metadata promises. `required` are the scopes that the resource names; `identified`:
+    the operator has named a client."""
+    server = known.server
+    if server.source != "metadata":
         return
     requested = f"the metadata of {server.issuer.shown}"
     standard = "identical with the identifier that leads there (RFC 8414 §3.3)"
-    question = exam.ask("issuer.identifier", requested, standard)
-    yield question.ok(f"issuer {server.issuer.shown}")
-    question = exam.ask("issuer.pkce", requested, _PKCE)
+    question = exam.ask("issuer.identifier", requested, standard, server.issuer)
+    if known.name.rstrip("/") == server.issuer.rstrip("/") and known.name != server.issuer:
+        long = known.name if known.name.endswith("/") else server.issuer
+        holder = "authorization_servers" if long == known.name else "issuer"
+        yield question.found(
+            "warning",
+            "issuer-slash",
+            f"{holder} has a slash at the end, {_other(holder)} has none: {shown(long)}",
+            "clients that compare issuers as strings, as RFC 8414 §3.3 has it",
+            issuer=long.rstrip("/"),
+        )
+    else:
+        yield question.ok(f"issuer {server.issuer.shown}")
+    question = exam.ask("issuer.pkce", requested, _PKCE, server.issuer)
     methods = " ".join(server.code_challenge_methods or ())
     try:
         require_code_grant(server, exam.options)
@@ -173,7 +198,7 @@ def abilities(exam: Exam, server: ServerMetadata, required: tuple[str, ...]) -> 
     else:
         plain = "plain" in methods.split()
         remedy = "Remove “plain” (RFC 9700 §2.1.1)" if plain else ""
-        yield question.finding("note" if plain else "ok", methods, remedy=remedy)
+        yield question.finding("note" if plain else "ok", f"PKCE {methods}", remedy=remedy)
     endpoints = {
         "authorization": server.authorization_endpoint,
         "token": server.token_endpoint,
@@ -181,16 +206,19 @@ def abilities(exam: Exam, server: ServerMetadata, required: tuple[str, ...]) -> 
         "revocation": server.revocation_endpoint,
     }
     others = [n for n, url in endpoints.items() if url and not same_origin(url, server.issuer)]
-    came, affected = "all on https or loopback", ""
-    if others:
-        came += f"; not on the issuer's origin: {', '.join(others)}"
-    if not server.revocation_endpoint:
-        came += "; no revocation"
-        affected = "a logout cannot end the login at the server (RFC 7009)"
-    level: Level = "note" if others or affected else "ok"
     question = exam.ask("issuer.endpoints", requested, "https, but on loopback (OAuth 2.1 §1.5)")
-    yield question.finding(level, came, affected)
+    for name in others:
+        yield question.note(f"the {name} endpoint is on another origin: {shown(endpoints[name])}")
+    if not server.revocation_endpoint:
+        yield question.note(
+            "no revocation endpoint", "a logout cannot end the login at the server (RFC 7009)"
+        )
     yield from _offers(exam, requested, server, required)
+    yield from _demands(exam, requested, server, identified=identified)
+
+
+def _other(holder: str) -> str:
+    return "issuer" if holder == "authorization_servers" else "authorization_servers"
 
 
 def _offers(
@@ -199,31 +227,40 @@ def _offers(
     """What may be asked for: grants, `iss`, scopes, and a way to a client."""
     question, scopes = exam.ask("issuer.grants", requested, _GRANTS), server.scopes_supported
     grants, offline = server.grant_types, OFFLINE in (scopes or ())
-    came = " ".join(grants or ()) or "an empty list"
+    came, again = " ".join(grants or ()) or "an empty list", _AGAIN
     if grants is None:
         came = "grant_types_supported is left out, which stands for authorization_code and implicit"
-        yield question.finding("note" if offline else "warning", came, *_NO_REFRESH)
+        yield question.found("note" if offline else "warning", "no-refresh", came, again)
     elif "authorization_code" not in grants:
-        yield question.warning(came, "clients that obey the list", "List authorization_code")
+        came = f"grant_types_supported: {came}"
+        yield question.found("warning", "no-code", came, "clients that obey the list")
     elif "refresh_token" not in grants:
-        yield question.warning(came, *_NO_REFRESH)
+        came = f"grant_types_supported: {came}"
+        yield question.found("warning", "no-refresh", came, again)
     else:
-        yield question.ok(came + ("" if offline else "; scopes_supported has no offline_access"))
+        yield question.ok("refresh tokens" + (", offline_access" if offline else ""))
+    kinds = server.raw.get("response_types_supported")
+    if isinstance(kinds, list) and not any("code" in str(kind).split() for kind in kinds):
+        standard = "response_types_supported with code (RFC 8414 §2)"
+        came = f"response_types_supported: {' '.join(map(str, kinds)) or 'an empty list'}"
+        question = exam.ask("issuer.responses", requested, standard)
+        yield question.found("warning", "no-code", came, "clients that obey the list")
     question = exam.ask("issuer.iss", requested, _ISS)
     if server.iss_promised:
-        yield question.ok("authorization_response_iss_parameter_supported is true")
+        yield question.ok("iss promised")
     else:
-        yield question.warning(
-            "authorization_response_iss_parameter_supported is not true",
+        yield question.found(
+            "note",
+            "no-iss",
+            "iss is not promised (authorization_response_iss_parameter_supported)",
             "clients with several authorization servers, which refuse a response without iss",
-            "Send iss in authorization responses and advertise it",
         )
     question = exam.ask("issuer.scopes", requested, "scopes_supported is recommended (RFC 8414 §2)")
     listed = frozenset(scopes or ())
     if scopes is None:
         affected = "clients that ask for offline_access only where it is listed"
         remedy = "List the scopes, offline_access among them if refresh tokens need it"
-        yield question.warning("no scopes_supported", affected, remedy)
+        yield question.note("no scopes_supported", affected, remedy)
     elif unlisted := [scope for scope in required if scope not in listed]:
         yield question.warning(
             f"the resource asks for {' '.join(unlisted)}, which is not listed here",
@@ -231,6 +268,43 @@ def _offers(
             "List the scope here, or remove it from the resource's metadata and challenge",
         )
     else:
-        yield question.ok(" ".join(scopes) or "an empty list")
+        yield question.ok("scopes " + (" ".join(scopes) or "none"))
+
+
+def _demands(
+    exam: Exam, requested: str, server: ServerMetadata, *, identified: bool
+) -> Check[None]:
+    """The ways to a client, and what is required of one."""
     way = bool(server.registration_endpoint), bool(server.client_id_metadata_documents)
-    yield exam.ask("issuer.clients", requested, _CLIENTS).finding(*_WAYS[way])
+    methods = server.token_auth_methods
+    public = methods is None or "none" in methods
+    listed = f"token_endpoint_auth_methods_supported: {' '.join(methods or ())}"
+    question = exam.ask("issuer.clients", requested, _CLIENTS, server.issuer)
+    issuer = server.issuer.removesuffix("/")
+    if identified:
+        yield question.ok("the client that was named")
+    elif way == (True, True):
+        yield question.ok("dynamic registration and client ID metadata documents")
+    elif way == (True, False):
+        came, remedy = "dynamic registration only", "Offer the documents too: they follow on it"
+        yield question.note(came, remedy=remedy)
+    else:
+        fault = "documents-only" if way[1] else "no-client"
+        came = "client ID metadata documents only" if way[1] else "neither of the two"
+        if way[1] and not public:
+            fault, came = "documents-no-public", f"{came}, and no public clients ({listed})"
+        affected = "every client without an id from the operator or a document of its own"
+        kind = "RegistrationRefused"
+        yield question.found("error", fault, came, affected, kind, issuer=issuer)
+    if not public and (way[0] or identified):
+        standard = "native clients are public (OAuth 2.1 §2.1, RFC 8252 §8.5)"
+        yield exam.ask("issuer.public", requested, standard).found(
+            "note", "no-public-clients", f"{listed}, without none", "clients that keep no secret"
+        )
+    if server.par_required:
+        standard = "a client may send its request through the browser (RFC 9126 §5)"
+        came = "pushed authorization requests (PAR) are required"
+        affected = "hardly any MCP client can push its requests"
+        yield exam.ask("issuer.par", requested, standard).found(
+            "warning", "par-required", came, affected
+        )

@@ -5,73 +5,189 @@ A login stops at the first place that has a document; an operator wants to know 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
 
 from ..errors import AuthError
 from ..origin import shown, split
+from ..protocol.absence import Absence
 from ..protocol.discovery import absent, metadata_request
+from ..protocol.document import parsed
 from ..protocol.flow import HttpResponse
 from .exam import Check, Exam
 from .report import Level
 
 T = TypeVar("T")
+_LISTS: Final = (
+    "authorization_servers",
+    "scopes_supported",
+    "bearer_methods_supported",
+    "response_types_supported",
+    "grant_types_supported",
+    "code_challenge_methods_supported",
+    "token_endpoint_auth_methods_supported",
+)
+_FLAGS: Final = (
+    "authorization_response_iss_parameter_supported",
+    "client_id_metadata_document_supported",
+    "require_pushed_authorization_requests",
+    "dpop_bound_access_tokens_required",
+)
+_READ: Final = (
+    "resource",
+    "issuer",
+    "authorization_endpoint",
+    "token_endpoint",
+    "registration_endpoint",
+)
+_AGE: Final = re.compile(r"max-age\s*=\s*\"?(\d{1,10})", re.IGNORECASE)
+_LONG: Final = 7 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`missing`: the level where nothing is there; `stumbles`, `remedy`: see `Finding`."""
+    """`missing`: the level where nothing is there; `stumbles`: see `Finding`; `fault`: the row of
+    the remedies then."""
 
     url: str
     standard: str
     missing: Level = "note"
     stumbles: str = ""
-    remedy: str = ""
+    fault: str = "metadata-absent"
 
 
 @dataclass(frozen=True, slots=True)
-class Document(Generic[T]):
-    """A document that its reader accepts, and the response that it came in."""
+class Seen(Generic[T]):
+    """What is at one place: a `value` that its reader accepts, or the `error` that it raises, or
+    nothing (`absence`); `raw` is the object that came, also if it is not accepted."""
 
-    value: T
-    response: HttpResponse
+    url: str
+    value: T | None = None
+    error: AuthError | None = None
+    absence: Absence | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    response: HttpResponse | None = None
 
 
-def look(
-    exam: Exam, check: str, place: Place, read: Callable[[HttpResponse], T], *, reached: bool
-) -> Check[Document[T] | AuthError | None]:
-    """What is at one place: a document, a fault, or nothing.
-
-    `reached`: whether a fault here is what a login ends with.
-    """
-    question, path = (
-        exam.ask(check, f"GET {shown(place.url)}", place.standard),
-        split(place.url).path,
-    )
+def look(exam: Exam, place: Place, read: Callable[[HttpResponse], T]) -> Seen[T]:
+    """What is there, also behind a certificate that is not trusted."""
+    response: HttpResponse | None = None
+    raw: Mapping[str, Any] = {}
     try:
-        response = exam.send(metadata_request(place.url))
+        response = exam.look(metadata_request(place.url))
         if absence := absent(response):
-            came = f"{absence.came} at {path}"
-            yield question.finding(place.missing, came, place.stumbles, place.remedy)
-            return None
-        value = read(response)
+            return Seen(place.url, absence=absence, response=response)
+        value = parsed(response)
+        raw = value if isinstance(value, dict) else {}
+        return Seen(place.url, read(response), raw=raw, response=response)
     except AuthError as error:
-        if reached:
-            yield question.failed(error)
+        return Seen(place.url, error=error, raw=raw, response=response)
+
+
+def judged(
+    exam: Exam, check: str, place: Place, seen: Seen[T], *, lone: bool, reached: bool
+) -> Check[None]:
+    """The findings of one place. `lone`: there is no document anywhere, which is a fault of its
+    own; `reached`: an error here is what a login ends with."""
+    path = split(place.url).path
+    question = exam.ask(check, f"GET {shown(place.url)}", place.standard, place.url)
+    if seen.absence is not None:
+        came = f"{seen.absence.came} at {path}"
+        if lone or place.missing == "note":
+            yield question.note(came, place.stumbles)
         else:
-            remedy = "Serve the same document here as at the first place, or none (404)"
-            yield question.warning(error.summary, "clients that look here first", remedy)
-        return error
-    kind = response.header("content-type").partition(";")[0].strip().lower()
-    came = f"a valid document at {path}"
-    if kind == "application/json":
-        yield question.ok(came)
+            yield question.found(place.missing, place.fault, came, place.stumbles)
+    elif seen.error is not None and reached:
+        yield question.failed(seen.error)
+    elif seen.error is not None:
+        yield question.failed(seen.error, "warning", "clients that look here first")
     else:
+        yield question.ok(path.replace("/.well-known/", "", 1))
+    if seen.response is not None and seen.absence is None:
+        yield from _served(exam, check, place.url, seen.response, seen.raw)
+
+
+def _served(
+    exam: Exam, check: str, url: str, response: HttpResponse, raw: Mapping[str, Any]
+) -> Check[None]:
+    """How a document is served, by the standard and not by what this client forgives."""
+    path, requested = split(url).path, f"GET {shown(url)}"
+    kind = response.header("content-type").partition(";")[0].strip().lower()
+    if kind != "application/json":
         standard = "Content-Type: application/json (RFC 9728 §3.2, RFC 8414 §3.2)"
-        yield exam.ask(check, question.requested, standard).warning(
-            f"{came}, but its Content-Type is {kind or 'missing'}",
+        yield exam.ask(check, requested, standard, url).found(
+            "warning",
+            "document-type",
+            f"the Content-Type at {path} is {kind or 'missing'}",
             "clients that look at the type before they parse",
-            "Send Content-Type: application/json",
         )
-    return Document(value, response)
+    if response.body.startswith(b"\xef\xbb\xbf"):
+        standard = "JSON without a byte order mark (RFC 8259 §8.1)"
+        yield exam.ask(check, requested, standard, url).found(
+            "warning",
+            "document-bom",
+            f"the document at {path} begins with a byte order mark",
+            "clients whose JSON parser refuses it, as JavaScript's does",
+        )
+    if response.url != url:
+        standard = "200 at the place itself (RFC 9728 §3.2, RFC 8414 §3.2)"
+        yield exam.ask(check, requested, standard, url).found(
+            "warning",
+            "document-redirect",
+            f"{path} redirects to {shown(response.url)}",
+            "pages in browsers without CORS on the redirect, and clients that follow none",
+        )
+    if wrong := [name for name in _LISTS if isinstance(raw.get(name), str)]:
+        standard = "an array of strings (RFC 9728 §2, RFC 8414 §2)"
+        example = ", ".join(f'"{name}": ["{raw[name]}"]' for name in wrong)
+        yield exam.ask(check, requested, standard, url).found(
+            "warning",
+            "document-lists",
+            f"{' and '.join(wrong)} at {path} is a text, not a list",
+            "clients that keep to the standard: they refuse the document",
+            example=example,
+        )
+    if texts := [name for name in _FLAGS if isinstance(raw.get(name), str)]:
+        standard = "true or false (RFC 8414 §2, RFC 9207 §3)"
+        yield exam.ask(check, requested, standard, url).warning(
+            f"{' and '.join(texts)} at {path} is a text, not true or false",
+            "clients that read it as false",
+            "Write true or false without quotes",
+        )
+    age = _AGE.search(response.header("cache-control"))
+    if age and int(age[1]) > _LONG:
+        standard = "a change is seen soon (RFC 9111 §4.2)"
+        days = int(age[1]) // 86_400
+        yield exam.ask("document.caching", requested, standard, url).found(
+            "note", "document-cached", f"caches may keep {path} for {days} days (max-age={age[1]})"
+        )
+
+
+def same_document(exam: Exam, check: str, standard: str, seen: Sequence[Seen[T]]) -> Check[None]:
+    """Whether the documents at several places say the same, as far as a login reads them."""
+    documents = [each for each in seen if each.raw and each.response is not None]
+    for other in documents[1:]:
+        first = documents[0]
+        differ = [n for n in (*_READ, *_LISTS) if first.raw.get(n) != other.raw.get(n)]
+        if differ:
+            here, there = split(first.url).path, split(other.url).path
+            requested = f"{shown(first.url)} and {shown(other.url)}"
+            yield exam.ask(check, requested, standard, other.url).found(
+                "warning",
+                "documents-differ",
+                f"the documents at {here} and {there} differ in {', '.join(differ)}",
+                "clients come to different servers, depending on where they look first",
+            )
+
+
+def misplaced(exam: Exam, places: Iterable[tuple[str, str, str]]) -> tuple[str, str, str] | None:
+    """The first of (fault, where a document may lie by mistake, where it belongs) that has one."""
+    for fault, url, belongs in places:
+        with suppress(AuthError):
+            response = exam.look(metadata_request(url))
+            if response.status == 200 and isinstance(parsed(response), dict):
+                return fault, url, belongs
+    return None

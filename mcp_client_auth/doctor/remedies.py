@@ -23,19 +23,16 @@ class Fix:
     products: Mapping[str, str] = field(default_factory=dict)
 
 
-_TRUST_PROXY: Final = (
-    "uvicorn app:app --proxy-headers --forwarded-allow-ips='*'   # or the proxy's address"
-)
+_TRUST_PROXY: Final = "uvicorn app:app --proxy-headers --forwarded-allow-ips='*'"
 _PUBLIC: Final = {
     "nginx": "proxy_set_header Host $host;\nproxy_set_header X-Forwarded-Proto $scheme;\n"
     + _TRUST_PROXY,
     "Apache": 'ProxyPreserveHost On\nRequestHeader set X-Forwarded-Proto "https"\n' + _TRUST_PROXY,
     "Caddy": _TRUST_PROXY,
-    "Traefik": "--entryPoints.websecure.forwardedHeaders.trustedIPs=…   # of what is before it\n"
-    + _TRUST_PROXY,
+    "Traefik": "--entryPoints.websecure.forwardedHeaders.trustedIPs=…\n" + _TRUST_PROXY,
 }
 _EXPOSE: Final = {
-    "nginx": "proxy_pass_header WWW-Authenticate;   # and no proxy_hide_header for it",
+    "nginx": "proxy_pass_header WWW-Authenticate;",
     "AWS API Gateway": "HTTP API: integration parameter mapping, status 401:\n"
     "  append:header.WWW-Authenticate = $response.header.x-amzn-Remapped-WWW-Authenticate\n"
     "REST API: gateway response UNAUTHORIZED, header WWW-Authenticate with the challenge below",
@@ -59,13 +56,13 @@ _LET_THROUGH: Final = {
     "Azure App Service": "Authentication > Restrict access: Allow unauthenticated requests",
     "nginx": "location ^~ /.well-known/ {{ auth_basic off; auth_request off; allow all; }}",
     "Traefik": "a router for PathPrefix(`/.well-known`) without the auth middleware",
-    "Caddy": "handle /.well-known/* {{ … }}   # before basic_auth or forward_auth",
+    "Caddy": "handle /.well-known/* {{ … }}",
     "Apache": '<Location "/.well-known">\n  Require all granted\n</Location>',
 }
 _CHAIN: Final = {
     "nginx": "ssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
     "Apache": "SSLCertificateFile /etc/letsencrypt/live/{host}/fullchain.pem",
-    "HAProxy": "bind :443 ssl crt {host}.pem   # key, leaf and intermediates in one file",
+    "HAProxy": "bind :443 ssl crt {host}.pem",
     "Traefik": "certFile: fullchain.pem",
 }
 _CORS: Final = (
@@ -88,6 +85,11 @@ _MOUNTED: Final = (
     "app = Starlette(routes=[*auth.get_well_known_routes(mcp_path='{path}'),\n"
     "                        Mount('{mount}', app=mcp_app)], lifespan=mcp_app.lifespan)"
 )
+
+_UNLESS_KNOWN: Final = {
+    "instead": "",
+    "right": "Give people the URL with its whole path; most servers are at /mcp",
+}
 
 FIXES: Final[Mapping[str, Fix]] = {
     # -- how the servers are reached
@@ -157,7 +159,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Keep an instance warm (minimum instances 1), and answer the 401 before anything is"
         " loaded: hosts give a connection 5 to 30 s",
     ),
-    "ipv6-dead": Fix(
+    "address-dead": Fix(
         "an address of {host} does not answer",
         "Take the dead address out of the DNS (an AAAA record where it is IPv6), or let"
         " connections to it through",
@@ -176,17 +178,21 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "wrong-path": Fix(
         "there is no MCP endpoint at this path",
-        "Give people the URL with its whole path; most servers are at /mcp",
+        "{right}",
     ),
     "not-mcp": Fix(
         "a web page answers here, not an MCP server",
-        "Check the URL, and route the path of the MCP endpoint to the MCP server",
+        "{instead}Check the URL, and route the path of the MCP endpoint to the MCP server",
         "",
         _ROUTES,
     ),
     "redirected": Fix(
         "the server redirects to another host, which clients do not follow with a POST",
-        "Give people the URL that it leads to, or answer here without a redirect",
+        "Give people the URL that it leads to, {led}, or answer here without a redirect",
+    ),
+    "redirect-inside": Fix(
+        "the server redirects to another path, for which a token of this URL is not meant",
+        "Give people that URL: {led}",
     ),
     "redirect-loop": Fix(
         "the server redirects without end",
@@ -198,15 +204,16 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "in-front": Fix(
         "something in front of the server answers every address in its place",
-        "Exempt the MCP endpoint and /.well-known/ from bot protection, deployment protection and"
-        " sign-in pages: programs without a browser have to reach them without a token",
+        "{instead}Exempt the MCP endpoint and /.well-known/ from bot protection, deployment"
+        " protection and sign-in pages: programs without a browser have to reach them without"
+        " a token",
         "",
         _LET_THROUGH,
     ),
     "metadata-protected": Fix(
         "the metadata, which clients need before they have a token, wants one itself",
         "Let /.well-known/ through without authentication: it is public",
-        'PUBLIC = ("/.well-known/",)   # paths that the auth middleware leaves alone',
+        'PUBLIC = ("/.well-known/",)',
         _LET_THROUGH,
     ),
     "no-401": Fix(
@@ -357,13 +364,17 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Check the domain that authorization_servers names (AUTHKIT_DOMAIN): it has to be the"
         " issuer of this environment. If it is, serve its metadata at"
         " /.well-known/oauth-authorization-server",
-        "curl {issuer}/.well-known/oauth-authorization-server   # has to answer with JSON",
+        "curl {issuer}/.well-known/oauth-authorization-server",
+    ),
+    "server-metadata-absent": Fix(
+        "the authorization server has OpenID Connect metadata only",
+        "Serve the document at /.well-known/oauth-authorization-server too",
     ),
     "issuer-http": Fix(
         "the authorization server names http URLs",
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy:"
         " issuer and endpoints are built from that",
-        "KC_HOSTNAME=https://{host}   # Keycloak, with KC_PROXY_HEADERS=xforwarded",
+        "KC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
     "issuer-other": Fix(
         "the authorization server's metadata names another issuer",
@@ -374,7 +385,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     "endpoint-http": Fix(
         "the authorization server names an endpoint that is not https",
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy",
-        "KC_HOSTNAME=https://{host}   # Keycloak, with KC_PROXY_HEADERS=xforwarded",
+        "KC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
     "server-unfit": Fix(
         "the authorization server's metadata lacks what it must have",
@@ -438,16 +449,16 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     # -- the endpoints
     "authorize-absent": Fix(
-        "the authorization endpoint {url} is not there ({came})",
+        "the authorization endpoint {url} is not there ({got})",
         "Correct authorization_endpoint in the authorization server's metadata, or serve the"
         " sign-in page there",
     ),
     "token-absent": Fix(
-        "the token endpoint {url} is not there ({came})",
+        "the token endpoint {url} is not there ({got})",
         "Correct token_endpoint in the authorization server's metadata, or route POST to it there",
     ),
     "token-unfit": Fix(
-        "the token endpoint {url} does not answer as one ({came})",
+        "the token endpoint {url} does not answer as one ({got})",
         "Answer an unknown client with 400 or 401 and a JSON error (RFC 6749 §5.2)",
         'HTTP/1.1 401\nContent-Type: application/json\n\n{{"error": "invalid_client"}}',
     ),
@@ -456,7 +467,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Check client, code, redirect_uri and code_verifier before a token is issued",
     ),
     "par-absent": Fix(
-        "the endpoint for pushed authorization requests {url} is not there ({came})",
+        "the endpoint for pushed authorization requests {url} is not there ({got})",
         "Correct pushed_authorization_request_endpoint in the metadata, or take it out",
     ),
     "jwks-absent": Fix(
@@ -470,7 +481,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     # -- registration and what a trial client shows
     "registration-absent": Fix(
-        "the registration endpoint {url} is not there ({came})",
+        "the registration endpoint {url} is not there ({got})",
         "Enable dynamic client registration, or correct registration_endpoint in the metadata",
     ),
     "registration-refused": Fix(
@@ -479,7 +490,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         " (http://127.0.0.1 and http://localhost, any port)",
     ),
     "registration-error": Fix(
-        "the registration endpoint fails ({came})",
+        "the registration endpoint fails ({got})",
         "Look at the authorization server's log for this request to the registration endpoint",
     ),
     "registration-redirect": Fix(
@@ -521,7 +532,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     # -- pages in browsers
     "cors-absent": Fix(
         "pages in browsers cannot read the documents",
-        "Send the CORS headers with each answer, errors too, and answer OPTIONS with 204",
+        "Send Access-Control-Allow-Origin: * with each answer, errors too, and answer OPTIONS with"
+        " 204 and these headers",
         _CORS,
         {"nginx": "add_header Access-Control-Allow-Origin '*' always;"},
     ),
@@ -529,7 +541,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Access-Control-Allow-Origin is sent twice, which browsers refuse",
         "Send it once: take it away either in the proxy or in the application",
         "",
-        {"nginx": "proxy_hide_header Access-Control-Allow-Origin;   # with one add_header"},
+        {"nginx": "proxy_hide_header Access-Control-Allow-Origin;"},
     ),
 }
 
@@ -546,4 +558,4 @@ class _Named(dict[str, Any]):
     """The values of a row; one that is not known stays a mark."""
 
     def __missing__(self, name: str) -> str:
-        return "…"
+        return _UNLESS_KNOWN.get(name, "…")

@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from ..errors import AuthError
-from ..origin import shown, split
-from ..protocol.absence import Absence, no_authorization_server
-from ..protocol.discovery import invents, resource_metadata, resource_places
+from ..origin import origin_url, shown, split
+from ..protocol.absence import Absence
+from ..protocol.discovery import Discovery, invents, resource_places
 from ..protocol.metadata import ResourceMetadata, Vouched, read_resource_metadata
 from ..protocol.probe import ServerAnswer
 from ..protocol.scopes import OFFLINE
-from ..protocol.urls import canonical
+from ..protocol.urls import canonical, well_known
 from .challenge import offline_listed
 from .exam import Check, Exam
-from .metadata_places import Place, look
+from .metadata_places import Place, judged, look, misplaced, same_document
+from .report import Level
 
 _MOST_NAMED: Final = 10
 _METADATA: Final = "a JSON document with resource and authorization_servers (RFC 9728 §2, §3.2)"
 
 _FOLLOWERS: Final = "all that follow the challenge"
-_NAMED: Final = "Serve the document there, or name its place"
 _OF_PATH: Final = "clients that try the well-known place of the path"
-_SERVE: Final = "Serve the document at this place"
+_SUFFIX: Final = "oauth-protected-resource"
+_ONE: Final = "one resource, one document (RFC 9728 §3.2)"
+_DEEPEST: Final = 5
+_NOWHERE: Final = ("no_resource_metadata", "no_challenge", "in_front")
+_ENDS: Final = (*_NOWHERE, "no_endpoint", "not_an_mcp_server", "redirected")
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a login gets of the resource: metadata, the error that it ends with, or nothing."""
+    """What there is of the resource: the `document` that a login takes, or the one that it would
+    take if nothing were wrong with it; where none is (`tried`); the issuers that any of them
+    names, `unproven` where only a host does that is not trusted."""
 
-    taken: ResourceMetadata | AuthError | None = None
+    document: ResourceMetadata | None = None
     tried: tuple[Absence, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict)
+    issuers: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    unproven: bool = False
 
 
-def metadata(exam: Exam, answer: ServerAnswer) -> Check[Resource]:
-    """The document at each place, the fields of the one that a login takes, or where it ends."""
-    tried: list[Absence] = []
-    taken: ResourceMetadata | AuthError | None
-    try:
-        taken = exam.follow(resource_metadata(exam.server_url, answer, exam.options, tried))
-    except AuthError as error:
-        taken = error
+def metadata(
+    exam: Exam, answer: ServerAnswer, discovery: Discovery | None, ended: AuthError | None
+) -> Check[Resource]:
+    """The document at each place, the fields of the one that a login takes, or where it ends.
+
+    `discovery`, `ended`: of the login's own walk. The server's own places are read also where
+    the one that it names must not be.
+    """
     read = partial(
         read_resource_metadata,
         exam.server_url,
@@ -50,52 +61,121 @@ def metadata(exam: Exam, answer: ServerAnswer) -> Check[Resource]:
         vouched=Vouched.by(exam.options),
     )
     named = answer.challenge.resource_metadata if answer.challenge else ""
-    known = broken = False
-    for url, rule in resource_places(exam.server_url, answer, exam.options).items():
+    places = list(_places(exam, answer, named))
+    seen = [look(exam, place, read) for place in places]
+    found = [each for each in seen if each.absence is None]
+    stops = ended is not None
+    for place, each in zip(places, seen, strict=True):
+        reached = stops and each.error is not None
+        yield from judged(exam, "resource.metadata", place, each, lone=not found, reached=reached)
+        stops = stops and not reached
+    yield from same_document(exam, "resource.agreement", _ONE, seen)
+    first = next((each for each in found if each.value is not None), None)
+    document = (discovery.metadata if discovery else None) or (first.value if first else None)
+    raws = [each.raw for each in found if each.raw]
+    tried = tuple(each.absence for each in seen if each.absence is not None)
+    if document is not None:
+        yield from _fields(exam, document)
+    elif not found:
+        yield from _nowhere(exam, answer, tried, ended)
+    issuers = document.authorization_servers if document else _issuers_of(raws)
+    return Resource(
+        document,
+        tried,
+        document.raw if document else next(iter(raws), {}),
+        tuple(dict.fromkeys(issuers)),
+        tuple(each.url for each in found if each.raw),
+        bool(found) and all(exam.is_unproven(each.url) for each in found),
+    )
+
+
+def _places(exam: Exam, answer: ServerAnswer, named: str) -> Iterator[Place]:
+    try:
+        listed = resource_places(exam.server_url, answer, exam.options)
+    except AuthError:  # the challenge names one that must not be requested, and that is a finding
+        listed = resource_places(exam.server_url, replace(answer, challenge=None), exam.options)
+    known = False
+    for url, rule in listed.items():
         place = Place(url, f"{_METADATA}; {rule}")
         if url == named:
-            place = replace(place, missing="warning", stumbles=_FOLLOWERS, remedy=_NAMED)
-        elif not known and split(url).path.endswith("oauth-protected-resource"):
-            place = replace(place, remedy=_SERVE)
-        elif not known:
-            place = replace(place, missing="warning", stumbles=_OF_PATH, remedy=_SERVE)
-        reached = isinstance(taken, AuthError) and not broken
-        seen = yield from look(exam, "resource.metadata", place, read, reached=reached)
-        broken = broken or isinstance(seen, AuthError)
-        known = known or seen is not None
-    if isinstance(taken, ResourceMetadata):
-        yield from _fields(exam, taken)
-    elif taken is None:
-        yield from _nowhere(exam, answer, tried)
-    return Resource(taken, tuple(tried))
+            place, known = replace(place, missing="warning", stumbles=_FOLLOWERS), True
+        elif not known and not split(url).path.endswith("oauth-protected-resource"):
+            place = replace(place, missing="warning", stumbles=_OF_PATH)
+        yield place
 
 
-def _nowhere(exam: Exam, answer: ServerAnswer, tried: list[Absence]) -> Check[None]:
+def _issuers_of(raws: list[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What documents name that a login cannot take: an operator wants to know of those, too."""
+    names: list[str] = []
+    for raw in raws:
+        value = raw.get("authorization_servers")
+        listed = value.split() if isinstance(value, str) else value
+        names += [each for each in listed if isinstance(each, str)] if listed else []
+    return tuple(names)
+
+
+def _nowhere(
+    exam: Exam, answer: ServerAnswer, tried: tuple[Absence, ...], ended: AuthError | None
+) -> Check[None]:
     """No document: the path of MCP 2025-03-26, or the end of a login in its own words."""
     question = exam.ask(
         "resource.found",
         "every place of the resource metadata",
         "an MCP server has resource metadata (MCP “Authorization Server Location”)",
     )
-    if exam.options.issuer or invents(answer, tried):
-        came = "no document anywhere"
+    level: Level = "error" if ended and ended.code in _NOWHERE else "warning"
+    kind = type(ended).__name__ if ended and level == "error" else ""
+    came = "no document anywhere"
+    listed = "; ".join(f"{each.came} at {split(each.url).path}" for each in tried)
+    if astray := misplaced(exam, _astray(exam)):
+        fault, url, belongs = astray
+        where = f"{came} but at {split(url).path}, where no client looks ({listed})"
+        values = {"found": split(url).path, "expected": shown(belongs)}
+        values |= {"mount": _mount(url), "expected_path": split(belongs).path}
+        values |= {"found_path": split(url).path}
+        affected = "every client that keeps to the standard"
+        yield question.found(level, fault, where, affected, kind, **values)
+    elif exam.options.issuer or (ended is None and invents(answer, list(tried))):
         if not exam.options.issuer:
             came += ": the path of MCP 2025-03-26 is tried"
-        remedy = "Serve the document of RFC 9728 at the well-known place of the path"
-        yield question.warning(came, "clients of MCP 2025-06-18 and later", remedy)
-    elif answer.status != 429 and answer.status < 500:  # otherwise challenge.status is an error
-        error = exam.follow(no_authorization_server(exam.server_url, answer, tried))
-        if error.code == "login_not_required":
-            yield question.note(f"none: {error.summary}")
-        else:
-            ended = question.failed(error)
-            yield replace(ended, came=f"no document anywhere: {ended.came}")
+        yield question.found("warning", "metadata-absent", came, "clients of MCP 2025-06-18 on")
+    elif level == "error" and answer.challenge and ended:
+        closed = all(each.status in (401, 403) for each in tried)
+        fault = "metadata-protected" if closed else "metadata-absent"
+        affected = "every client that keeps to the standard"
+        yield question.found("error", fault, f"{came}: {listed}", affected, kind)
+    elif ended is not None and ended.code in _ENDS:
+        closed = ended.code == "no_challenge" and all(each.status == 401 for each in tried)
+        made = question.failed(ended)
+        if closed:
+            made = question.found("error", "in-front", ended.summary, made.stumbles, made.error)
+        if answer.led_to:
+            came = f"HTTP {answer.status} to {shown(answer.led_to)}"
+        yield replace(made, came=f"{came}: {made.came}")
+
+
+def _astray(exam: Exam) -> Iterator[tuple[str, str, str]]:
+    """Where the document lies by the usual mistakes: behind the path, or below a mount prefix."""
+    origin, path = origin_url(exam.server_url), split(exam.server_url).path.rstrip("/")
+    belongs = well_known(exam.server_url, _SUFFIX)
+    parts = path.split("/")[1:]
+    for at in range(1, min(len(parts), _DEEPEST)):
+        mount, rest = "/" + "/".join(parts[:at]), "/" + "/".join(parts[at:])
+        for tail in dict.fromkeys((rest, path, "")):
+            yield "metadata-mounted", f"{origin}{mount}/.well-known/{_SUFFIX}{tail}", belongs
+    if path:
+        yield "metadata-appended", f"{origin}{path}/.well-known/{_SUFFIX}", belongs
+
+
+def _mount(url: str) -> str:
+    return split(url).path.partition("/.well-known/")[0]
 
 
 def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
     requested, resource = f"GET {shown(document.url)}", document.resource
     standard = "the identifier that the well-known URL was made from (RFC 9728 §3.3)"
-    question, typed = exam.ask("resource.identifier", requested, standard), exam.server_url
+    question = exam.ask("resource.identifier", requested, standard, document.url)
+    typed = exam.server_url
     if resource == typed:
         yield question.ok("resource equals the URL")
     else:
@@ -104,10 +184,11 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
             difference = "a trailing slash apart from the URL"
         elif canonical(resource) == canonical(typed):
             difference = "the URL in another spelling"
-        yield question.warning(
+        yield question.found(
+            "warning",
+            "resource-spelling",
             f"resource is {shown(resource)}, {difference}",
             "clients that compare strings; authorization servers that know one spelling only",
-            "Let resource be, letter by letter, the URL that people are given",
         )
     servers = document.authorization_servers
     listed = ", ".join(map(shown, servers[:_MOST_NAMED]))
@@ -121,7 +202,7 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
     question, scopes = exam.ask("resource.scopes", requested, standard), document.scopes_supported
     if scopes is None:
         affected = "clients that need to name a scope do not know which"
-        yield question.warning("no scopes_supported", affected, "List the scopes of ordinary use")
+        yield question.note("no scopes_supported", affected, "List the scopes of ordinary use")
     elif not scopes:
         yield question.note(
             "scopes_supported is empty: no scope is requested",
@@ -132,6 +213,13 @@ def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:
         yield offline_listed(exam, "resource.scopes", requested)
     else:
         yield question.ok(" ".join(scopes))
+    if document.dpop_required:
+        standard = "a client may have no keys (RFC 9449 §5.1)"
+        came = "dpop_bound_access_tokens_required: Bearer tokens are refused"
+        affected = "hardly any MCP client can do DPoP"
+        yield exam.ask("resource.dpop", requested, standard).found(
+            "warning", "dpop-required", came, affected
+        )
     methods = document.raw.get("bearer_methods_supported")
     if isinstance(methods, list) and "header" not in methods:
         standard = "the token goes in the Authorization header (MCP “Token Requirements”)"

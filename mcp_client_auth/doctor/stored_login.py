@@ -35,7 +35,7 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
         return
     if credential is None:
         if entry is None:
-            yield question.note("none", remedy="mcp-login URL makes one")
+            yield question.note("no login is stored here", remedy="mcp-login URL makes one")
         else:
             came = "the index has an entry, the storage has no secret"
             yield question.warning(came, remedy="mcp-login logout URL, then log in again")

@@ -78,6 +78,12 @@ class Addresses:
             if host in self._typed:
                 self._classes[host] = min(kind, self._classes.get(host, kind))
 
+    def learn(self, other: Addresses) -> None:
+        """Count what another flow has connected to, of the same server."""
+        with self._turn:
+            for host, kind in other._classes.items():
+                self._classes[host] = min(kind, self._classes.get(host, kind))
+
     def failed(self, host: str, address: str, why: str) -> None:
         """Note an address that could not be connected to."""
         with self._turn:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mcp_client_auth.doctor.exam import Exam
+from mcp_client_auth.doctor.issuer import Issuer as Learned
 from mcp_client_auth.doctor.issuer import abilities
 from mcp_client_auth.errors import AuthorizationDenied
 from mcp_client_auth.grants.probe import too_little_scope
@@ -57,7 +58,9 @@ def test_the_scopes_that_were_not_granted() -> None:
 def test_the_scopes_that_the_doctor_compares() -> None:
     exam = Exam.over_http("https://mcp.example/mcp", Options(), lambda name: None, 1)
     with in_time():
-        findings = list(abilities(exam, replace(SERVER, scopes_supported=MANY), MANY[::-1]))
+        findings = list(
+            abilities(exam, Learned(replace(SERVER, scopes_supported=MANY), ()), MANY[::-1])
+        )
     assert [each.level for each in findings if each.check == "issuer.scopes"] == ["ok"]
 
 

@@ -77,8 +77,11 @@ INSIDE = {
         clients.rules clients.trial
         clients.look clients.ways
         clients.seen
-        client_metadata issuer resource
-        challenge connections cors machine metadata_places registration stored_login
+        issuer resource
+        endpoints
+        client_metadata
+        challenge connections cors machine metadata_places methods registration
+        stored_login walk
         exam
         products report
         clients.verdict faults

@@ -194,7 +194,7 @@ def test_the_doctor_ends_as_such_a_login_does(world: World, terminal: Terminal) 
     final = moved(world, "/v2/mcp")
     examined = terminal.run("doctor", world.url)
     assert examined.code == terminal.run(world.url).code == 5
-    assert f"Use that URL: {final}" in " ".join(examined.out.split())
+    assert f"Give people that URL: {final}" in " ".join(examined.out.split())
 
 
 def test_a_call_that_is_redirected_says_where_to(world: World, terminal: Terminal) -> None:
@@ -302,7 +302,7 @@ def test_an_open_server_ends_the_command_well_and_stores_nothing(
     assert '"login": null' in terminal.run(world.url, "--json").out
     examined = terminal.run("doctor", world.url)
     assert examined.code == 0
-    assert "this server requires no login" in " ".join(examined.out.split())
+    assert examined.out.splitlines()[1:] == ["This server requires no login: it answers everyone."]
     assert set(world.visited) <= {"probe", "resource", "nowhere"}
 
 

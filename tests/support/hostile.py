@@ -117,7 +117,7 @@ class World:
             "server": document(self.server_metadata()),
             "register": document({"client_id": "dyn", "token_endpoint_auth_method": "none"}, 201),
             "authorize": self.callback(),
-            "token": document(tokens()),
+            "token": for_known_codes(document(tokens())),
             "refresh": document(tokens()),
             "revoke": document({}),
             "answer": document({"jsonrpc": "2.0", "id": 1, "result": {}}),
@@ -159,9 +159,11 @@ class World:
 
         def redirect_back(exchange: Exchange) -> None:
             asked = exchange.query
+            if "redirect_uri" not in asked:
+                return exchange.reply(400, b"invalid_request", "text/plain")
             usual = {"code": CODE, "state": asked.get("state", ""), "iss": self.issuer}
             target = f"{asked['redirect_uri']}?{urlencode(_changed(usual, changes))}"
-            exchange.reply(302, headers=[("Location", target)])
+            return exchange.reply(302, headers=[("Location", target)])
 
         return redirect_back
 
@@ -217,6 +219,12 @@ class World:
         for server in self._servers:
             server.shutdown()
             server.server_close()
+
+
+def for_known_codes(behaviour: Behaviour) -> Behaviour:
+    """What a token endpoint does, but for a code that it never gave."""
+    refusal = document({"error": "invalid_grant"}, 400)
+    return lambda each: (refusal if each.form.get("code") == "made-up-code" else behaviour)(each)
 
 
 def document(value: Any, status: int = 200, **headers: str) -> Behaviour:

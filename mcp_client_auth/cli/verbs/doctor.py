@@ -134,8 +134,16 @@ def command(arguments: Arguments) -> int:
         url = url.strip().partition("#")[0]
         key = key_for(url, arguments.place.account) if url else None
         storage = choose_storage(arguments.place.store, key)
-        first = number == 0  # this machine is the same for all of them
-        return Subject(storage, url, key, options, arguments.register, others, reached, first)
+        return Subject(
+            storage,
+            url,
+            key,
+            options,
+            arguments.register,
+            clients=others,
+            connection=reached,
+            machine=number == 0,  # this machine is the same for all of them
+        )
 
     def examination(subject: Subject) -> Callable[[], Report]:
         return lambda: examine(subject, on_check=tell_check)

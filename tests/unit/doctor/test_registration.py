@@ -26,7 +26,7 @@ def managed(world: World, uri: str) -> None:
 
 def test_nothing_is_registered_unless_asked(world: World, examined: Examine) -> None:
     report = examined(world.url)
-    assert only(report, "registration.answer").came == "not tried"
+    assert only(report, "registration.answer").came == "registration not tried"
     assert not any(name == "register" and body for name, body in world.bodies)
 
 

@@ -42,7 +42,7 @@ def held(world: World, token: str = "planted-access", **tokens: Any) -> Credenti
 
 
 def test_without_a_login_that_is_said(world: World, examined: Examine) -> None:
-    assert only(examined(world.url), "login.stored").came == "none"
+    assert only(examined(world.url), "login.stored").came == "no login is stored here"
     assert "answer" not in world.visited
 
 

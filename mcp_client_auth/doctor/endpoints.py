@@ -1,0 +1,231 @@
+"""The endpoints that the metadata names, each asked once: does it answer as one?
+
+Nothing that is sent is anybody's: client and code are made up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from ..errors import AuthError
+from ..origin import is_loopback, shown
+from ..protocol.document import described, parsed, redirected_to
+from ..protocol.flow import HttpRequest, HttpResponse
+from ..protocol.metadata import ServerMetadata
+from ..protocol.oauth_error import is_passing, read_error
+from ..protocol.tokens import read_token_response
+from ..secret import Secret, quoted
+from .client_metadata import private_members
+from .exam import Check, Exam
+from .report import Finding, Level, Question
+from .walk import NO_PAGE, Walk, refused, unreachable
+
+_FORM: Final = {
+    "Accept": "application/json",
+    "Content-Type": "application/x-www-form-urlencoded",
+}
+_CODE: Final = (
+    b"grant_type=authorization_code&code=made-up-code&client_id=made-up-client"
+    b"&redirect_uri=http%3A%2F%2F127.0.0.1%3A33418%2Fcallback"
+    b"&code_verifier=made-up-verifier-made-up-verifier-made-up-verifier"
+)
+_PUSH: Final = (
+    b"response_type=code&client_id=made-up-client&code_challenge_method=S256"
+    b"&redirect_uri=http%3A%2F%2F127.0.0.1%3A33418%2Fcallback"
+    b"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeGmyCuWhvTnuF-QsGIY"
+)
+_NOT_REACHED: Final = (502, 503, 504)  # what is in front of the endpoint does not reach it
+_PAGE: Final = "a page where a person signs in, or what is wrong with the request (RFC 6749 §3.1)"
+_REFUSAL: Final = "400 or 401 with a JSON error for a client that is not known (RFC 6749 §5.2)"
+_PAR: Final = "400 or 401 with a JSON error for a client that is not known (RFC 9126 §2.3)"
+_KEYS: Final = "a JWK set with public keys (RFC 7517 §5, RFC 8414 §2)"
+_EVERYBODY: Final = "everybody: a login gets no further"
+_OF_TOKENS: Final = "servers that check tokens by these keys: they refuse each token"
+
+
+def authorization(exam: Exam, server: ServerMetadata) -> Check[None]:
+    """The sign-in page without any parameter, as nothing else can be asked without a client."""
+    url = server.authorization_endpoint
+    if not url:
+        return
+    question = exam.ask("endpoint.authorization", f"GET {shown(url)}", _PAGE, url)
+    try:
+        exam.check(url)
+        page = exam.send(
+            HttpRequest("GET", url, {"Accept": "text/html,application/xhtml+xml"}, redirects=False)
+        )
+    except AuthError as error:
+        if error.code == "forbidden_address":
+            yield question.failed(error)
+            return
+        ends = unreachable(url, error)
+        yield _absent(question, "authorize-absent", url, ends, error.summary)
+        return
+    came = f"{shown(url)}: HTTP {page.status}"
+    if page.status in NO_PAGE:
+        yield _absent(question, "authorize-absent", url, refused(url, page), f"HTTP {page.status}")
+    elif is_passing(page.status):
+        remedy = "Look at the authorization server's log: a request without parameters is a 400"
+        yield question.warning(came, "people, who may see an error there", remedy)
+    else:
+        yield question.ok(came)
+
+
+def signed_in(exam: Exam, server: ServerMetadata, done: Walk) -> Check[None]:
+    """What the sign-in page says to the trial client; an error on the way back ended the walk."""
+    url, page = server.authorization_endpoint, done.page
+    requested = f"GET {shown(url)}, the request of a trial client, not followed"
+    question = exam.ask("endpoint.authorization", requested, _PAGE, url)
+    if page is not None and done.error is None:
+        target = redirected_to(page)
+        where = f", to {target}" if target and not is_loopback(target) else ""
+        yield question.ok(f"{shown(url)}: HTTP {page.status}{where}")
+
+
+def _absent(question: Question, fault: str, url: str, error: AuthError, came: str) -> Finding:
+    return question.found(
+        "error", fault, error.summary, _EVERYBODY, type(error).__name__, url=shown(url), got=came
+    )
+
+
+def token(exam: Exam, server: ServerMetadata) -> Check[None]:
+    """The token endpoint, with a client and a code that were made up."""
+    url = server.token_endpoint
+    requested = f"POST {shown(url)}, a code and a client that are made up"
+    question = exam.ask("endpoint.token", requested, _REFUSAL, url)
+    response = yield from _posted(exam, question, "token-absent", url, _CODE)
+    if response is None:
+        return
+    came = f"{shown(url)}: HTTP {response.status}"
+    value = parsed(response)
+    named = read_error(value).code if isinstance(value, dict) else ""
+    if isinstance(value, dict) and 200 <= response.status < 300 and "access_token" in value:
+        yield question.found("warning", "token-open", "a made-up code got a token", "everybody")
+    elif named and response.status in (400, 401):
+        yield question.ok(f"{came}, {named}")
+    elif _is_there(response, named):
+        unfit = f"{came} with {quoted(named, 60) if named else described(response)}"
+        affected = "clients that read the error of a token response"
+        yield question.found("warning", "token-unfit", unfit, affected, url=shown(url), got=came)
+    else:
+        ends = _ending(response)
+        what = f"{_described(response)} at the token endpoint"
+        yield question.found(
+            "error",
+            "token-absent",
+            f"{what}: {ends.summary}",
+            _EVERYBODY,
+            type(ends).__name__,
+            url=shown(url),
+            got=f"HTTP {response.status}",
+        )
+
+
+def pushed(exam: Exam, server: ServerMetadata) -> Check[None]:
+    """The endpoint for pushed authorization requests, with a client that was made up."""
+    url = server.pushed_authorization_request_endpoint
+    if not url:
+        return
+    requested = f"POST {shown(url)}, a request of a client that is made up"
+    question = exam.ask("endpoint.pushed_request", requested, _PAR, url)
+    response = yield from _posted(
+        exam, question, "par-absent", url, _PUSH, required=server.par_required
+    )
+    if response is None:
+        return
+    value = parsed(response)
+    named = read_error(value).code if isinstance(value, dict) else ""
+    came = f"{shown(url)}: HTTP {response.status}"
+    if named and response.status < 500 and response.status not in NO_PAGE:
+        yield question.ok(f"{came}, {named}")
+    elif _is_there(response, named):
+        yield question.note(f"{came} with {described(response)}")
+    else:
+        required = server.par_required  # one that is not is not sent by a login
+        level: Level = "error" if required else "warning"
+        came = f"{_described(response)} at the endpoint for pushed requests"
+        affected = _EVERYBODY if required else "clients that push their requests"
+        kind = type(_ending(response)).__name__ if required else ""
+        values = {"url": shown(url), "got": f"HTTP {response.status}"}
+        yield question.found(level, "par-absent", came, affected, kind, **values)
+
+
+def keys(exam: Exam, server: ServerMetadata) -> Check[None]:
+    """The keys that tokens are checked by. A login goes on without: tokens may be opaque."""
+    url = server.raw.get("jwks_uri")
+    if not isinstance(url, str) or not url:
+        return
+    question = exam.ask("endpoint.jwks", f"GET {shown(url)}", _KEYS, url)
+    try:
+        response = exam.send(HttpRequest("GET", url, {"Accept": "application/json"}))
+    except AuthError as error:
+        came = f"jwks_uri {shown(url)}: {error.summary}"
+        yield question.found("warning", "jwks-absent", came, _OF_TOKENS)
+        return
+    value = parsed(response)
+    listed = value.get("keys") if isinstance(value, dict) else None
+    if response.status != 200 or not isinstance(listed, list):
+        came = f"jwks_uri {shown(url)}: {_described(response)}"
+        yield question.found("warning", "jwks-absent", came, _OF_TOKENS)
+    elif not listed:
+        came = f"jwks_uri {shown(url)} has no key"
+        yield question.found("warning", "jwks-absent", came, _OF_TOKENS)
+    elif private := dict(private_members(listed)):
+        exam.secrets += [Secret(v) for v in private.values() if isinstance(v, str) and len(v) > 3]
+        came = f"a private key is published at {shown(url)}: {', '.join(private)}"
+        yield question.found("warning", "jwks-private", came, "everybody: anyone can sign tokens")
+    else:
+        count = "1 key" if len(listed) == 1 else f"{len(listed)} keys"
+        yield question.ok(f"{shown(url)}: {count}")
+
+
+def _posted(
+    exam: Exam, question: Question, fault: str, url: str, body: bytes, *, required: bool = True
+) -> Check[HttpResponse | None]:
+    """Once, without a retry; a fault of the network is what a login would end with."""
+    try:
+        return exam.send(HttpRequest("POST", url, _FORM, body))
+    except AuthError as error:
+        kind = type(error).__name__ if required else ""
+        found = question.found(
+            "error" if required else "warning",
+            fault,
+            error.summary,
+            _EVERYBODY if required else "clients that use it",
+            kind,
+            url=shown(url),
+            got=error.summary,
+        )
+        known = question.failed(error) if error.code in ("certificate", "unknown_host") else found
+        yield replace(known, level=found.level, error=kind)
+        return None
+
+
+def _is_there(response: HttpResponse, named: str) -> bool:
+    """Whether an endpoint is there that only says no in its own way."""
+    status = response.status
+    if status in NO_PAGE:
+        return named.startswith(("invalid_", "unauthorized_client", "unsupported_"))
+    if (
+        status in _NOT_REACHED
+        or redirected_to(response)
+        or (status == 403 and not named and parsed(response) is None)
+    ):
+        return False
+    return not (200 <= status < 300 and parsed(response) is None)
+
+
+def _ending(response: HttpResponse) -> AuthError:
+    """What a login ends with that gets this answer for its code."""
+    try:
+        read_token_response(response, 0.0)
+    except AuthError as error:
+        return error
+    raise AssertionError("a refusal was read as tokens")
+
+
+def _described(response: HttpResponse) -> str:
+    value: Any = parsed(response)
+    named = read_error(value).code if isinstance(value, dict) else ""
+    return f"HTTP {response.status} with {quoted(named, 60) if named else described(response)}"

@@ -1,0 +1,165 @@
+"""The login's own steps, by the login's own code, to the point where a person would be asked.
+
+What ends there is what a login ends with. Nothing is kept, and nothing is registered unless the
+operator asks for it; the sign-in page is requested and not followed.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ..errors import AuthError, LoginFailed
+from ..grants.base import LoginConfig, Ports
+from ..grants.probe import answer_to, naming_redirect, require_covered
+from ..protocol.authorization import AuthorizationRequest
+from ..protocol.client_choice import client_kind
+from ..protocol.discovery import Discovery
+from ..protocol.document import described, redirected_to
+from ..protocol.flow import HttpRequest, HttpResponse
+from ..protocol.registration import Client
+from ..session.steps import find_server, log_in
+from ..storage.memory import MemoryStorage
+from .exam import Exam
+
+if TYPE_CHECKING:
+    from ..prompt.base import Ending
+    from ..prompt.race import Answer
+    from ..protocol.redirects import Callback
+
+_PORT: Final = 33418
+NO_PAGE: Final = (404, 405, 410, 501)
+
+
+@dataclass(slots=True)
+class Walk:
+    """How far a login came. `error`: what it ended with; None where a person would be asked.
+
+    `clients` are those that were registered on the way; `request` the one that the sign-in page
+    got, and `page` its answer.
+    """
+
+    discovery: Discovery | None = None
+    error: AuthError | None = None
+    clients: list[Client] = field(default_factory=list)
+    request: AuthorizationRequest | None = None
+    page: HttpResponse | None = None
+
+
+def walk(exam: Exam, config: LoginConfig, *, register: bool) -> Walk:
+    """Go as far as a login does without a person; with `register`, or with a client that was
+    named, also to the sign-in page."""
+    done = Walk()
+    ports = Ports(_Storage(done), exam)
+    try:
+        answer = answer_to(config, ports, None)
+        require_covered(config.server_url, answer)
+        with naming_redirect(answer):
+            done.discovery = find_server(config, ports, None, answer)
+            if register or _needs_no_registration(config, done.discovery):
+                log_in(config, ports, _TrialPrompt(exam, done), answer)
+    except _PersonAskedError:
+        pass
+    except AuthError as error:
+        done.error = error
+    return done
+
+
+def _needs_no_registration(config: LoginConfig, discovery: Discovery) -> bool:
+    """Whether a client was named, so that the sign-in page can be asked at once."""
+    if config.identity is None:
+        return False
+    with suppress(AuthError):
+        return client_kind(config.identity, discovery.server, config.options) != "dynamic"
+    return False
+
+
+class _PersonAskedError(BaseException):
+    """The login has come to the person; no fault, and nothing that a step may catch."""
+
+
+class _Storage(MemoryStorage):
+    """Remembers the clients that are registered, to delete them again."""
+
+    def __init__(self, done: Walk) -> None:
+        super().__init__()
+        self._done = done
+
+    def _save(self, value: Any, key: Any) -> None:
+        if isinstance(value, Client):
+            self._done.clients.append(value)
+        super()._save(value, key)
+
+
+@dataclass(frozen=True, slots=True)
+class _TrialPrompt:
+    exam: Exam
+    done: Walk
+
+    def visit(self, callback: Callback, server: str, account: str) -> _TrialVisit:
+        from dataclasses import replace
+
+        where = callback if callback.port else replace(callback, port=_PORT)
+        return _TrialVisit(self.exam, self.done, where.uri)
+
+
+@dataclass(frozen=True, slots=True)
+class _TrialVisit:
+    """Asks the sign-in page once, and follows nothing."""
+
+    exam: Exam
+    done: Walk
+    redirect_uri: str
+
+    def ask(self, request: AuthorizationRequest, timeout: float, *beside: object) -> Answer:
+        self.done.request, self.done.page = request, None
+        headers = {"Accept": "text/html,application/xhtml+xml"}
+        try:
+            page = self.exam.send(HttpRequest("GET", request.url, headers, redirects=False))
+        except AuthError as error:
+            raise unreachable(request.server.authorization_endpoint, error) from None
+        self.done.page = page
+        target = page.header("location") if 300 <= page.status < 400 else ""
+        if target.partition("?")[0] == request.redirect_uri:
+            request.accept(target.partition("?")[2].partition("#")[0])  # an error is raised
+        elif page.status >= 400 and page.status not in (401, 403):
+            raise refused(request.server.authorization_endpoint, page)
+        raise _PersonAskedError
+
+    def end(self, ending: Ending) -> None:
+        """There is no one to show it to."""
+
+    def cancel(self) -> None:
+        """Nothing waits."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """No port is bound."""
+
+
+def unreachable(url: str, error: AuthError) -> LoginFailed:
+    """What a login ends with whose sign-in page cannot be opened: no one comes back."""
+    return LoginFailed(
+        f"the authorization endpoint cannot be reached, so no one can sign in: {error.summary}",
+        url=url,
+        code="authorize_absent",
+    )
+
+
+def refused(url: str, page: HttpResponse) -> LoginFailed:
+    """The same where it answers with a page that leads nowhere."""
+    came = redirected_to(page) or described(page)
+    return LoginFailed(
+        f"the authorization endpoint answers HTTP {page.status} with {came}, so no one can sign in",
+        url=url,
+        code="authorize_absent" if page.status in NO_PAGE else "authorize_refused",
+    )
