@@ -46,6 +46,7 @@ class AuthorizationRequest:
     It holds everything that its answer is checked against and exchanged with, so that no
     answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what it asks for;
     `pushed_for` is how many seconds a reference to it holds, None where it was not pushed.
+    `nonce`: the ID token that is asked for has to repeat it.
     """
 
     url: str = field(repr=False)
@@ -60,6 +61,7 @@ class AuthorizationRequest:
     parameters: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     pushed_for: float | None = None
     dpop_jkt: str = ""
+    nonce: Secret | None = None
 
     def accept(self, query: str) -> AuthorizationCode:
         """The only maker of `AuthorizationCode`, from the callback's query string.
@@ -205,11 +207,13 @@ def authorization_request(
     verifier: Secret,
     dpop_jkt: str = "",
     consent: bool = False,
+    nonce: Secret | None = None,
 ) -> AuthorizationRequest:
     """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1).
 
     `dpop_jkt`: the thumbprint of the key that the code is to be bound to (RFC 9449 §10).
     `consent`: a pre-registered client asks for offline access with prompt=consent, too.
+    `nonce`: of a request for an ID token (OIDC Core §3.1.2.1), fresh and used once as well.
     """
     fields = options.authorization_parameters()
     fields["redirect_uri"] = redirect_uri
@@ -225,6 +229,8 @@ def authorization_request(
     fields["state"] = state.reveal()
     fields["code_challenge"] = _authlib.s256(verifier.reveal())
     fields["code_challenge_method"] = "S256"
+    if nonce:
+        fields["nonce"] = nonce.reveal()
     if dpop_jkt:
         fields["dpop_jkt"] = dpop_jkt
     pairs = tuple(fields.items())
@@ -241,6 +247,7 @@ def authorization_request(
         iss_required=options.require_iss,
         parameters=(("response_type", "code"), *pairs),
         dpop_jkt=dpop_jkt,
+        nonce=nonce,
     )
 
 

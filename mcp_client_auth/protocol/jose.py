@@ -60,13 +60,18 @@ def encoded(value: bytes) -> str:
     return urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
+def decoded(text: str) -> bytes:
+    """The opposite; `ValueError` for what is no base64."""
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
 def claims_of(token: Secret) -> dict[str, Any] | None:
     """What a JWT says of itself, unverified; None for any other token (RFC 7519 §3)."""
     parts = token.reveal().split(".")
     if len(parts) != 3:
         return None
     try:
-        claims = json.loads(urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        claims = json.loads(decoded(parts[1]))
     except (ValueError, RecursionError):
         return None
     return claims if isinstance(claims, dict) else None

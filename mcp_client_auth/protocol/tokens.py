@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from ..errors import AuthError, BadResponse, DpopUnsupported, Remedy, TokenRefused, UsageError
@@ -17,6 +17,7 @@ from .authorization import AuthorizationCode, about_target
 from .client_auth import UNSIGNED, FormPost, RequestSigner
 from .document import Document, described, parsed
 from .flow import Flow, HttpResponse
+from .id_token import Expected, read_id_token, require_id_token
 from .oauth_error import LATER, OAuthError, is_passing, read_error, unavailable
 from .registration import Client
 from .scopes import Scopes, parse
@@ -120,15 +121,30 @@ def exchange(
     """A checked code for tokens; it goes only to the issuer that its response came from."""
     request = exchange_request(code)
     url = request.url
-    yield Event("token-request", url, rule="code_verifier and resource sent (RFC 7636, 8707)")
-    response = yield from request.send(signer)
     authorization = code.request
+    sent_too = " and resource" if authorization.resource else ""
+    rule = f"code_verifier{sent_too} sent (RFC 7636{', 8707' if sent_too else ''})"
+    yield Event("token-request", url, rule=rule)
+    response = yield from request.send(signer)
     sent = (code.code, authorization.verifier, authorization.client.secret)
     tokens = read_token_response(
         response, now, requested=authorization.scope, sent=sent, proved=signer.binds
     )
-    yield Event("token", url, response.status, summary(tokens), "", response.seconds)
+    rule = ""
+    if authorization.nonce is not None:
+        issuer, client_id = authorization.server.issuer, authorization.client.client_id
+        expected = Expected(issuer, client_id, authorization.nonce)
+        tokens = identified(tokens, require_id_token(response, expected, now))
+        rule = "iss, aud, nonce and exp of the ID token (OIDC Core §3.1.3.7)"
+    yield Event("token", url, response.status, summary(tokens), rule, response.seconds)
     return tokens
+
+
+def identified(tokens: TokenSet, id_token: tuple[Secret, float]) -> TokenSet:
+    """The same with an ID token as what is kept: the provider's own access token is for what only
+    the provider serves, and nothing here needs it."""
+    token, ends = id_token
+    return replace(tokens, access_token=token, expires_at=ends, bound=False)
 
 
 def refresh_request(stored: Renewable) -> FormPost:
@@ -162,6 +178,34 @@ def refresh(stored: Renewable, now: float, signer: RequestSigner = UNSIGNED) -> 
         proved=signer.binds,
     )
     return require_bound(tokens, response.url) if stored.options.get(BOUND_ONLY) else tokens
+
+
+def refresh_id_token(
+    stored: Renewable, issuer: str, now: float, signer: RequestSigner = UNSIGNED
+) -> Flow[RenewedIdentity]:
+    """The same for an ID token (OIDC Core §12.2). What is wrong with it is told apart from the
+    tokens, for a refresh token that was rotated has to be kept all the same."""
+    response = yield from refresh_request(stored).send(signer)
+    old, secret = stored.tokens, stored.client.secret
+    kept = old.refresh_token
+    came = read_token_response(response, now, requested=old.scope, kept=kept, sent=(kept, secret))
+    rotated = replace(old, refresh_token=came.refresh_token)
+    expected = Expected(issuer, stored.client.client_id, before=old.access_token)
+    try:
+        id_token = read_id_token(response, expected, now)
+    except AuthError as fault:
+        return RenewedIdentity(rotated, fault)
+    if id_token is None:  # §12.2 leaves it to the provider; no refresh can help then
+        return RenewedIdentity(replace(old, refresh_token=None))
+    return RenewedIdentity(identified(came, id_token))
+
+
+class RenewedIdentity(NamedTuple):
+    """What a refresh at an identity provider gave. `fault`: why its ID token is not used; the
+    tokens are then the old ones, with the refresh token that was rotated."""
+
+    tokens: TokenSet
+    fault: AuthError | None = None
 
 
 def revocation_request(
