@@ -348,9 +348,18 @@ def logout(
     """Delete the login to `url` here, then end it at the server unless `local`.
 
     True when there was one. What the server did not confirm is not an error; the value tells.
+    The issuer of a company's identity provider stands for the login there, which outlives those
+    to the company's servers.
     """
     session = open_session(url, account=account, storage=storage, prompt=None)
-    return session.log_out(local=local)
+    done = session.log_out(local=local)
+    if done.found:
+        return done
+    from .session.provider import provider_keys
+
+    for key in provider_keys(session.ports.storage, url, account):
+        done = session.of(key).log_out(local=local)
+    return done
 
 
 def _notebook_output() -> Output | None:
@@ -389,7 +398,7 @@ def _talking_prompt(grant: Grant | None, output: Output | None) -> Prompt | None
         shown = output.show_code if output else Waiting(opens=False, pastes=False).show_code
         return DevicePrompt(shown) if is_attended(log=True) else None
     opens = automatic_prompt() is not None
-    if grant is not None or not (opens or is_attended()):
+    if (grant and not grant.provider) or not (opens or is_attended()):
         return None
     if output:
         from .prompt.notebook import notebook_prompt

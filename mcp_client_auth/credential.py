@@ -19,6 +19,8 @@ from .secret import Secret
 
 VERSION: Final = 1
 PERSONAL: Final = "authorization_code"
+PROVIDER: Final = "identity_provider"  # the grant of a login at one, which no MCP server sees
+MANAGED: Final = "idp"  # among the options of a credential: the provider that it rests on
 STATIC: Final = "static_token"  # among the options of a credential
 _WAITING: Final = " (waiting)"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
@@ -143,6 +145,12 @@ class Credential:
     def static(self) -> bool:
         """Whether an operator issued the token by hand: no authorization server knows it."""
         return bool(self.options.get(STATIC))
+
+    @property
+    def managed(self) -> Mapping[str, Any]:
+        """The identity provider whose login stands behind this one; empty for none."""
+        named = self.options.get(MANAGED)
+        return named if isinstance(named, dict) else _NO_OPTIONS
 
     def __repr__(self) -> str:
         return (

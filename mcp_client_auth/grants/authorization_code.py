@@ -73,12 +73,14 @@ def begin(login: Login, redirect_uri: str) -> PendingLogin:
         verifier=Secret(ports.random()),
         dpop_jkt=dpop_choice.jkt,
         consent=needs_consent(ports, config.key, chosen.client),
+        nonce=None if config.for_server else Secret(ports.random()),
     )
     ports.tell(
         "authorization-request",
         url=discovery.server.authorization_endpoint,
         detail=f"scope {quoted(' '.join(scope))[1:-1]}" if scope else "no scope",
         rule="PKCE S256, state, resource (RFC 7636, 6749, 8707)"
+        + (", nonce (OIDC Core §3.1.2.1)" if request.nonce else "")
         + (f", a key for {dpop_choice.key.algorithm} proofs (RFC 9449)" if dpop_choice.key else ""),
     )
     if pushes(request.server, config.options):
@@ -114,6 +116,8 @@ def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
     """Steps 10 and 11. A second visit has the time that is left, at least a minute."""
     ports, request, timeout = login.ports, pending.request, login.config.options.login_timeout
     display, dpop_choice = code_display(login.person), pending.dpop_choice
+    if request.nonce:  # an ID token for a code of another device could not repeat it
+        display = None
     beside = (
         [CodeBeside(login.config, ports, display, login.attempt.discovery, dpop_choice)]
         if display

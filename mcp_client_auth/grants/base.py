@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from ..errors import LoginRequired
+from ..credential import PROVIDER
+from ..errors import LoginRequired, UsageError
 from ..events import Event, Listener, tell
 from ..protocol.flow import Flow, T, Transport, run
 from ..protocol.options import Options
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..protocol.flow import HttpRequest, HttpResponse
     from ..protocol.gateway import Headers
     from ..protocol.metadata import ServerMetadata
-    from ..protocol.registration import Client, Identity, Kind
+    from ..protocol.registration import Client, Identity, Kind, PreRegistered
     from ..protocol.scopes import Scopes
     from ..protocol.tokens import TokenSet
     from ..protocol.urls import ServerUrl
@@ -44,18 +45,42 @@ class Grant(ABC):
     the package's `__init__`.
 
     `name` is part of the key: grants of one name lead to the same stored login. `interactive`:
-    a person signs in. `by_code`: they are shown a code instead of a browser.
+    a person signs in. `by_code`: they are shown a code instead of a browser. `for_server`: its
+    tokens are for the MCP server, which can be asked whether it accepts them.
     """
 
     __slots__ = ()
     name: ClassVar[str]
     interactive: ClassVar[bool]
     by_code: ClassVar[bool] = False
+    for_server: ClassVar[bool] = True
 
     @property
     def owner(self) -> str:
         """Whose tokens these are, if the caller's own secret tells; empty otherwise."""
         return ""
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """What a login remembers of it, among the options of its credential."""
+        return {"owner": self.owner} if self.owner else {}
+
+    @property
+    def provider(self) -> Provider | None:
+        """The identity provider whose login it rests on, at which a person may have to sign in."""
+        return None
+
+    def presenting(self, login: Credential) -> Grant:
+        """The same with the login at that provider, as it is now."""
+        return self
+
+    def command_options(self, identity: Identity) -> Mapping[str, str | bool]:
+        """What the command has to be told to log in by it."""
+        return {"device": True} if self.by_code else {}
+
+    def discover(self, config: LoginConfig, ports: Ports) -> Discovery | None:
+        """Where to log in, if no MCP server says it."""
+        return None
 
     def require_client(self, identity: Identity) -> None:  # noqa: B027 - most use any client
         """Raise `UsageError` for a client that this grant cannot use. Nothing was sent yet."""
@@ -92,6 +117,20 @@ class Grant(ABC):
 
 
 @dataclass(frozen=True, slots=True)
+class Provider:
+    """An identity provider as the caller has named it, and the client that it knows us as.
+
+    `scope` is empty for the usual one. `client` may lack its secret where a stored login has it;
+    `proves`: it needs one, or a key.
+    """
+
+    issuer: str
+    client: PreRegistered
+    scope: Scopes = ()
+    proves: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoginConfig:
     """What a login is for. `server_url` is as it was typed; `key` holds its canonical form.
 
@@ -113,6 +152,16 @@ class LoginConfig:
     def interactive(self) -> bool:
         """Whether a person signs in."""
         return self.grant is None or self.grant.interactive
+
+    @property
+    def asks(self) -> bool:
+        """Whether a person may have to sign in, there or at their identity provider."""
+        return self.grant is None or self.grant.interactive or self.grant.provider is not None
+
+    @property
+    def for_server(self) -> bool:
+        """Whether its tokens are for the MCP server."""
+        return self.grant is None or self.grant.for_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +233,15 @@ class Ports:
         return dpop_signer(self.dpop_signers, key, self.clock, self.random, where)
 
     def token_signer(self, credential: Credential) -> TokenSigner:
-        """What signs the requests to the resource."""
+        """What signs the requests to the resource; a login at an identity provider is for none."""
         from ..keys.dpop_key import TokenSigner
 
+        if credential.key.grant == PROVIDER:
+            raise UsageError(
+                f"the login at the identity provider {credential.issuer} is for no MCP server",
+                url=credential.issuer,
+                hint="Nothing was sent",
+            )
         key, tokens = credential.dpop_key, credential.tokens
         bound = key is not None and tokens.bound
         return TokenSigner(tokens.access_token, self.dpop_signer(key) if key and bound else None)

@@ -3,30 +3,44 @@ MCP "Enterprise-Managed Authorization")."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
-from ..errors import UsageError
+from ..credential import MANAGED, Credential
+from ..errors import LoginRequired, Remedy, TokenRefused, UsageError
 from ..events import Event
-from ..keys.assertion_source import WithAssertion
+from ..keys.assertion_source import WithAssertion, owner_of
 from ..keys.client_key import prepare
+from ..origin import shown
 from ..protocol import _authlib
 from ..protocol.client_auth import UNSIGNED, FormPost, RequestSigner
 from ..protocol.discovery import required_metadata
 from ..protocol.flow import Flow, HttpResponse
 from ..protocol.metadata import caller_server_metadata
 from ..protocol.options import Endpoints, Options
-from ..protocol.registration import CERTIFIED, Client, PreRegistered
+from ..protocol.registration import (
+    CERTIFIED,
+    WITH_SECRET,
+    Client,
+    Identity,
+    PreRegistered,
+    has_key,
+)
+from ..protocol.scopes import parse
 from ..protocol.tokens import TokenSet, granted_document
 from ..secret import Secret, quoted
-from .base import LoginConfig, Ports
+from .base import Grant, LoginConfig, Ports, Provider
 from .unattended import Target, UnattendedGrant, no_person_can_help
 from .workload_identity import jwt_bearer
 
 TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 _TOKEN_TYPE: Final = "urn:ietf:params:oauth:token-type:"  # noqa: S105 - a name
 ID_JAG: Final = _TOKEN_TYPE + "id-jag"
+_ASK_THE_COMPANY: Final = Remedy(
+    "The identity provider decides who may use which server: ask the company's administrator. If"
+    " it is the sign-in that it no longer accepts, log in again: {login.force=True}"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,33 +49,113 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     "Enterprise-Managed Authorization").
 
     `idp_client` is the client at the identity provider, `client=` the one at the server's
-    authorization server. `idp_issuer`: its metadata is read; `idp_token_endpoint`: or the
+    authorization server; an operator has registered both. One account label for each person.
+
+    Without an assertion the person signs in at `idp_issuer`, in a browser: there `idp_client`
+    needs a loopback redirect URI, such as http://127.0.0.1/callback. That login is kept by
+    issuer, client and account, is one for all MCP servers of the company, and is renewed by its
+    refresh token: no one is asked again before that ends. `idp_scope`: what to ask for there
+    instead of `openid offline_access`. The ID token is checked before it is passed on (OpenID
+    Connect Core §3.1.3.7), except for its signature: it comes from the provider itself, over TLS.
+    Nothing of that login goes to an MCP server or its authorization server: what they see is the
+    grant (ID-JAG) that the provider gives for them.
+
+    With `assertion`, `assertion_file` or `assertion_env` the program brings the person's ID
+    token, and no one is asked. `idp_issuer`: its metadata is read; `idp_token_endpoint`: or the
     place itself. `assertion_type`: an ID token, or a SAML 2.0 assertion, base64url-encoded
-    (RFC 8693 §3). One account label for each person.
+    (RFC 8693 §3).
     """
 
     idp_client: PreRegistered
     idp_issuer: str = ""
     idp_token_endpoint: str = ""
     assertion_type: Literal["id_token", "saml2"] = "id_token"
+    idp_scope: str | Sequence[str] = ()
     name: ClassVar[str] = "enterprise_managed"
 
     def __post_init__(self) -> None:
-        WithAssertion.__post_init__(self)
         if not (self.idp_issuer or self.idp_token_endpoint):
             raise UsageError("EnterpriseManaged needs idp_issuer or idp_token_endpoint")
         if self.assertion_type not in ("id_token", "saml2"):
             raise UsageError('assertion_type is "id_token" or "saml2"')
+        if self.provider is None:
+            WithAssertion.__post_init__(self)
+        elif self.idp_token_endpoint or self.assertion_type != "id_token":
+            raise UsageError(
+                "a sign-in at the identity provider needs its issuer alone",
+                hint="idp_token_endpoint and assertion_type are for an assertion, and none was"
+                " passed",
+            )
+
+    @property
+    def provider(self) -> Provider | None:
+        """None where the program brings an assertion."""
+        assertion = self.assertion is not None or self.assertion_file or self.assertion_env
+        if assertion or not self.idp_issuer:
+            return None
+        scope = self.idp_scope
+        words = parse(scope) if isinstance(scope, str) else tuple(scope)
+        return Provider(self.idp_issuer, self.idp_client, words, _proves(self.idp_client))
+
+    def presenting(self, login: Credential) -> Grant:
+        return SignedIn(self, login)
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        """Enough to go on without the caller's arguments. A secret stays with the login there."""
+        if (provider := self.provider) is None:
+            return {"owner": self.owner} if self.owner else {}
+        named = {
+            "issuer": provider.issuer,
+            "client_id": provider.client.client_id,
+            "redirect_uris": list(provider.client.redirect_uris),
+            "scope": list(provider.scope),
+            "proves": provider.proves,
+        }
+        return {MANAGED: {name: value for name, value in named.items() if value}}
+
+    def command_options(self, identity: Identity) -> Mapping[str, str | bool]:
+        if (provider := self.provider) is None:
+            return {}
+        return {
+            "grant": self.name,
+            "idp_issuer": provider.issuer,
+            "idp_client_id": provider.client.client_id,
+            "idp_client_secret_file": "FILE" if provider.proves else "",
+            "client_id": identity.registered_id if identity else "",
+            "client_secret_file": "FILE" if getattr(identity, "secret", None) else "",
+        }
+
+    def serves(self, config: LoginConfig, stored: Credential) -> bool:
+        """A login of another kind, or by another provider, is not this one."""
+        if (provider := self.provider) is None:
+            return UnattendedGrant.serves(self, config, stored)
+        named = stored.managed.get("issuer"), stored.managed.get("client_id")
+        same = named == (provider.issuer, provider.client.client_id)
+        return same and set(config.scope or ()) <= set(stored.requested or ())
 
     def issue(
         self, config: LoginConfig, ports: Ports, target: Target, key: Secret | None
     ) -> TokenSet:
         provider = self._provider(ports, config.options)
+        assertion = self.read(provider.client.client_id)
+        return self.exchange(provider, assertion, config, ports, target, key)
+
+    def exchange(
+        self,
+        provider: IdentityProvider,
+        assertion: Secret,
+        config: LoginConfig,
+        ports: Ports,
+        target: Target,
+        key: Secret | None,
+    ) -> TokenSet:
+        """Both legs, with an assertion that was made for the client at `provider`."""
         return ports.run(
             identity_assertion(
                 provider,
                 target,
-                self.read(provider.client.client_id),
+                assertion,
                 self.assertion_type,
                 ports.clock(),
                 ports.signer(config.identity, key),
@@ -81,6 +175,91 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
             server = ports.run(required_metadata(self.idp_issuer, options, private=True))
         client = prepare(self.idp_client.client(server, options), self.idp_client, server)
         return IdentityProvider(server.token_endpoint, client)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredGrant(EnterpriseManaged):
+    """The grant that a stored login was made by, for a session that names none.
+
+    `proved`: the client there has a secret, which only the login at the provider has.
+    """
+
+    proved: bool = False
+
+    @classmethod
+    def of(cls, stored: Credential) -> StoredGrant | None:
+        """None for a login of another kind, and where the record does not tell."""
+        named = stored.managed
+        issuer, client_id = named.get("issuer"), named.get("client_id")
+        if not (issuer and client_id and isinstance(issuer, str) and isinstance(client_id, str)):
+            return None
+        client = PreRegistered(client_id, redirect_uris=_texts(named.get("redirect_uris")))
+        scope, proved = _texts(named.get("scope")), named.get("proves") is True
+        return cls(idp_client=client, idp_issuer=issuer, idp_scope=scope, proved=proved)
+
+    @property
+    def provider(self) -> Provider:
+        return Provider(self.idp_issuer, self.idp_client, tuple(self.idp_scope), self.proved)
+
+    def command_options(self, identity: Identity) -> Mapping[str, str | bool]:
+        return {}  # all of it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn(UnattendedGrant):
+    """The grant `by` with the person's login at the provider, whose ID token it presents."""
+
+    by: EnterpriseManaged
+    login: Credential
+    name: ClassVar[str] = EnterpriseManaged.name
+
+    @property
+    def owner(self) -> str:
+        return owner_of(self.login.tokens.access_token)
+
+    @property
+    def kept(self) -> Mapping[str, Any]:
+        return {**self.by.kept, "owner": self.owner}
+
+    @property
+    def provider(self) -> Provider | None:
+        return self.by.provider
+
+    def serves(self, config: LoginConfig, stored: Credential) -> bool:
+        return self.by.serves(config, stored)
+
+    def issue(
+        self, config: LoginConfig, ports: Ports, target: Target, key: Secret | None
+    ) -> TokenSet:
+        """The ID token goes to where it came from."""
+        there = IdentityProvider(self.login.token_endpoint, self.login.client)
+        assertion = self.login.tokens.access_token
+        try:
+            return self.by.exchange(there, assertion, config, ports, target, key)
+        except TokenRefused as error:
+            if error.url == shown(there.token_endpoint):
+                error.advised(_ASK_THE_COMPANY)
+            raise
+
+    def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
+        """`LoginRequired` if another person has signed in at the provider since: what one was
+        granted is not renewed for the other, who gets a login of their own."""
+        if credential.options.get("owner") != self.owner:
+            raise LoginRequired(
+                f"another person has signed in at {self.login.issuer}",
+                server=credential.key.server,
+            )
+        return UnattendedGrant.renew(self, config, ports, credential)
+
+
+def _proves(client: PreRegistered) -> bool:
+    """Whether it has to prove itself, by more than its id."""
+    return bool(client.secret) or has_key(client) or client.method in (*WITH_SECRET, *CERTIFIED)
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    """A list of texts as a record has it; empty for anything else."""
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..credential import Credential
+from ..credential import PROVIDER, Credential
 from ..errors import AuthError
 from ..origin import shown
 from ..protocol.registration import Identity
@@ -23,6 +23,8 @@ def sign_out(
         trouble.append("the authorization server offers no revocation")
         return None
     pairs = [(tokens.refresh_token, "refresh_token"), (tokens.access_token, "access_token")]
+    if credential.key.grant == PROVIDER:
+        del pairs[1]  # an ID token, which no one revokes
     done = []
     for token, hint in pairs:
         if token is None:

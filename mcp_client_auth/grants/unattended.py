@@ -76,7 +76,8 @@ class UnattendedGrant(Grant):
         server, client = chosen.server, chosen.client
         target = Target(server.issuer, server.token_endpoint, client, discovery.resource, scope)
         tokens = self.issue(login.config, login.ports, target, chosen.dpop_choice.kept)
-        bare = replace(client, secret=None)  # the caller brings it each time
+        # the caller brings its secret each time, a person only once
+        bare = client if self.provider else replace(client, secret=None)
         granted = login.granted(tokens, chosen._replace(client=bare))
         return lambda _: granted
 

@@ -45,12 +45,7 @@ class WithAssertion:
 
         A token of one owner is never taken for another one's, whatever the account is called.
         """
-        if not isinstance(self.assertion, Secret):
-            return ""
-        claims = claims_of(self.assertion) or {}
-        named = [claims.get("iss"), claims.get("sub")] if claims.get("sub") else None
-        text = json.dumps(named) if named else self.assertion.reveal()
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return owner_of(self.assertion) if isinstance(self.assertion, Secret) else ""
 
     def read(self, audience: str) -> Secret:
         """The assertion as it is now. `UsageError` names the place that has none, never what it
@@ -69,6 +64,14 @@ class WithAssertion:
         if assertion := Secret(text.strip()):
             return assertion
         raise UsageError(f"{where} has no assertion", code="no_assertion", hint="Nothing was sent")
+
+
+def owner_of(assertion: Secret) -> str:
+    """Whom an assertion is about, as a digest."""
+    claims = claims_of(assertion) or {}
+    named = [claims.get("iss"), claims.get("sub")] if claims.get("sub") else None
+    text = json.dumps(named) if named else assertion.reveal()
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _file(path: str) -> str:

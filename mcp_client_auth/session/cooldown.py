@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..credential import Note, moment
-from ..errors import AuthError, Unavailable, UsageError
+from ..errors import AuthError, LoginRequired, Unavailable, UsageError
 from ..protocol.document import json_value
 from .notes import UNREADABLE, error_fields, read_error
 
@@ -54,7 +54,8 @@ class Cooling:
         raise error
 
     def remember(self, purpose: str, error: AuthError) -> None:
-        if isinstance(error, Unavailable | UsageError) or error.code in _NO_ONE_WAS_ASKED:
+        passing = isinstance(error, Unavailable | UsageError | LoginRequired)
+        if passing or error.code in _NO_ONE_WAS_ASKED:
             return
         entry = {**error_fields(error), "until": self._clock() + SECONDS}
         kept = {**self._read(), purpose: entry}

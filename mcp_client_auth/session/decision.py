@@ -212,6 +212,8 @@ def after(known: Knowledge, event: Happened) -> Knowledge:
             return replace(known, refusal=None)
         case k.Forgotten():
             return Knowledge(known.grant, read=True)
+        case k.Adopted(grant):
+            return replace(known, grant=grant)
         case _:  # a step that teaches nothing by itself
             return known
 

@@ -335,6 +335,12 @@ class Forgotten(NamedTuple):
     """A logout."""
 
 
+class Adopted(NamedTuple):
+    """The grant that the stored login was made by, where the caller has named none."""
+
+    grant: Grant
+
+
 Happened: TypeAlias = (
     Step
     | Read
@@ -348,6 +354,7 @@ Happened: TypeAlias = (
     | SaveFailed
     | Insisted
     | Forgotten
+    | Adopted
 )
 
 

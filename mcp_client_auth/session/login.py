@@ -21,14 +21,19 @@ from .cooldown import LOGIN, STEP_UP, Cooling
 from .decision import in_use
 from .knowledge import WORDS, Accepted, Ask, For, HandBack, LoggedIn, Stored, same_token
 from .lease import login_lease
-from .login_required import login_required, require_no_static_token, require_someone_to_ask
+from .login_required import (
+    login_required,
+    provider_required,
+    require_no_static_token,
+    require_someone_to_ask,
+)
 from .notes import read_mark
 from .steps import log_in
 from .store_tokens import readable
 
 if TYPE_CHECKING:
     from ..credential import Credential
-    from ..grants.base import LoginConfig, Ports
+    from ..grants.base import Grant, LoginConfig, Ports
     from ..prompt.base import Prompt
     from ..protocol.challenge import Challenge
     from ..protocol.probe import ServerAnswer
@@ -59,6 +64,7 @@ class LeasedLogin:
 
     def run(self) -> Credential:
         """Raises `LoginRequired` if no one can sign in, and what a failed login raises."""
+        self.renewal.adopt(readable(self.ports.storage, self.renewal.config.key))
         config, ports, gathering = self.renewal.config, self.ports, self.gathering
         require_someone_to_ask(self.renewal, self.prompt)
         if not self.force:
@@ -99,9 +105,36 @@ class LeasedLogin:
                     self.answer,
                     scope=(config.scope if self.force else scope) or None,
                     gathering=self.gathering,
+                    signed_in=self._signed_in,
                 )
 
             return into_place(self.renewal, ports, steps, scope, None if scope else self.refused)
+
+    def _signed_in(self, grant: Grant) -> Grant:
+        """The grant with the login at its identity provider, if it rests on one: it is kept and
+        renewed by itself, and a person signs in there only if it has ended, or by force."""
+        if grant.provider is None:
+            return grant
+        login = None if self.force else self.renewal.signed_in()
+        if login is None and self.prompt is None:
+            raise provider_required(self.renewal.config, grant.provider)
+        if login is None:
+            there = self.renewal.at_provider()
+            ports = replace(there.ports, on_event=self.ports.on_event)
+            cooling = Cooling(ports.storage, there.config.key, ports.clock)
+            if self.explicit:
+                cooling.clear()
+            again = replace(
+                self,
+                renewal=there,
+                cooling=cooling,
+                answer=None,
+                ports=ports,
+                refused=None,
+                gathering=Gathering(),
+            )
+            login = again.run()
+        return grant.presenting(login)
 
     def _from_elsewhere(self, scope: Scopes | None) -> Credential | None:
         """A login that another process has made while we waited for the lease."""
@@ -146,7 +179,8 @@ def into_place(
     """The login that the steps get, in the place of what is there; `scope` if it is a step-up."""
     storage, key = ports.storage, renewal.config.key
     stored = Stored(readable(storage, key), read_mark(storage, key))
-    if in_use(renewal.known, stored, refused, renewal.now()):
+    provable = renewal.config.for_server
+    if provable and in_use(renewal.known, stored, refused, renewal.now()):
         return _take_place(renewal, ports, steps(beside=True), scope)
     fresh = steps(beside=False)
     renewal.learn(LoggedIn(fresh, renewal.now()))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..credential import PROVIDER
 from ..errors import LoginRequired, Remedy
+from ..origin import shown
 from ..protocol.scopes import Scopes
 from ..protocol.tokens import LOG_IN_AGAIN, NOT_RENEWABLE, TO_BE_RENEWABLE
 from ..secret import hidden
@@ -12,7 +14,7 @@ from .notes import read_refusal
 from .store_tokens import readable
 
 if TYPE_CHECKING:
-    from ..grants.base import LoginConfig
+    from ..grants.base import LoginConfig, Provider
     from ..prompt.base import Prompt
     from .renewal import Renewal
 
@@ -23,6 +25,7 @@ _OWN_CLIENT: Final = (
     " where a person can sign in"
 )
 _BY_APPLICATION: Final = "Send this user to sign in: begin() of the Logins, or begin_login()"
+OF_THE_COMPANY: Final = "It is made by the login to any MCP server of that company"
 
 
 def login_required(
@@ -36,13 +39,19 @@ def login_required(
         # some of them are a server's own words
         scopes = " ".join(filter(str.isprintable, scope or config.scope or ()))
         scopes = scopes if len(scopes) <= _LONGEST_SCOPE else ""
-        by_code = bool(config.grant and config.grant.by_code)
-        command = key.login_command(scope=scopes, device=by_code)
+        more = config.grant.command_options(config.identity) if config.grant else {}
+        command = key.login_command(**{"scope": scopes, **more})
     own = _BY_APPLICATION if config.by_application else _OWN_CLIENT
+    own = OF_THE_COMPANY if key.grant == PROVIDER else own
     hint = Remedy.joined(ended_by, f"Run: {command}" if command else own)
     return LoginRequired(
         f"{why} {key.server}", server=key.server, hint=hint, command=command, scope=scope or ()
     )
+
+
+def provider_required(config: LoginConfig, provider: Provider) -> LoginRequired:
+    """The same where it is at the identity provider that a person has to sign in."""
+    return login_required(config, f"a person must sign in at {shown(provider.issuer)} for")
 
 
 def require_someone_to_ask(renewal: Renewal, prompt: Prompt | None) -> None:

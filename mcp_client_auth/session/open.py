@@ -158,7 +158,7 @@ def _key(url: str, account: str, client: Identity, grant: Grant | None, *, perso
     from ..credential import key_for
 
     own = client.registered_id if client else ""
-    if grant is not None and not grant.interactive:
+    if grant is not None and not grant.interactive and grant.provider is None:
         return key_for(url, account, own, grant.name)
     return key_for(url, account, "" if personal else own)
 
@@ -178,7 +178,7 @@ def _server_url(url: str, options: Options, kept: Storage, key: Key) -> ServerUr
 def _prompt(prompt: ChosenPrompt, grant: Grant | None) -> Prompt | None:
     """The caller's; `UsageError` for one that cannot show what the grant has to be shown."""
     if prompt == "auto":
-        return automatic_prompt() if grant is None else None
+        return automatic_prompt() if grant is None or grant.provider else None
     if grant is None and prompt is None:
         return None
     from ..prompt.device import DevicePrompt

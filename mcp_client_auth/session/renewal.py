@@ -14,10 +14,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from ..credential import MANAGED
 from ..errors import (
     AuthError,
     BadResponse,
     DpopUnsupported,
+    LoginRequired,
     StorageError,
     TokenRefused,
     Unavailable,
@@ -26,6 +28,7 @@ from ..errors import (
 )
 from ..events import TRYING_AGAIN, Event, tell
 from ..grants.selection import grant_of
+from ..origin import shown
 from ..protocol.tokens import DEAD_CLIENT, summary
 from ..protocol.urls import same_issuer
 from ..threads import fresh_in_children
@@ -38,7 +41,7 @@ from .turns import TURNS
 
 if TYPE_CHECKING:
     from ..credential import Credential
-    from ..grants.base import LoginConfig, Ports
+    from ..grants.base import Grant, LoginConfig, Ports
 
 End: TypeAlias = k.Send | k.Repeat | k.Ask | k.HandBack
 
@@ -47,6 +50,7 @@ _FORGOTTEN: Final = (
     " another"
 )
 _POSTPONED: Final = 60.0
+_FOR_AN_EXCHANGE: Final = 30.0
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
 
@@ -71,10 +75,21 @@ def draw() -> float:
 class Renewal:
     """What one session knows of its login, and the steps that need no person."""
 
-    __slots__ = ("__weakref__", "_flights", "_told", "config", "known", "ports")
+    __slots__ = (
+        "__weakref__",
+        "_flights",
+        "_named",
+        "_provider",
+        "_told",
+        "config",
+        "known",
+        "ports",
+    )
 
     def __init__(self, config: LoginConfig, ports: Ports, flights: Flights) -> None:
         self.config, self.ports, self._flights = config, ports, flights
+        self._named = config  # what the caller has said
+        self._provider: Renewal | None = None
         self._told: tuple[str, str] = ("", "")  # the last decision, which is told once
         self.known = Knowledge(grant_of(config))
 
@@ -90,6 +105,7 @@ class Renewal:
         """What the store has for us: another client's or resource's record is not ours."""
         storage, key, current = self.ports.storage, self.config.key, self.known.current
         loaded = storage.load(key)
+        self.adopt(loaded)
         if loaded and loaded.headers:
             self.ports = self.ports.carrying(loaded.headers)
         stored = Stored(loaded if loaded and self.fits(loaded) else None, read_mark(storage, key))
@@ -100,6 +116,75 @@ class Renewal:
             stored = stored._replace(refusal=read_refusal(storage, stored.credential))
         self.learn(k.Read(stored, self.now()))
         return stored
+
+    def adopt(self, stored: Credential | None) -> None:
+        """A session that names no grant goes on by the one that the stored login was made by, so
+        that what a company's provider decides is not got around by another way to log in."""
+        managed = stored.managed if stored else {}
+        grant = self.config.grant
+        if self._named.grant is not None or managed == (grant.kept[MANAGED] if grant else {}):
+            return
+        self.config = self._named
+        if stored and managed:
+            from ..grants.clients import identity_of
+            from ..grants.enterprise_managed import StoredGrant
+
+            own = self._named.identity
+            if own is None or own.registered_id == stored.client.client_id:
+                grant, identity = StoredGrant.of(stored), own or identity_of(stored.client)
+                self.config = replace(self._named, grant=grant, identity=identity)
+        self.learn(k.Adopted(grant_of(self.config)))
+
+    def at_provider(self) -> Renewal:
+        """The same for the login at the identity provider that this one rests on."""
+        from .provider import provider_config, provider_ports
+
+        provider = self.known.grant.provider
+        if provider is None:
+            raise TypeError("this grant rests on no login at an identity provider")
+        config = provider_config(provider, self.config, self.ports.storage)
+        there = self._provider
+        if there is None or there.config.key != config.key:
+            ports = provider_ports(provider, config, self.ports)
+            there = self._provider = Renewal(config, ports, Flights(config.key.server))
+        there.config = there._named = config
+        return there
+
+    def lasting(self, seconds: float) -> Credential | None:
+        """A token that lives on for so long, if one can be had; None where only a login helps.
+
+        On the caller's thread and turn, and without a wait for what is out of order.
+        """
+        step = self.settle(k.For.HANDING_OUT, patience=0)
+        if not isinstance(step, k.Send):
+            return None
+        token, now = step.credential, self.ports.clock()
+        if k.end(token) < now + seconds:
+            with suppress(Unavailable):  # it will do as long as it lives
+                step = self.settle(k.Newer(token), patience=0)
+            token = step.credential if isinstance(step, k.Send) else token
+        return token if token.alive(self.ports.clock()) else None
+
+    def signed_in(self) -> Credential | None:
+        """The login at the identity provider, good for an exchange; None where only a person can
+        give one. What cannot be read of it counts as none: another takes its place."""
+        from .store_tokens import readable
+
+        there = self.at_provider()
+        if readable(there.ports.storage, there.config.key) is None:
+            return None
+        return there.lasting(_FOR_AN_EXCHANGE)
+
+    def presenting(self, grant: Grant) -> Grant:
+        """The grant with the login at its identity provider; `LoginRequired` if a person has to
+        sign in there."""
+        if grant.provider is None:
+            return grant
+        login = self.signed_in()
+        if login is None:
+            where = shown(grant.provider.issuer)
+            raise LoginRequired(f"a person must sign in at {where}", server=self.config.key.server)
+        return grant.presenting(login)
 
     def fits(self, stored: Credential) -> bool:
         identity, options = self.config.identity, self.config.options
@@ -225,7 +310,7 @@ class Renewal:
             require_certificate(old.client, self.ports.transport)
             self.ports.storage.save(old)  # as it is: a full or read-only disk shows here
             with on_the_wire(), self.ports.flow() as ports:
-                tokens = self.known.grant.renew(self.config, ports, old)
+                tokens = self.presenting(self.known.grant).renew(self.config, ports, old)
                 fresh = old.renewed(tokens)
                 self._save(fresh, old, k.Refreshed(old, fresh, self.now(), step.explicit))
                 if (mark := self.known.marked(fresh)) and not mark.noted:
@@ -237,7 +322,9 @@ class Renewal:
                 raise
             self._faulted(error)
             return None, False
-        except (StorageError, Untrusted, UsageError) as error:
+        except (StorageError, Untrusted, UsageError, LoginRequired) as error:
+            if not step.usable and isinstance(error, LoginRequired):
+                return k.Ask(error.summary, drop=not old.alive(self.ports.clock())), False
             if not step.usable:
                 raise
             return k.Send(old, self.now().wall + _POSTPONED, error.summary), False

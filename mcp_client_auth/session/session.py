@@ -45,10 +45,10 @@ if TYPE_CHECKING:
 class Session:
     """One login to one server. Safe from any thread, task and event loop."""
 
-    __slots__ = ("_ahead", "_asks", "_flights", "_memory", "_renewal", "config", "prompt")
+    __slots__ = ("_ahead", "_asks", "_flights", "_memory", "_renewal", "prompt")
 
     def __init__(self, config: LoginConfig, ports: Ports, prompt: Prompt | None) -> None:
-        self.config, self.prompt, self._flights = config, prompt, Flights(config.key.server)
+        self.prompt, self._flights = prompt, Flights(config.key.server)
         self._renewal = Renewal(config, ports, self._flights)
         self._ahead: Ahead | None = None
         self._asks: Ports | None = None
@@ -58,6 +58,11 @@ class Session:
             from ..storage.memory import MemoryStorage
 
             self._memory = MemoryStorage()
+
+    @property
+    def config(self) -> LoginConfig:
+        """What the caller has said, and the stored login where they have said nothing."""
+        return self._renewal.config
 
     @property
     def ports(self) -> Ports:
@@ -270,6 +275,13 @@ class Session:
                 raise self.refusal(credential) or fresh_token_refused(self.key.server, bound=bound)
             credential = better
 
+    def of(self, key: Key) -> Session:
+        """The session of a login at an identity provider, which asks no one."""
+        from ..grants.identity_provider import SIGN_IN
+
+        config = replace(self._renewal.config, key=key, identity=None, scope=None, grant=SIGN_IN)
+        return Session(config, self.ports, None)
+
     def asking(self, prompt: Prompt | None, on_event: Listener | None) -> Session:
         """The same login; what it requires of a person goes to this prompt and this listener."""
         other = copy(self)
@@ -397,7 +409,7 @@ class Session:
         ports = replace(self.ports, transport=flow) if flow else self.ports
         try:
             login = self._login(answer, ports, refused=sent, cancel=cancel)
-            if not self.config.interactive:
+            if not self.config.asks:
                 return self._flights.here("login", login.run, cancel)
             TURNS.leave()
             return wait(self._flights.start("login", login.run, cancel))

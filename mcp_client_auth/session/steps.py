@@ -55,13 +55,16 @@ def log_in(
     *,
     scope: Scopes | None = None,
     gathering: Gathering | None = None,
+    signed_in: Callable[[Grant], Grant] = lambda grant: grant,
 ) -> Credential:
     """Steps 3 to 13. Nothing that is stored changes until the tokens have arrived.
 
     `scope` overrides the choice, which otherwise keeps what was gained before; the scopes that
-    join the `gathering` before a browser opens are added.
+    join the `gathering` before a browser opens are added. `signed_in` gives the grant what it
+    presents, for which a person may have to sign in at their identity provider.
     """
     grant, attempt = _first_attempt(config, ports, prompt, answer, scope)  # 3 to 6
+    grant = signed_in(grant)
 
     def steps(login: Login) -> Credential:
         exchange = grant.authorize(login)  # 7 to 11
@@ -190,6 +193,8 @@ def find_server(
 ) -> Discovery:
     """Steps 3 to 6, from the server's answer to the MCP request (None: a 401 that says nothing).
     An authorization server that the grant cannot use is skipped or refused here."""
+    if own := grant_of(config).discover(config, ports):
+        return own
     server_url = ServerUrl.checked(config.server_url, config.options)
     stored = readable(ports.storage, config.key)
 
@@ -212,6 +217,8 @@ def find_server(
 
 def _require_portable(config: LoginConfig, stored: Credential, server: ServerMetadata) -> None:
     """What the caller supplied belongs to the issuer that it was first used with."""
+    if config.grant and config.grant.provider and not stored.managed:
+        return  # a login of another kind, which nothing of this one was ever part of
     pinned = config.options.issuer
     client_id = config.identity.registered_id if config.identity else ""
     known = client_id != "" and client_id == stored.client.client_id

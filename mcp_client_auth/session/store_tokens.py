@@ -29,7 +29,6 @@ def store_tokens(config: LoginConfig, ports: Ports, grant: Grant, exchange: Exch
     def notice(detail: str) -> None:
         ports.tell("notice", url=server.token_endpoint, detail=detail)
 
-    owner = {"owner": grant.owner} if grant.owner else {}
     path = split(config.server_url).path
     slash = path.endswith("/") and path != "/"  # the key leaves it out, the server may need it
     fresh = Credential(
@@ -41,7 +40,7 @@ def store_tokens(config: LoginConfig, ports: Ports, grant: Grant, exchange: Exch
         resource=granted.resource,
         revocation_endpoint=server.revocation_endpoint,
         requested=granted.scope,
-        options=config.options.kept() | dpop_choice.options | owner,
+        options=config.options.kept() | dpop_choice.options | dict(grant.kept),
         dpop_key=dpop_choice.kept,
         final_url=granted.final_url or (config.server_url if slash else ""),
         headers=ports.headers,

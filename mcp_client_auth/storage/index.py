@@ -15,7 +15,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from ..credential import PERSONAL, Credential, Key, count, flag, moment, strings
+from ..credential import PERSONAL, PROVIDER, Credential, Key, count, flag, moment, strings
 from ..errors import StorageError
 from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
@@ -57,13 +57,14 @@ class Summary:
 
     @classmethod
     def of(cls, credential: Credential, storage: str, backend: str = "") -> Summary:
-        tokens = credential.tokens
+        tokens, grant = credential.tokens, credential.key.grant
+        renews = tokens.refresh_token is not None or bool(credential.managed)
         return cls(
             credential.key,
             credential.issuer,
             tokens.scope,
             tokens.expires_at,
-            tokens.refresh_token is not None or credential.key.grant != PERSONAL,
+            renews or grant not in (PERSONAL, PROVIDER),
             storage,
             credential.client.client_id,
             credential.generation,

@@ -23,7 +23,8 @@ REQUEST_SECONDS = 600.0
 class AuthorizationRequest:
     """A checked authorization request; a code is bound to all of it.
 
-    `jkt`: the thumbprint of the key that its code is for (RFC 9449 §10).
+    `jkt`: the thumbprint of the key that its code is for (RFC 9449 §10). `nonce`: what the ID
+    token that is asked for must repeat.
     """
 
     client_id: str
@@ -33,6 +34,7 @@ class AuthorizationRequest:
     resource: str
     scope: tuple[str, ...]
     jkt: str = ""
+    nonce: str = field(default="", repr=False)
 
 
 @dataclass(slots=True)

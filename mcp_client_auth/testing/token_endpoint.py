@@ -36,7 +36,7 @@ class TokenEndpoint:
     def answer(
         self, client: RegisteredClient, parameters: dict[str, str], jkt: str = ""
     ) -> dict[str, Any]:
-        match _required(parameters, "grant_type"):
+        match required(parameters, "grant_type"):
             case "authorization_code":
                 return self._document(self._exchange(client, parameters, jkt))
             case "refresh_token":
@@ -51,12 +51,12 @@ class TokenEndpoint:
         raise Fault("unsupported_grant_type")
 
     def _exchange(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
-        code = self._ledger.spend_code(_required(parameters, "code"), client.client_id)
+        code = self._ledger.spend_code(required(parameters, "code"), client.client_id)
         if code is None:
             raise Fault("invalid_grant", "the code is unknown, expired or used")
         if parameters.get("redirect_uri") != code.request.redirect_uri:
             raise Fault("invalid_grant", "redirect_uri differs from the authorization request")
-        _check_verifier(_required(parameters, "code_verifier"), code.request.challenge)
+        check_verifier(required(parameters, "code_verifier"), code.request.challenge)
         self._check_resource(parameters)
         if code.request.jkt and code.request.jkt != jkt:
             raise Fault("invalid_grant", "the code is for another key")  # RFC 9449 §10
@@ -64,7 +64,7 @@ class TokenEndpoint:
         return self._ledger.begin_family(code, refreshable=refreshable, jkt=jkt, public=public)
 
     def _refresh(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
-        token = _required(parameters, "refresh_token")
+        token = required(parameters, "refresh_token")
         family = self._ledger.find_refresh(token, client.client_id)
         if family is None:
             raise Fault("invalid_grant", "the refresh token is unknown, revoked or used")
@@ -86,7 +86,7 @@ class TokenEndpoint:
 
     def _asserted(self, client: RegisteredClient, parameters: dict[str, str], jkt: str) -> Tokens:
         self._check_resource(parameters)
-        kind, claims = checked(_required(parameters, "assertion"), self._trusted, self._issuer)
+        kind, claims = checked(required(parameters, "assertion"), self._trusted, self._issuer)
         scope = self._scope(parameters)
         if kind == ID_JAG_TYPE:
             self._check_id_jag(client, claims)
@@ -127,13 +127,13 @@ class TokenEndpoint:
         return document
 
 
-def _required(parameters: dict[str, str], name: str) -> str:
+def required(parameters: dict[str, str], name: str) -> str:
     if name not in parameters:
         raise Fault("invalid_request", f"{name} is missing")
     return parameters[name]
 
 
-def _check_verifier(verifier: str, challenge: str) -> None:
+def check_verifier(verifier: str, challenge: str) -> None:
     digest = sha256(verifier.encode("utf-8", "replace")).digest()
     made = urlsafe_b64encode(digest).rstrip(b"=").decode()
     if not _VERIFIER.fullmatch(verifier) or not compare_digest(made, challenge):

@@ -17,7 +17,7 @@ import httpx
 
 from ..errors import BadResponse, InsecureUrl, Remedy, UsageError
 from ..origin import Origin, is_loopback_host, origin, same_origin, shown
-from ..protocol.flow import HttpRequest, HttpResponse
+from ..protocol.flow import HttpRequest, HttpResponse, Transport
 from ..protocol.options import Options
 from ..secret import quoted
 from .addresses import Addresses
@@ -73,6 +73,7 @@ class Settings(Protocol):
 
     @property
     def has_certificate(self) -> bool: ...
+    def toward(self, server_url: str, options: Options, *, certified: bool) -> Transport: ...
 
 
 class Flow:
@@ -96,6 +97,10 @@ class Flow:
     @property
     def has_certificate(self) -> bool:
         return self._made.has_certificate
+
+    def toward(self, server_url: str, options: Options, *, certified: bool) -> Transport:
+        """A transport for a login elsewhere, which shares nothing with this flow."""
+        return self._made.toward(server_url, options, certified=certified)
 
     def flow(self) -> AbstractContextManager[Flow]:
         """Itself: a refresh inside a login shares the login's connections."""

@@ -71,6 +71,17 @@ class HttpTransport:
         finally:
             flow.close()
 
+    def toward(self, server_url: str, options: Options, *, certified: bool) -> HttpTransport:
+        """The same for a login elsewhere, which sees the client certificate if `certified`."""
+        return HttpTransport(
+            server_url,
+            options,
+            verify=self.verify,
+            proxy=self.proxy,
+            cert=self.cert if certified else None,
+            on_tls=self.on_tls,
+        )
+
     def ahead(self) -> Ahead:
         """A connection to the server that can begin before it is known to be needed."""
         from .ahead import Ahead

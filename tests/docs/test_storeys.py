@@ -106,7 +106,7 @@ INSIDE = {
         login logout static_token
         login_required
         renewal
-        acceptance cooldown
+        acceptance cooldown provider
         decision steps unauthorized
         store_tokens
         notes
@@ -114,7 +114,7 @@ INSIDE = {
         turns
     """,
     "grants": """
-        selection
+        identity_provider selection
         authorization_code
         device_code enterprise_managed
         client_credentials pending workload_identity
@@ -164,7 +164,7 @@ INSIDE = {
         dpop registration_errors scopes
         discovery
         absence
-        metadata oauth_error probe
+        id_token metadata oauth_error probe
         document times
         assertions
         _authlib challenge flow jose options
@@ -307,7 +307,7 @@ def test_a_grant_touches_the_world_through_its_ports() -> None:
 
 
 GRANTS = {"BrowserSignIn", "ClientCredentials", "DeviceCode", "EnterpriseManaged", "PersonGrant"}
-GRANTS |= {"UnattendedGrant", "WorkloadIdentity"}
+GRANTS |= {"ProviderSignIn", "SignedIn", "StoredGrant", "UnattendedGrant", "WorkloadIdentity"}
 IDENTITIES = {"PreRegistered", "ClientMetadataDocument"}
 
 
