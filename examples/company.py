@@ -7,9 +7,10 @@ the client at the server.
 import sys
 from pathlib import Path
 
-from mcp_http import tools
-
 from mcp_client_auth import EnterpriseManaged, PreRegistered, login
+
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
 
 url, issuer, file = sys.argv[1:]
 there, there_secret, here, here_secret = Path(file).read_text().splitlines()
@@ -17,6 +18,5 @@ there, there_secret, here, here_secret = Path(file).read_text().splitlines()
 desk = PreRegistered(there, there_secret, redirect_uris=("http://127.0.0.1/callback",))
 grant = EnterpriseManaged(idp_client=desk, idp_issuer=issuer)
 
-me = login(url, grant=grant, client=PreRegistered(here, here_secret))
-with me.client() as client:
-    print(tools(client, url))
+with login(url, grant=grant, client=PreRegistered(here, here_secret)) as me:
+    print(me.call("whoami").text)

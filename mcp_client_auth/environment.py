@@ -26,6 +26,7 @@ SECRET_VARIABLES: Final = frozenset(
         "KEY_FILE",
         "CLIENT_SECRET_FILE",
         "CLIENT_KEY_FILE",
+        "IDP_CLIENT_SECRET_FILE",
         "INITIAL_ACCESS_TOKEN_FILE",
         "ASSERTION_FILE",
         "CERT_KEY",

@@ -315,6 +315,54 @@ class Client:
 
 
 @command_line
+class AtProvider:
+    """The company's identity provider, and the client that it knows us as."""
+
+    grant: str | None = option(
+        "--grant",
+        type=click.Choice(["enterprise_managed"]),
+        metavar="GRANT",
+        help="Use enterprise_managed to sign in at your company's identity provider, once for all"
+        " of its servers; with --idp-issuer, --idp-client-id and --client-id.",
+    )
+    idp_issuer: str = option(
+        "--idp-issuer",
+        default="",
+        metavar="URL",
+        env="IDP_ISSUER",
+        help="Issuer of the identity provider.",
+    )
+    idp_client_id: str = option(
+        "--idp-client-id",
+        default="",
+        metavar="ID",
+        env="IDP_CLIENT_ID",
+        help="ID of the client that is registered there.",
+    )
+    idp_client_secret_file: TextIO | None = option(
+        "--idp-client-secret-file",
+        type=click.File(encoding="utf-8"),
+        metavar="FILE",
+        env="IDP_CLIENT_SECRET_FILE",
+        help="File with that client's secret (- for standard input).",
+    )
+    idp_client_auth_method: str | None = option(
+        "--idp-client-auth-method",
+        type=click.Choice(METHODS[:4]),
+        metavar="METHOD",
+        env="IDP_CLIENT_AUTH_METHOD",
+        help=f"How that client authenticates: {', '.join(METHODS[:3])} or {METHODS[3]}.",
+    )
+    idp_scope: str = option(
+        "--idp-scope",
+        default="",
+        metavar="SCOPES",
+        env="IDP_SCOPE",
+        help="Scopes to request there (default: openid offline_access).",
+    )
+
+
+@command_line
 class ClientToRegister:
     """A client that registers itself, or is known by its document, and its callback."""
 

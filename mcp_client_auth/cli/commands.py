@@ -147,7 +147,8 @@ class Verb(click.Command):
         from .servers import NEARBY, require_trusted
 
         url, default = ctx.params.get("url"), ParameterSource.DEFAULT
-        typed = ctx.params.get("grant") or ctx.get_parameter_source("account") is not default
+        program = self.name != "login" and ctx.params.get("grant")
+        typed = program or ctx.get_parameter_source("account") is not default
         if url and not typed and project_file():
             from .project import project_account
 

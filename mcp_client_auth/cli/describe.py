@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ..credential import PERSONAL, Credential
+from ..credential import PERSONAL, PROVIDER, Credential
 from ..errors import AuthError
 from ..paths import REFUSED, home
 from ..prompt.screen import hanging, screen
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # two hours are 120 minutes until they are more
 _UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
 _UNNAMED: Final = "default"  # the account of who names none
+_KINDS: Final = {PERSONAL: "", PROVIDER: "identity provider"}
 
 
 def plain(text: str, limit: int = 300) -> str:
@@ -119,7 +120,7 @@ def refused(entry: Summary) -> Mark | None:
 
 def label(account: str, grant: str, client: str) -> str:
     """The account; behind it what tells another program's login, or one without a person."""
-    own = " ".join(word for word in (grant if grant != PERSONAL else "", client) if word)
+    own = " ".join(word for word in (_KINDS.get(grant, grant), client) if word)
     return plain(account + (f" ({own})" if own else ""))
 
 

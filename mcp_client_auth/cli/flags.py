@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 FLAGS: Final = {
     "ClientMetadataDocument.url": "--client-metadata-url",
     "DeviceCode": "--device",
+    "EnterpriseManaged.idp_client": "--idp-client-id ID, --idp-client-secret-file",
     "HttpTransport.cert": "--cert FILE, --cert-key",
     "HttpTransport.verify": "--ca",
     "Options.authorize_params": "--param",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import LoginRequired, Unavailable, UsageError
 from ..secret import quoted
-from .arguments import AboutLogin, Client, Network, Output, Route
+from .arguments import AboutLogin, AtProvider, Client, Network, Output, Route
 from .sources import is_typed, source_of
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ..credential import Credential, Key
     from ..events import Event, Listener
+    from ..grants.base import Grant
     from ..protocol.flow import Transport
     from ..protocol.options import Endpoints, Options
     from ..protocol.registration import Identity
@@ -89,6 +90,36 @@ def client_of(client: Client, document: str | None = None, redirect_uri: str = "
     return None
 
 
+def enterprise_grant(there: AtProvider, client: Client, redirect_uri: str) -> Grant | None:
+    """The sign-in at a company's identity provider, if a person has asked for it."""
+    if there.grant is None:
+        named = [name for name in vars(there) if getattr(there, name) and is_typed(name)]
+        if named:
+            raise UsageError(f"{source_of(named[0])} needs --grant enterprise_managed")
+        return None
+    from ..grants.enterprise_managed import EnterpriseManaged
+    from ..protocol.registration import PreRegistered
+
+    needed = {
+        "--idp-issuer": there.idp_issuer,
+        "--idp-client-id": there.idp_client_id,
+        "--client-id": client.client_id,
+    }
+    if missing := [name for name, value in needed.items() if not value]:
+        raise UsageError(
+            f"--grant enterprise_managed needs {' and '.join(missing)}",
+            hint="Your company's administrator registers one client at the identity provider, and"
+            " one at the authorization server of the MCP server",
+        )
+    secret, method = secret_in(there.idp_client_secret_file), there.idp_client_auth_method or ""
+    carried = (redirect_uri,) if redirect_uri else ()
+    return EnterpriseManaged(
+        idp_client=PreRegistered(there.idp_client_id, secret, method, carried),
+        idp_issuer=there.idp_issuer,
+        idp_scope=there.idp_scope,
+    )
+
+
 def secret_in(file: TextIO | None) -> str | None:
     if file is None:
         return None
@@ -131,7 +162,8 @@ def session_arguments(url: str, login: AboutLogin, **given: Unpack[Arguments]) -
     tell_of_keyring(given.get("on_event"))
     options = given.get("options") or usual_options(login.network)
     # tokens of a grant without a person can be had again, so memory does without a keyring
-    person = given.get("grant") is None
+    grant = given.get("grant")
+    person = grant is None or grant.provider is not None
     usual: Arguments = {
         "account": login.account,
         "storage": choose_storage(login.store, key_for(url, login.account))
@@ -158,7 +190,9 @@ def stored_session(url: str, login: AboutLogin) -> Session:
 
 def session_of(key: Key, login: AboutLogin) -> Session:
     """The session of a login that is listed, which any program may have made."""
+    from ..credential import PROVIDER
     from ..grants.base import LoginConfig, Ports
+    from ..grants.identity_provider import SIGN_IN
     from ..protocol.urls import ServerUrl
     from ..session.session import Session
     from ..storage import choose_storage
@@ -172,7 +206,9 @@ def session_of(key: Key, login: AboutLogin) -> Session:
     ports = Ports(
         choose_storage(None, key), transport or HttpTransport(key.server, options), on_event
     )
-    return Session(LoginConfig(ServerUrl(key.server), key, options=options), ports, None)
+    grant = SIGN_IN if key.grant == PROVIDER else None
+    config = LoginConfig(ServerUrl(key.server), key, options=options, grant=grant)
+    return Session(config, ports, None)
 
 
 def with_other_accounts(error: LoginRequired, session: Session) -> LoginRequired:

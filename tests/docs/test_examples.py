@@ -127,18 +127,18 @@ def test_the_example_of_a_workload_needs_only_its_jwt(
 
 
 def test_the_example_of_a_company_signs_in_once_for_two_servers(
-    environment: dict[str, str], tmp_path: Path, kind: Settings
+    environment: dict[str, str], tmp_path: Path
 ) -> None:
     file = tmp_path / "clients"
     file.write_text("desk\nsecret of the desk\ndemo-enterprise\nsecret of the app\n")
     desk = replace(CLIENT, client_id="desk", client_secret="secret of the desk")
     app = replace(CLIENT, client_id="demo-enterprise", client_secret="secret of the app")
     with IdentityProvider([desk]) as provider:
-        known = replace(kind, clients=(app,), trusted_issuers=(provider.trusted,))
+        known = replace(SESSIONS, clients=(app,), trusted_issuers=(provider.trusted,))
         with DemoServer(known) as first, DemoServer(known) as second:
             for server in (first, second):
                 arguments = (server.url, provider.issuer, str(file))
-                assert "whoami" in run(environment, "company.py", *arguments)
+                assert '"login_name"' in run(environment, "company.py", *arguments)
         assert provider.visits == 1
 
 

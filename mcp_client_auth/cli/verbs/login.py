@@ -9,6 +9,7 @@ import click
 from ...errors import LoginFailed, RegistrationRefused, Unavailable, UsageError
 from ..arguments import (
     AboutLogin,
+    AtProvider,
     Client,
     ClientToRegister,
     allow_private_addresses,
@@ -135,6 +136,7 @@ class Arguments:
     to_register: ClientToRegister = group(ClientToRegister, "Client")
     client: Client = group(Client, "Client")
     authorization: Authorization = group(Authorization, "Authorization")
+    provider: AtProvider = group(AtProvider, "Identity provider of a company")
 
 
 @verb("login", Arguments)
@@ -245,7 +247,7 @@ def _protocol(arguments: Arguments) -> dict[str, Any]:
     """The client, the scope and the options; what cannot work is refused before it is sent."""
     from ...protocol.options import CLIENT_NAME, Options
     from ...protocol.redirects import callback_for
-    from ..sessions import client_of, endpoints_of, secret_in
+    from ..sessions import client_of, endpoints_of, enterprise_grant, secret_in
 
     own, request = arguments.to_register, arguments.authorization
     redirect_uri = own.redirect_uri
@@ -279,10 +281,13 @@ def _protocol(arguments: Arguments) -> dict[str, Any]:
         allow_private_addresses=request.allow_private_addresses,
         headers=request.gateway_headers,
     )
-    client = client_of(arguments.client, own.client_metadata_url, redirect_uri)
+    grant = enterprise_grant(arguments.provider, arguments.client, redirect_uri)
+    # where a person signs in at a company's provider, the callback is of the client there
+    document, carried = own.client_metadata_url, "" if grant else redirect_uri
+    client = client_of(arguments.client, document, carried)
     if redirect_uri:
         callback_for(client, False, "", options)
-    return {"client": client, "scope": arguments.scope, "options": options}
+    return {"client": client, "scope": arguments.scope, "options": options, "grant": grant}
 
 
 # What only a new login heeds; the others hold for a stored one too, or make a new one.
@@ -294,6 +299,9 @@ _OF_A_LOGIN: Final = (
     "client_secret_file",
     "client_key_file",
     "client_auth_method",
+    "idp_client_secret_file",
+    "idp_client_auth_method",
+    "idp_scope",
     "initial_access_token_file",
     "callback_port",
     "redirect_uri",

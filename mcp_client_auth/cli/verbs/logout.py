@@ -34,8 +34,10 @@ class Arguments:
 def command(arguments: Arguments) -> None:
     """Its tokens are revoked (RFC 7009), and the client that was registered for it is deleted
     unless another login here uses it (RFC 7592). What the server does not confirm is reported,
-    and is not an error.
+    and is not an error. The issuer of a company's identity provider, as SERVER, stands for the
+    login there.
     """
+    from ...session.provider import provider_keys
     from ..answers import answers
     from ..sessions import session_of, stored_session
 
@@ -49,6 +51,9 @@ def command(arguments: Arguments) -> None:
         )
     if url:
         sessions = [stored_session(url, login)]
+        if not sessions[0].ports.storage.summary(sessions[0].key):
+            keys = provider_keys(sessions[0].ports.storage, url, login.account)
+            sessions = [session_of(key, login) for key in keys] or sessions
     else:
         sessions = [session_of(key, login) for key in _confirmed(yes=arguments.yes)]
     done = [_leave(session, local=arguments.local) for session in sessions]

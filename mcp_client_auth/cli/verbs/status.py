@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...credential import PROVIDER
 from ...errors import AuthError, LoginRequired, Remedy, Unavailable
-from ...session.login_required import ISSUED_BY_HAND
+from ...session.login_required import ISSUED_BY_HAND, OF_THE_COMPANY
 from ..arguments import AboutLogin, command_line, group, json_answer, option, server
 from ..commands import verb
 from ..flags import hint_of
@@ -128,6 +129,8 @@ class State:
         file = "FILE" if self.entry.by_hand else ""
         command = self.entry.key.login_command(token_file=file)
         hint = Remedy.joined(ISSUED_BY_HAND if file else "", f"Run: {command}")
+        if self.entry.key.grant == PROVIDER:
+            hint = Remedy(OF_THE_COMPANY)
         return LoginRequired(why, hint=hint)
 
     @property
@@ -184,6 +187,9 @@ def _checked(entry: Summary, login: AboutLogin) -> State:
     session, accepted, error = session_of(entry.key, login), 0, None
     screen.draw(f"Asking {plain(entry.key.server)} ...")
     try:
+        if entry.key.grant == PROVIDER:  # it is for no MCP server, so it is only renewed
+            fresh(session)
+            return State(session.ports.storage.summary(entry.key) or entry)
         credential = wait(session.ready()) or fresh(session)  # one that is marked is tried again
         status = session.answer(credential)[0].status
         if is_passing(status):
