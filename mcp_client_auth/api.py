@@ -108,12 +108,13 @@ class Login:
         """
         import httpx
 
-        return httpx.Client(auth=self.auth, **self._direct(arguments))
+        return httpx.Client(auth=self.auth, **self._guarded(self._direct(arguments)))
 
     def async_client(self, **arguments: Any) -> httpx.AsyncClient:
         import httpx
 
-        return httpx.AsyncClient(auth=self.auth, **self._direct(arguments))
+        given = self._guarded(self._direct(arguments), asynchronous=True)
+        return httpx.AsyncClient(auth=self.auth, **given)
 
     def _direct(self, arguments: dict[str, Any]) -> dict[str, Any]:
         if not is_loopback(self.url) or "trust_env" in arguments:
@@ -124,6 +125,34 @@ class Login:
         if verify is True and self.url.startswith("https"):
             verify = tls_context(verify, None)
         return {**arguments, "trust_env": False, "verify": verify}
+
+    def _guarded(self, arguments: dict[str, Any], *, asynchronous: bool = False) -> dict[str, Any]:
+        """To public addresses only, where a user of an application has named the server; not
+        through a proxy, which knows them alone."""
+        session = self.auth.session
+        if "transport" in arguments or not getattr(session.ports.transport, "public_only", False):
+            return arguments
+        from .transport.addresses import Addresses
+        from .transport.pools import environment_proxy
+        from .transport.tls import tls_context
+
+        proxies = arguments.get("trust_env", True) and environment_proxy(self.url)
+        if proxies or {"proxy", "mounts"} & arguments.keys():
+            return arguments
+        verify = arguments.get("verify", True)
+        if verify is False:
+            import httpx
+
+            verify = httpx.create_ssl_context(verify=False)
+        context = tls_context(verify, None)
+        policy = Addresses(self.server, session.config.options, public_only=True)
+        if asynchronous:
+            from .transport.guarded import GuardedTransport
+
+            return {**arguments, "transport": GuardedTransport(context, policy)}
+        from .transport.racing import RacingTransport
+
+        return {**arguments, "transport": RacingTransport(context, policy)}
 
     def token(self, *, min_valid: float = 30.0) -> str:
         """An access token that lives at least `min_valid` seconds, refreshed when needed.

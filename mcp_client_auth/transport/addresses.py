@@ -97,12 +97,13 @@ class Addresses:
         kind, host = address_class(address), host.lower()
         if host in self._typed and kind <= self._classes.get(host, kind):
             return  # it may not move inside: that is not what the person typed
-        allowed = private or self._allowed
+        own = self._public_only and host == self._server
+        allowed = (private or self._allowed) and not own
         if kind == PUBLIC or (allowed and kind != FORBIDDEN):
             return
         if kind != FORBIDDEN and kind <= self._server_class():
             return
-        if self._public_only and host == self._server:
+        if own:
             raise InsecureUrl(
                 f"{shown(self._server_url)} is at the address {address}, which is"
                 f" {CLASS_NAMES[kind]}",

@@ -12,34 +12,35 @@ import ssl
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import httpcore
 import httpx
 
-from .connect import Backend, Moment
+from .connect import Backend, Moment, Policy
+
+# httpx's own
+LIMITS: Final[dict[str, Any]] = {
+    "max_connections": 100,
+    "max_keepalive_connections": 20,
+    "keepalive_expiry": 5.0,
+}
 
 
 class RacingTransport(httpx.BaseTransport):
-    """Pass it as `transport=`; an httpx client reads no proxy of the environment then."""
+    """Pass it as `transport=`; an httpx client reads no proxy of the environment then.
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_Spans())
+    `policy`: which addresses may be connected to, where not every one may.
+    """
+
+    def __init__(self, context: ssl.SSLContext, policy: Policy | None = None) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=context, network_backend=_Spans(policy), **LIMITS
+        )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        where = httpcore.URL(
-            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-        )
-        sent = httpcore.Request(
-            request.method,
-            where,
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        with _in_httpx_words():
-            answer = self._pool.handle_request(sent)
+        with in_httpx_words():
+            answer = self._pool.handle_request(to_httpcore(request))
         return httpx.Response(
             answer.status,
             headers=answer.headers,
@@ -51,12 +52,26 @@ class RacingTransport(httpx.BaseTransport):
         self._pool.close()
 
 
+def to_httpcore(request: httpx.Request) -> httpcore.Request:
+    url = request.url
+    where = httpcore.URL(
+        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+    )
+    return httpcore.Request(
+        request.method,
+        where,
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
 class _Body(httpx.SyncByteStream):
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
 
     def __iter__(self) -> Iterator[bytes]:
-        with _in_httpx_words():
+        with in_httpx_words():
             yield from self._answer.iter_stream()
 
     def close(self) -> None:
@@ -66,8 +81,8 @@ class _Body(httpx.SyncByteStream):
 class _Spans(httpcore.NetworkBackend):
     """httpx says how long each step may take; our back end wants to know until when."""
 
-    def __init__(self) -> None:
-        self._backend = Backend()
+    def __init__(self, policy: Policy | None) -> None:
+        self._backend = Backend(policy)
 
     def connect_tcp(
         self,
@@ -111,7 +126,7 @@ def _moment(span: float | None) -> Moment:
 
 
 @contextmanager
-def _in_httpx_words() -> Iterator[None]:
+def in_httpx_words() -> Iterator[None]:
     """The errors have the same names in both."""
     try:
         yield

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
+import anyio
 import pytest
 
 from mcp_client_auth import (
@@ -16,6 +18,7 @@ from mcp_client_auth import (
     IssuerMismatch,
     Login,
     LoginFailed,
+    Logins,
     MemoryStorage,
     Options,
     PendingLogin,
@@ -24,10 +27,11 @@ from mcp_client_auth import (
     begin_login,
     finish_login,
 )
+from mcp_client_auth.credential import key_for
 from tests.support.app_browser import CALLBACK
 from tests.support.codes import coded
 from tests.support.loopback_server import LoopbackServer, says
-from tests.support.session_world import ISSUER, OTHER, SERVER, World
+from tests.support.session_world import ISSUER, OTHER, SERVER, World, credential
 
 PER_ISSUER = "https://app.example/callback/{issuer}"
 NOT_THIS = coded("not_this_login")
@@ -230,6 +234,43 @@ def test_a_name_that_leads_inside_is_refused_when_it_is_connected_to(
             f"https://mcp.example.com:{inside.port}/mcp",
             redirect_uri=CALLBACK,
             storage=MemoryStorage(),
+        )
+    assert inside.requests == []
+
+
+def test_a_server_that_moves_inside_after_the_login_gets_no_request(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    resolve("127.0.0.1")
+    url, storage = f"https://mcp.example.com:{inside.port}/mcp", MemoryStorage()
+    storage.save(replace(credential(World()), key=key_for(url)))
+    auth = Logins(storage, redirect_uri=CALLBACK).auth(url, account="default")
+    me = auth.login()
+    with me.client() as http, pytest.raises(InsecureUrl, check=coded("private_server")):
+        http.get(url)
+    with pytest.raises(InsecureUrl, check=coded("private_server")):
+        me.tools()
+
+    async def get() -> None:
+        async with me.async_client() as http:
+            await http.get(url)
+
+    with pytest.raises(InsecureUrl, check=coded("private_server")):
+        anyio.run(get)
+    assert inside.requests == []
+    me.close()
+
+
+def test_what_a_public_server_may_name_its_user_s_own_host_may_not_be(
+    resolve: Resolve, inside: LoopbackServer
+) -> None:
+    resolve("127.0.0.1")
+    with pytest.raises(InsecureUrl, check=coded("private_server")):
+        begin_login(
+            f"https://mcp.example.com:{inside.port}/mcp",
+            redirect_uri=CALLBACK,
+            storage=MemoryStorage(),
+            options=Options(allow_private_addresses=True),
         )
     assert inside.requests == []
 

@@ -131,6 +131,7 @@ INSIDE = {
         http
         ahead
         flow
+        guarded
         exchange pools racing
         connect
         addresses answers faults tls
