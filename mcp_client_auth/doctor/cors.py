@@ -37,8 +37,8 @@ def documents(exam: Exam, places: Iterable[str]) -> Check[None]:
     places = list(dict.fromkeys(places))
     for url in places:
         try:
-            answer = exam.send(_of_a_page(metadata_request(url)))
-            ahead = exam.send(_preflight(url, "GET", DISCOVERY))
+            answer = exam.send(of_a_page(metadata_request(url)))
+            ahead = exam.send(preflight(url, "GET", DISCOVERY))
         except AuthError as error:
             closed.setdefault(error.summary, []).append(url)
             continue
@@ -71,7 +71,7 @@ def endpoints(exam: Exam, named: dict[str, str], registration: str) -> Check[Non
     for url, what in named.items():
         needs = REGISTERS if url == registration else () if what.endswith("token") else CALLS
         try:
-            missing = lacking(exam.send(_preflight(url, "POST", needs)), needs)
+            missing = lacking(exam.send(preflight(url, "POST", needs)), needs)
         except AuthError as error:
             missing = [f"a response: {error.summary}"]
         if missing:
@@ -86,7 +86,7 @@ def endpoints(exam: Exam, named: dict[str, str], registration: str) -> Check[Non
 def challenge(exam: Exam) -> Check[None]:
     """Whether a page can read the challenge, which is no header that it sees by default."""
     try:
-        response = exam.send(_of_a_page(probe_request(exam.endpoint)))
+        response = exam.send(of_a_page(probe_request(exam.endpoint)))
     except AuthError:
         return  # an error of the same request without an origin
     if response.status != 401:
@@ -128,19 +128,21 @@ def lacking(response: HttpResponse, required: tuple[str, ...]) -> list[str]:
     return missing
 
 
-def _listed(urls: Iterable[str]) -> str:
-    return ", ".join(map(shown, urls))
-
-
-def _of_a_page(request: HttpRequest) -> HttpRequest:
+def of_a_page(request: HttpRequest) -> HttpRequest:
+    """The request as a page of another origin sends it."""
     return replace(request, headers={**request.headers, "Origin": ORIGIN})
 
 
-def _preflight(url: str, method: str, headers: tuple[str, ...]) -> HttpRequest:
+def preflight(url: str, method: str, headers: tuple[str, ...]) -> HttpRequest:
+    """What a browser asks ahead of such a request, with these headers."""
     asks = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
     if headers:
         asks["Access-Control-Request-Headers"] = ",".join(headers)
     return HttpRequest("OPTIONS", url, asks)
+
+
+def _listed(urls: Iterable[str]) -> str:
+    return ", ".join(map(shown, urls))
 
 
 def _words(response: HttpResponse, name: str) -> set[str]:

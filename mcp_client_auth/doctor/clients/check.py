@@ -16,8 +16,8 @@ from ..report import Level, Question
 from .facts import ClientFacts
 from .look import Look, look
 from .rules import judge, server_of
-from .seen import Seen, Trial
-from .trial import try_registration
+from .seen import Seen
+from .trial import try_document, try_registration
 from .verdict import ClientVerdict, Outcome
 
 REQUESTS: Final = 30  # the most that are sent one after the other, without trials
@@ -44,8 +44,8 @@ def check(
     verdicts = []
     for client in clients:
         verdict = judge(client, seen)
-        if register and verdict.waits_for_a_trial:
-            verdict = judge(client, _with_trial(looking, client, seen, known))
+        if register and verdict.way:
+            verdict = judge(client, _with_trial(looking, verdict, seen, known))
         verdicts.append(verdict)
         requested = f"what is known of {client.name}, against what was seen"
         yield Question(f"client.{client.id}", requested).finding(
@@ -55,11 +55,13 @@ def check(
 
 
 def _with_trial(
-    looking: Look, client: ClientFacts, seen: Seen, known: Sequence[ServerMetadata]
+    looking: Look, verdict: ClientVerdict, seen: Seen, known: Sequence[ServerMetadata]
 ) -> Seen:
-    endpoint = (server_of(client, seen) or {}).get("registration_endpoint")
-    server = next((s for s in known if s.registration_endpoint == endpoint), None)
-    trial: Trial | None = None
-    if server is not None:
-        trial = try_registration(looking, client, server, seen.resource_scopes)
+    client = verdict.client
+    issuer = (server_of(client, seen) or {}).get("issuer")
+    server = next((each for each in known if each.issuer == issuer), None)
+    if server is None:
+        return seen
+    trying = try_document if verdict.way == "document" else try_registration
+    trial = trying(looking, client, server, seen)
     return replace(seen, trials={client.id: trial}) if trial else seen

@@ -19,6 +19,7 @@ from ...protocol.flow import HttpRequest, HttpResponse
 from ...protocol.probe import ServerAnswer, probe_request
 from ...protocol.urls import Endpoint, is_relative
 from ...transport.connect import looked_up
+from .. import cors
 from ..exam import Exam
 from .facts import ClientFacts
 from .seen import Page, Seen, resource_places, server_places, strings
@@ -35,13 +36,16 @@ class Look:
     pages: dict[str, Page] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
 
-    def send(self, request: HttpRequest) -> HttpResponse:
-        """Raises `AuthError` as an examination does, and at once for an origin that is silent."""
+    def send(self, request: HttpRequest, *, looking: bool = False) -> HttpResponse:
+        """Raises `AuthError` as an examination does, and at once for an origin that is silent.
+
+        `looking`: see `Exam.look`.
+        """
         origin = origin_url(request.url)
         if origin in self.silent:
             raise Unavailable("its host does not answer", url=request.url)
         try:
-            return self.exam.send(request)
+            return self.exam.look(request) if looking else self.exam.send(request)
         except Unavailable:
             self.silent.add(origin)
             raise
@@ -56,7 +60,7 @@ class Look:
             return Page("no absolute URL")
         try:
             Endpoint.checked(url, "the place of a metadata document", self.exam.options)
-            response = self.send(metadata_request(url))
+            response = self.send(metadata_request(url), looking=True)
             absence = absent(response)
         except AuthError as error:
             return Page(error.summary)
@@ -72,6 +76,25 @@ class Look:
             return self.send(request).status
         except AuthError:
             return usual  # of the network, and no word about this agent
+
+    def closed(self, documents: Iterable[str], registrations: Iterable[str]) -> dict[str, str]:
+        """What a page in a browser cannot read or post to, by URL, and why."""
+        posts: dict[str, tuple[str, tuple[str, ...]]]
+        posts = {str(self.exam.server_url): (self.exam.endpoint, cors.CALLS)}
+        posts |= {url: (url, cors.REGISTERS) for url in registrations}
+        found: dict[str, str] = {}
+        for url in documents:
+            try:
+                found[url] = cors.unreadable(self.send(cors.of_a_page(metadata_request(url))))
+            except AuthError as error:
+                found[url] = error.summary
+        for url, (there, needs) in posts.items():
+            try:
+                response = self.send(cors.preflight(there, "POST", needs))
+                found[url] = "; ".join(cors.lacking(response, needs))
+            except AuthError as error:
+                found[url] = error.summary
+        return {url: why for url, why in found.items() if why}
 
     def addresses(self, urls: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """By host, as this machine looks it up: who connects from elsewhere may learn others."""
@@ -107,6 +130,13 @@ def look(looking: Look, answer: ServerAnswer, clients: Sequence[ClientFacts]) ->
             document = looking.page(place).document or {}
             found: list[Any] = [document.get(name) for name in _ENDPOINTS]
             endpoints += [place, *(each for each in found if isinstance(each, str))]
+    paged = any(client.get("cors") == "needed" for client in clients)
+    documents = [place for place, page in looking.pages.items() if page.document is not None]
+    registers = [
+        str(page.document["registration_endpoint"])
+        for page in looking.pages.values()
+        if page.document and page.document.get("registration_endpoint") in endpoints
+    ]
     hosted = any(client.get("connects_from") == "cloud" for client in clients)
     agents = dict.fromkeys(agent for each in clients for agent in each.get("agents") or ())
     return Seen(
@@ -117,5 +147,7 @@ def look(looking: Look, answer: ServerAnswer, clients: Sequence[ClientFacts]) ->
         (challenge.scope if challenge else None) or (),
         pages=dict(looking.pages),
         addresses=looking.addresses(endpoints) if hosted else {},
+        closed=looking.closed(documents, dict.fromkeys(registers)) if paged else {},
+        untrusted=frozenset(looking.exam.unproven),
         agents={agent: looking.status(agent, answer.status) for agent in agents},
     )

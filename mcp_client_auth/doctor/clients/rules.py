@@ -45,12 +45,13 @@ def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
     yield from _challenge(client, seen)
     document = yield from _resource(client, seen)
     server = yield from _server(client, seen, document)
-    yield from _closed(client, seen)
+    yield from _closed(client, seen, document, server)
     yield from _pace(client, seen)
     if server is None:
         return
     yield from _pkce(client, server)
     yield from way(client, seen, server)
+    yield from _page(client, seen)
     yield from _scopes(client, seen, document, server)
     yield from _iss(client, server)
 
@@ -60,9 +61,14 @@ def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
 
 def _reached(client: ClientFacts, seen: Seen, url: str, step: int) -> Iterator[Point]:
     """Whether the client's network leads to this host, as far as it can be told from here."""
-    if client.get("connects_from") != "cloud":
+    facts, hosted = ("connects_from", "addresses"), client.get("connects_from") == "cloud"
+    if any(same_origin(url, each) for each in seen.untrusted):
+        came = f"the certificate of {shown(url)} is not trusted here"
+        remedy = "Send the whole chain of a certificate that everybody trusts"
+        elsewhere = "" if hosted else "; whether it is trusted where it runs is not known"
+        yield Point(step, "fails" if hosted else "unknown", came + elsewhere, remedy, facts[:1])
+    if not hosted:
         return
-    facts = "connects_from", "addresses"
     network = client.facts["connects_from"].detail
     where = f"it connects from the vendor's network ({network})" if network else "it is hosted"
     try:
@@ -288,7 +294,8 @@ def _metadata(
         came += ", where it is not known to look"
         yield Point(5, "unknown", came, remedy, ("server_order",))
     document = seen.document(url) or {}
-    yield from _reached(client, seen, url, 5)
+    if not same_origin(url, seen.url):
+        yield from _reached(client, seen, url, 5)
     yield from _issuer(client, issuer, document)
     for name in ("authorization_endpoint", "token_endpoint"):
         endpoint = document.get(name)
@@ -349,6 +356,16 @@ def _pkce(client: ClientFacts, server: Document) -> Iterator[Point]:
 # -- 9, 11: what is asked for, and what comes back --------------------------------------------
 
 
+def _page(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+    trial = seen.trials.get(client.id)
+    if trial is None or not trial.page:
+        return
+    uris = enumerated(client.get("redirect_uris") or ())
+    came = f"the authorization endpoint refuses it: {trial.page}"
+    remedy = f"Accept the client and its redirect URIs at the authorization endpoint too: {uris}"
+    yield Point(9, "fails", came, remedy, ("redirect_uris", "document"))
+
+
 def _scopes(
     client: ClientFacts, seen: Seen, resource: Document | None, server: Document
 ) -> Iterator[Point]:
@@ -390,14 +407,22 @@ def _iss(client: ClientFacts, server: Document) -> Iterator[Point]:
 # -- beside the steps -------------------------------------------------------------------------
 
 
-def _closed(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+def _closed(
+    client: ClientFacts, seen: Seen, resource: Document | None, server: Document | None
+) -> Iterator[Point]:
+    """What a client in a page cannot read or post to, of what it comes to."""
     if client.get("cors") != "needed":
         return
+    issuer = (_issuers(resource) or (seen.origin,))[0]
+    places = resource_places(seen.url, seen.named).values()
+    steps = {seen.url: 1, **{url: 3 for urls in places for url in urls}}
+    steps |= dict.fromkeys(server_places(issuer).values(), 5)
+    steps[str((server or {}).get("registration_endpoint"))] = 7
     for url, lacks in seen.closed.items():
-        step = 1 if url == seen.url else 3 if "oauth-protected-resource" in url else 5
-        came = f"it runs in a page, which may not read {shown(url)}: {lacks}"
-        remedy = "Answer with the CORS headers there"
-        yield Point(step, "fails", came, remedy, ("cors", "connects_from"))
+        if url in steps:
+            came = f"it runs in a page, which may not use {shown(url)}: {lacks}"
+            remedy = "Answer with the CORS headers there"
+            yield Point(steps[url], "fails", came, remedy, ("cors", "connects_from"))
 
 
 def _pace(client: ClientFacts, seen: Seen) -> Iterator[Point]:

@@ -32,7 +32,8 @@ class Trial:
     """The answer to a registration with a client's own body. `refused`: why, where it was, and
     `code` of the error. `passing`: it was the server's trouble, and says nothing of the body.
 
-    `redirect_uris` and `grant_types` are None where the answer leaves them out.
+    `redirect_uris` and `grant_types` are None where the answer leaves them out. `page`: why the
+    authorization endpoint refuses the client afterwards.
     """
 
     refused: str = ""
@@ -40,6 +41,7 @@ class Trial:
     passing: bool = False
     redirect_uris: tuple[str, ...] | None = None
     grant_types: tuple[str, ...] | None = None
+    page: str = ""
     left_over: str = ""  # the client that could not be deleted, and why
 
 
@@ -50,7 +52,8 @@ class Seen:
     resource metadata in that.
 
     By URL: `pages`, and `closed` what keeps a page in a browser from reading it. `addresses` by
-    host. `agents`: the status that a user agent got. `trials` by client.
+    host. `agents`: the status that a user agent got. `trials` by client. `untrusted`: origins
+    whose certificate is not trusted.
     """
 
     url: str
@@ -63,6 +66,7 @@ class Seen:
     agents: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
     trials: Mapping[str, Trial] = field(default_factory=lambda: _NOTHING)
     closed: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
+    untrusted: frozenset[str] = frozenset()
 
     @property
     def origin(self) -> str:

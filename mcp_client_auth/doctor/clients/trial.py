@@ -1,14 +1,17 @@
-"""A registration with another client's own body, and its end: only where the person asks for it."""
+"""What a server says to another client: a registration with its own body, which is deleted again,
+and the sign-in page's first answer, which is not followed. Only where the operator asks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from ...errors import AuthError
-from ...protocol.document import parsed
+from ...protocol.document import described, parsed
 from ...protocol.dynamic_registration import registration_request
-from ...protocol.flow import HttpResponse
+from ...protocol.flow import HttpRequest, HttpResponse
 from ...protocol.metadata import ServerMetadata
 from ...protocol.oauth_error import is_passing, read_error
 from ...protocol.registration import Client
@@ -16,17 +19,29 @@ from ...secret import Secret, quoted
 from .. import registration
 from .facts import ClientFacts
 from .look import Look
-from .seen import Trial, strings
-from .ways import registration_body
+from .seen import Seen, Trial, strings
+from .ways import registration_body, sent_uris
 
+_CHALLENGE: Final = "E9Melhoa2OwvFrEMTJguCHaoeGmyCuWhvTnuF-QsGIY"  # of the verifier in RFC 7636
+_NO_REFUSAL: Final = (401, 403)  # a page for a password, or of something in front
 _SECRETS: Final = ("client_secret", "registration_access_token")
 
 
+def try_document(
+    looking: Look, client: ClientFacts, server: ServerMetadata, seen: Seen
+) -> Trial | None:
+    """Ask the sign-in page as the client that its published document describes."""
+    document: Mapping[str, Any] = client.get("document") or {}
+    if "url" not in document or not sent_uris(client):
+        return None
+    return Trial(page=_page(looking, client, server, document["url"], seen))
+
+
 def try_registration(
-    looking: Look, client: ClientFacts, server: ServerMetadata, scopes: Iterable[str]
+    looking: Look, client: ClientFacts, server: ServerMetadata, seen: Seen
 ) -> Trial | None:
     """Register as the client does and delete what was made; None where its body is not known."""
-    body = registration_body(client, scopes)
+    body = registration_body(client, seen.resource_scopes)
     if body is None:
         return None
     try:
@@ -47,12 +62,48 @@ def try_registration(
         management_uri=_text(fields, "registration_client_uri"),
         management_token=secrets.get("registration_access_token"),
     )
+    page = _page(looking, client, server, made.client_id, seen)
     why = registration.end(looking.exam, server, made)
     return Trial(
         redirect_uris=strings(fields.get("redirect_uris")),
         grant_types=strings(fields.get("grant_types")),
+        page=page,
         left_over=f"the client {quoted(made.client_id, 60)} stays registered: {why}" if why else "",
     )
+
+
+def _page(
+    looking: Look, client: ClientFacts, server: ServerMetadata, client_id: str, seen: Seen
+) -> str:
+    """Why the authorization endpoint refuses the client; empty where it does not."""
+    redirect_uri, endpoint = sent_uris(client)[0], server.authorization_endpoint
+    if not endpoint:
+        return ""
+    scopes = " ".join(seen.scopes or seen.resource_scopes)
+    fields = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "code_challenge": _CHALLENGE,
+        "code_challenge_method": "S256",
+        "state": "made-up-state",
+        "resource": seen.url,
+        **({"scope": scopes} if scopes else {}),
+    }
+    url = endpoint.with_query(fields.items())
+    headers = {"Accept": "text/html,application/xhtml+xml"}
+    try:
+        looking.exam.check(url)
+        page = looking.send(HttpRequest("GET", url, headers, redirects=False))
+    except AuthError:
+        return ""  # of the network or of an address, and no word about this client
+    target, _, query = page.header("location").partition("?")
+    if 300 <= page.status < 400 and target == redirect_uri:
+        error = read_error(dict(parse_qsl(query.partition("#")[0])))
+        return f"{error.code}{error.ending}" if error.code else ""
+    if page.status < 400 or page.status in _NO_REFUSAL or is_passing(page.status):
+        return ""
+    return f"HTTP {page.status} with {described(page)}"
 
 
 def _refused(response: HttpResponse, fields: Mapping[str, Any]) -> str:

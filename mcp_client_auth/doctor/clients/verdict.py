@@ -47,9 +47,11 @@ class ClientVerdict:
         return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
 
     @property
-    def waits_for_a_trial(self) -> bool:
-        """Whether it comes as far as to a registration that was not tried."""
-        return any(point.step == 8 and point.outcome == "unknown" for point in self.points)
+    def way(self) -> Literal["document", "registration", ""]:
+        """How it gets a client here, as far as the server can be asked about it."""
+        if any(point.step == 7 and point.outcome == "works" for point in self.points):
+            return "document"
+        return "registration" if any(point.step == 8 for point in self.points) else ""
 
     def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
         """The same as it may be shown."""

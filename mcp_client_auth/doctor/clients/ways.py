@@ -29,7 +29,7 @@ def way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
         if listed or "methods" not in document.get("requires", ()):
             came = f"it uses its document {document.get('url', '')}"
             unlisted = f", and authenticates with {methods}, which is not listed"
-            yield Point(7, "works", came + ("" if listed else unlisted), "", ("ways", "document"))
+            yield Point(7, "works", came + ("" if listed else unlisted), "", ("document", "ways"))
             return
         falls = "registers instead" if registering and "registration" in ways else "has none"
         came = f"its metadata document needs {methods} among the methods; it {falls}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -70,6 +71,70 @@ def test_each_client_registers_with_its_own_body_and_is_deleted(
     assert deleted == [f"DELETE /register/{n}" for n in (1, 2, 3, 4)]
     assert outcomes(report) == {"claude": "fails", "cursor": "works", "cline": "works"}
     assert "planted" not in json.dumps(report.as_json(0))
+
+
+def refused_page(world: World, uri: str) -> Callable[[Exchange], None]:
+    """An authorization endpoint that knows one redirect URI."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.query.get("redirect_uri", uri) == uri:
+            exchange.reply(200, b"<html>sign in</html>", "text/html")
+        else:
+            exchange.reply(400, b"<html>unknown redirect URI</html>", "text/html")
+
+    return answer
+
+
+def test_the_sign_in_page_is_asked_with_the_redirect_uri_of_each(
+    world: World, examined: Examine
+) -> None:
+    world.at("authorize", refused_page(world, "http://127.0.0.1:1456/mcp/oauth/callback"))
+    report = examined(world.url, clients=chosen(["cline", "mcp-remote"]), register=True)
+    assert outcomes(report) == {"cline": "works", "mcp-remote": "fails"}
+    (verdict,) = [each for each in report.clients if each.outcome == "fails"]
+    assert verdict.because.startswith(
+        "step 9, authorization-request: the authorization endpoint refuses it: HTTP 400 with"
+    )
+
+
+def test_an_error_on_the_way_back_is_a_refusal(world: World, examined: Examine) -> None:
+    world.at("authorize", world.callback(code=None, error="invalid_scope"))
+    (verdict,) = examined(world.url, clients=chosen(["cline"]), register=True).clients
+    assert verdict.because.endswith("refuses it: invalid_scope")
+
+
+def test_a_client_with_a_document_is_asked_about_and_never_registered(
+    world: World, examined: Examine
+) -> None:
+    asked: list[str] = []
+
+    def authorize(exchange: Exchange) -> None:
+        asked.append(exchange.query.get("client_id", ""))
+        exchange.reply(400, b"cannot fetch the document", "text/plain")
+
+    metadata = world.server_metadata(
+        client_id_metadata_document_supported=True,
+        token_endpoint_auth_methods_supported=["none"],
+    )
+    world.at("server", document(metadata))
+    world.at("authorize", authorize)
+    quiet = examined(world.url, clients=chosen(["zed"]))
+    assert outcomes(quiet) == {"zed": "works"}
+    assert not [each for each in asked if "zed.dev" in each]
+    report = examined(world.url, clients=chosen(["zed"]), register=True)
+    assert "https://zed.dev/oauth/client-metadata.json" in asked
+    assert outcomes(report) == {"zed": "fails"}
+    bodies = [json.loads(body) for name, body in world.bodies if name == "register" and body]
+    assert "Zed" not in [body["client_name"] for body in bodies]
+
+
+def test_pages_need_what_browsers_ask_for(world: World, examined: Examine) -> None:
+    (page,) = examined(world.url, clients=chosen(["inspector-1"])).clients
+    assert page.outcome == "fails"
+    said = [point.because for point in page.points if point.outcome == "fails"]
+    assert len(said) == 4  # the endpoint, two documents, and registration
+    assert all(each.startswith("it runs in a page, which may not use http://") for each in said)
+    assert not [name for name in world.visited if name == "elsewhere"]
 
 
 def test_a_client_that_stays_is_named(world: World, examined: Examine) -> None:

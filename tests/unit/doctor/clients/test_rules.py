@@ -137,6 +137,10 @@ SCENES: Final[dict[str, Seen]] = {
         server=NO_DOCUMENT,
         trials=dict.fromkeys(CLIENTS, replace(TAKEN, grant_types=("authorization_code",))),
     ),
+    "the sign-in page refuses": seen(
+        trials=dict.fromkeys(CLIENTS, replace(TAKEN, page="HTTP 400 with a page"))
+    ),
+    "a certificate of one's own": seen(untrusted=frozenset([HOST])),
     "a client is left over": seen(
         server=NO_DOCUMENT, trials=dict.fromkeys(CLIENTS, replace(TAKEN, left_over="it stays"))
     ),
@@ -187,6 +191,8 @@ registration is refused | fails: claude 8, chatgpt 8, claude-code 8, cursor 8, v
 registration is down | unknown: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
 registration drops a redirect URI | fails: cursor 8 | unknown: claude 8, chatgpt 8, claude-code 8, vscode 8, inspector 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
 registration without refresh | fails: chatgpt 8
+the sign-in page refuses | fails: claude 9, chatgpt 9, claude-code 9, cursor 9, vscode 9, inspector 9, inspector-1 9, mcp-remote 9, codex 9, copilot-cli 9, zed 9, goose 9, gemini-cli 9, opencode 9, cline 9, librechat 9
+a certificate of one's own | fails: claude 1, chatgpt 1 | unknown: claude-code 1, cursor 1, vscode 1, inspector 1, inspector-1 1, mcp-remote 1, codex 1, copilot-cli 1, zed 1, goose 1, gemini-cli 1, opencode 1, cline 1, librechat 1
 a client is left over
 no way to a client | setup: claude 7, chatgpt 7, claude-code 7, cursor 7, vscode 7, inspector 7, mcp-remote 7, codex 7, copilot-cli 7, gemini-cli 7, opencode 7, cline 7, librechat 7 | unknown: inspector-1 7, zed 7, goose 7
 no iss
