@@ -19,6 +19,7 @@ from ..arguments import (
     json_answer,
     metadata_url,
     option,
+    scope,
     server,
     timeout,
 )
@@ -28,6 +29,7 @@ from ..values import FORMATS, Seconds, existing
 
 if TYPE_CHECKING:
     from ...doctor import Report
+    from ...protocol.registration import Identity
 
 
 @command_line
@@ -65,6 +67,26 @@ class Reporting:
 
 
 @command_line
+class Tried:
+    """The login that is tried."""
+
+    client_id: str | None = option(
+        "--client-id",
+        metavar="ID",
+        env="CLIENT_ID",
+        help="Ask the sign-in page as the client that was registered under this ID.",
+    )
+    redirect_uri: str = option(
+        "--redirect-uri",
+        default="",
+        metavar="URI",
+        env="REDIRECT_URI",
+        help="Redirect URI of the client, on loopback.",
+    )
+    scope: str | None = scope()
+
+
+@command_line
 class Arguments:
     url: str | None = server(required=False)
     more: tuple[str, ...] = argument("[SERVER]…", type=Server(), nargs=-1)
@@ -85,6 +107,7 @@ class Arguments:
     place: Place = group(Place)
     json: bool = json_answer()
     reporting: Reporting = group(Reporting, "Report")
+    tried: Tried = group(Tried, "The login that is tried")
     issuer: str = issuer()
     metadata_url: str = metadata_url("Issuer")
     endpoints: dict[str, str] = endpoints("Issuer")
@@ -101,6 +124,7 @@ def command(arguments: Arguments) -> int:
     from ...doctor import Subject, examine
     from ...doctor.clients.facts import chosen
     from ...protocol.options import Options
+    from ...protocol.scopes import parse
     from ...storage import choose_storage
     from ..examination import Wanted, read_baseline, run, schema
     from ..report import tell_check
@@ -123,10 +147,13 @@ def command(arguments: Arguments) -> int:
         endpoints=endpoints_of(
             arguments.endpoints, arguments.issuer, "authorization", "device_authorization"
         ),
+        redirect_uri=arguments.tried.redirect_uri,
         http_timeout=arguments.timeout,
         allow_insecure_http=arguments.network.allow_insecure_http,
         allow_private_addresses=arguments.allow_private_addresses,
     )
+    identity = _identity(arguments.tried)
+    scopes = None if arguments.tried.scope is None else parse(arguments.tried.scope)
     reached = connection(arguments.network)
     others = chosen(name for each in arguments.as_client for name in each.split(","))
 
@@ -140,6 +167,8 @@ def command(arguments: Arguments) -> int:
             key,
             options,
             arguments.register,
+            identity=identity,
+            scope=scopes,
             clients=others,
             connection=reached,
             machine=number == 0,  # this machine is the same for all of them
@@ -150,3 +179,13 @@ def command(arguments: Arguments) -> int:
 
     urls = dict.fromkeys([arguments.url or "", *arguments.more])
     return run([examination(subject(*each)) for each in enumerate(urls)], wanted)
+
+
+def _identity(tried: Tried) -> Identity:
+    """The client that was named; None for one that registers itself."""
+    from ...protocol.registration import PreRegistered
+
+    if tried.client_id is None:
+        return None
+    carried = (tried.redirect_uri,) if tried.redirect_uri else ()
+    return PreRegistered(tried.client_id, redirect_uris=carried)
