@@ -93,7 +93,7 @@ urlpatterns = [
 settings.configure(
     SECRET_KEY=os.environ["SESSION_KEY"],
     ROOT_URLCONF=__name__,
-    ALLOWED_HOSTS=["127.0.0.1"],
+    ALLOWED_HOSTS=["127.0.0.1", "localhost"],
     SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies",
     MIDDLEWARE=[
         "django.contrib.sessions.middleware.SessionMiddleware",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -16,6 +17,7 @@ from mcp_client_auth import (
     AuthorizationDenied,
     BrowserPrompt,
     Credential,
+    FileStorage,
     LoginFailed,
     MemoryStorage,
     Options,
@@ -23,6 +25,7 @@ from mcp_client_auth import (
 )
 from mcp_client_auth.testing import DemoServer
 from tests.support.codes import coded
+from tests.support.web_app import WebApp
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -122,6 +125,37 @@ def test_the_short_address_leads_to_the_sign_in_page_once(
         page.get_by_role("button", name="Allow").click()
         page.wait_for_url("http://127.0.0.1:*/callback/**")
         person.result.result(60)
+
+
+def test_two_users_of_a_web_application_come_back_from_another_site(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """Each with a browser of their own, which sends its session's cookie with the way back."""
+    own = {"MCP_CLIENT_AUTH_HOME": str(tmp_path), "SESSION_KEY": "signs this test's sessions"}
+    with (
+        DemoServer() as server,
+        WebApp("django_app.py", server.url, {**os.environ, **own}, host="localhost") as app,
+        browser.new_context() as ada,
+        browser.new_context() as bob,
+    ):
+        for context, name in ((ada, "ada"), (bob, "bob")):
+            page = context.new_page()
+            page.goto(app.at(0, f"/enter/{name}"))
+            page.goto(app.at(0, "/"))
+            page.get_by_role("button", name="connect", exact=True).click()
+            page.get_by_role("button", name="Allow").click()
+            page.wait_for_url(app.at(1, "/oauth/callback?**"))
+            assert "is connected" in page.inner_text("body")
+            page.goto(app.at(0, "/whoami"))
+            assert "login_name" in page.inner_text("body")
+        stolen = ada.new_page()
+        stolen.goto(app.at(0, "/"))
+        stolen.get_by_role("button", name="connect", exact=True).click()
+        state = parse_qs(urlsplit(stolen.url).query)["state"][0]
+        other = bob.new_page()
+        other.goto(app.at(1, f"/oauth/callback?code=x&state={state}"))
+        assert "not the login that was begun" in other.inner_text("body")
+        assert [len(FileStorage(tmp_path).list(account=name)) for name in ("ada", "bob")] == [1, 1]
 
 
 def test_a_click_on_deny_ends_on_a_page_that_says_so(browser: Browser) -> None:

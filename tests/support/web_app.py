@@ -20,15 +20,17 @@ PATIENCE = 60.0
 
 
 class WebApp:
-    """Sign-ins come back to the second worker."""
+    """Sign-ins come back to the second worker. `host`: for another site than the server's."""
 
-    def __init__(self, name: str, url: str, environment: dict[str, str]) -> None:
-        self._name, self._url, self._environment = name, url, environment
+    def __init__(
+        self, name: str, url: str, environment: dict[str, str], host: str = "127.0.0.1"
+    ) -> None:
+        self._name, self._url, self._environment, self._host = name, url, environment, host
         self.ports = [free_port(), free_port()]
         self._open = ExitStack()
 
     def at(self, worker: int, path: str) -> str:
-        return f"http://127.0.0.1:{self.ports[worker]}{path}"
+        return f"http://{self._host}:{self.ports[worker]}{path}"
 
     def __enter__(self) -> Self:
         for port in self.ports:
