@@ -142,6 +142,12 @@ class Credential:
         return self.tokens.refresh_token is not None
 
     @property
+    def renews(self) -> bool:
+        """Whether it goes on without a person: by a refresh token, or by the login at the
+        identity provider."""
+        return self.renewable or bool(self.managed)
+
+    @property
     def static(self) -> bool:
         """Whether an operator issued the token by hand: no authorization server knows it."""
         return bool(self.options.get(STATIC))

@@ -34,6 +34,8 @@ STEPS: Final = (
 )
 TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that met a passing fault
 DEFAULTS: Final = "defaults"  # the detail of a server's metadata where there is none
+# the rule of metadata that is a company's identity provider's, not an authorization server's
+OF_PROVIDER: Final = "the issuer that was passed (OpenID Connect Discovery §4.3)"
 BESIDE: Final = (
     "refresh",
     "step-up",

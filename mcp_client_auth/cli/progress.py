@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..events import DEFAULTS, TRYING_AGAIN, Event
+from ..events import DEFAULTS, OF_PROVIDER, TRYING_AGAIN, Event
 from ..prompt.console import tell_of_waiting
 from ..prompt.screen import encodes, hanging, say, screen, tinted
 from .describe import plain
@@ -104,6 +104,8 @@ def _short(event: Event) -> str:
             )
         case "server-metadata" if event.detail == DEFAULTS:
             return "no authorization server metadata found: trying the addresses of MCP 2025-03-26"
+        case "server-metadata" if event.rule == OF_PROVIDER:
+            return f"found the identity provider: {plain(event.detail)}"
         case "server-metadata":
             return f"{text}: {plain(event.detail)}"
         case "again":

@@ -50,7 +50,7 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
     else:
         left = (left - exam.clock()) / 60
         life = f"the token lives for {left:.0f} min" if left > 0 else "the token has expired"
-    if tokens.refresh_token:
+    if credential.renews:
         yield question.ok(f"{life}; it can be renewed")
     else:
         affected = "people sign in again whenever the access token has expired"
@@ -93,8 +93,7 @@ def _accepted(exam: Exam, credential: Credential) -> Finding:
     requested = f"POST {exam.server_url.shown}, an MCP initialize with the token"
     question = exam.ask("login.token", requested, _ACCEPTED)
     if not credential.alive(exam.clock()):
-        renewable = credential.tokens.refresh_token
-        remedy = "mcp-login token URL renews it" if renewable else "Log in again"
+        remedy = "mcp-login token URL renews it" if credential.renews else "Log in again"
         return question.note("not sent: it has expired", remedy=remedy)
     ports = Ports(MemoryStorage(), exam.send)
     answer = send_probe(exam.server_url, ports, credential)

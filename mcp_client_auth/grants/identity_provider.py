@@ -6,9 +6,11 @@ in the place of an access token, and the refresh token: both go to the provider 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from ..credential import PROVIDER, Credential
+from ..events import OF_PROVIDER, Event, tell
 from ..protocol.authorization import require_code_grant
 from ..protocol.discovery import Discovery, required_metadata
 from ..protocol.flow import run
@@ -40,8 +42,14 @@ class ProviderSignIn(PersonGrant):
         def usable(server: ServerMetadata) -> None:
             require_code_grant(server, config.options)
 
+        def told(event: Event) -> None:
+            found = event.name == "server-metadata" and event.status == 200
+            tell(ports.on_event, replace(event, rule=OF_PROVIDER) if found else event)
+
         issuer, options = config.options.issuer, config.options
-        server = ports.run(required_metadata(issuer, options, private=True, usable=usable))
+        server = replace(ports, on_event=told).run(
+            required_metadata(issuer, options, private=True, usable=usable)
+        )
         return Discovery(config.server_url, None, None, server, None)
 
     def check(self, config: LoginConfig, server: ServerMetadata) -> Kind:

@@ -246,5 +246,5 @@ def facts(credential: Credential) -> dict[str, str]:
         "server": credential.key.server,
         "account": quoted(credential.key.account)[1:-1],
         "scopes": quoted(" ".join(tokens.scope))[1:-1] if tokens.scope else scopes,
-        "expires": expires + (", renews automatically" if tokens.refresh_token else ""),
+        "expires": expires + (", renews automatically" if credential.renews else ""),
     }

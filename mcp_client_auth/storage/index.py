@@ -58,13 +58,12 @@ class Summary:
     @classmethod
     def of(cls, credential: Credential, storage: str, backend: str = "") -> Summary:
         tokens, grant = credential.tokens, credential.key.grant
-        renews = tokens.refresh_token is not None or bool(credential.managed)
         return cls(
             credential.key,
             credential.issuer,
             tokens.scope,
             tokens.expires_at,
-            renews or grant not in (PERSONAL, PROVIDER),
+            credential.renews or grant not in (PERSONAL, PROVIDER),
             storage,
             credential.client.client_id,
             credential.generation,

@@ -40,6 +40,8 @@ def test_one_sign_in_and_then_every_verb_needs_the_url_alone(
     first, second = (server.url for server in company.servers)
     ran = inside.log_in(first, *company.command)
     assert ran.err.count("Logged in to") == 1
+    assert f"found its authorization server: {company.server.issuer}" in ran.err
+    assert f"found the identity provider: {company.provider.issuer}" in ran.err
     assert inside.log_in("login", second, *company.command).code == 0
     assert company.provider.visits == 1
     for url in (first, second):
@@ -205,6 +207,13 @@ def test_a_record_that_does_not_tell_its_provider_is_an_ordinary_login(
     assert inside("token", url).code == 0
     inside.expire(url)
     assert inside("token", url).code == 3
+
+
+def test_the_doctor_knows_that_it_lasts(inside: Inside, company: Company) -> None:
+    url = company.server.url
+    inside.log_in(url, *company.command)
+    checks = {each["check"]: each for each in inside("doctor", url, "--json").answer["findings"]}
+    assert checks["login.lasting"]["level"] == "ok", checks["login.lasting"]
 
 
 def test_the_client_of_the_server_is_in_what_json_says(inside: Inside, company: Company) -> None:
