@@ -1,6 +1,5 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
-import gc
 import os
 import random
 import re
@@ -58,12 +57,6 @@ def is_default(config: pytest.Config) -> bool:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The default run does not load what other people's servers and browsers are driven with."""
     return True if is_default(config) and collection_path == SLOW else None
-
-
-def pytest_collection_finish() -> None:
-    """What is collected stays to the end: do not look through it each time for what is garbage."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
