@@ -11,22 +11,15 @@ from ..errors import AuthError, InsufficientScope, TokenRefused
 from ..events import Event, tell
 from ..grants.clients import identity_of
 from ..grants.gathering import Gathering
-from ..grants.probe import too_little_scope
 from ..protocol.scopes import Scopes, step_up, union
 from ..protocol.urls import same_issuer
-from ..secret import quoted
 from ..threads import Cancel
 from .acceptance import prove, require_gain, waiting
 from .cooldown import LOGIN, STEP_UP, Cooling
 from .decision import in_use
 from .knowledge import WORDS, Accepted, Ask, For, HandBack, LoggedIn, Stored, same_token
 from .lease import login_lease
-from .login_required import (
-    login_required,
-    provider_required,
-    require_no_static_token,
-    require_someone_to_ask,
-)
+from .login_required import provider_required, require_no_static_token, require_someone_to_ask
 from .notes import read_mark
 from .steps import log_in
 from .store_tokens import readable
@@ -35,7 +28,6 @@ if TYPE_CHECKING:
     from ..credential import Credential
     from ..grants.base import Grant, LoginConfig, Ports
     from ..prompt.base import Prompt
-    from ..protocol.challenge import Challenge
     from ..protocol.probe import ServerAnswer
     from .renewal import Renewal
 
@@ -219,33 +211,3 @@ def as_before(
     insists = options.require_iss or bool(stored.options.get("require_iss"))
     kept = replace(options, dpop=dpop, refresh_scope=naming, require_iss=insists)
     return replace(config, options=kept)
-
-
-def more_scope(
-    renewal: Renewal,
-    cooling: Cooling,
-    prompt: Prompt | None,
-    latest: Credential,
-    needed: Scopes,
-    challenge: Challenge,
-    *,
-    again: bool,
-) -> Scopes:
-    """What a step-up requests; raises where that cannot help or no one can sign in.
-
-    `again`: what was granted for the same request did not help.
-    """
-    config, granted = renewal.config, latest.tokens.scope or ()
-    scope = step_up(latest.requested or (), granted, needed)
-    no_more = not challenge.scope and set(needed) <= set(granted)
-    if again or no_more or set(scope) <= set(latest.requested or ()):
-        error = too_little_scope(latest, scope)
-        if again:  # the person signed in without success
-            cooling.remember(STEP_UP, error)
-        raise error
-    if config.interactive and prompt is None:
-        missing = quoted(" ".join(needed))
-        raise login_required(config, f"the scope {missing} must be granted for", scope)
-    words = quoted(" ".join(scope))[1:-1]
-    tell(renewal.ports.on_event, Event("step-up", config.key.server, 403, words))
-    return scope

@@ -199,6 +199,11 @@ class Renewal:
             return False
         return options.resource is None or (options.resource or None) == stored.resource
 
+    def token(self, need: Need) -> Credential | None:
+        """A token that needs no person; None where only a login helps."""
+        step = self.settle(need)
+        return None if isinstance(step, k.Ask | k.HandBack) else step.credential
+
     def settle(self, need: Need, patience: float | None = None) -> End:
         """One step after the other until one ends it; `patience`: seconds for a passing fault."""
         began = self.ports.monotonic()

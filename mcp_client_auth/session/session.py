@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..credential import Credential, Key
     from ..events import Listener
     from ..grants.base import LoginConfig, Ports
-    from ..grants.gathering import Gathering
     from ..grants.pending import PendingLogin
     from ..prompt.base import Prompt
     from ..protocol.authorization import AuthorizationCode
@@ -108,7 +107,7 @@ class Session:
 
     def ready(self) -> Future[Credential | None]:
         """What to send when there is no fresh token: a stored or refreshed one, or None."""
-        return self._flights.start("ready", partial(self._stored, k.For.REQUEST))
+        return self._flights.start("ready", partial(self._renewal.token, k.For.REQUEST))
 
     def connect_ahead(self) -> None:
         """Begin a connection for the login that a first request without a token may lead to."""
@@ -176,7 +175,14 @@ class Session:
     ) -> Future[Credential | None]:
         """A token with more scope (MCP "Step-Up Authorization Flow"); `again`: it did not help."""
         name = f"step-up {' '.join(challenge.scope or ())}{' again' if again else ''}"
-        return self._flights.start(name, partial(self._stepped, sent, challenge, again=again))
+
+        def step_up() -> Credential:
+            from .step_up import StepUp
+
+            parts = (self._renewal, self._cooling, self.prompt, self.ports)
+            return StepUp(*parts, sent, challenge, again).run(self._flights)
+
+        return self._flights.start(name, step_up)
 
     def refusal(self, sent: Credential | None) -> AuthError | None:
         """Why the server's 401 to this token is handed back."""
@@ -242,7 +248,7 @@ class Session:
         One that the server has refused is tried before it counts.
         """
         try:
-            token = wait(self._flights.start("usable", partial(self._stored, k.For.HANDING_OUT)))
+            token = self._token("usable", k.For.HANDING_OUT)
         except StorageError as error:
             if error.code != "damaged_record":
                 raise
@@ -353,11 +359,10 @@ class Session:
         """
         token, lacks = None if self._renewal.known.mark else self.current(), ""
         if token is None:
-            token = wait(self._flights.start("hand out", partial(self._stored, k.For.HANDING_OUT)))
+            token = self._token("hand out", k.For.HANDING_OUT)
         expires = token.tokens.expires_at if token else None
         if token and expires is not None and expires < self.ports.clock() + min_valid:
-            need = k.Newer(token)
-            token = wait(self._flights.start("renew early", partial(self._stored, need)))
+            token = self._token("renew early", k.Newer(token))
             lacks = f"the login ends within {min_valid:g} s, and cannot be renewed, at"
         if token is None and self._renewal.known.unattended:
             return self.log_in()
@@ -373,8 +378,7 @@ class Session:
         if not self._renewal.known.grant.can_renew(token):
             no_way = "there is no refresh token, so a new login is needed at"
             raise self._no_longer(no_way if token.alive(self.ports.clock()) else "")
-        need = k.Newer(token, explicit=True)
-        fresh = wait(self._flights.start("renew now", partial(self._stored, need)))
+        fresh = self._token("renew now", k.Newer(token, explicit=True))
         if fresh is None:
             raise self._no_longer("the authorization server no longer renews the login to")
         return fresh
@@ -391,10 +395,8 @@ class Session:
 
     # How it decides
 
-    def _stored(self, need: Need) -> Credential | None:
-        """A token that needs no person; None where only a login helps."""
-        step = self._renewal.settle(need)
-        return None if isinstance(step, k.Ask | k.HandBack) else step.credential
+    def _token(self, name: str, need: Need) -> Credential | None:
+        return wait(self._flights.start(name, partial(self._renewal.token, need)))
 
     def _answered(self, need: Need, answer: ServerAnswer | None) -> Credential | None:
         if answer is not None:
@@ -421,36 +423,6 @@ class Session:
         from .login import LeasedLogin
 
         return LeasedLogin(self._renewal, self._cooling, self.prompt, answer, ports, **how)
-
-    def _stepped(self, sent: Credential, challenge: Challenge, *, again: bool) -> Credential:
-        """One step-up at a time, which others join until its browser opens."""
-        from ..grants.probe import for_more_scope, missing_scopes
-        from .login import more_scope
-
-        answer = for_more_scope(self.config.server_url, challenge, sent)
-
-        def login(gathering: Gathering, cancel: Cancel) -> Credential:
-            how = {"refused": sent, "cancel": cancel, "gathering": gathering}
-            return self._login(answer, self.ports, **how).run()
-
-        needed = challenge.scope or ()
-        if not again:
-            needed = missing_scopes(self.config, self.ports, answer)
-        while True:
-            stored, latest = self._renewal.look(), sent
-            if stored.credential and not stored.holds(sent):  # renewed if it has expired
-                latest = self._stored(k.For.REQUEST) or sent
-            if latest is not sent and set(needed) <= set(latest.tokens.scope or ()):
-                return latest  # another request or process has stepped up meanwhile
-            scope = more_scope(
-                self._renewal, self._cooling, self.prompt, latest, needed, challenge, again=again
-            )
-            future, joined = self._flights.gather("step-up login", scope, login)
-            TURNS.leave()
-            if joined:
-                return wait(future)
-            with suppress(AuthError):  # its own callers know
-                wait(future)
 
     def _no_longer(self, why: str = "") -> AuthError:
         from .login_required import no_longer

@@ -102,7 +102,7 @@ INSIDE = {
     "session": """
         open
         session
-        split_login
+        split_login step_up
         login logout static_token
         login_required
         renewal
