@@ -51,7 +51,7 @@ def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
         return
     yield from _pkce(client, server)
     yield from way(client, seen, server)
-    yield from _page(client, seen)
+    yield from _page(client, seen, server)
     yield from _scopes(client, seen, document, server)
     yield from _iss(client, server)
 
@@ -356,13 +356,17 @@ def _pkce(client: ClientFacts, server: Document) -> Iterator[Point]:
 # -- 9, 11: what is asked for, and what comes back --------------------------------------------
 
 
-def _page(client: ClientFacts, seen: Seen) -> Iterator[Point]:
+def _page(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
     trial = seen.trials.get(client.id)
     if trial is None or not trial.page:
         return
     uris = enumerated(client.get("redirect_uris") or ())
-    came = f"the authorization endpoint refuses it: {trial.page}"
     remedy = f"Accept the client and its redirect URIs at the authorization endpoint too: {uris}"
+    if server.get("require_pushed_authorization_requests") is True:
+        remedy = "Do not require pushed authorization requests: it sends the request in the browser"
+    elif trial.page.startswith("invalid_scope"):
+        remedy = "Let every client ask for the scopes that the resource metadata or the 401 names"
+    came = f"the authorization endpoint refuses it: {trial.page}"
     yield Point(9, "fails", came, remedy, ("redirect_uris", "document"))
 
 

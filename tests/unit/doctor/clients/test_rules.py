@@ -287,6 +287,22 @@ def test_the_remedy_of_a_refused_registration_is_what_was_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("page", "server", "begins"),
+    [
+        ("HTTP 400 with an HTML page", {}, "Accept the client and its redirect URIs"),
+        ("invalid_scope", {}, "Let every client ask for the scopes"),
+        ("HTTP 400", {"require_pushed_authorization_requests": True}, "Do not require pushed"),
+    ],
+)
+def test_the_remedy_of_a_refusing_sign_in_page(
+    page: str, server: dict[str, Any], begins: str
+) -> None:
+    scene = seen(server={**SERVER, **server}, trials={"zed": replace(TAKEN, page=page)})
+    (remedy,) = judge(CLIENTS["zed"], scene).remedies
+    assert remedy.startswith(begins)
+
+
 def test_nothing_of_a_server_is_shown_that_is_a_secret() -> None:
     secret = Secret("planted-client-secret")
     scene = seen(server=NO_DOCUMENT, trials={"zed": Trial("HTTP 400: planted-client-secret")})
