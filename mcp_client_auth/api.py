@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
@@ -395,7 +396,7 @@ def _notebook_output() -> Output | None:
     """Where the cell that logs in shows something; None outside of a notebook."""
     from .environment import kernel
 
-    if kernel() is None:
+    if kernel() is None and "marimo" not in sys.modules:
         return None
     from .prompt.notebook import notebook_output
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import secrets
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -36,7 +37,8 @@ _ON_ITS_WAY: Final = 5.0  # an interrupt that was sent arrives at once
 class Output:
     """One output of the running cell, redrawn as the login goes on, from any thread.
 
-    `publish` is that of Jupyter's display publisher. A frontend that has gone away is no error.
+    `publish` is that of Jupyter's display publisher, or one of its kind. A frontend that has gone
+    away is no error.
     """
 
     def __init__(self, publish: Callable[..., object]) -> None:
@@ -70,9 +72,22 @@ class Output:
 
 
 def notebook_output() -> Output | None:
-    """Where the running cell shows something; None outside of a kernel."""
+    """Where the running cell shows something; None outside of a notebook."""
     publisher: Any = getattr(getattr(kernel(), "shell", None), "display_pub", None)
-    return Output(publisher.publish) if publisher is not None else None
+    if publisher is not None:
+        return Output(publisher.publish)
+    marimo: Any = sys.modules.get("marimo")
+    try:
+        about = marimo.app_meta()
+        # not in an app, whose visitors are not its owner, nor in an export
+        edited = about.mode == "edit" and about.request is not None
+    except Exception:
+        return None
+    return Output(lambda *, data, **_: _replace(marimo, data["text/html"])) if edited else None
+
+
+def _replace(marimo: Any, html: str) -> None:
+    marimo.output.replace(marimo.Html(html))
 
 
 def notebook_prompt(output: Output, *, opens: bool) -> Prompt:
@@ -131,7 +146,7 @@ class NotebookDisplay:
         page = f"{'If' if self._arrives else 'Where'} the last page does not load,"
         if self._box:
             self._add(f"{page} copy its address into the box below.")
-        elif not self._arrives:
+        elif not self._arrives and kernel() is not None:
             self._add(f"{page} use login() instead of alogin(), which asks for its address.")
         self._draw()
 
@@ -227,7 +242,7 @@ def entered(ask: Callable[[str], str], decided: Callable[[], bool], seconds: flo
 
 def table(credential: Credential) -> str:
     """The facts as HTML, for a cell that ends with the login."""
-    cell = '<td style="text-align:left">'
+    cell = '<td style="text-align:left;padding:2px 8px">'
     rows = [
         f"<tr>{cell}{name}</td>{cell}{escape(value)}</td></tr>"
         for name, value in facts(credential).items()

@@ -181,3 +181,27 @@ def test_a_box_is_promised_only_where_the_frontend_may_be_asked(
 def test_outside_of_a_notebook_there_is_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     assert (kernel(), notebook_output()) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("mode", "visited", "shown"),
+    [("edit", True, True), ("edit", False, False), ("run", True, False), ("script", False, False)],
+)
+def test_in_marimo_only_a_cell_in_the_editor_has_someone_who_sees_it(
+    monkeypatch: pytest.MonkeyPatch, mode: str, visited: bool, shown: bool
+) -> None:
+    replaced: list[str] = []
+    marimo = SimpleNamespace(
+        app_meta=lambda: SimpleNamespace(mode=mode, request=object() if visited else None),
+        Html=lambda text: text,
+        output=SimpleNamespace(replace=replaced.append),
+    )
+    monkeypatch.setitem(sys.modules, "marimo", marimo)
+    output = notebook_output()
+    assert bool(output) is shown
+    if output:
+        NotebookDisplay(output, opens=True).invite(PAGE, "http://127.0.0.1:1/callback")
+        assert "state=s&amp;prompt=&lt;b&gt;" in replaced[-1]
+        assert "alogin" not in replaced[-1]
+        output.clear()
+        assert replaced[-1] == "<span></span>"
