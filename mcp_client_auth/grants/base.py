@@ -167,7 +167,7 @@ class LoginConfig:
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What touches the world, each replaceable. `random` gives a fresh URL-safe string, and
-    `headers` are those of gateways, by origin."""
+    `headers` are those of gateways, by origin; `lasting` is that of each request."""
 
     storage: Storage
     transport: Transport
@@ -179,6 +179,7 @@ class Ports:
     dpop_signers: dict[Secret, DpopSigner] = field(default_factory=dict, compare=False)
     cancel: Cancel = field(default=NEVER, compare=False)
     headers: Headers = field(default_factory=dict)
+    lasting: float = 0.0
 
     def run(self, flow: Flow[T]) -> T:
         """Raises `LoginFailed` instead of sending anything more, once `cancel` is set."""
@@ -186,13 +187,14 @@ class Ports:
 
     @property
     def sender(self) -> Transport:
-        """The transport, with the headers of a gateway where there are any."""
-        return self._through_gateway if self.headers else self.transport
+        """The transport, with what is said here of each request."""
+        return self._send if self.headers or self.lasting else self.transport
 
-    def _through_gateway(self, request: HttpRequest) -> HttpResponse:
+    def _send(self, request: HttpRequest) -> HttpResponse:
         from ..protocol.gateway import headers_at
 
-        return self.transport(replace(request, gateway=headers_at(self.headers, request.url)))
+        gateway = headers_at(self.headers, request.url)
+        return self.transport(replace(request, gateway=gateway, lasting=self.lasting))
 
     def carrying(self, headers: Headers) -> Ports:
         """The same with the gateway headers of a stored login, unless there are others."""

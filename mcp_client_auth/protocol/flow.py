@@ -26,7 +26,8 @@ class HttpRequest:
     `redirects`: a GET may be sent on within its origin. `repeatable`: it may be sent twice, as a
     GET may, because the second one does no harm. `to_issuer`: it goes to an endpoint of
     the authorization server, which may see the client certificate (RFC 8705). `gateway`: more
-    headers, for a gateway in front of this URL alone: no redirect carries them.
+    headers, for a gateway in front of this URL alone: no redirect carries them. `lasting`: seconds
+    more in which its answer is awaited once it was sent, since nothing can bring it back.
     """
 
     method: str
@@ -38,6 +39,7 @@ class HttpRequest:
     repeatable: bool = False
     to_issuer: bool = False
     gateway: Mapping[str, str] = field(default_factory=dict, repr=False)
+    lasting: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from . import knowledge as k
 from .decision import after, after_refusal, next_step
 from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
 from .notes import read_mark, read_refusal, remove_refusal, write_mark, write_refusal
-from .single_flight import Flights, on_the_wire
+from .single_flight import Flights, Late, on_the_wire
 from .turns import TURNS
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ _FORGOTTEN: Final = (
 )
 _POSTPONED: Final = 60.0
 _FOR_AN_EXCHANGE: Final = 30.0
+_LONGER: Final = 2.0  # times its patience, after which an answer that was sent for is given up
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
 
@@ -314,7 +315,9 @@ class Renewal:
             # a server that sees none says `invalid_client`, which would end the login for all
             require_certificate(old.client, self.ports.transport)
             self.ports.storage.save(old)  # as it is: a full or read-only disk shows here
-            with on_the_wire(), self.ports.flow() as ports:
+            patience, late = self._patience(old)
+            with on_the_wire(late), self.ports.flow() as ports:
+                ports = replace(ports, lasting=patience * _LONGER)
                 tokens = self.presenting(self.known.grant).renew(self.config, ports, old)
                 fresh = old.renewed(tokens)
                 self._save(fresh, old, k.Refreshed(old, fresh, self.now(), step.explicit))
@@ -337,6 +340,19 @@ class Renewal:
         if old.dpop_key and (less := bearer_warning(tokens, old.tokens)):
             self.ports.tell("notice", url=old.token_endpoint, detail=less)
         return k.Send(fresh, self.known.due, "renewed"), False  # used once, whatever its life is
+
+    def _patience(self, old: Credential) -> tuple[float, Late | None]:
+        """How long callers wait for the answer. It is awaited longer where a refresh token was
+        sent: the server may have rotated it, and then nothing else brings this login back."""
+        patience: float = getattr(self.ports.transport, "patience", 0.0)
+        if not (patience and old.tokens.refresh_token):
+            return 0.0, None
+        error = Unavailable(
+            f"no complete answer within {patience:g} s",
+            url=old.token_endpoint,
+            hint="The renewal was sent; its answer is still waited for, and kept. Try again",
+        )
+        return patience, Late(patience, error)
 
     def _save(self, fresh: Credential, over: Credential, *before: Happened) -> None:
         """What cannot be saved is used all the same, and saved as soon as that is possible.

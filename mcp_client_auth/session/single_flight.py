@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import AuthError, Unavailable
 from ..grants.gathering import Gathering
@@ -25,6 +25,7 @@ from .turns import TURNS, Elsewhere, Turn
 
 T = TypeVar("T")
 _AT_EXIT: Final = 20.0
+_LOOK: Final = 1.0  # how often who waits looks whether it is late
 
 
 class _Wire:
@@ -71,6 +72,22 @@ _wire = _Wire()
 atexit.register(_wire.close)
 
 
+class Late(NamedTuple):
+    """The seconds after which callers wait no longer for what is on the wire, and their error."""
+
+    seconds: float
+    error: AuthError
+
+
+class _Awaited(Future[Any]):
+    """`late`: the moment from which no one waits for it any more, which is not its end."""
+
+    late: Late | None = None
+
+
+_flying: Final = threading.local()  # the future of the flight of this thread
+
+
 @dataclass(slots=True)
 class _Flight:
     """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left;
@@ -78,7 +95,7 @@ class _Flight:
 
     cancel: Cancel
     gathering: Gathering = field(default_factory=Gathering)
-    future: Future[Any] = field(default_factory=Future)
+    future: _Awaited = field(default_factory=_Awaited)
     callers: int = 0
     outlives: bool = False
     person: bool = False
@@ -243,6 +260,8 @@ class Flights:
         return None
 
     def _fly(self, name: str, flight: _Flight, work: Callable[[], T]) -> Exception | None:
+        before = getattr(_flying, "future", None)
+        _flying.future = flight.future
         try:
             result = work()
         except Elsewhere:
@@ -253,6 +272,8 @@ class Flights:
         except BaseException:  # Ctrl-C on this thread is not for the others who wait
             self._land(name, flight, aborted())
             raise
+        finally:
+            _flying.future = before
         self._land(name, flight, None, result)
         return None
 
@@ -267,13 +288,18 @@ class Flights:
 
 
 @contextmanager
-def on_the_wire(patience: float = _AT_EXIT) -> Iterator[None]:
-    """While this lasts a normal exit of the process waits, but not longer than `patience`."""
-    thread = threading.current_thread()
-    _wire.enter(thread, patience)
+def on_the_wire(late: Late | None = None) -> Iterator[None]:
+    """While this lasts a normal exit of the process waits, but not longer than `_AT_EXIT`; and
+    callers until it is `late`."""
+    thread, future = threading.current_thread(), getattr(_flying, "future", None)
+    _wire.enter(thread, _AT_EXIT)
+    if late and future:
+        future.late = late._replace(seconds=time.monotonic() + late.seconds)
     try:
         yield
     finally:
+        if late and future:
+            future.late = None
         _wire.leave(thread)
 
 
@@ -295,8 +321,11 @@ def done(value: T) -> Future[T]:
 
 
 def wait(future: Future[T]) -> T:
-    """Block until it is done. An error comes as an instance of the waiter's own."""
-    done_within(future)
+    """Block until it is done or late. An error comes as an instance of the waiter's own."""
+    while not future.done():
+        if late := _late(future):
+            raise late.fresh()
+        done_within(future, _LOOK)
     try:
         return future.result()
     except AuthError as error:
@@ -328,7 +357,7 @@ async def cancellable(name: str, work: Callable[[Cancel], T]) -> T:
 
 
 async def until(future: Future[Any]) -> None:
-    """Suspend the task until it is done, however it ends."""
+    """Suspend the task until it is done, however it ends, or late."""
     if future.done():
         return
     import asyncio
@@ -348,4 +377,11 @@ async def until(future: Future[Any]) -> None:
             soon(woken.set)
 
     future.add_done_callback(wake)
-    await woken.wait()
+    while not (woken.is_set() or _late(future)):
+        with anyio.move_on_after(_LOOK):
+            await woken.wait()
+
+
+def _late(future: Future[Any]) -> AuthError | None:
+    late: Late | None = getattr(future, "late", None)
+    return late.error if late and time.monotonic() >= late.seconds else None

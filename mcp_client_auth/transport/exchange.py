@@ -50,6 +50,7 @@ class Exchange:
         )
         # moments, for our back end; only "pool" is read by httpcore itself, as seconds
         timeout = dict.fromkeys(("connect", "read", "write"), deadline)
+        timeout["read"] += request.lasting
         timeout["pool"] = min(max(deadline - time.monotonic(), 0.01), _A_DAY)
         outgoing = httpcore.Request(
             sent.method,

@@ -142,7 +142,8 @@ class Flow:
                 self.close()
 
     def _sent(self, request: HttpRequest, url: str, deadline: float) -> HttpResponse:
-        where, patience = _origin(url), self._made.options.http_timeout
+        where = _origin(url)
+        patience = self._made.options.http_timeout + request.lasting
         try:
             self.addresses.check_literal(where[1], private=request.private)
             route = self._route(url, where, request)

@@ -55,6 +55,11 @@ class HttpTransport:
         self.verify, self.proxy, self.cert = verify, proxy, cert
 
     @property
+    def patience(self) -> float:
+        """Seconds for an answer, to which a request may add (`HttpRequest.lasting`)."""
+        return self.options.http_timeout
+
+    @property
     def has_certificate(self) -> bool:
         """False where no client certificate can be presented; a context may hold one."""
         return bool(self.cert) or isinstance(self.verify, ssl.SSLContext)
