@@ -237,8 +237,12 @@ def guarded(
 ) -> MCPAuth:
     """A login that asks no one, whose own requests to the server go to public addresses only."""
     given: Arguments = {**arguments, "prompt": None}
-    if given.get("transport") is None:
-        given["transport"] = HttpTransport(url, given.get("options"), public_only=public_only)
+    transport = given.get("transport")
+    if transport is None:
+        transport = HttpTransport(url, given.get("options"))
+    if public_only and isinstance(transport, HttpTransport):  # made for a proxy or authorities
+        transport = transport.to_public_only()
+    given["transport"] = transport
     return AppAuth(url, on_failure=on_failure, **given)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING
 
 from ..protocol.flow import HttpRequest, HttpResponse
@@ -53,6 +54,12 @@ class HttpTransport:
         self.server_url, self.on_tls, self.public_only = server_url, on_tls, public_only
         self.options = options or Options()
         self.verify, self.proxy, self.cert = verify, proxy, cert
+
+    def to_public_only(self) -> HttpTransport:
+        """The same, which connects to public addresses only."""
+        other = copy(self)
+        other.public_only = True
+        return other
 
     @property
     def patience(self) -> float:

@@ -14,6 +14,7 @@ import pytest
 from mcp_client_auth import (
     AuthError,
     Credential,
+    HttpTransport,
     InsecureUrl,
     IssuerMismatch,
     Login,
@@ -224,16 +225,19 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
     return install
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["usual transport", "own transport"])
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254"])
 def test_a_name_that_leads_inside_is_refused_when_it_is_connected_to(
-    address: str, resolve: Resolve, inside: LoopbackServer
+    address: str, own: bool, resolve: Resolve, inside: LoopbackServer
 ) -> None:
     resolve(address)
+    url = f"https://mcp.example.com:{inside.port}/mcp"
     with pytest.raises(InsecureUrl, check=coded("private_server")):
         begin_login(
-            f"https://mcp.example.com:{inside.port}/mcp",
+            url,
             redirect_uri=CALLBACK,
             storage=MemoryStorage(),
+            transport=HttpTransport(url, on_tls=lambda *_: None) if own else None,
         )
     assert inside.requests == []
 

@@ -174,6 +174,9 @@ def test_users_of_a_web_application_have_logins_of_their_own(
         assert [ANSWER in ada.get("/whoami", worker).text for worker in (0, 1)] == [True, True]
         refused = bob.get("/whoami")
         assert (refused.status_code, "must log in" in refused.text) == (403, True)
+        assert ANSWER in run(environment, "agent_worker.py", server.url, "ada")
+        not_yet = start(environment, "agent_worker.py", server.url, "bob")
+        assert (not_yet.returncode, not_yet.stderr) == (1, "bob has to log in first\n")
         # Bob's browser is sent to Ada's response: before she has finished, and after
         begun = ada.begin()
         stolen = bob.get(callback.removeprefix(app.at(1, "")), worker=1)
