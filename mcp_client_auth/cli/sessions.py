@@ -90,8 +90,9 @@ def client_of(client: Client, document: str | None = None, redirect_uri: str = "
     return None
 
 
-def enterprise_grant(there: AtProvider, client: Client, redirect_uri: str) -> Grant | None:
-    """The sign-in at a company's identity provider, if a person has asked for it."""
+def enterprise_grant(there: AtProvider, client: str | None, redirect_uri: str) -> Grant | None:
+    """The sign-in at a company's identity provider, if a person has asked for it. `client`: the one
+    at the server's authorization server."""
     if there.grant is None:
         named = [name for name in vars(there) if getattr(there, name) and is_typed(name)]
         if named:
@@ -103,7 +104,7 @@ def enterprise_grant(there: AtProvider, client: Client, redirect_uri: str) -> Gr
     needed = {
         "--idp-issuer": there.idp_issuer,
         "--idp-client-id": there.idp_client_id,
-        "--client-id": client.client_id,
+        "--client-id": client,
     }
     if missing := [name for name, value in needed.items() if not value]:
         raise UsageError(

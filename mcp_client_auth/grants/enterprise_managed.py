@@ -49,7 +49,8 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     "Enterprise-Managed Authorization").
 
     `idp_client` is the client at the identity provider, `client=` the one at the server's
-    authorization server; an operator has registered both. One account label for each person.
+    authorization server: a `PreRegistered`, or a `ClientMetadataDocument` that the provider knows.
+    One account label for each person.
 
     Without an assertion the person signs in at `idp_issuer`, in a browser: there `idp_client`
     needs a loopback redirect URI, such as http://127.0.0.1/callback. That login is kept by
@@ -100,6 +101,11 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     def presenting(self, login: Credential) -> Grant:
         return SignedIn(self, login)
 
+    def require_client(self, identity: Identity) -> None:
+        """A metadata document will do, too (Enterprise-Managed Authorization §5)."""
+        if identity is None:
+            UnattendedGrant.require_client(self, identity)
+
     @property
     def kept(self) -> Mapping[str, Any]:
         """Enough to go on without the caller's arguments. A secret stays with the login there."""
@@ -123,11 +129,15 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
             "idp_client_id": provider.client.client_id,
             "idp_client_secret_file": "FILE" if provider.proves else "",
             "client_id": identity.registered_id if identity else "",
+            "client_metadata_url": getattr(identity, "url", ""),
             "client_secret_file": "FILE" if getattr(identity, "secret", None) else "",
         }
 
     def serves(self, config: LoginConfig, stored: Credential) -> bool:
-        """A login of another kind, or by another provider, is not this one."""
+        """A login of another kind, of another client or by another provider is not this one."""
+        own = config.identity
+        if own is not None and own.client_id != stored.client.client_id:
+            return False
         if (provider := self.provider) is None:
             return UnattendedGrant.serves(self, config, stored)
         named = stored.managed.get("issuer"), stored.managed.get("client_id")

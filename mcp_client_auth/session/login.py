@@ -56,7 +56,8 @@ class LeasedLogin:
 
     def run(self) -> Credential:
         """Raises `LoginRequired` if no one can sign in, and what a failed login raises."""
-        self.renewal.adopt(readable(self.ports.storage, self.renewal.config.key))
+        if self.force:  # otherwise what is stored was looked at
+            self.renewal.adopt(readable(self.ports.storage, self.renewal.config.key))
         config, ports, gathering = self.renewal.config, self.ports, self.gathering
         require_someone_to_ask(self.renewal, self.prompt)
         if not self.force:

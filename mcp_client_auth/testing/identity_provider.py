@@ -40,11 +40,11 @@ _SECRETS = ("subject_token", "client_secret", "client_assertion")
 class IdentityProvider:
     """Use it as a context manager; hand `trusted` to the `Settings` of a `DemoServer`.
 
-    `clients`: who may sign people in, and exchange. `client_at`: what the provider believes each of
-    them is called at the authorization server. `issued_token_type`: what an exchange is said to
-    have given.
+    `clients`: who may sign people in, and exchange. `issued_token_type`: what an exchange is said
+    to have given.
 
-    Each of these may be set at any time. `subject`: who sits at the browser.
+    Each of these may be set at any time. `client_at`: what the provider believes each client is
+    called at the authorization server. `subject`: who sits at the browser.
     `id_token_seconds`: the life of an ID token. `id_token_claims`: claims to put into it instead,
     None for none. `renews_id_tokens`: whether a refresh gives one. `allows_exchange`: the policy.
     `available`: whether the token endpoint is in order.
@@ -59,7 +59,7 @@ class IdentityProvider:
         from joserfc.jwk import ECKey
 
         self._key: Any = ECKey.generate_key("P-256")
-        self._client_at, self._issued = client_at, issued_token_type
+        self.client_at, self._issued = client_at, issued_token_type
         self.subject, self.id_token_seconds = "ada", 300.0
         self.id_token_claims: Mapping[str, Any] = {}
         self.renews_id_tokens = self.allows_exchange = self.available = True
@@ -288,7 +288,7 @@ class IdentityProvider:
             "sub": claims["sub"],
             "aud": asked["audience"],
             "resource": asked["resource"],
-            "client_id": self._client_at,
+            "client_id": self.client_at,
             "scope": asked.get("scope", ""),
         }
         return {

@@ -15,6 +15,7 @@ import pytest
 
 from mcp_client_auth import (
     AuthorizationDenied,
+    ClientMetadataDocument,
     EnterpriseManaged,
     FileStorage,
     IssuerMismatch,
@@ -128,6 +129,20 @@ def test_two_first_logins_at_once_ask_once(company: Company) -> None:
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(call, auths)) == [200, 200]
     assert company.provider.visits == 1
+
+
+def test_the_client_at_the_server_may_be_a_metadata_document(tmp_path: Path) -> None:
+    document, storage = "https://app.example.com/client.json", MemoryStorage()
+    with company_in(tmp_path, client_id_metadata_documents=True) as company:
+        company.provider.client_at = document
+        auth = company.auth(storage, client=ClientMetadataDocument(document))
+        assert call(auth) == 200
+        company.expire(storage)
+        assert call(MCPAuth(company.server.url, storage=storage, prompt=None)) == 200
+        assert company.server.count("/register") == company.server.count("/authorize") == 0
+        other = company.auth(storage, client=ClientMetadataDocument(document + "?other"))
+        with pytest.raises(TokenRefused):  # it gets no token of another client
+            call(other)
 
 
 # It has ended

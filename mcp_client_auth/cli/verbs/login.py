@@ -281,7 +281,8 @@ def _protocol(arguments: Arguments) -> dict[str, Any]:
         allow_private_addresses=request.allow_private_addresses,
         headers=request.gateway_headers,
     )
-    grant = enterprise_grant(arguments.provider, arguments.client, redirect_uri)
+    at_server = arguments.client.client_id or own.client_metadata_url
+    grant = enterprise_grant(arguments.provider, at_server, redirect_uri)
     # where a person signs in at a company's provider, the callback is of the client there
     document, carried = own.client_metadata_url, "" if grant else redirect_uri
     client = client_of(arguments.client, document, carried)
