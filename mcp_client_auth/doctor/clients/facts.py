@@ -46,7 +46,7 @@ KINDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "scopes": ("challenge", "resource", "server", "none"),
     "offline_access": ("if-listed",),
     "seconds": (),
-    "cors": ("none", "needed"),
+    "cors": ("none", "discovery", "needed"),  # discovery: it sends its other requests elsewhere
 }
 
 

@@ -130,7 +130,7 @@ def look(looking: Look, answer: ServerAnswer, clients: Sequence[ClientFacts]) ->
             document = looking.page(place).document or {}
             found: list[Any] = [document.get(name) for name in _ENDPOINTS]
             endpoints += [place, *(each for each in found if isinstance(each, str))]
-    paged = any(client.get("cors") == "needed" for client in clients)
+    paged = any(client.get("cors") in ("discovery", "needed") for client in clients)
     documents = [place for place, page in looking.pages.items() if page.document is not None]
     registers = [
         str(page.document["registration_endpoint"])

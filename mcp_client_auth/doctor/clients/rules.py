@@ -415,11 +415,12 @@ def _closed(
     client: ClientFacts, seen: Seen, resource: Document | None, server: Document | None
 ) -> Iterator[Point]:
     """What a client in a page cannot read or post to, of what it comes to."""
-    if client.get("cors") != "needed":
+    if client.get("cors") not in ("discovery", "needed"):
         return
     issuer = (_issuers(resource) or (seen.origin,))[0]
     places = resource_places(seen.url, seen.named).values()
-    steps = {seen.url: 1, **{url: 3 for urls in places for url in urls}}
+    steps = {url: 3 for urls in places for url in urls}
+    steps |= {seen.url: 1} if client.get("cors") == "needed" else {}
     steps |= dict.fromkeys(server_places(issuer).values(), 5)
     steps[str((server or {}).get("registration_endpoint"))] = 7
     for url, lacks in seen.closed.items():

@@ -70,6 +70,7 @@ th,td{padding:10px 12px 10px 0;border-bottom:1px solid var(--line);vertical-alig
 tr:last-child td{border-bottom:0}
 td:first-child{min-width:150px}
 td p+p{margin-top:6px}
+td details:first-child summary{margin-top:0}
 a{color:var(--info)}
 nav{margin-bottom:24px}
 footer{margin-top:32px;color:var(--soft);font-size:13px}

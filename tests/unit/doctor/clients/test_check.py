@@ -129,10 +129,12 @@ def test_a_client_with_a_document_is_asked_about_and_never_registered(
 
 
 def test_pages_need_what_browsers_ask_for(world: World, examined: Examine) -> None:
-    (page,) = examined(world.url, clients=chosen(["inspector-1"])).clients
-    assert page.outcome == "fails"
+    inspector, page = examined(world.url, clients=chosen(["page", "inspector-1"])).clients
+    assert (inspector.client.id, page.client.id) == ("inspector-1", "page")
+    assert inspector.outcome == page.outcome == "fails"
     said = [point.because for point in page.points if point.outcome == "fails"]
     assert len(said) == 4  # the endpoint, two documents, and registration
+    assert len([point for point in inspector.points if point.outcome == "fails"]) == 3
     assert all(each.startswith("it runs in a page, which may not use http://") for each in said)
     assert not [name for name in world.visited if name == "elsewhere"]
 
