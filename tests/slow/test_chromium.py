@@ -23,8 +23,11 @@ from mcp_client_auth import (
     Options,
     login,
 )
+from mcp_client_auth.doctor.formats.html import html
 from mcp_client_auth.testing import DemoServer
 from tests.support.codes import coded
+from tests.support.doctor_reports import HOSTILE
+from tests.support.doctor_reports import told as reports_told
 from tests.support.web_app import WebApp
 
 if TYPE_CHECKING:
@@ -188,3 +191,25 @@ def test_a_person_who_never_answers_ends_the_wait(browser: Browser) -> None:
         person = Person(server.url, Options(login_timeout=0.5))
         with pytest.raises(LoginFailed, check=coded("timeout")):
             person.result.result(60)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_doctors_page_is_shown_as_it_is_styled(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"]
+) -> None:
+    """Its policy lets its own style through and nothing else, and Chromium has no complaint."""
+    told = dict(reports_told())
+    file = tmp_path / "doctor.html"
+    file.write_text(html([told["hostile"], told["others"]], "2026-11-29"), "utf-8")
+    with browser.new_context(color_scheme=scheme, viewport={"width": 390, "height": 844}) as seen:
+        page = seen.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(file.as_uri())
+        shot(page, f"doctor-{scheme}")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(244, 245, 247)" if scheme == "light" else "rgb(14, 16, 19)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert HOSTILE in page.inner_text("main")
+    assert complaints == []
