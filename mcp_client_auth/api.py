@@ -45,7 +45,19 @@ _OF_ITS_OPTIONS: Final = ("issuer", "dpop", "resource", "endpoints", "metadata_u
 
 
 class Login:
-    """A login in use. Its repr names server, account, scopes and expiry, no secret."""
+    """A login in use. Its repr names server, account, scopes and expiry, no secret.
+
+    Example:
+        ```python
+        from mcp_client_auth import login
+
+        with login("https://mcp.example.com/mcp") as me:
+            print(me.server, me.scope, me.expires_at)
+            print([tool.name for tool in me.tools()])
+            with me.client() as http:  # an httpx.Client that is logged in
+                print(http.get(me.url).status_code)
+        ```
+    """
 
     def __init__(self, auth: MCPAuth, credential: Credential) -> None:
         self.auth = auth
@@ -299,6 +311,14 @@ def login(
     requests of the login, not for itself. The sign-in URL is printed to stderr as well as opened,
     and on the main thread of a program at a terminal the address that the browser ends on may be
     pasted instead. Blocks until the person has signed in; raises any `AuthError`.
+
+    Example:
+        ```python
+        from mcp_client_auth import login
+
+        me = login("https://mcp.example.com/mcp")  # at once if you are logged in
+        print(me.call("whoami").text)
+        ```
     """
     require_usable("login", url, arguments)
     return _logged_in(Cancel(), url, force, token, on_failure, **arguments)
@@ -317,6 +337,20 @@ async def alogin(
 
     Cancellation ends the login, unless another caller has joined it. If its code is just being
     exchanged, that is still done, and the login kept.
+
+    Example:
+        ```python
+        import asyncio
+        from mcp_client_auth import alogin
+
+
+        async def main():
+            with await alogin("https://mcp.example.com/mcp") as me:
+                print((await me.acall("whoami")).text)
+
+
+        asyncio.run(main())
+        ```
     """
     require_usable("alogin", url, arguments)
     return await cancellable(
@@ -380,6 +414,14 @@ def logout(
     True when there was one. What the server did not confirm is not an error; the value tells.
     The issuer of a company's identity provider stands for the login there, which outlives those
     to the company's servers.
+
+    Example:
+        ```python
+        from mcp_client_auth import logout
+
+        done = logout("https://mcp.example.com/mcp")
+        print("you were not logged in" if not done else "revoked" if done.revoked else done.trouble)
+        ```
     """
     session = open_session(url, account=account, storage=storage, prompt=None)
     done = session.log_out(local=local)

@@ -40,6 +40,13 @@ class Key:
     `server` is canonical; `account` is the person's label; `client` is empty for our own
     registration or metadata document, so that the command and a bare `MCPAuth` share a login.
     `grant` is that of a person's login, with a browser or a device code; or one without a person.
+
+    Example:
+        ```python
+        from mcp_client_auth import Key
+
+        print(Key("https://mcp.example.com/mcp", account="work").id)  # what a login is kept under
+        ```
     """
 
     server: str
@@ -77,6 +84,13 @@ class ClientKey:
     """What a registration is kept under: one issuer, one redirect URI.
 
     A loopback `redirect_uri` stands here without its port, which the client itself holds.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import ClientKey
+
+        print(ClientKey("https://auth.example.com", "http://127.0.0.1/callback").id)
+        ```
     """
 
     issuer: str
@@ -89,7 +103,15 @@ class ClientKey:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a small text without secrets is kept under, beside the login of `key`."""
+    """What a small text without secrets is kept under, beside the login of `key`.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Item, Key, Note
+
+        print(Item.of(Note(Key("https://mcp.example.com/mcp"), "refused")).name)
+        ```
+    """
 
     key: Key
     name: str
@@ -104,6 +126,14 @@ class Credential:
     private JWK that the grant is bound to, also where its access tokens are not (RFC 9449 §5).
     `final_url` is where the server redirects the MCP request to; empty where it does not.
     `headers` are those of gateways, by origin.
+
+    Example:
+        ```python
+        from mcp_client_auth import login
+
+        me = login("https://mcp.example.com/mcp")
+        print(me.credential.issuer, me.credential.client.client_id, me.credential.tokens.scope)
+        ```
     """
 
     key: Key

@@ -45,6 +45,14 @@ class Remedy(tuple["Part", ...]):
     `{Options.issuer}` in the text is an option of any value, `{Options.resource=}` an empty one,
     `{Options.dpop=True}` a switch, `{Options.authorize_params=a=b c=d}` a mapping, and `{}` the
     next of `words`. `str()` spells the options in Python.
+
+    Example:
+        ```python
+        from mcp_client_auth.errors import Remedy
+
+        remedy = Remedy("If the operator confirms it, pass {Options.issuer}")
+        print(remedy)  # … Options(issuer=…); the command spells the same as --issuer URL
+        ```
     """
 
     __slots__ = ()
@@ -122,6 +130,16 @@ class AuthError(Exception):
     may be shown is kept. `remedy`: what the reader can do, and `hint` the same in Python's words.
     `code`: a stable word for machines, the OAuth error code where there is one (RFC 6749 §5.2).
     `server`: the MCP server. `step`: one of the fifteen.
+
+    Example:
+        ```python
+        from mcp_client_auth import AuthError, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except AuthError as error:
+            print(error.code, error.url, error.hint)
+        ```
     """
 
     default_code = "error"
@@ -194,6 +212,16 @@ class LoginRequired(AuthError):
 
     `command`: what to run; empty where only the program itself can log in. `scope`: what the
     login has to be granted for a call; empty where any login will do.
+
+    Example:
+        ```python
+        from mcp_client_auth import LoginRequired, login
+
+        try:
+            me = login("https://mcp.example.com/mcp", prompt=None)
+        except LoginRequired as error:
+            print("Run:", error.command)
+        ```
     """
 
     default_code = "login_required"
@@ -202,7 +230,18 @@ class LoginRequired(AuthError):
 
 
 class Unavailable(AuthError):
-    """Try later; what is stored was kept. `retry_after`: seconds, or None (RFC 9110 §10.2.3)."""
+    """Try later; what is stored was kept. `retry_after`: seconds, or None (RFC 9110 §10.2.3).
+
+    Example:
+        ```python
+        from mcp_client_auth import Unavailable, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except Unavailable as error:
+            print("try again in", error.retry_after or 30, "seconds")
+        ```
+    """
 
     default_code = "unavailable"
     retry_after: float | None = None
@@ -212,6 +251,16 @@ class Refused(AuthError):
     """The server refused. `status` is its HTTP status, 0 where it came through the browser.
 
     `description` is the server's own, made fit to be shown; may be empty.
+
+    Example:
+        ```python
+        from mcp_client_auth import Refused, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except Refused as error:
+            print(error.status, error.description)
+        ```
     """
 
     default_code = "refused"
@@ -221,25 +270,69 @@ class Refused(AuthError):
 
 class AuthorizationDenied(Refused):
     """The authorization response carries an error (RFC 6749 §4.1.2.1), or that to a request
-    that was pushed does (RFC 9126 §2.3; then it has a `status`)."""
+    that was pushed does (RFC 9126 §2.3; then it has a `status`).
+
+    Example:
+        ```python
+        from mcp_client_auth import AuthorizationDenied, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except AuthorizationDenied as error:
+            print("you said no:", error.description)
+        ```
+    """
 
     default_code = "access_denied"
 
 
 class TokenRefused(Refused):
-    """The token endpoint answers an OAuth error (RFC 6749 §5.2)."""
+    """The token endpoint answers an OAuth error (RFC 6749 §5.2).
+
+    Example:
+        ```python
+        from mcp_client_auth import TokenRefused, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except TokenRefused as error:
+            print("the client is not accepted" if error.code == "invalid_client" else error)
+        ```
+    """
 
     default_code = "invalid_grant"
 
 
 class RegistrationRefused(Refused):
-    """The registration endpoint says no (RFC 7591 §3.2.2), or no client is available."""
+    """The registration endpoint says no (RFC 7591 §3.2.2), or no client is available.
+
+    Example:
+        ```python
+        from mcp_client_auth import RegistrationRefused, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except RegistrationRefused as error:
+            print("ask the operator for a client:", error.hint)
+        ```
+    """
 
     default_code = "no_client"
 
 
 class InsufficientScope(Refused):
-    """403 `insufficient_scope` after a step-up (RFC 6750 §3.1)."""
+    """403 `insufficient_scope` after a step-up (RFC 6750 §3.1).
+
+    Example:
+        ```python
+        from mcp_client_auth import InsufficientScope, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except InsufficientScope as error:
+            print("not granted:", set(error.requested) - set(error.granted))
+        ```
+    """
 
     default_code = "insufficient_scope"
     requested: tuple[str, ...] = ()
@@ -252,37 +345,103 @@ class InsufficientScope(Refused):
 
 
 class Untrusted(AuthError):
-    """A check failed, so nothing was sent and nothing of theirs is shown."""
+    """A check failed, so nothing was sent and nothing of theirs is shown.
+
+    Example:
+        ```python
+        from mcp_client_auth import Untrusted, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except Untrusted as error:
+            print("a check failed, nothing was sent:", error.code)
+        ```
+    """
 
     default_code = "untrusted"
 
 
 class IssuerMismatch(Untrusted):
-    """RFC 8414 §3.3, RFC 9207 §2.4."""
+    """RFC 8414 §3.3, RFC 9207 §2.4.
+
+    Example:
+        ```python
+        from mcp_client_auth import IssuerMismatch, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except IssuerMismatch as error:
+            print("if the operator confirms it, pass Options(issuer=…):", error)
+        ```
+    """
 
     default_code = "issuer_mismatch"
 
 
 class ResourceMismatch(Untrusted):
-    """RFC 9728 §3.3."""
+    """RFC 9728 §3.3.
+
+    Example:
+        ```python
+        from mcp_client_auth import ResourceMismatch, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except ResourceMismatch as error:
+            print("the metadata speaks for another address:", error)
+        ```
+    """
 
     default_code = "resource_mismatch"
 
 
 class InsecureUrl(Untrusted):
-    """Not https (nor http on loopback), or an address that this server may not name."""
+    """Not https (nor http on loopback), or an address that this server may not name.
+
+    Example:
+        ```python
+        from mcp_client_auth import InsecureUrl, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except InsecureUrl as error:
+            print("not https, or an address that the server may not name:", error.url)
+        ```
+    """
 
     default_code = "insecure_url"
 
 
 class PkceUnsupported(Untrusted):
-    """The metadata does not list S256 (RFC 7636 §4.2, RFC 8414 §2)."""
+    """The metadata does not list S256 (RFC 7636 §4.2, RFC 8414 §2).
+
+    Example:
+        ```python
+        from mcp_client_auth import PkceUnsupported, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except PkceUnsupported as error:
+            print("the operator has to list S256:", error.hint)
+        ```
+    """
 
     default_code = "pkce_unsupported"
 
 
 class DpopUnsupported(Untrusted):
-    """Tokens that are bound to a key are required, but not available (RFC 9449 §5, §5.1)."""
+    """Tokens that are bound to a key are required, but not available (RFC 9449 §5, §5.1).
+
+    Example:
+        ```python
+        from mcp_client_auth import DpopUnsupported, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except DpopUnsupported as error:
+            print("no tokens that are bound to a key here:", error.hint)
+        ```
+    """
 
     default_code = "dpop_unsupported"
 
@@ -291,6 +450,16 @@ class BadResponse(AuthError):
     """An answer breaks its standard: expected and received are in the summary.
 
     `status` is its HTTP status where that matters, otherwise 0.
+
+    Example:
+        ```python
+        from mcp_client_auth import BadResponse, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except BadResponse as error:
+            print("to tell the operator:", error.url, error.status)
+        ```
     """
 
     default_code = "bad_response"
@@ -298,18 +467,51 @@ class BadResponse(AuthError):
 
 
 class LoginFailed(AuthError):
-    """The login timed out or was aborted; nothing stored has changed."""
+    """The login timed out or was aborted; nothing stored has changed.
+
+    Example:
+        ```python
+        from mcp_client_auth import LoginFailed, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except LoginFailed as error:
+            print("nobody signed in:", error.summary)
+        ```
+    """
 
     default_code = "login_failed"
 
 
 class StorageError(AuthError):
-    """The credential cannot be read or kept."""
+    """The credential cannot be read or kept.
+
+    Example:
+        ```python
+        from mcp_client_auth import StorageError, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except StorageError as error:
+            print("the login cannot be kept:", error.hint)
+        ```
+    """
 
     default_code = "storage"
 
 
 class UsageError(AuthError):
-    """An argument cannot work."""
+    """An argument cannot work.
+
+    Example:
+        ```python
+        from mcp_client_auth import UsageError, login
+
+        try:
+            me = login("https://mcp.example.com/mcp")
+        except UsageError as error:
+            print(error)
+        ```
+    """
 
     default_code = "usage"

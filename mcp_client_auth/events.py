@@ -57,6 +57,20 @@ class Event:
     fragment); `status` is the HTTP status of the answer (0 for none); `detail` is what came back
     in a few words; `rule` is the rule or section that applied; `seconds` is how long the answer
     took.
+
+    Example:
+        ```python
+        import httpx
+        from mcp_client_auth import Event, MCPAuth
+
+
+        def show(event: Event) -> None:
+            print(event.number, event.name, event.url, event.rule)
+
+
+        with httpx.Client(auth=MCPAuth("https://mcp.example.com/mcp", on_event=show)) as client:
+            client.get("https://mcp.example.com/mcp")
+        ```
     """
 
     name: str

@@ -41,6 +41,15 @@ class Secret:
     `repr`, `str`, `format` and f-strings give `****`; pickling and JSON raise `TypeError`;
     there is no `__dict__`. Two secrets compare in constant time. No message repeats one that was
     made or revealed lately (`Known`).
+
+    Example:
+        ```python
+        from mcp_client_auth import Secret
+
+        token = Secret("what nobody may read in a log")
+        print(token)  # ****
+        token.reveal()  # only where it is sent
+        ```
     """
 
     __slots__ = ("__noted", "__value")

@@ -65,6 +65,21 @@ def begin_login(
     where the login will be kept; one that is given here lets the login be finished once only.
     The server must be https at a public address, unless its host is among
     `allow_private_servers` or that function says so of its URL. Raises any `AuthError`.
+
+    Example:
+        ```python
+        from mcp_client_auth import begin_login
+
+
+        def start(user: str) -> str:
+            pending = begin_login(
+                "https://mcp.example.com/mcp",
+                redirect_uri="https://app.example.com/callback",
+                account=user,
+            )
+            # keep `pending` where the page of the callback finds it, by pending.state
+            return pending.url  # send the browser there
+        ```
     """
     arguments = Arguments(
         account=account,
@@ -95,6 +110,15 @@ def finish_login(
     `begin_login`, if this is another process; `client` too, if it signs with a key. Raises
     `Untrusted` (code "not_this_login") for another browser, login or response, `LoginFailed`
     (code "expired" or "spent"), and any `AuthError`.
+
+    Example:
+        ```python
+        from mcp_client_auth import Login, PendingLogin, finish_login
+
+
+        def callback(pending: PendingLogin, url: str) -> Login:
+            return finish_login(pending, url)  # checks state and iss, and keeps the login
+        ```
     """
     arguments = Arguments(
         client=client, storage=storage, on_event=on_event, transport=transport, prompt=None
@@ -126,7 +150,23 @@ async def abegin_login(
     on_event: Listener | None = None,
     transport: Transport | None = None,
 ) -> PendingLogin:
-    """`begin_login` for a running event loop, which it does not block."""
+    """`begin_login` for a running event loop, which it does not block.
+
+    Example:
+        ```python
+        from mcp_client_auth import abegin_login
+
+
+        async def start(user: str) -> str:
+            pending = await abegin_login(
+                "https://mcp.example.com/mcp",
+                redirect_uri="https://app.example.com/callback",
+                account=user,
+            )
+            # keep `pending` where the page of the callback finds it, by pending.state
+            return pending.url  # send the browser there
+        ```
+    """
     return await cancellable(
         "begin",
         lambda caller: begin_login(
@@ -155,7 +195,17 @@ async def afinish_login(
     on_event: Listener | None = None,
     transport: Transport | None = None,
 ) -> Login:
-    """`finish_login` for a running event loop. Cancellation does not undo what is sent."""
+    """`finish_login` for a running event loop. Cancellation does not undo what is sent.
+
+    Example:
+        ```python
+        from mcp_client_auth import Login, PendingLogin, afinish_login
+
+
+        async def callback(pending: PendingLogin, url: str) -> Login:
+            return await afinish_login(pending, url)  # checks state and iss, and keeps the login
+        ```
+    """
     return await cancellable(
         "finish",
         lambda caller: finish_login(

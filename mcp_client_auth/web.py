@@ -82,6 +82,17 @@ class Logins:
 
     Safe from any thread, task and event loop. The twins for event loops run at most 32 sign-ins
     at once, 8 of them at one server; the others wait in line.
+
+    Example:
+        ```python
+        from mcp_client_auth import FileStorage, Logins
+
+        logins = Logins(FileStorage("logins"), redirect_uri="https://app.example.com/callback")
+
+
+        def start(user: str) -> str:
+            return logins.begin("https://mcp.example.com/mcp", account=user).url
+        ```
     """
 
     def __init__(

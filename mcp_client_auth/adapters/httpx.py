@@ -72,6 +72,16 @@ class MCPAuth(Authorizer, _Auth):
     A redirect that httpx follows by itself (`follow_redirects=True`) never comes back here:
     within the origin httpx keeps the token on it, outside the server's directory too. Leave
     that off, as it is by default, where other paths of the origin are not to be trusted.
+
+    Example:
+        ```python
+        import httpx
+        from mcp_client_auth import MCPAuth
+
+        auth = MCPAuth("https://mcp.example.com/mcp")
+        with httpx.Client(auth=auth) as client:  # AsyncClient and httpx2 alike
+            print(client.get("https://mcp.example.com/mcp").status_code)
+        ```
     """
 
     def login(self, *, force: bool = False) -> Login:

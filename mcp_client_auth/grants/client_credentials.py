@@ -16,7 +16,16 @@ from .unattended import Target, UnattendedGrant, issued, token_request
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials(UnattendedGrant):
-    """The client speaks for itself (RFC 6749 §4.4); it is `client=PreRegistered(…)`."""
+    """The client speaks for itself (RFC 6749 §4.4); it is `client=PreRegistered(…)`.
+
+    Example:
+        ```python
+        from mcp_client_auth import ClientCredentials, MCPAuth, PreRegistered
+
+        client = PreRegistered("my-service", secret="from your secret store")
+        auth = MCPAuth("https://mcp.example.com/mcp", grant=ClientCredentials(), client=client)
+        ```
+    """
 
     name: ClassVar[str] = "client_credentials"
 

@@ -45,6 +45,14 @@ class DeviceCode(PersonGrant):
     """A person signs in on another device, with a code that this one shows (RFC 8628).
 
     The login is the person's own, kept and refreshed as one with a browser is.
+
+    Example:
+        ```python
+        from mcp_client_auth import DeviceCode, DevicePrompt, MCPAuth
+
+        prompt = DevicePrompt(lambda shown: print(shown.link, shown.code))
+        auth = MCPAuth("https://mcp.example.com/mcp", grant=DeviceCode(), prompt=prompt)
+        ```
     """
 
     by_code: ClassVar[bool] = True

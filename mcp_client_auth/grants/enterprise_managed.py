@@ -65,6 +65,20 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     token, and no one is asked. `idp_issuer`: its metadata is read; `idp_token_endpoint`: or the
     place itself. `assertion_type`: an ID token, or a SAML 2.0 assertion, base64url-encoded
     (RFC 8693 §3).
+
+    Example:
+        ```python
+        from mcp_client_auth import EnterpriseManaged, MCPAuth, PreRegistered
+
+        grant = EnterpriseManaged(
+            idp_client=PreRegistered("app-at-the-idp", secret="from your secret store"),
+            idp_issuer="https://idp.example.com",
+            assertion=lambda: "the ID token of the person",
+        )
+        client = PreRegistered("app-at-the-server", secret="from your secret store")
+        url = "https://mcp.example.com/mcp"
+        auth = MCPAuth(url, grant=grant, client=client, account="ada@example.com")
+        ```
     """
 
     idp_client: PreRegistered

@@ -58,6 +58,17 @@ class PendingLogin:
     `expires_at` (seconds since the epoch) when it is too late. `binding` is a random text for a
     `__Host-` cookie of that browser: only who has it can finish the login. It is not part of
     the sealed text.
+
+    Example:
+        ```python
+        import time
+
+        from mcp_client_auth import PendingLogin
+
+
+        def is_late(pending: PendingLogin) -> bool:
+            return pending.expires_at < time.time()
+        ```
     """
 
     config: LoginConfig

@@ -27,6 +27,14 @@ class WorkloadIdentity(WithAssertion, UnattendedGrant):
 
     The JWT leaves only if its `aud` is the authorization server's issuer, or that is pinned
     with `Options(issuer=…)`. One account label for each workload of a process.
+
+    Example:
+        ```python
+        from mcp_client_auth import MCPAuth, WorkloadIdentity
+
+        grant = WorkloadIdentity(assertion_file="/var/run/secrets/tokens/mcp")
+        auth = MCPAuth("https://mcp.example.com/mcp", grant=grant)
+        ```
     """
 
     name: ClassVar[str] = "workload_identity"

@@ -17,11 +17,45 @@ from ..protocol.redirects import Callback
 from .race import Answer, FirstAnswer
 
 Ending = Literal["signed-in", "denied", "failed", "again"]
-# Another way for the answer to come, beside the listener: it starts on entering, on threads of
-# its own, and has stopped on leaving. It offers to the race whatever comes.
+"""How a sign-in ended; "again": another visit follows at once.
+
+Example:
+    ```python
+    from mcp_client_auth.extending import Ending
+
+
+    def shown(ending: Ending) -> str:
+        return "You may close this page." if ending == "signed-in" else "Please try again."
+    ```
+"""
 AnswerSource: TypeAlias = Callable[
     [AuthorizationRequest, FirstAnswer], AbstractContextManager[object]
 ]
+"""Another way for the answer to come, beside the listener: it starts on entering, on threads of
+its own, and has stopped on leaving. It offers to the race whatever comes.
+
+Example:
+    ```python
+    import threading
+    from contextlib import contextmanager
+
+    from mcp_client_auth import BrowserPrompt
+
+
+    @contextmanager
+    def typed(request, race):
+        '''The address may also be typed; the first valid answer wins.'''
+
+        def read():
+            race.offer(input().partition("?")[2])
+
+        threading.Thread(target=read, daemon=True).start()
+        yield
+
+
+    prompt = BrowserPrompt(sources=[typed])
+    ```
+"""
 
 
 class Prompt(Protocol):
@@ -29,6 +63,23 @@ class Prompt(Protocol):
 
     One that has a `CodeDisplay` as its attribute `device` offers a device code beside the
     browser.
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt, MCPAuth
+        from mcp_client_auth.extending import Callback, Visit
+
+
+        class Announced:
+            '''A prompt of your own over the usual one.'''
+
+            def visit(self, callback: Callback, server: str, account: str) -> Visit:
+                print(f"{server} asks you to sign in as {account}")
+                return BrowserPrompt().visit(callback, server, account)
+
+
+        auth = MCPAuth("https://mcp.example.com/mcp", prompt=Announced())
+        ```
     """
 
     def visit(self, callback: Callback, server: str, account: str) -> Visit:
@@ -37,7 +88,18 @@ class Prompt(Protocol):
 
 
 class Visit(Protocol):
-    """One sign-in. A context manager; leaving it frees the port."""
+    """One sign-in. A context manager; leaving it frees the port.
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt
+        from mcp_client_auth.extending import Callback
+
+        callback = Callback("127.0.0.1", 0, "/callback")
+        with BrowserPrompt().visit(callback, "server", "default") as visit:
+            print(visit.redirect_uri)  # the port is bound before any address is shown
+        ```
+    """
 
     @property
     def redirect_uri(self) -> str: ...
@@ -71,6 +133,29 @@ class Display(Protocol):
     """What a person is shown during the wait. `say` and `typed` are called from any thread.
 
     Nothing that happens here may fail: a closed terminal must not cost a login.
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt
+
+
+        class Window:
+            def invite(self, url, redirect_uri):
+                print("Sign in:", url)
+
+            def waiting(self, left):
+                print(f"{left:.0f} s left")
+
+            def typed(self, count): ...
+
+            def say(self, text):
+                print(text)
+
+            def over(self): ...
+
+
+        prompt = BrowserPrompt(display=Window())
+        ```
     """
 
     def invite(self, url: str, redirect_uri: str) -> None:
@@ -99,6 +184,15 @@ class Invitation:
     """What to show: open `link` and type `code`; `direct` has the code in it, and may be empty.
 
     Both links have been checked as every address that a person opens. `seconds`: its life.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Invitation
+
+
+        def show(invitation: Invitation) -> None:
+            print(f"Open {invitation.link} and type {invitation.code} ({invitation.seconds:.0f} s)")
+        ```
     """
 
     server: str
@@ -111,7 +205,24 @@ class Invitation:
 
 class CodeDisplay(Protocol):
     """Where a device code is shown beside the browser's address. Called from any thread, and
-    nothing that happens here may fail."""
+    nothing that happens here may fail.
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt
+
+
+        class Code:
+            def show_code(self, invitation):
+                print("On any device:", invitation.link, invitation.code)
+
+            def no_code(self, why):
+                print("No code:", why)
+
+
+        prompt = BrowserPrompt(device=Code())
+        ```
+    """
 
     def show_code(self, invitation: Invitation) -> None:
         """Link and code; the only way in where no address was shown before."""

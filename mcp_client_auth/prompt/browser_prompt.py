@@ -27,6 +27,14 @@ class BrowserPrompt:
     `show_url(url)` shows the URL to the person as well, and a `display` also how the wait goes
     on. `sources` are other ways for the answer to come. With a `device` a device code is shown
     there too, where the server offers one (RFC 8628).
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt, MCPAuth
+
+        prompt = BrowserPrompt(show_url=lambda url: print("Sign in here:", url))
+        auth = MCPAuth("https://mcp.example.com/mcp", prompt=prompt)
+        ```
     """
 
     def __init__(

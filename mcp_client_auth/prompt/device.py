@@ -18,7 +18,15 @@ _SLICE: Final = 0.5
 
 
 class DevicePrompt:
-    """Logs in with `DeviceCode()`; `show(invitation)` shows it to the person, and returns."""
+    """Logs in with `DeviceCode()`; `show(invitation)` shows it to the person, and returns.
+
+    Example:
+        ```python
+        from mcp_client_auth import DevicePrompt
+
+        prompt = DevicePrompt(lambda shown: print(f"Open {shown.link} and type {shown.code}"))
+        ```
+    """
 
     def __init__(self, show: Callable[[Invitation], None]) -> None:
         self._show = show

@@ -15,13 +15,35 @@ from ..protocol.tokens import TokenSet
 from ..secret import quoted
 from ..threads import done_within
 
-# What a login is answered with: a code to exchange, or the tokens that a device code gave.
 Answer: TypeAlias = AuthorizationCode | TokenSet
+"""What a login is answered with: a code to exchange, or the tokens that a device code gave.
+
+Example:
+    ```python
+    from mcp_client_auth.extending import Answer, AuthorizationCode
+
+
+    def by_browser(answer: Answer) -> bool:
+        return isinstance(answer, AuthorizationCode)
+    ```
+"""
 _TICK: Final = 1.0  # how often the time that is left is shown
 
 
 class FirstAnswer:
-    """The race for one authorization request: the first valid answer wins, once."""
+    """The race for one authorization request: the first valid answer wins, once.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Answer, AuthorizationRequest, FirstAnswer
+
+
+        def ask(request: AuthorizationRequest, query: str, seconds: float) -> Answer:
+            race = FirstAnswer(request)
+            race.offer(query)  # from any thread; a wrong state is ignored
+            return race.wait(seconds)
+        ```
+    """
 
     def __init__(self, request: AuthorizationRequest) -> None:
         self._request = request

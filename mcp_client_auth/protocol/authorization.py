@@ -47,6 +47,17 @@ class AuthorizationRequest:
     answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what it asks for;
     `pushed_for` is how many seconds a reference to it holds, None where it was not pushed.
     `nonce`: the ID token that is asked for has to repeat it.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Answer, AuthorizationRequest
+
+
+        def by_hand(request: AuthorizationRequest) -> Answer:
+            print("Open", request.url)
+            _, _, query = input("The address that you end on: ").partition("?")
+            return request.accept(query)  # checks state, iss and error
+        ```
     """
 
     url: str = field(repr=False)
@@ -115,7 +126,20 @@ class AuthorizationRequest:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """A code that passed every check of its response, with the request that it answers."""
+    """A code that passed every check of its response, with the request that it answers.
+
+    Example:
+        ```python
+        import time
+
+        from mcp_client_auth.extending import AuthorizationCode, TokenSet, Transport
+        from mcp_client_auth.protocol import exchange, run
+
+
+        def redeem(code: AuthorizationCode, send: Transport) -> TokenSet:
+            return run(exchange(code, time.time()), send)
+        ```
+    """
 
     code: Secret
     request: AuthorizationRequest

@@ -28,6 +28,14 @@ class HttpRequest:
     the authorization server, which may see the client certificate (RFC 8705). `gateway`: more
     headers, for a gateway in front of this URL alone: no redirect carries them. `lasting`: seconds
     more in which its answer is awaited once it was sent, since nothing can bring it back.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import HttpRequest
+
+        request = HttpRequest("GET", "https://auth.example.com/.well-known/openid-configuration")
+        print(request)  # headers and body are not shown
+        ```
     """
 
     method: str
@@ -44,7 +52,17 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """The whole answer. `url` is the final one; `seconds` is how long it took."""
+    """The whole answer. `url` is the final one; `seconds` is how long it took.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import HttpResponse
+
+        headers = (("Content-Type", "text/plain"),)
+        answer = HttpResponse(200, "https://auth.example.com/", headers, b"ok")
+        print(answer.header("content-type"))
+        ```
+    """
 
     status: int
     url: str
@@ -61,6 +79,27 @@ class HttpResponse:
 
 Flow: TypeAlias = Generator["HttpRequest | Event", "HttpResponse | None", T]
 Transport: TypeAlias = Callable[[HttpRequest], HttpResponse]
+"""Sends one OAuth request and gives the whole answer.
+
+Example:
+    ```python
+    import httpx
+    from mcp_client_auth import MCPAuth
+    from mcp_client_auth.extending import HttpRequest, HttpResponse
+
+
+    def send(request: HttpRequest) -> HttpResponse:
+        '''OAuth requests by a client of yours; a real one checks addresses, too.'''
+        answer = httpx.request(
+            request.method, request.url, headers=request.headers, content=request.body
+        )
+        headers = tuple(answer.headers.multi_items())
+        return HttpResponse(answer.status_code, str(answer.url), headers, answer.content)
+
+
+    auth = MCPAuth("https://mcp.example.com/mcp", transport=send)
+    ```
+"""
 AsyncTransport: TypeAlias = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 

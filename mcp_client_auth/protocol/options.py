@@ -23,7 +23,19 @@ CLIENT_NAME: Final = "mcp-client-auth"
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """The endpoints of an authorization server that publishes no metadata."""
+    """The endpoints of an authorization server that publishes no metadata.
+
+    Example:
+        ```python
+        from mcp_client_auth import Endpoints, MCPAuth, Options
+
+        endpoints = Endpoints(
+            authorization="https://login.example.com/authorize", token="https://login.example.com/token"
+        )
+        options = Options(issuer="https://login.example.com", endpoints=endpoints)
+        auth = MCPAuth("https://mcp.example.com/mcp", options=options)
+        ```
+    """
 
     authorization: str = ""
     token: str = ""
@@ -81,6 +93,14 @@ class Options:
     `headers`: for a gateway in front of the MCP server, sent to its origin alone, and
     `headers_for`: the same for other origins (`{origin: {name: value}}`). They are secrets, are
     kept with the login, and no redirect carries them.
+
+    Example:
+        ```python
+        from mcp_client_auth import MCPAuth, Options
+
+        options = Options(audience="https://api.example.com", prompt="consent")
+        auth = MCPAuth("https://mcp.example.com/mcp", options=options)
+        ```
     """
 
     resource: str | None = None

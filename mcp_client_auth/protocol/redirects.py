@@ -20,7 +20,15 @@ _MARK: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where the listener stands. `port` 0 is any; a `pinned` one may not be replaced."""
+    """Where the listener stands. `port` 0 is any; a `pinned` one may not be replaced.
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Callback
+
+        print(Callback("127.0.0.1", 8080, "/callback").uri)  # http://127.0.0.1:8080/callback
+        ```
+    """
 
     host: str
     port: int

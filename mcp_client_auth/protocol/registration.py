@@ -40,6 +40,15 @@ class PreRegistered:
 
     With tls_client_auth or self_signed_tls_client_auth (RFC 8705) the certificate is the
     transport's: `HttpTransport(url, cert=…)`.
+
+    Example:
+        ```python
+        from mcp_client_auth import PreRegistered
+
+        public = PreRegistered("my-client")
+        confidential = PreRegistered("my-client", secret="from your secret store")
+        signing = PreRegistered("my-client", key_file="client-key.pem")  # private_key_jwt
+        ```
     """
 
     client_id: str
@@ -119,6 +128,14 @@ class ClientMetadataDocument:
     `url` is https with a path and no fragment, user info or dot segment (§3). `redirect_uris`
     are those in the document. With a key it proves itself by private_key_jwt; `key`, `key_file`
     and `algorithm` are those of `PreRegistered`.
+
+    Example:
+        ```python
+        from mcp_client_auth import ClientMetadataDocument, MCPAuth
+
+        client = ClientMetadataDocument("https://app.example.com/client.json")
+        auth = MCPAuth("https://mcp.example.com/mcp", client=client)
+        ```
     """
 
     url: str
@@ -193,6 +210,14 @@ class Client:
     `key_file` is the path of the key that it signs with, no secret; `algorithm` is its `alg`,
     empty for what fits the key.
     `dpop`: it gets no tokens but such that are bound to a key (RFC 9449 §5.2).
+
+    Example:
+        ```python
+        from mcp_client_auth.extending import Client
+
+        client = Client("the-id", "https://auth.example.com", "preregistered", "none")
+        print(client.client_id, client.issuer)
+        ```
     """
 
     client_id: str

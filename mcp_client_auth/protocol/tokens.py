@@ -69,6 +69,14 @@ class TokenSet:
     `expires_at` is in seconds since the epoch, None where the server does not say;
     `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
     `bound`: the type of the access token is DPoP, not Bearer, so a proof goes with it (RFC 9449).
+
+    Example:
+        ```python
+        from mcp_client_auth import login
+
+        tokens = login("https://mcp.example.com/mcp").credential.tokens
+        print(tokens.scope, tokens.expires_at, tokens.access_token)  # the token's repr is ****
+        ```
     """
 
     access_token: Secret

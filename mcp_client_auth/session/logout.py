@@ -31,6 +31,15 @@ class LoggedOut:
     `revoked` and `unregistered` tell what the server has confirmed, and are None where it was
     not called: RFC 7009 for the tokens, RFC 7592 for a client that no one else here uses.
     `trouble` says in words what could not be done.
+
+    Example:
+        ```python
+        from mcp_client_auth import login
+
+        with login("https://mcp.example.com/mcp") as me:
+            done = me.logout()
+        print(done.revoked, done.unregistered, done.trouble)
+        ```
     """
 
     found: bool

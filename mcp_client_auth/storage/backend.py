@@ -23,6 +23,14 @@ class Item:
 
     `id` is that of its key, 32 hex digits, and `kind` what its name ends with. `about` is what
     a secret is bound to when it is sealed, so that it cannot stand for another.
+
+    Example:
+        ```python
+        from mcp_client_auth import Item, Key
+
+        item = Item.of(Key("https://mcp.example.com/mcp"))
+        print(item.name)  # what a backend keeps the text under
+        ```
     """
 
     id: str
@@ -53,6 +61,31 @@ class Vault(ABC):
     """Keeps secret texts. Each method may raise `StorageError`.
 
     A keyring is no more than this: it can neither list nor lock.
+
+    Example:
+        ```python
+        from mcp_client_auth import Item, Vault
+
+
+        class Shelf(Vault):
+            def __init__(self):
+                self.texts = {}
+
+            def where(self, item=None):
+                return "a shelf"
+
+            def read(self, item):
+                return self.texts.get(item.name)
+
+            def write(self, item, text):
+                self.texts[item.name] = text
+
+            def delete(self, item):
+                self.texts.pop(item.name, None)
+
+
+        Shelf().check()
+        ```
     """
 
     @abstractmethod
@@ -118,6 +151,17 @@ class Backend(Vault):
     """A vault that can also list its names and lock: all that a store needs.
 
     `groups` are for a backend in which a few of very many items are found faster by them.
+
+    Example:
+        ```python
+        from mcp_client_auth import Item, StorageError
+        from own_backend import SqliteBackend  # examples/own_backend.py: six methods
+
+        backend = SqliteBackend("logins.db")
+        backend.write(Item("0" * 32), "a text")
+        assert backend.read(Item("0" * 32)) == "a text"
+        backend.check()  # what a login does before it opens a browser
+        ```
     """
 
     groups: Groups | None = None

@@ -63,6 +63,13 @@ class FileStorage(Store):
     `MCP_CLIENT_AUTH_KEY_FILE` names (32 bytes in base64); in clear text without one.
 
     A clear text stays readable when there is a key, and is sealed by the next write.
+
+    Example:
+        ```python
+        from mcp_client_auth import FileStorage, login
+
+        me = login("https://mcp.example.com/mcp", storage=FileStorage("logins"))
+        ```
     """
 
     def __init__(self, directory: Directory | str | os.PathLike[str] | None = None) -> None:

@@ -38,6 +38,16 @@ class Summary:
     holds the secret; `client_id` is the client that the credential was issued to,
     `generation` the credential's own. `backend` is where the storage keeps it, for a look past
     its own search, and may be out of date.
+
+    Example:
+        ```python
+        from mcp_client_auth import FileStorage, Key, login
+
+        storage = FileStorage("logins")
+        me = login("https://mcp.example.com/mcp", storage=storage)
+        summary = storage.summary(me.credential.key)
+        print(summary.issuer, summary.expires_at, summary.renewable)  # and no secret
+        ```
     """
 
     key: Key

@@ -223,6 +223,14 @@ class KeyringStorage(Store):
 
     `timeout`: seconds for one call; by default 60 at a terminal, where a person may be
     unlocking the keyring, and 3 elsewhere.
+
+    Example:
+        ```python
+        from mcp_client_auth import KeyringStorage, MCPAuth
+
+        storage = KeyringStorage()  # what storage="keyring" is short for
+        auth = MCPAuth("https://mcp.example.com/mcp", storage=storage)
+        ```
     """
 
     def __init__(self, directory: Directory | None = None, timeout: float | None = None) -> None:

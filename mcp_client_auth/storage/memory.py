@@ -56,7 +56,16 @@ class MemoryBackend(Backend):
 
 
 class MemoryStorage(Store):
-    """Logins that end with the process."""
+    """Logins that end with the process.
+
+    Example:
+        ```python
+        from mcp_client_auth import MemoryStorage, login
+
+        storage = MemoryStorage()  # its logins are seen by who has this object
+        me = login("https://mcp.example.com/mcp", storage=storage)
+        ```
+    """
 
     def __init__(self) -> None:
         super().__init__("memory", MemoryBackend())

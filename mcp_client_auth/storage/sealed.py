@@ -71,7 +71,22 @@ class Sealed(Vault):
 
 
 class SealedBackend(Sealed, Backend):
-    """The same over a backend that others can read: entries and notes are sealed too."""
+    """The same over a backend that others can read: entries and notes are sealed too.
+
+    Example:
+        ```python
+        import base64
+        import os
+
+        from mcp_client_auth import Secret, Store
+        from mcp_client_auth.extending import SealedBackend
+        from own_backend import SqliteBackend  # examples/own_backend.py
+
+        key = Secret(base64.b64encode(os.urandom(32)).decode())
+        storage = Store("sealed", SealedBackend(SqliteBackend("logins.db"), lambda: key))
+        storage.check()
+        ```
+    """
 
     def __init__(self, inner: Backend, key: Callable[[], Secret | None]) -> None:
         super().__init__(inner, key)

@@ -43,6 +43,19 @@ class Storage(ABC):
     The type of the key tells what is kept under it: a `Credential` under a `Key`, a `Client`
     under a `ClientKey`, a text without secrets under a `Note`. For a place of your own write a
     `Backend`, which `Store` makes a storage.
+
+    Example:
+        ```python
+        from mcp_client_auth import FileStorage, Storage, login
+
+
+        def kept(storage: Storage) -> str:
+            with login("https://mcp.example.com/mcp", storage=storage) as me:
+                return f"{me.server} in {storage.where}"
+
+
+        print(kept(FileStorage("logins")))
+        ```
     """
 
     __slots__ = ()
@@ -131,6 +144,15 @@ class Store(Storage):
 
     The index names the store before the secret is written and after it is removed, so that a
     crash can leave an entry without a secret, and never a secret that no one finds.
+
+    Example:
+        ```python
+        from mcp_client_auth import Store, login
+        from own_backend import SqliteBackend  # examples/own_backend.py
+
+        storage = Store("sqlite", SqliteBackend("logins.db"))
+        me = login("https://mcp.example.com/mcp", storage=storage)
+        ```
     """
 
     def __init__(self, name: str, beside: Backend, vault: Vault | None = None) -> None:

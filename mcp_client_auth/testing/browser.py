@@ -25,6 +25,16 @@ from .html_forms import Control, Document, Form, read_page
 from .settings import require_one_of
 
 Decision: TypeAlias = Literal["allow", "deny", "ignore", "late", "twice"]
+"""What a scripted person does.
+
+Example:
+    ```python
+    from mcp_client_auth.testing import Decision, ScriptedBrowser
+
+    decision: Decision = "deny"
+    person = ScriptedBrowser(decision)
+    ```
+"""
 
 _NO = re.compile(r"\b(deny|cancel|reject|decline|abort|refuse|disallow)")
 _STEPS = 10
@@ -45,7 +55,18 @@ for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11",
 
 
 class Page(NamedTuple):
-    """What was seen: no query in the URL, for there are codes and states in it."""
+    """What was seen: no query in the URL, for there are codes and states in it.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import Page, ScriptedBrowser
+
+
+        def titles(person: ScriptedBrowser) -> list[int]:
+            pages: list[Page] = person.pages
+            return [page.status for page in pages]
+        ```
+    """
 
     status: int
     url: str
@@ -58,6 +79,17 @@ class ScriptedBrowser:
     `decision`: `ignore` never opens the page, `late` opens it when another decision is set,
     `twice` allows it and loads the last page again. `delay`: seconds before it is opened.
     `cafile`: the certificate authorities that it trusts instead of the public ones.
+
+    Example:
+        ```python
+        from mcp_client_auth import BrowserPrompt, MemoryStorage, login
+        from mcp_client_auth.testing import ScriptedBrowser
+
+        person = ScriptedBrowser()  # ScriptedBrowser("deny") says no
+        prompt = BrowserPrompt(person)
+        me = login("https://mcp.example.com/mcp", prompt=prompt, storage=MemoryStorage())
+        print(person.visits)
+        ```
     """
 
     def __init__(

@@ -48,6 +48,16 @@ class IdentityProvider:
     `id_token_seconds`: the life of an ID token. `id_token_claims`: claims to put into it instead,
     None for none. `renews_id_tokens`: whether a refresh gives one. `allows_exchange`: the policy.
     `available`: whether the token endpoint is in order.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import DemoServer, IdentityProvider, Settings
+
+        with IdentityProvider() as idp:
+            settings = Settings(trusted_issuers=(idp.trusted,))
+            with DemoServer(settings) as server:
+                jwt = idp.workload_token(server.issuer)  # for WorkloadIdentity(assertion=…)
+        ```
     """
 
     def __init__(

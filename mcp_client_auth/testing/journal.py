@@ -31,6 +31,16 @@ class RequestRecord:
     """One request that was answered.
 
     `grant_type` stands without its URN, and is empty but at the token endpoint.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import DemoServer, RequestRecord
+
+
+        def paths(server: DemoServer) -> list[str]:
+            requests: list[RequestRecord] = server.requests
+            return [f"{record.method} {record.path} {record.status}" for record in requests]
+        ```
     """
 
     side: Side
@@ -57,6 +67,22 @@ class Held:
 
     `reached` is set when it stands there; then comes `release()`, or `lose()` for an answer
     that never arrives whole.
+
+    Example:
+        ```python
+        import threading
+
+        import httpx
+        from mcp_client_auth.testing import DemoServer
+
+        with DemoServer() as server:
+            held = server.hold_next("/mcp")
+            thread = threading.Thread(target=httpx.get, args=(server.url,))
+            thread.start()
+            held.wait()  # the request is there, and waits
+            held.release()
+            thread.join()
+        ```
     """
 
     def __init__(self, path_suffix: str, *, processed: bool) -> None:

@@ -14,6 +14,13 @@ def assert_no_secrets(text: str | bytes) -> None:
     the demo servers of this process have issued, and of what this process handled last.
 
     The message shows where, and not the secret.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import assert_no_secrets
+
+        assert_no_secrets("what your program has logged")
+        ```
     """
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     issued = Parts(secret for server in SERVERS for secret in server.secrets)

@@ -29,6 +29,20 @@ class DemoServer:
 
     Clients, tokens, notes and both ports outlive `stop()`, so that `start()` again is the
     same server after a restart; nobody else gets the ports meanwhile.
+
+    Example:
+        ```python
+        import httpx
+        from mcp_client_auth import BrowserPrompt, MCPAuth, MemoryStorage
+        from mcp_client_auth.testing import DemoServer, ScriptedBrowser
+
+        with DemoServer() as server:
+            prompt = BrowserPrompt(ScriptedBrowser())
+            auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompt)
+            call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            assert httpx.post(server.url, json=call, auth=auth).status_code == 200
+            assert server.token_requests("authorization_code") == 1
+        ```
     """
 
     def __init__(self, settings: Settings | None = None) -> None:

@@ -34,6 +34,15 @@ class RegisteredClient:
     """A client that the authorization server knows.
 
     `public_key`: what its assertions are checked with, as PEM or JWK text (private_key_jwt).
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
+
+        client = RegisteredClient("app", "s3cret", "client_secret_post", ("http://127.0.0.1/callback",))
+        with DemoServer(Settings(clients=(client,), registration=False)) as server:
+            print(server.url)
+        ```
     """
 
     client_id: str
@@ -52,7 +61,18 @@ class RegisteredClient:
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """Whose assertions count (RFC 7523 §3), and the public key that they are signed with."""
+    """Whose assertions count (RFC 7523 §3), and the public key that they are signed with.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import DemoServer, IdentityProvider, Settings, TrustedIssuer
+
+        with IdentityProvider() as idp:
+            trusted: TrustedIssuer = idp.trusted
+            with DemoServer(Settings(trusted_issuers=(trusted,))) as server:
+                print(server.issuer, "trusts", trusted.issuer)
+        ```
+    """
 
     issuer: str
     jwk: Mapping[str, Any] = field(repr=False)
@@ -81,6 +101,14 @@ class Settings:
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
     `cors`: let pages of any origin read the metadata documents.
     `sessions`: keep MCP sessions, and answer with event streams.
+
+    Example:
+        ```python
+        from mcp_client_auth.testing import DemoServer, Settings
+
+        with DemoServer(Settings(sessions=True, dpop="required", registration=False)) as server:
+            print(server.url, server.issuer)
+        ```
     """
 
     scopes: tuple[str, ...] = ("notes:read",)

@@ -36,6 +36,14 @@ class HttpTransport:
 
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
+
+    Example:
+        ```python
+        from mcp_client_auth import HttpTransport, MCPAuth
+
+        transport = HttpTransport("https://mcp.example.com/mcp", proxy="http://proxy.example.com:3128")
+        auth = MCPAuth("https://mcp.example.com/mcp", transport=transport)
+        ```
     """
 
     __slots__ = ("cert", "on_tls", "options", "proxy", "public_only", "server_url", "verify")

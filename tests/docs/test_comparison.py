@@ -51,6 +51,8 @@ class SdkStorage:
 class Sdk:
     """Programs on one store; each `program()` is one that has just started."""
 
+    store: Any
+
     def __init__(self, url: str) -> None:
         self.person, self.store, self.url = Program(), SdkStorage(), url
 

@@ -1,0 +1,80 @@
+"""Every public name is in the reference, and has an example in its docstring that runs."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import griffe
+import pytest
+
+import mcp_client_auth
+from mcp_client_auth import Login, errors, extending, login, testing
+from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from tests.support.documents import DOCS, EXAMPLE
+from tests.support.python_path import ROOT
+
+PAGES = "\n".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
+LISTED = set(re.findall(r"^::: (\S+)$", PAGES, re.MULTILINE))
+CODE = re.compile(r"Example:\n+ +```python\n(.*?)```", re.DOTALL)
+
+
+@cache
+def package() -> griffe.Object:
+    loaded = griffe.load("mcp_client_auth", search_paths=[str(ROOT)], try_relative_path=False)
+    assert isinstance(loaded, griffe.Object)
+    return loaded
+
+
+def home(name: str) -> griffe.Object:
+    """Where a name that is imported from elsewhere is defined."""
+    found = package()[name.removeprefix("mcp_client_auth.")]
+    target = found.final_target if isinstance(found, griffe.Alias) else found
+    assert isinstance(target, griffe.Object)
+    return target
+
+
+def names() -> list[str]:
+    roots = {
+        "mcp_client_auth": mcp_client_auth.__all__,
+        "mcp_client_auth.extending": extending.__all__,
+        "mcp_client_auth.testing": testing.__all__,
+        "mcp_client_auth.errors": [n for n in vars(errors) if re.match(r"[A-Z][a-z]", n)],
+    }
+    found = {f"{root}.{name}" for root, listed in roots.items() for name in listed}
+    ours = (name for name in found if name != "mcp_client_auth.__version__")
+    by_home = {home(name).path: name for name in sorted(ours, reverse=True)}
+    return sorted(name for path, name in by_home.items() if path.startswith("mcp_client_auth."))
+
+
+NAMES = names()
+
+
+def test_each_public_name_is_in_the_reference() -> None:
+    listed = {home(name).path for name in LISTED}
+    assert [name for name in NAMES if home(name).path not in listed] == []
+
+
+def example(name: str) -> str:
+    docstring = home(name).docstring
+    found = CODE.search(docstring.value if docstring else "")
+    assert found, f"{name} has no Example"
+    return "\n".join(line[4:] for line in found[1].splitlines())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_example_runs(
+    name: str, mcp_person: ScriptedBrowser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = example(name)
+    monkeypatch.chdir(tmp_path)
+    with DemoServer(Settings(sessions=True)) as server:
+        if EXAMPLE in code:
+            login(server.url).close()
+        run: dict[str, Any] = {"__name__": name}
+        exec(compile(code.replace(EXAMPLE, server.url), name, "exec"), run)
+        for value in run.values():
+            if isinstance(value, Login):
+                value.close()
