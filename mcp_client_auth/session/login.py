@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from ..errors import AuthError, InsufficientScope, TokenRefused
 from ..events import Event, tell
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..grants.base import Grant, LoginConfig, Ports
     from ..prompt.base import Prompt
     from ..protocol.probe import ServerAnswer
+    from ..storage import Storage
     from .renewal import Renewal
 
 _AFTER_THE_PERSON: Final = 60.0  # how long the rest of another login may take
@@ -88,20 +89,19 @@ class LeasedLogin:
     def _by_the_steps(self, scope: Scopes | None) -> Credential:
         config = self.renewal.config
         with self.ports.flow() as ports:
-            before = as_before(config, readable(ports.storage, config.key), force=self.force)
-
-            def steps(*, beside: bool) -> Credential:
-                return log_in(
-                    replace(before, beside=beside),
-                    replace(ports, cancel=self.cancel),
-                    self.prompt,
-                    self.answer,
-                    scope=(config.scope if self.force else scope) or None,
-                    gathering=self.gathering,
-                    signed_in=self._signed_in,
-                )
-
-            return into_place(self.renewal, ports, steps, scope, None if scope else self.refused)
+            stored = readable(ports.storage, config.key)
+            refused = None if scope else self.refused
+            beside = beside_another(self.renewal, ports.storage, stored, refused)
+            fresh = log_in(
+                replace(as_before(config, stored, force=self.force), beside=beside),
+                replace(ports, cancel=self.cancel),
+                self.prompt,
+                self.answer,
+                scope=(config.scope if self.force else scope) or None,
+                gathering=self.gathering,
+                signed_in=self._signed_in,
+            )
+            return into_place(self.renewal, ports, fresh, scope)
 
     def _signed_in(self, grant: Grant) -> Grant:
         """The grant with the login at its identity provider, if it rests on one: it is kept and
@@ -152,38 +152,29 @@ class LeasedLogin:
         if not self.renewal.fits(fresh) or not fresh.covers(scope or self.renewal.config.scope):
             return None
         with suppress(TokenRefused, InsufficientScope):
-            return _take_place(self.renewal, self.ports, fresh, scope)
+            return into_place(self.renewal, self.ports, fresh, scope)
         return None
 
 
-class Steps(Protocol):
-    """What gets the tokens and stores them; `beside` a login that is in use."""
-
-    def __call__(self, *, beside: bool) -> Credential: ...
+def beside_another(
+    renewal: Renewal,
+    storage: Storage,
+    stored: Credential | None,
+    refused: Credential | None = None,
+) -> bool:
+    """Whether a new login has to wait beside the stored one, which is in use."""
+    there = Stored(stored, read_mark(storage, renewal.config.key))
+    return renewal.config.for_server and in_use(renewal.known, there, refused, renewal.now())
 
 
 def into_place(
-    renewal: Renewal,
-    ports: Ports,
-    steps: Steps,
-    scope: Scopes | None,
-    refused: Credential | None = None,
-) -> Credential:
-    """The login that the steps get, in the place of what is there; `scope` if it is a step-up."""
-    storage, key = ports.storage, renewal.config.key
-    stored = Stored(readable(storage, key), read_mark(storage, key))
-    provable = renewal.config.for_server
-    if provable and in_use(renewal.known, stored, refused, renewal.now()):
-        return _take_place(renewal, ports, steps(beside=True), scope)
-    fresh = steps(beside=False)
-    renewal.learn(LoggedIn(fresh, renewal.now()))
-    return fresh
-
-
-def _take_place(
     renewal: Renewal, ports: Ports, fresh: Credential, scope: Scopes | None
 ) -> Credential:
-    """A new login instead of one that is in use, once the server has accepted it."""
+    """The new login in the place of what is there, if that is in use once the server has accepted
+    the new one. `scope` if it is a step-up."""
+    if not fresh.key.waits:
+        renewal.learn(LoggedIn(fresh, renewal.now()))
+        return fresh
     if scope:
         require_gain(renewal.config, ports, fresh)
     kept, answer = prove(renewal.config, ports, fresh)

@@ -12,7 +12,7 @@ from ..grants.pending import not_this_login
 from ..grants.probe import naming_redirect, probe, require_covered
 from ..protocol.authorization import AuthorizationCode, Unrelated
 from ..protocol.times import duration
-from .login import as_before, into_place
+from .login import as_before, beside_another, into_place
 from .steps import begin_login, finish_login
 from .store_tokens import readable
 
@@ -60,11 +60,10 @@ def finish(
     renewal: Renewal, ports: Ports, pending: PendingLogin, code: AuthorizationCode
 ) -> Credential:
     """Steps 12 and 13. A login that is in use gives way once the server has accepted the new."""
-
-    def steps(*, beside: bool) -> Credential:
-        return finish_login(pending.placed(beside=beside), code, ports)
-
-    return into_place(renewal, ports, steps, pending.config.scope)
+    stored = readable(ports.storage, renewal.config.key)
+    beside = beside_another(renewal, ports.storage, stored)
+    fresh = finish_login(pending.placed(beside=beside), code, ports)
+    return into_place(renewal, ports, fresh, pending.config.scope)
 
 
 def require_in_time(expires_at: float, now: float, server: str = "") -> None:

@@ -6,9 +6,9 @@ Steps 1, 2, 14 and 15 are the MCP request itself (`grants.probe`, the adapters).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -30,7 +30,7 @@ from .store_tokens import readable, store_tokens
 
 if TYPE_CHECKING:
     from ..credential import Credential
-    from ..grants.base import Grant
+    from ..grants.base import Exchange, Grant
     from ..grants.pending import PendingLogin
     from ..prompt.base import Prompt
     from ..protocol.authorization import AuthorizationCode
@@ -65,19 +65,18 @@ def log_in(
     """
     grant, attempt = _first_attempt(config, ports, prompt, answer, scope)  # 3 to 6
     grant = signed_in(grant)
+    tries = Tries(config, ports, prompt, attempt, gathering or Gathering())
+    while True:
+        with tries.next() as login:
+            exchange = grant.authorize(login)  # 7 to 11
+            ports.cancel.check()
+            return kept_alive(partial(_end_well, login, grant, exchange))  # 12 and 13
 
-    def steps(login: Login) -> Credential:
-        exchange = grant.authorize(login)  # 7 to 11
-        ports.cancel.check()
 
-        def work() -> Credential:
-            kept = store_tokens(config, ports, grant, exchange)  # 12 and 13
-            login.end("signed-in")
-            return kept
-
-        return kept_alive(work)
-
-    return _tried(config, ports, prompt, attempt, steps, gathering or Gathering())
+def _end_well(login: Login, grant: Grant, exchange: Exchange) -> Credential:
+    kept = store_tokens(login.config, login.ports, grant, exchange)
+    login.end("signed-in")
+    return kept
 
 
 def begin_login(
@@ -87,8 +86,10 @@ def begin_login(
     from ..grants.authorization_code import begin_for_app
 
     _, attempt = _first_attempt(config, ports, None, answer, None)  # 3 to 6
-    steps = partial(begin_for_app, redirect=redirect)  # 7 to 9
-    return _tried(config, ports, None, replace(attempt, own_callback=False), steps, Gathering())
+    tries = Tries(config, ports, None, replace(attempt, own_callback=False), Gathering())
+    while True:
+        with tries.next() as login:
+            return begin_for_app(login, redirect)  # 7 to 9
 
 
 def finish_login(pending: PendingLogin, code: AuthorizationCode, ports: Ports) -> Credential:
@@ -114,8 +115,8 @@ def _first_attempt(
 ) -> tuple[Grant, Attempt]:
     """Steps 3 to 6, and what follows from them."""
     ports.storage.check()
-    discovery = find_server(config, ports, prompt, answer)
     stored = readable(ports.storage, config.key)
+    discovery = find_server(config, ports, prompt, answer, stored)
     grant = grant_for(config, prompt, discovery.server)
     kind = grant.check(config, discovery.server)
     if config.identity and kind == "dynamic" and discovery.server.client_id_metadata_documents:
@@ -129,23 +130,32 @@ def _first_attempt(
     )
 
 
-def _tried(
-    config: LoginConfig,
-    ports: Ports,
-    prompt: Prompt | None,
-    attempt: Attempt,
-    steps: Callable[[Login], T],
-    gathering: Gathering,
-) -> T:
-    """What the steps of one try give; each recovery is made once, so it ends."""
-    began = ports.monotonic()
-    while True:
-        left = max(config.options.login_timeout - (ports.monotonic() - began), 0.0)
-        with Login(config, ports, prompt, attempt, left, gathering) as login:
+@dataclass(slots=True)
+class Tries:
+    """One try after the other, each different in one thing; each recovery is made once, so they
+    end."""
+
+    config: LoginConfig
+    ports: Ports
+    prompt: Prompt | None
+    attempt: Attempt
+    gathering: Gathering
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.ports.monotonic()
+
+    @contextmanager
+    def next(self) -> Iterator[Login]:
+        """What the next try may use. It ends quietly if it failed and another one can help."""
+        left = max(self.config.options.login_timeout - (self.ports.monotonic() - self._began), 0.0)
+        with Login(
+            self.config, self.ports, self.prompt, self.attempt, left, self.gathering
+        ) as login:
             try:
-                return steps(login)
+                yield login
             except AuthError as error:
-                attempt = _next_attempt(login, error)
+                self.attempt = _next_attempt(login, error)
 
 
 def _next_attempt(login: Login, error: AuthError) -> Attempt:
@@ -189,14 +199,18 @@ def sheltered(work: Callable[[], T]) -> T:
 
 
 def find_server(
-    config: LoginConfig, ports: Ports, prompt: Prompt | None, answer: ServerAnswer | None
+    config: LoginConfig,
+    ports: Ports,
+    prompt: Prompt | None,
+    answer: ServerAnswer | None,
+    stored: Credential | None = None,
 ) -> Discovery:
     """Steps 3 to 6, from the server's answer to the MCP request (None: a 401 that says nothing).
-    An authorization server that the grant cannot use is skipped or refused here."""
+    An authorization server that the grant cannot use is skipped or refused here. `stored`: the
+    login to replace."""
     if own := grant_of(config).discover(config, ports):
         return own
     server_url = ServerUrl.checked(config.server_url, config.options)
-    stored = readable(ports.storage, config.key)
 
     def usable(server: ServerMetadata) -> None:
         grant_for(config, prompt, server).check(config, server)
