@@ -142,7 +142,12 @@ def _server(exam: Exam, subject: Subject) -> None:
     if subject.clients and not answer.open:
         servers = [issuer.server for issuer in known if issuer.usable]
         judged = other_clients.check(
-            exam, answer, subject.clients, servers, register=subject.register
+            exam,
+            answer,
+            subject.clients,
+            servers,
+            register=subject.register,
+            client_id=getattr(subject.identity, "client_id", ""),
         )
         patience = (other_clients.REQUESTS + len(subject.clients)) * exam.options.http_timeout
         exam.clients = exam.perform("clients", judged, patience) or ()

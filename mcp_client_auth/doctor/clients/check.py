@@ -17,7 +17,7 @@ from .facts import ClientFacts
 from .look import Look, look
 from .rules import judge, server_of
 from .seen import Seen
-from .trial import try_document, try_registration
+from .trial import try_document, try_own, try_registration
 from .verdict import ClientVerdict, Outcome
 
 REQUESTS: Final = 30  # the most that are sent one after the other, without trials
@@ -27,6 +27,7 @@ _LEVELS: Final[dict[Outcome, Level]] = {
     "unknown": "note",
     "fails": "warning",
 }
+_TRIALS: Final = {"own": try_own, "document": try_document, "registration": try_registration}
 
 
 def check(
@@ -36,15 +37,17 @@ def check(
     known: Sequence[ServerMetadata],
     *,
     register: bool,
+    client_id: str = "",
 ) -> Check[tuple[ClientVerdict, ...]]:
     """One finding a client. `known`: the authorization servers that a login of ours would use;
-    with `register` clients are registered there, and nowhere else."""
+    with `register` clients are registered there, and nowhere else. `client_id`: the one that the
+    operator has registered for clients that get none by themselves."""
     looking = Look(exam)
-    seen = look(looking, answer, clients)
+    seen = replace(look(looking, answer, clients), client_id=client_id)
     verdicts = []
     for client in clients:
         verdict = judge(client, seen)
-        if register and verdict.way:
+        if verdict.way == "own" or (register and verdict.way):
             verdict = judge(client, _with_trial(looking, verdict, seen, known))
         verdicts.append(verdict)
         requested = f"what is known of {client.name}, against what was seen"
@@ -62,6 +65,5 @@ def _with_trial(
     server = next((each for each in known if each.issuer == issuer), None)
     if server is None:
         return seen
-    trying = try_document if verdict.way == "document" else try_registration
-    trial = trying(looking, client, server, seen)
+    trial = _TRIALS[verdict.way](looking, client, server, seen)
     return replace(seen, trials={client.id: trial}) if trial else seen

@@ -53,7 +53,7 @@ class Seen:
 
     By URL: `pages`, and `closed` what keeps a page in a browser from reading it. `addresses` by
     host. `agents`: the status that a user agent got. `trials` by client. `untrusted`: origins
-    whose certificate is not trusted.
+    whose certificate is not trusted. `client_id`: of a client that the operator has registered.
     """
 
     url: str
@@ -67,6 +67,7 @@ class Seen:
     trials: Mapping[str, Trial] = field(default_factory=lambda: _NOTHING)
     closed: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     untrusted: frozenset[str] = frozenset()
+    client_id: str = ""
 
     @property
     def origin(self) -> str:

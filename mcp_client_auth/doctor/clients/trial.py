@@ -37,6 +37,13 @@ def try_document(
     return Trial(page=_page(looking, client, server, document["url"], seen))
 
 
+def try_own(looking: Look, client: ClientFacts, server: ServerMetadata, seen: Seen) -> Trial | None:
+    """Ask the sign-in page as the client that a person would enter by hand."""
+    if not sent_uris(client):
+        return None
+    return Trial(page=_page(looking, client, server, seen.client_id, seen))
+
+
 def try_registration(
     looking: Look, client: ClientFacts, server: ServerMetadata, seen: Seen
 ) -> Trial | None:

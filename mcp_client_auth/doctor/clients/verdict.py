@@ -47,10 +47,11 @@ class ClientVerdict:
         return next((p for p in self.points if p.outcome == self.outcome != "works"), None)
 
     @property
-    def way(self) -> Literal["document", "registration", ""]:
+    def way(self) -> Literal["own", "document", "registration", ""]:
         """How it gets a client here, as far as the server can be asked about it."""
-        if any(point.step == 7 and point.outcome == "works" for point in self.points):
-            return "document"
+        for point in self.points:
+            if point.step == 7 and point.outcome == "works":
+                return "own" if "own_client" in point.facts else "document"
         return "registration" if any(point.step == 8 for point in self.points) else ""
 
     def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from ...secret import quoted
 from .facts import ClientFacts
 from .seen import Document, Seen, Trial, strings
 from .verdict import Outcome, Point, enumerated
@@ -17,7 +18,7 @@ def way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
     ways, registering = client.get("ways"), bool(server.get("registration_endpoint"))
     if ways is None:
         if not registering:
-            yield _by_hand(client)
+            yield _by_hand(client, seen)
         else:
             yield Point(7, "unknown", "how it gets a client is not established", "", ("ways",))
         return
@@ -37,7 +38,7 @@ def way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
     if "registration" in ways and registering:
         yield from _registration(client, seen)
     else:
-        yield _by_hand(client)
+        yield _by_hand(client, seen)
 
 
 def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
@@ -46,12 +47,15 @@ def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
     return bool({*document.get("methods", ())} & {*listed})
 
 
-def _by_hand(client: ClientFacts) -> Point:
+def _by_hand(client: ClientFacts, seen: Seen) -> Point:
     facts = "own_client", "redirect_uris", "ways"
     came = "it finds no way to a client here"
     where, uris = client.get("own_client"), client.get("redirect_uris") or ()
     allow = f", with the redirect URI {enumerated(uris)}" if uris else ""
     offer = "offer registration (RFC 7591) or client ID metadata documents"
+    if where and seen.client_id:
+        came = f"a person enters the client id {quoted(seen.client_id, 60)} ({where})"
+        return Point(7, "works", came, "", facts)
     if where:
         came += f"; a person enters a client id ({where})"
         return Point(7, "setup", came, f"Register a client for it{allow}, or {offer}", facts)

@@ -9,6 +9,7 @@ import pytest
 
 from mcp_client_auth.doctor.clients.facts import chosen
 from mcp_client_auth.doctor.report import Report
+from mcp_client_auth.protocol.registration import PreRegistered
 from mcp_client_auth.testing import DemoServer
 from tests.support.findings import Examine, only
 from tests.support.hostile import Exchange, World, document, html, reset
@@ -126,6 +127,18 @@ def test_a_client_with_a_document_is_asked_about_and_never_registered(
     assert outcomes(report) == {"zed": "fails"}
     bodies = [json.loads(body) for name, body in world.bodies if name == "register" and body]
     assert "Zed" not in [body["client_name"] for body in bodies]
+
+
+def test_a_client_of_the_operators_own_is_tried_with_the_redirect_uri_of_each(
+    world: World, examined: Examine
+) -> None:
+    world.at("server", document(world.server_metadata(registration_endpoint=None)))
+    world.at("authorize", refused_page(world, "http://127.0.0.1:1456/mcp/oauth/callback"))
+    clients = chosen(["cline", "mcp-remote"])
+    assert set(outcomes(examined(world.url, clients=clients)).values()) == {"setup"}
+    report = examined(world.url, clients=clients, identity=PreRegistered("registered"))
+    assert outcomes(report) == {"cline": "works", "mcp-remote": "fails"}
+    assert not any(name == "register" and body for name, body in world.bodies)
 
 
 def test_pages_need_what_browsers_ask_for(world: World, examined: Examine) -> None:

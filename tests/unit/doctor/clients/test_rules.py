@@ -145,6 +145,7 @@ SCENES: Final[dict[str, Seen]] = {
         server=NO_DOCUMENT, trials=dict.fromkeys(CLIENTS, replace(TAKEN, left_over="it stays"))
     ),
     "no way to a client": seen(server=BY_HAND),
+    "a client of the operator's own": seen(server=BY_HAND, client_id="own", trials={}),
     "no iss": seen(server=without(SERVER, "authorization_response_iss_parameter_supported")),
     "the server's scopes": seen(server={**SERVER, "scopes_supported": ["a", "b"]}, scopes=()),
     "slow": seen(more={OAUTH: Page("a document", SERVER, 12.0)}),
@@ -196,6 +197,7 @@ the sign-in page refuses | fails: claude 9, chatgpt 9, claude-code 9, cursor 9, 
 a certificate of one's own | fails: claude 1, chatgpt 1 | unknown: claude-code 1, cursor 1, vscode 1, inspector 1, inspector-1 1, page 1, mcp-remote 1, codex 1, copilot-cli 1, zed 1, goose 1, gemini-cli 1, opencode 1, cline 1, librechat 1
 a client is left over
 no way to a client | setup: claude 7, chatgpt 7, claude-code 7, cursor 7, vscode 7, inspector 7, mcp-remote 7, codex 7, copilot-cli 7, gemini-cli 7, opencode 7, cline 7, librechat 7 | unknown: inspector-1 7, page 7, zed 7, goose 7
+a client of the operator's own | unknown: inspector-1 7, page 7, zed 7, goose 7
 no iss
 the server's scopes
 slow | fails: claude 6
