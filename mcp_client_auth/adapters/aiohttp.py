@@ -5,6 +5,7 @@ aiohttp comes here again for each redirect that it follows. It needs nothing of 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -54,11 +55,19 @@ class MCPAuth(Authorizer):
             raise
         finally:
             plan.close()
-        location = response.headers.get("Location") if 300 < response.status < 400 else None
-        target = location and url.join(type(url)(location)).with_fragment(None)
-        _REDIRECTED.set(target)
+        _REDIRECTED.set(_target(url, response))
         return response
 
     def read(self, response: Any) -> Answer:
         headers = tuple(response.headers.items())
         return Answer(response.status, response.method, str(response.url), headers)
+
+
+def _target(url: Any, response: Any) -> Any:
+    """Where aiohttp goes next, if it follows this."""
+    location = response.headers.get("Location") or response.headers.get("URI")
+    if not (300 < response.status < 400 and location):
+        return None
+    with suppress(ValueError):  # for it to tell, if it follows
+        return url.join(type(url)(location)).with_fragment(None)
+    return None

@@ -6,9 +6,11 @@ A hook sees each answer before requests follows a redirect. It needs nothing of 
 from __future__ import annotations
 
 from functools import partial
+from inspect import iscoroutinefunction
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UsageError
 from .authorizer import (
     Answer,
     Authorizer,
@@ -45,6 +47,11 @@ class MCPAuth(Authorizer):
     def _answered(
         self, plan: Plan, first: Any, gateway: list[str], response: Any, **how: Any
     ) -> Any:
+        if iscoroutinefunction(getattr(response.connection, "send", None)):
+            raise UsageError(
+                "this MCPAuth cannot be used with an asynchronous session",
+                hint="Use niquests.Session, or mcp_client_auth.MCPAuth with httpx.AsyncClient",
+            )
         for name in gateway:  # before a redirect is followed, which copies them
             first.headers.pop(name, None)
             response.request.headers.pop(name, None)

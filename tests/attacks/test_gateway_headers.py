@@ -306,6 +306,23 @@ def test_one_within_the_origin_does_not_either_and_the_next_request_has_them_aga
     assert (seen.with_it, seen.without) == ([world.url] * 2, [moved])
 
 
+@pytest.mark.parametrize("location", ["http://[", "//", "\x7f", ""])
+def test_a_redirect_to_what_is_no_url_is_for_the_caller_to_see(
+    world: World, storage: MemoryStorage, location: str
+) -> None:
+    world.at("answer", redirect(location, 302))
+
+    async def main() -> int:
+        auth = AiohttpAuth(world.url, storage=storage, prompt=None)
+        async with (
+            aiohttp.ClientSession(middlewares=(auth,)) as session,
+            session.post(world.url, json={}, allow_redirects=False) as answer,
+        ):
+            return answer.status
+
+    assert asyncio.run(main()) == 302
+
+
 @each_library
 def test_a_header_of_that_name_which_the_caller_sets_is_left(
     world: World, storage: MemoryStorage, library: Library

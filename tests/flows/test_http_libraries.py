@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol, Self
 from urllib.parse import urlsplit
 
@@ -292,3 +293,15 @@ def test_what_is_no_pool_is_said_before_a_token_is_had(pool: Any) -> None:
     auth = Urllib3Auth("https://mcp.example.invalid/mcp", storage=MemoryStorage(), prompt=None)
     with pytest.raises(UsageError, match="PoolManager"):
         auth.request(pool, "GET", "https://mcp.example.invalid/mcp")
+
+
+def test_an_asynchronous_session_of_niquests_is_refused_before_a_person_is_asked() -> None:
+    async def send(request: Any) -> None: ...
+
+    url = "https://mcp.example.invalid/mcp"
+    request = requests.Request("POST", url, json=LIST).prepare()
+    RequestsAuth(url, storage=MemoryStorage(), prompt=None)(request)
+    [answered] = request.hooks["response"]
+    response: Any = SimpleNamespace(connection=SimpleNamespace(send=send))
+    with pytest.raises(UsageError, match="asynchronous"):
+        answered(response)

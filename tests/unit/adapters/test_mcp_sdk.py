@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -51,6 +52,7 @@ class Program:
 
     def __init__(self) -> None:
         self.browser, self.port = ScriptedBrowser(), free_port()
+        self.listening: socket.socket | None = None
         self.loops: list[asyncio.AbstractEventLoop] = []
         self.changes: dict[str, Any] = {}
         self.metadata = OAuthClientMetadata(
@@ -63,7 +65,8 @@ class Program:
         """The listener is there before the browser is."""
         self.arrived: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.loops.append(asyncio.get_running_loop())
-        self.server = await asyncio.start_server(self._answer, "127.0.0.1", self.port)
+        self.listening = socket.create_server(("127.0.0.1", self.port))
+        self.server = await asyncio.start_server(self._answer, sock=self.listening)
         self.browser(url)
 
     async def receive(self) -> Any:
@@ -87,9 +90,12 @@ class Program:
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Program:
+def program(monkeypatch: pytest.MonkeyPatch) -> Iterator[Program]:
     monkeypatch.setenv("MCP_CLIENT_AUTH_STORAGE", "memory")
-    return Program()
+    program = Program()
+    yield program
+    if program.listening:
+        program.listening.close()  # asyncio leaves it open where a start is cancelled
 
 
 async def tools(url: str, auth: MCPAuth) -> int:
