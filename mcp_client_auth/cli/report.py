@@ -45,6 +45,7 @@ _ROOMS: Final = {
     "tls": "TLS",
     "network": "addresses",
     "login": "stored login",
+    "person": "login",
     "local": "this machine",
     "document": "document",
 }

@@ -15,15 +15,17 @@ from ..credential import Key, key_for
 from ..errors import AuthError, Unavailable
 from ..grants.base import LoginConfig
 from ..origin import origin_url, shown
+from ..prompt.base import Prompt
 from ..protocol.discovery import invents
 from ..protocol.flow import HttpResponse
+from ..protocol.metadata import ServerMetadata
 from ..protocol.options import Options
 from ..protocol.probe import ServerAnswer
 from ..protocol.registration import Identity
 from ..protocol.scopes import Scopes
 from ..protocol.urls import ServerUrl, same_issuer
 from ..storage import Storage
-from . import connections, cors, endpoints, machine, methods, registration, stored_login
+from . import connections, cors, endpoints, machine, methods, person, registration, stored_login
 from .challenge import challenge
 from .clients import check as other_clients
 from .clients.facts import ClientFacts
@@ -57,7 +59,8 @@ class Subject:
 
     `identity`, `scope`: those of the login that is tried. `clients`: which others are judged.
     `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, where they are not the
-    usual ones. `machine`: whether this machine is looked at too.
+    usual ones. `machine`: whether this machine is looked at too. `prompt`: who
+    brings a person to sign in, if the login is to go all the way.
     """
 
     storage: Storage
@@ -70,6 +73,7 @@ class Subject:
     clients: Sequence[ClientFacts] = ()
     connection: Mapping[str, Any] = field(default_factory=dict)
     machine: bool = True
+    prompt: Prompt | None = None
 
 
 def examine(subject: Subject, on_check: Callable[[str], None] = lambda name: None) -> Report:
@@ -129,6 +133,8 @@ def _server(exam: Exam, subject: Subject) -> None:
                 exam.perform("registration", registration.not_tried(exam, each.server))
     if chosen is not None:
         exam.perform("registration", registration.tried(exam, chosen, done.clients))
+    if subject.prompt and chosen is not None and not any(f.level == "error" for f in exam.findings):
+        _with_a_person(exam, config, subject.prompt, chosen)
     _pages(exam, answer, resource, known)
     proven = not exam.is_unproven(subject.url)
     if subject.key and proven:
@@ -151,6 +157,17 @@ def _server(exam: Exam, subject: Subject) -> None:
         )
         patience = (other_clients.REQUESTS + len(subject.clients)) * exam.options.http_timeout
         exam.clients = exam.perform("clients", judged, patience) or ()
+
+
+def _with_a_person(exam: Exam, config: LoginConfig, prompt: Prompt, server: ServerMetadata) -> None:
+    """All the way, where nothing stands in the way of it."""
+    exam.on_check("person")
+    done = person.sign_in(exam, config, prompt)
+    if isinstance(done, AuthError):
+        exam.cause = exam.ask("person.login", "a login with a person").failed(done)
+        exam.findings.append(exam.cause)
+    else:
+        exam.perform("person", person.checks(exam, done, server))
 
 
 def _config(exam: Exam, subject: Subject) -> LoginConfig:

@@ -92,7 +92,8 @@ def issuer(
         return None
     at = tuple(each.url for each in found)
     proven = not any(exam.is_unproven(url) for url in at)
-    return Issuer(server, at, name, proven and (mine is not None or bool(good)))
+    named = server.issuer if guessed else name
+    return Issuer(server, at, named, proven and (mine is not None or bool(good)))
 
 
 def _places(exam: Exam, checked: IssuerUrl) -> Iterator[Place]:

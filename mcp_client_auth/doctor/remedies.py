@@ -529,6 +529,22 @@ FIXES: Final[Mapping[str, Fix]] = {
         " the keys at jwks_uri. If the audience is wrong, register {server} as a resource indicator"
         " in the authorization server's dashboard",
     ),
+    "token-audience": Fix(
+        "the token is for another audience",
+        "Register {resource} as a resource indicator in the authorization server's dashboard (for"
+        " AuthKit: Connect, Resource indicators), and let it honour the parameter resource",
+    ),
+    "token-unchecked": Fix(
+        "the server accepts tokens that nobody has issued",
+        "Verify each token: its signature by the keys at jwks_uri (never alg=none), issuer,"
+        " audience and expiry",
+        "jwt.decode(token, key, algorithms=['RS256', 'ES256'], audience='{server}', issuer='…')",
+    ),
+    "refresh-fails": Fix(
+        "the refresh token does not work",
+        "Look at the authorization server's log for the refresh: it comes from the same client,"
+        " with the same resource",
+    ),
     # -- pages in browsers
     "cors-absent": Fix(
         "pages in browsers cannot read the documents",

@@ -64,11 +64,11 @@ def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> C
         affected = "this client logs in again when the token has ended"
         remedy = "Log in again: the server now names another authorization server"
         yield question.warning(shown(credential.issuer), affected, remedy)
-    yield _audience(exam, credential)
-    yield _accepted(exam, credential)
+    yield audience(exam, credential)
+    yield accepted(exam, credential)
 
 
-def _audience(exam: Exam, credential: Credential) -> Finding:
+def audience(exam: Exam, credential: Credential) -> Finding:
     requested = "the claim aud of the token, read without verification"
     question = exam.ask("login.audience", requested, _AUDIENCE)
     claims = claims_of(credential.tokens.access_token)
@@ -81,15 +81,14 @@ def _audience(exam: Exam, credential: Credential) -> Finding:
     came = "aud is " + (", ".join(shown(each) for each in texts) or "missing")
     if any(each == meant or ServerUrl(each).covers(exam.server_url) for each in texts):
         return question.ok(came)
-    return question.warning(
-        came,
+    affected = (
         "a server that checks the audience refuses the token; one that does not accepts those of"
-        " other services",
-        "Let the authorization server honour the parameter resource",
+        " other services"
     )
+    return question.found("warning", "token-audience", came, affected, resource=shown(meant))
 
 
-def _accepted(exam: Exam, credential: Credential) -> Finding:
+def accepted(exam: Exam, credential: Credential) -> Finding:
     requested = f"POST {exam.server_url.shown}, an MCP initialize with the token"
     question = exam.ask("login.token", requested, _ACCEPTED)
     if not credential.alive(exam.clock()):
@@ -99,10 +98,6 @@ def _accepted(exam: Exam, credential: Credential) -> Finding:
     answer = send_probe(exam.server_url, ports, credential)
     if answer.status != 401:
         return question.ok(f"HTTP {answer.status}")
-    return question.finding(
-        "error",
-        "HTTP 401",
-        "everyone with such a token",
-        "Compare the token's audience and issuer, and the keys",
-        "TokenRefused",
+    return question.found(
+        "error", "token-refused", "HTTP 401", "everyone with such a token", "TokenRefused"
     )

@@ -78,7 +78,7 @@ INSIDE = {
         clients.look clients.ways
         clients.seen
         issuer resource
-        endpoints
+        endpoints person
         client_metadata
         challenge connections cors machine metadata_places methods registration
         stored_login walk

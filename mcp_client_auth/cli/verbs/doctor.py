@@ -93,6 +93,11 @@ class Arguments:
     register: bool = option(
         "--register", is_flag=True, help="Also register a client, then delete it."
     )
+    login: bool = option(
+        "--login",
+        is_flag=True,
+        help="Also sign in, check the tokens, that forged ones are refused, and log out.",
+    )
     as_client: tuple[str, ...] = option(
         "--as-client",
         multiple=True,
@@ -123,6 +128,8 @@ def command(arguments: Arguments) -> int:
     from ...credential import key_for
     from ...doctor import Subject, examine
     from ...doctor.clients.facts import chosen
+    from ...prompt.console import talking_prompt
+    from ...prompt.open_browser import can_open
     from ...protocol.options import Options
     from ...protocol.scopes import parse
     from ...storage import choose_storage
@@ -154,6 +161,7 @@ def command(arguments: Arguments) -> int:
     )
     identity = _identity(arguments.tried)
     scopes = None if arguments.tried.scope is None else parse(arguments.tried.scope)
+    prompt = talking_prompt(opens=can_open()) if arguments.login else None
     reached = connection(arguments.network)
     others = chosen(name for each in arguments.as_client for name in each.split(","))
 
@@ -171,6 +179,7 @@ def command(arguments: Arguments) -> int:
             scope=scopes,
             clients=others,
             connection=reached,
+            prompt=prompt,
             machine=number == 0,  # this machine is the same for all of them
         )
 

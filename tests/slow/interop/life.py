@@ -49,7 +49,9 @@ class Life:
 def doctor(life: Life) -> None:
     """Before anybody has logged in: no error, and the warnings that this form deserves."""
     answer = life.person.mcp_login("doctor", life.place.url, "--store", "file", "--json")
-    require(answer.code == 0, f"the doctor ends with {answer.code}: {answer.err}")
+    # as a login ends there for which no client was named
+    expected = 4 if "issuer.clients" in life.form.warned else 0
+    require(answer.code == expected, f"the doctor ends with {answer.code}: {answer.err}")
     findings = json.loads(answer.out)["findings"]
     found = {each["check"] for each in findings if each["level"] in ("warning", "error")}
     warned = {check for check in found if not check.startswith(_OF_ANY_FORM)}

@@ -29,7 +29,7 @@ def test_fastmcp_behind_authkit_has_no_error(person: Person, authkit: str) -> No
     assert those(findings, "resource.identifier")[0]["level"] == "ok"
     assert those(findings, "resource.scopes")[0]["level"] == "note"  # an empty list
     assert those(findings, "registration.answer")[0]["level"] in ("ok", "note")
-    assert len(those(findings, "cors.preflight")) == 3
+    assert not [each for each in findings if each["level"] == "warning"], findings
 
 
 def test_a_login_behind_authkit_is_for_this_server(person: Person, authkit: str) -> None:
@@ -44,21 +44,7 @@ def test_a_login_behind_authkit_is_for_this_server(person: Person, authkit: str)
 
 def test_what_is_known_of_the_sdk_server_is_found(person: Person, sdk: str) -> None:
     code, findings, _ = examined(person, sdk, "--strict")
-    assert code == 1
-    assert those(findings, "issuer.iss")[0]["level"] == "warning"
-    for each in those(findings, "cors.preflight"):  # it allows one header, and so refuses three
-        assert each["level"] == "warning"
-        assert "the others get through" in each["stumbles"]
-
-
-def test_other_clients_behind_authkit_get_as_far_as_ours(person: Person, authkit: str) -> None:
-    """FastMCP's server names its URL exactly, and AuthKit registers whoever asks."""
-    person.extra = {"MCP_CLIENT_AUTH_STORAGE": "file"}
-    answer = person.mcp_login("doctor", "--json", authkit, "--register", "--as-client", "all")
-    clients = {each["client"]: each for each in json.loads(answer.out)["clients"]}
-    assert clients["claude"]["step"] == 1  # nothing that is hosted comes to this machine
-    local = ("claude-code", "vscode", "mcp-remote", "codex", "zed", "opencode", "cline")
-    # a list of scopes that is empty makes these send an empty one, which AuthKit refuses
-    for name in ("inspector", "gemini-cli"):
-        assert "scope must be a non-empty string" in clients[name]["because"]
-    assert {clients[name]["verdict"] for name in local} == {"works"}, clients
+    assert code == 0, findings
+    assert those(findings, "issuer.iss")[0]["level"] == "note"
+    for each in those(findings, "endpoint.token"):
+        assert each["level"] == "ok"

@@ -1,0 +1,374 @@
+"""One run names all faults, and ends as the login ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from mcp_client_auth.cli.report import exit_code_of
+from tests.support.findings import Examine, only
+from tests.support.hostile import (
+    Behaviour,
+    Exchange,
+    World,
+    challenge,
+    document,
+    html,
+    redirect,
+    text,
+)
+
+JWKS = "/jwks"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is broken, and the finding: its fault, level and a part of what came."""
+
+    name: str
+    breaks: Callable[[World], None]
+    check: str
+    fault: str
+    level: str
+    says: str
+    exit_code: int = 0
+
+
+def resource(**changes: object) -> Callable[[World], None]:
+    return lambda world: world.at("resource", document(world.resource_metadata(**changes)))
+
+
+def server(**changes: object) -> Callable[[World], None]:
+    return lambda world: world.at("server", document(world.server_metadata(**changes)))
+
+
+def answering(status: int, *headers: tuple[str, str]) -> Callable[[World], None]:
+    return lambda world: world.at("probe", lambda e: e.reply(status, headers=headers))
+
+
+def keys(behaviour: Behaviour) -> Callable[[World], None]:
+    def breaks(world: World) -> None:
+        world.at("server", document(world.server_metadata(jwks_uri=world.issuer + JWKS)))
+        world.put(world.issuer + JWKS, behaviour)
+
+    return breaks
+
+
+def mounted(world: World) -> None:
+    place = "/tenant/.well-known/oauth-protected-resource/mcp"
+    world.put(world.origin + place, document(world.resource_metadata()))
+    world.at("resource", text("nothing", 404))
+
+
+def appended(world: World) -> None:
+    issuer = world.issuer + "/tenant"
+    resource(authorization_servers=[issuer])(world)
+    place = issuer + "/.well-known/oauth-authorization-server"
+    world.put(place, document(world.server_metadata(issuer=issuer)))
+
+
+def differing(world: World) -> None:
+    world.at("probe", challenge(world.origin + "/meta"))
+    world.put(world.origin + "/meta", document(world.resource_metadata(scopes_supported=["a"])))
+
+
+def marked(world: World) -> None:
+    import json
+
+    body = b"\xef\xbb\xbf" + json.dumps(world.resource_metadata()).encode()
+    world.at("resource", text(body, kind="application/json"))
+
+
+def behind_a_redirect(world: World) -> None:
+    world.put(world.origin + "/moved", document(world.resource_metadata()))
+    world.at("resource", redirect(world.origin + "/moved", 302))
+
+
+def kept_long(world: World) -> None:
+    value = {"Cache-Control": "public, max-age=31536000"}
+    world.at("resource", document(world.resource_metadata(), **value))
+
+
+def unquoted(world: World) -> None:
+    place = f"{world.origin}/.well-known/oauth-protected-resource/tenant/mcp"
+    answering(401, ("WWW-Authenticate", f"Bearer resource_metadata={place}"))(world)
+
+
+def partly(world: World) -> None:
+    message = document({"jsonrpc": "2.0", "id": 1, "result": {}})
+
+    def answer(exchange: Exchange) -> None:
+        if b"initialize" in exchange.body:
+            message(exchange)
+        else:
+            exchange.reply(401)
+
+    world.at("probe", answer)
+
+
+def only_place(body: object, status: int = 404) -> Callable[[World], None]:
+    return lambda world: world.at("token", document(body, status))
+
+
+FAULTS = [
+    Fault(
+        "renamed",
+        answering(401, ("x-amzn-Remapped-WWW-Authenticate", "Bearer")),
+        "challenge.header",
+        "challenge-renamed",
+        "warning",
+        "x-amzn-remapped",
+    ),
+    Fault(
+        "unquoted",
+        unquoted,
+        "challenge.header",
+        "challenge-quotes",
+        "warning",
+        "without quotes",
+    ),
+    Fault("mounted", mounted, "resource.found", "metadata-mounted", "error", "/tenant/.well", 8),
+    Fault("appended", appended, "issuer.found", "metadata-appended", "error", "/tenant/.well", 8),
+    Fault(
+        "two documents", differing, "resource.agreement", "documents-differ", "warning", "scopes"
+    ),
+    Fault("a mark", marked, "resource.metadata", "document-bom", "warning", "byte order mark"),
+    Fault(
+        "redirected",
+        behind_a_redirect,
+        "resource.metadata",
+        "document-redirect",
+        "warning",
+        "/moved",
+    ),
+    Fault("cached", kept_long, "document.caching", "document-cached", "note", "365 days"),
+    Fault(
+        "a text for a list",
+        lambda w: resource(authorization_servers=w.issuer)(w),
+        "resource.metadata",
+        "document-lists",
+        "warning",
+        "not a list",
+    ),
+    Fault(
+        "issuer with a slash",
+        lambda w: resource(authorization_servers=[w.issuer + "/"])(w),
+        "issuer.identifier",
+        "issuer-slash",
+        "warning",
+        "authorization_servers has a slash",
+    ),
+    Fault(
+        "issuer without a scheme",
+        resource(authorization_servers=["acme.authkit.app"]),
+        "issuer.url",
+        "issuer-no-scheme",
+        "error",
+        "acme.authkit.app",
+        5,
+    ),
+    Fault("partly open", partly, "challenge.methods", "partly-protected", "warning", "tools/list"),
+    Fault(
+        "no public clients",
+        server(token_endpoint_auth_methods_supported=["client_secret_basic"]),
+        "issuer.public",
+        "no-public-clients",
+        "note",
+        "without none",
+    ),
+    Fault(
+        "PAR required",
+        lambda w: server(
+            require_pushed_authorization_requests=True,
+            pushed_authorization_request_endpoint=w.issuer + "/token",
+        )(w),
+        "issuer.par",
+        "par-required",
+        "warning",
+        "PAR",
+    ),
+    Fault(
+        "DPoP required",
+        lambda w: [
+            resource(dpop_bound_access_tokens_required=True)(w),
+            server(dpop_signing_alg_values_supported=["ES256"])(w),
+        ][0],
+        "resource.dpop",
+        "dpop-required",
+        "warning",
+        "Bearer tokens are refused",
+    ),
+    Fault(
+        "no code",
+        server(response_types_supported=["id_token"]),
+        "issuer.responses",
+        "no-code",
+        "warning",
+        "id_token",
+    ),
+    Fault("no keys", keys(html(404)), "endpoint.jwks", "jwks-absent", "warning", "HTTP 404"),
+    Fault(
+        "a private key",
+        keys(document({"keys": [{"kty": "oct", "k": "planted-key"}]})),
+        "endpoint.jwks",
+        "jwks-private",
+        "warning",
+        "private key",
+    ),
+    Fault(
+        "no token endpoint",
+        lambda w: w.at("token", html(404)),
+        "endpoint.token",
+        "token-absent",
+        "error",
+        "404",
+        8,
+    ),
+    Fault(
+        "no token endpoint, in JSON",
+        only_place({"error": "not_found"}),
+        "endpoint.token",
+        "token-absent",
+        "error",
+        "not_found",
+        4,
+    ),
+    Fault(
+        "the token endpoint is out of reach",
+        lambda w: w.at("token", html(502)),
+        "endpoint.token",
+        "token-absent",
+        "error",
+        "502",
+        6,
+    ),
+    Fault(
+        "a page for a wrong client",
+        lambda w: w.at("token", html(400)),
+        "endpoint.token",
+        "token-unfit",
+        "warning",
+        "HTML",
+    ),
+    Fault(
+        "tokens for anybody",
+        lambda w: w.at("token", document({"access_token": "planted-token"})),
+        "endpoint.token",
+        "token-open",
+        "warning",
+        "made-up",
+    ),
+    Fault(
+        "no sign-in page",
+        lambda w: w.at("authorize", html(404)),
+        "endpoint.authorization",
+        "authorize-absent",
+        "error",
+        "no one can sign in",
+        9,
+    ),
+    Fault(
+        "the sign-in page is out of reach",
+        lambda w: server(authorization_endpoint="http://127.0.0.1:9/authorize")(w),
+        "endpoint.authorization",
+        "authorize-absent",
+        "error",
+        "cannot be reached",
+        9,
+    ),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])
+def test_a_fault_of_a_deployment_is_found_with_its_remedy(
+    fault: Fault, world: World, examined: Examine
+) -> None:
+    fault.breaks(world)
+    report = examined(world.url)
+    found = [f for f in report.findings if f.fault == fault.fault and f.level == fault.level]
+    assert [f.check for f in found] == [fault.check], [
+        (f.check, f.level, f.fault, f.came) for f in report.findings
+    ]
+    assert fault.says in found[0].came
+    assert found[0].remedy
+    assert exit_code_of(report) == fault.exit_code
+    if fault.exit_code:
+        assert report.verdict.check == fault.check
+        assert report.verdict.login == "fails"
+    assert "planted" not in str(report)
+
+
+def test_what_stands_behind_the_first_fault_is_named_too(world: World, examined: Examine) -> None:
+    resource(resource="https://other.example/mcp")(world)
+    server(code_challenge_methods_supported=None)(world)
+    report = examined(world.url)
+    errors = {f.check: f.fault for f in report.findings if f.level == "error"}
+    assert errors == {"resource.metadata": "resource-other", "issuer.pkce": "no-pkce"}
+    assert report.verdict.check == "resource.metadata"
+    assert exit_code_of(report) == 5
+
+
+def test_the_servers_own_places_are_read_where_the_named_one_is_refused(
+    world: World, examined: Examine
+) -> None:
+    world.at("probe", challenge("http://mcp.example.com/meta"))
+    report = examined(world.url)
+    assert report.verdict.check == "challenge.header"
+    assert exit_code_of(report) == 5
+    assert only(report, "issuer.pkce").level == "ok"
+
+
+def test_an_open_server_gets_one_sentence_and_no_warnings(world: World, examined: Examine) -> None:
+    world.at("probe", world.usual("answer"))
+    world.at("resource", text("nothing", 404))
+    report = examined(world.url)
+    assert report.verdict.login == "not-required"
+    assert exit_code_of(report) == 0
+    levels = {f.level for f in report.findings if not f.check.startswith("local.")}
+    assert levels == {"note"}
+
+
+def test_a_trial_goes_to_the_sign_in_page_and_no_further(world: World, examined: Examine) -> None:
+    world.at("authorize", text("<html>sign in", 200))
+    report = examined(world.url, register=True)
+    assert only(report, "endpoint.authorization").level == "ok"
+    assert world.visited.count("authorize") == 1
+    codes = [body for name, body in world.bodies if name == "token" and body]
+    assert all(b"made-up-code" in body for body in codes)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [("invalid_scope", "scope-refused"), ("invalid_target", "resource-refused")],
+)
+def test_what_the_sign_in_page_refuses_ends_the_login(
+    world: World, examined: Examine, error: str, fault: str
+) -> None:
+    world.at("authorize", world.callback(error=error, code=None))
+    report = examined(world.url, register=True)
+    assert only(report, "trial.authorization").fault == fault
+    assert exit_code_of(report) == 4
+
+
+def test_a_page_that_refuses_the_trial_client_leads_nowhere(
+    world: World, examined: Examine
+) -> None:
+    world.at("authorize", text("unknown client", 400))
+    assert exit_code_of(examined(world.url, register=True)) == 9
+
+
+def test_a_registration_that_is_answered_200_is_a_warning(world: World, examined: Examine) -> None:
+    world.at("register", document({"client_id": "dyn", "token_endpoint_auth_method": "none"}, 200))
+    found = only(examined(world.url, register=True), "registration.answer")
+    assert (found.level, found.fault) == ("warning", "registration-status")
+
+
+def test_no_code_and_no_client_is_sent_to_a_token_endpoint_twice(
+    world: World, examined: Examine
+) -> None:
+    examined(world.url)
+    sent = [body for name, body in world.bodies if name == "token" and body]
+    assert len(sent) == 1
+    assert b"made-up-code" in sent[0]
