@@ -220,7 +220,8 @@ def _account(exam: Exam, ended: AuthError | None, began: int) -> None:
     if cause.check == "resource.metadata":  # the place that the challenge names
         _soften(exam, lambda f: f.fault == "challenge-elsewhere" and f.check == "challenge.header")
     if cause.check == "resource.found":  # where nothing is found, the answer says the same
-        _soften(exam, lambda f: f.check == "challenge.status" and f.level == "warning")
+        echoes = ("challenge.status", *(["challenge.header"] if cause.fault == "in-front" else []))
+        _soften(exam, lambda f: f.check in echoes and f.level == "warning")
 
 
 def _unexplained(exam: Exam, ended: AuthError) -> Finding:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ..errors import AuthError
 from ..origin import is_loopback, shown
-from ..protocol.document import described, parsed, redirected_to
+from ..protocol.document import described, is_page, parsed, redirected_to
 from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.metadata import ServerMetadata
 from ..protocol.oauth_error import is_passing, read_error
@@ -111,9 +111,10 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
     else:
         ends = _ending(response)
         what = f"{_described(response)} at the token endpoint"
+        blocked = response.status in (401, 403) and is_page(response)
         yield question.found(
             "error",
-            "token-absent",
+            "token-blocked" if blocked else "token-absent",
             f"{what}: {ends.summary}",
             _EVERYBODY,
             type(ends).__name__,

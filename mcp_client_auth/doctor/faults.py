@@ -58,6 +58,7 @@ _STATUS: Final = re.compile(r"HTTP (\d{3})")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
+_NAMED: Final = re.compile(r"“([^”]*)”")
 _OF_OTHERS: Final = re.compile(r"(?<=[.;]) |(?<=[.;:])\s")
 
 
@@ -81,7 +82,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     if error.code == "no_server_metadata":
         values["issuer"] = error.url.rstrip("/")
     if isinstance(error, InsecureUrl) and error.code == "insecure_url":
-        return _insecure(error, server_url), values | {"domain": error.url or "YOUR_DOMAIN"}
+        named = _NAMED.search(text)
+        values["domain"] = named[1] if named else "YOUR_DOMAIN"
+        return _insecure(error, server_url), values
     if error.code == "unknown_host" and internal(values["host"]):
         return "internal-address", values
     if isinstance(error, RegistrationRefused) and error.code == "no_client":

@@ -68,7 +68,10 @@ def issuer(
     except AuthError as error:
         standard = "https, no query, no fragment (RFC 8414 §2)"
         yield exam.ask("issuer.url", shown(name), standard).failed(error)
-        return None
+        meant = _meant(exam, name)
+        if meant is None:
+            return None
+        checked = meant  # looked at, and no more: a login ends here
     mine = chosen if chosen and same_issuer(chosen.issuer, name) else None
     if mine is not None and mine.source == "caller":
         return Issuer(mine, (), name)
@@ -94,6 +97,15 @@ def issuer(
     proven = not any(exam.is_unproven(url) for url in at)
     named = server.issuer if guessed else name
     return Issuer(server, at, named, proven and (mine is not None or bool(good)))
+
+
+def _meant(exam: Exam, name: str) -> IssuerUrl | None:
+    """The issuer that is named without its https."""
+    bare = name.removeprefix("http://")
+    with suppress(AuthError, ValueError):
+        if "://" not in bare:
+            return IssuerUrl.checked(f"https://{bare}", "the authorization server", exam.options)
+    return None
 
 
 def _places(exam: Exam, checked: IssuerUrl) -> Iterator[Place]:
@@ -243,7 +255,8 @@ def _offers(
     kinds = server.raw.get("response_types_supported")
     if isinstance(kinds, list) and not any("code" in str(kind).split() for kind in kinds):
         standard = "response_types_supported with code (RFC 8414 §2)"
-        came = f"response_types_supported: {' '.join(map(str, kinds)) or 'an empty list'}"
+        listed_kinds = " ".join(map(str, kinds)) or "an empty list"
+        came = f"the response type code is not listed (response_types_supported: {listed_kinds})"
         question = exam.ask("issuer.responses", requested, standard)
         yield question.found("warning", "no-code", came, "clients that obey the list")
     question = exam.ask("issuer.iss", requested, _ISS)

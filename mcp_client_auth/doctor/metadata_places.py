@@ -106,7 +106,7 @@ def judged(
         yield question.failed(seen.error, "warning", "clients that look here first")
     else:
         yield question.ok(path.replace("/.well-known/", "", 1))
-    if seen.response is not None and seen.absence is None:
+    if seen.response is not None and seen.raw:
         yield from _served(exam, check, place.url, seen.response, seen.raw)
 
 

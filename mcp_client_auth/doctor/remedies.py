@@ -188,7 +188,11 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "redirected": Fix(
         "the server redirects to another host, which clients do not follow with a POST",
-        "Give people the URL that it leads to, {led}, or answer here without a redirect",
+        "If the MCP server is at {led}, give people that URL, or answer here without a redirect. If"
+        " that is a sign-in page, exempt the MCP endpoint and /.well-known/ from it: programs have"
+        " to reach them without a browser",
+        "",
+        _LET_THROUGH,
     ),
     "redirect-inside": Fix(
         "the server redirects to another path, for which a token of this URL is not meant",
@@ -423,7 +427,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "no-code": Fix(
         "the code grant is not listed",
-        "List it",
+        "List code in response_types_supported, and authorization_code in grant_types_supported",
         '"response_types_supported": ["code"],\n'
         '"grant_types_supported": ["authorization_code", "refresh_token"]',
     ),
@@ -456,6 +460,13 @@ FIXES: Final[Mapping[str, Fix]] = {
     "token-absent": Fix(
         "the token endpoint {url} is not there ({got})",
         "Correct token_endpoint in the authorization server's metadata, or route POST to it there",
+    ),
+    "token-blocked": Fix(
+        "something in front of the token endpoint {url} answers in its place ({got})",
+        "Exempt the token endpoint from bot protection and sign-in pages, registration too:"
+        " programs without a browser send forms there",
+        "",
+        _LET_THROUGH,
     ),
     "token-unfit": Fix(
         "the token endpoint {url} does not answer as one ({got})",

@@ -245,6 +245,15 @@ FAULTS = [
         6,
     ),
     Fault(
+        "a wall before the token endpoint",
+        lambda w: w.at("token", html(403)),
+        "endpoint.token",
+        "token-blocked",
+        "error",
+        "403",
+        8,
+    ),
+    Fault(
         "a page for a wrong client",
         lambda w: w.at("token", html(400)),
         "endpoint.token",
