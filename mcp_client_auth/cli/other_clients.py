@@ -23,19 +23,20 @@ SURE: Final = {
     "survey": "a survey",
     "report": "reports",
 }
+_HEADING: Final = "Other clients, by what is known of each; none was run"
 _BARE: Final = 60
 
 
 def client_lines(
     clients: Sequence[ClientVerdict], width: int, *, verbose: bool = False
 ) -> Iterator[str]:
-    """A blank line and a row a client: the verdict, why, and what the operator can do.
+    """A row a client, below a heading: the verdict, why, and what the operator can do.
 
     `verbose`: every point that was found, and where each fact that it rests on comes from.
     """
     if not clients:
         return
-    yield ""
+    yield from ("", *textwrap.wrap(_HEADING, width))
     room = max(len(each.client.id) for each in clients)
     for each in clients:
         head = f"{WORDS[each.outcome]:<9}  {each.client.id:<{room}}  "

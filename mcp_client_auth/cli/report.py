@@ -95,7 +95,7 @@ def lines(report: Report, width: int, *, verbose: bool = False) -> Iterator[str]
         yield from _hanging("Fix: ", cause.remedy, width) if cause.remedy else ()
         yield from _pasted(cause.paste, "  ", width)
     if verbose:
-        for finding in report.findings:
+        for finding in _ours(report):
             yield ""
             yield from _in_full(finding, width)
         return

@@ -15,7 +15,7 @@ VERDICTS = [judge(client, SEEN) for client in chosen(["zed", "vscode"])]
 
 def test_a_row_has_the_verdict_the_step_and_the_remedy() -> None:
     said = list(client_lines(VERDICTS, 100))
-    assert said[1].startswith("FAILS      vscode  step 4, resource-metadata: resource is https://")
+    assert said[2].startswith("FAILS      vscode  step 4, resource-metadata: resource is https://")
     assert any(line.strip().startswith(f"fix: Let resource be exactly {URL}") for line in said)
     assert max(map(len, said)) <= 100
     assert "microsoft/vscode" not in "\n".join(said)
@@ -32,8 +32,8 @@ def test_verbose_names_sources_and_dates() -> None:
 
 def test_a_narrow_terminal_gets_the_answers_below() -> None:
     said = list(client_lines(VERDICTS, 40))
-    assert said[1] == "FAILS      vscode"
-    assert said[2].startswith("    step 4")
+    assert said[3] == "FAILS      vscode"
+    assert said[4].startswith("    step 4")
     assert max(map(len, said)) <= 40
 
 
