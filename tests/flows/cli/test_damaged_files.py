@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
+from mcp_client_auth import BrowserPrompt, FileStorage, login
 from mcp_client_auth.grants.clients import client_key
-from mcp_client_auth.testing import DemoServer
+from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.support.damages import PLACED
 from tests.support.inside import Inside, credential
 
@@ -76,12 +78,27 @@ def test_every_verb_has_words_for_settings_that_are_spoilt(
         assert ran.code in range(10), (words, ran.err)
 
 
+@pytest.fixture(scope="module")
+def stored_once(module_server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home, browser = tmp_path_factory.mktemp("once"), ScriptedBrowser()
+    prompt = BrowserPrompt(open_url=browser)
+    login(module_server.url, storage=FileStorage(home), prompt=prompt).close()
+    assert browser.join(60)
+    return home
+
+
+@pytest.fixture
+def url(inside: Inside, shared: DemoServer, stored_once: Path) -> str:
+    """A server that this person is logged in to."""
+    copytree(stored_once, inside.home / "logins", dirs_exist_ok=True)
+    return shared.url
+
+
 def test_a_name_can_be_given_where_the_settings_are_spoilt(
-    place: Callable[[Path], None], inside: Inside, shared: DemoServer
+    place: Callable[[Path], None], inside: Inside, url: str
 ) -> None:
-    inside.log_in(shared.url)
     place(inside.home / "logins" / "settings.conf")
-    ran = inside(shared.url, "--name", "work")
+    ran = inside(url, "--name", "work")
     assert ran.code == 0, ran.err
     assert inside("token", "work").code == 0
 
@@ -89,31 +106,29 @@ def test_a_name_can_be_given_where_the_settings_are_spoilt(
 @pytest.mark.parametrize("beside", [False, True], ids=["", "beside"])
 @pytest.mark.parametrize("ending", [".json", ".secret"])
 def test_a_login_takes_the_place_of_one_that_is_spoilt(
-    ending: str, beside: bool, place: Callable[[Path], None], inside: Inside, shared: DemoServer
+    ending: str, beside: bool, place: Callable[[Path], None], inside: Inside, url: str
 ) -> None:
-    inside.log_in(shared.url)
-    held = inside.held(shared.url)
+    held = inside.held(url)
     key = held.key.beside if beside else held.key
     inside.keep(replace(held, key=key))
     place(inside.home / "logins" / f"{key.id}{ending}")
     for words in ((), ("--force",)):
-        inside.log_in(shared.url, *words)
-        assert inside("token", shared.url).code == 0
+        inside.log_in(url, *words)
+        assert inside("token", url).code == 0
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
 def test_a_login_does_not_stumble_over_a_spoilt_registration(
-    force: tuple[str, ...], place: Callable[[Path], None], inside: Inside, shared: DemoServer
+    force: tuple[str, ...], place: Callable[[Path], None], inside: Inside, url: str
 ) -> None:
-    inside.log_in(shared.url)
-    client = inside.held(shared.url).client
+    client = inside.held(url).client
     record = (
         inside.home / "logins" / f"{client_key(client.issuer, client.redirect_uris[0]).id}.secret"
     )
     assert record.exists()
     place(record)
     if not force:
-        inside.record(shared.url).unlink()
-    inside.log_in(shared.url, *force)
-    assert inside.held(shared.url).client.client_id != client.client_id
+        inside.record(url).unlink()
+    inside.log_in(url, *force)
+    assert inside.held(url).client.client_id != client.client_id
     assert record.with_name(record.name + ".damaged").exists()
