@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 
 from mcp_client_auth.testing import DemoServer, IdentityProvider, RegisteredClient, Settings
@@ -195,6 +194,8 @@ def test_users_of_a_web_application_have_logins_of_their_own(
 
 
 def test_the_notebook_runs_from_top_to_bottom(environment: dict[str, str]) -> None:
+    import nbformat  # loads for seconds, in each worker of the default run
+
     notebook: Any = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
     nbformat.validate(notebook)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]

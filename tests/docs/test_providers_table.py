@@ -1,7 +1,5 @@
 """docs/providers.md has a row for each provider that is tested, and names what it needs."""
 
-import pytest
-
 from mcp_client_auth import Options
 from tests.providers.rows import ROWS
 from tests.support.python_path import ROOT
@@ -28,13 +26,13 @@ def test_no_provider_is_missing_on_either_side() -> None:
     assert sorted(TABLE) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_row_names_each_option_that_its_test_passes(name: str) -> None:
-    _, passed, verdict = TABLE[name]
-    rows = [row for row in ROWS if row.name == name]
-    wanted = {option for row in rows for option in row.options}
-    assert [option for option in wanted if option not in passed] == []
-    assert verdict == ("with options" if rows[0].options else "works")
+def test_a_row_names_each_option_that_its_test_passes() -> None:
+    for name in NAMES:
+        _, passed, verdict = TABLE[name]
+        rows = [row for row in ROWS if row.name == name]
+        wanted = {option for row in rows for option in row.options}
+        assert [option for option in wanted if option not in passed] == [], name
+        assert verdict == ("with options" if rows[0].options else "works"), name
 
 
 def options_of(name: str) -> list[Options]:
@@ -45,14 +43,13 @@ def options_of(name: str) -> list[Options]:
     ]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_no_check_is_weakened_but_by_a_loud_name_that_the_row_says(name: str) -> None:
+def test_no_check_is_weakened_but_by_a_loud_name_that_the_row_says() -> None:
     flags = {f"--{loud.replace('_', '-')}" for loud in LOUD}
-    used = {
-        f"--{loud.replace('_', '-')}"
-        for options in options_of(name)
-        for loud in LOUD
-        if getattr(options, loud)
-    }
-    said = {flag for flag in flags if flag in TABLE[name][1]}
-    assert used == said
+    for name in NAMES:
+        used = {
+            f"--{loud.replace('_', '-')}"
+            for options in options_of(name)
+            for loud in LOUD
+            if getattr(options, loud)
+        }
+        assert used == {flag for flag in flags if flag in TABLE[name][1]}, name
