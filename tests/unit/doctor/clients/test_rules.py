@@ -160,44 +160,44 @@ one private address of two | fails: claude 1
 IPv6 only | fails: claude 5
 a name that is not known here | unknown: claude 1, chatgpt 1
 bots are kept out | fails: claude 1, chatgpt 1
-a 403 | fails: claude 2 | unknown: chatgpt 2, cursor 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2
-a 200 | unknown: claude 2, chatgpt 2, claude-code 2, cursor 2, vscode 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2
-a 404 | fails: claude 2, chatgpt 2, claude-code 2, cursor 2, vscode 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2
+a 403 | fails: claude 2 | unknown: chatgpt 2, cursor 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2, open-webui 2, n8n 2
+a 200 | unknown: claude 2, chatgpt 2, claude-code 2, cursor 2, vscode 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2, open-webui 2, n8n 2
+a 404 | fails: claude 2, chatgpt 2, claude-code 2, cursor 2, vscode 2, inspector 2, inspector-1 2, page 2, mcp-remote 2, codex 2, copilot-cli 2, zed 2, goose 2, gemini-cli 2, opencode 2, cline 2, librechat 2, open-webui 2, n8n 2
 a bare 401 | fails: claude 2 | unknown: cursor 3, copilot-cli 2
-metadata elsewhere | fails: zed 3, librechat 5 | unknown: claude-code 3, codex 5, copilot-cli 3, goose 5
-metadata at the root | fails: claude 2 | unknown: cursor 3, copilot-cli 2
+metadata elsewhere | fails: zed 3, librechat 5 | unknown: claude-code 3, codex 5, copilot-cli 3, goose 5, n8n 3
+metadata at the root | fails: claude 2 | unknown: cursor 3, copilot-cli 2, n8n 3
 the header leads nowhere | fails: vscode 3, inspector 3, inspector-1 3, page 3, opencode 3, cline 3 | unknown: cursor 3, copilot-cli 3
-no resource metadata | fails: claude 2, chatgpt 3, zed 3 | unknown: cursor 3, copilot-cli 2
-no metadata at all | fails: claude 2, chatgpt 3, zed 3, librechat 5 | unknown: claude-code 5, cursor 3, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, codex 5, copilot-cli 2, goose 5, gemini-cli 5, opencode 5, cline 5
-resource with a slash | fails: claude 4, vscode 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-resource of the origin | fails: claude 4, vscode 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-resource of the origin, served at home | fails: claude 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-resource in capitals | fails: claude 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-resource of another host | fails: claude 4, claude-code 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-no resource | fails: claude 4, claude-code 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4
-no authorization server | fails: claude 4, chatgpt 4, claude-code 4, cursor 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, copilot-cli 4, zed 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4
-the second one works | fails: claude 5, claude-code 5, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, zed 5, gemini-cli 5, opencode 5, cline 5, librechat 5 | unknown: cursor 5, copilot-cli 5
-OpenID only | fails: chatgpt 5 | unknown: claude-code 5, cursor 5, codex 5, copilot-cli 5, goose 5
-OpenID appended only | unknown: claude-code 5, cursor 5, codex 5, copilot-cli 5, goose 5
-no authorization server metadata | fails: claude 5, chatgpt 5, claude-code 5, cursor 5, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, codex 5, copilot-cli 5, zed 5, goose 5, gemini-cli 5, opencode 5, cline 5, librechat 5
-issuer with a slash | fails: chatgpt 6, inspector 6, mcp-remote 6, copilot-cli 6, zed 6 | unknown: claude 6, claude-code 6, cursor 6, inspector-1 6, page 6, opencode 6, cline 6, librechat 6
-another issuer | fails: chatgpt 6, inspector 6, mcp-remote 6, codex 6, copilot-cli 6, zed 6, goose 6 | unknown: claude 6, claude-code 6, cursor 6, inspector-1 6, page 6, opencode 6, cline 6, librechat 6
-no S256 | fails: claude 6, chatgpt 6, claude-code 6, inspector 6, inspector-1 6, page 6, mcp-remote 6, codex 6, zed 6, goose 6, opencode 6, cline 6, librechat 6 | unknown: cursor 6, copilot-cli 6
-no list of PKCE | fails: claude 6, chatgpt 6, claude-code 6, zed 6 | unknown: cursor 6, copilot-cli 6
-no token endpoint | fails: claude 6, chatgpt 6, claude-code 6, cursor 6, vscode 6, inspector 6, inspector-1 6, page 6, mcp-remote 6, codex 6, copilot-cli 6, zed 6, goose 6, gemini-cli 6, opencode 6, cline 6, librechat 6
+no resource metadata | fails: claude 2, chatgpt 3, zed 3 | unknown: cursor 3, copilot-cli 2, open-webui 3, n8n 3
+no metadata at all | fails: claude 2, chatgpt 3, zed 3, librechat 5 | unknown: claude-code 5, cursor 3, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, codex 5, copilot-cli 2, goose 5, gemini-cli 5, opencode 5, cline 5, open-webui 3, n8n 3
+resource with a slash | fails: claude 4, vscode 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+resource of the origin | fails: claude 4, vscode 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+resource of the origin, served at home | fails: claude 4, gemini-cli 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+resource in capitals | fails: claude 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+resource of another host | fails: claude 4, claude-code 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+no resource | fails: claude 4, claude-code 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4 | unknown: chatgpt 4, cursor 4, copilot-cli 4, open-webui 4, n8n 4
+no authorization server | fails: claude 4, chatgpt 4, claude-code 4, cursor 4, vscode 4, inspector 4, inspector-1 4, page 4, mcp-remote 4, codex 4, copilot-cli 4, zed 4, goose 4, gemini-cli 4, opencode 4, cline 4, librechat 4, open-webui 4, n8n 4
+the second one works | fails: claude 5, claude-code 5, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, zed 5, gemini-cli 5, opencode 5, cline 5, librechat 5 | unknown: cursor 5, copilot-cli 5, open-webui 5, n8n 5
+OpenID only | fails: chatgpt 5 | unknown: claude-code 5, cursor 5, codex 5, copilot-cli 5, goose 5, open-webui 5, n8n 5
+OpenID appended only | unknown: claude-code 5, cursor 5, codex 5, copilot-cli 5, goose 5, open-webui 5, n8n 5
+no authorization server metadata | fails: claude 5, chatgpt 5, claude-code 5, cursor 5, vscode 5, inspector 5, inspector-1 5, page 5, mcp-remote 5, codex 5, copilot-cli 5, zed 5, goose 5, gemini-cli 5, opencode 5, cline 5, librechat 5, open-webui 5, n8n 5
+issuer with a slash | fails: chatgpt 6, inspector 6, mcp-remote 6, copilot-cli 6, zed 6 | unknown: claude 6, claude-code 6, cursor 6, inspector-1 6, page 6, opencode 6, cline 6, librechat 6, open-webui 6, n8n 6
+another issuer | fails: chatgpt 6, inspector 6, mcp-remote 6, codex 6, copilot-cli 6, zed 6, goose 6 | unknown: claude 6, claude-code 6, cursor 6, inspector-1 6, page 6, opencode 6, cline 6, librechat 6, open-webui 6, n8n 6
+no S256 | fails: claude 6, chatgpt 6, claude-code 6, inspector 6, inspector-1 6, page 6, mcp-remote 6, codex 6, zed 6, goose 6, opencode 6, cline 6, librechat 6 | unknown: cursor 6, copilot-cli 6, open-webui 6, n8n 6
+no list of PKCE | fails: claude 6, chatgpt 6, claude-code 6, zed 6 | unknown: cursor 6, copilot-cli 6, open-webui 6, n8n 6
+no token endpoint | fails: claude 6, chatgpt 6, claude-code 6, cursor 6, vscode 6, inspector 6, inspector-1 6, page 6, mcp-remote 6, codex 6, copilot-cli 6, zed 6, goose 6, gemini-cli 6, opencode 6, cline 6, librechat 6, open-webui 6, n8n 6
 no method none
-documents only | setup: cursor 7, inspector 7, mcp-remote 7, gemini-cli 7, cline 7, librechat 7 | unknown: inspector-1 7, page 7
+documents only | setup: cursor 7, inspector 7, mcp-remote 7, gemini-cli 7, cline 7, librechat 7, n8n 7 | unknown: inspector-1 7, page 7, open-webui 7
 registration only
-registration, not tried | unknown: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
-registration is refused | fails: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
-registration is down | unknown: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
-registration drops a redirect URI | fails: cursor 8 | unknown: claude 8, chatgpt 8, claude-code 8, vscode 8, inspector 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8
+registration, not tried | unknown: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8, open-webui 8, n8n 8
+registration is refused | fails: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8, open-webui 8, n8n 8
+registration is down | unknown: claude 8, chatgpt 8, claude-code 8, cursor 8, vscode 8, inspector 8, inspector-1 8, page 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8, open-webui 8, n8n 8
+registration drops a redirect URI | fails: cursor 8 | unknown: claude 8, chatgpt 8, claude-code 8, vscode 8, inspector 8, mcp-remote 8, codex 8, copilot-cli 8, zed 8, goose 8, gemini-cli 8, opencode 8, cline 8, librechat 8, open-webui 8, n8n 8
 registration without refresh | fails: chatgpt 8
-the sign-in page refuses | fails: claude 9, chatgpt 9, claude-code 9, cursor 9, vscode 9, inspector 9, inspector-1 9, page 9, mcp-remote 9, codex 9, copilot-cli 9, zed 9, goose 9, gemini-cli 9, opencode 9, cline 9, librechat 9
-a certificate of one's own | fails: claude 1, chatgpt 1 | unknown: claude-code 1, cursor 1, vscode 1, inspector 1, inspector-1 1, page 1, mcp-remote 1, codex 1, copilot-cli 1, zed 1, goose 1, gemini-cli 1, opencode 1, cline 1, librechat 1
+the sign-in page refuses | fails: claude 9, chatgpt 9, claude-code 9, cursor 9, vscode 9, inspector 9, inspector-1 9, page 9, mcp-remote 9, codex 9, copilot-cli 9, zed 9, goose 9, gemini-cli 9, opencode 9, cline 9, librechat 9, open-webui 9, n8n 9
+a certificate of one's own | fails: claude 1, chatgpt 1 | unknown: claude-code 1, cursor 1, vscode 1, inspector 1, inspector-1 1, page 1, mcp-remote 1, codex 1, copilot-cli 1, zed 1, goose 1, gemini-cli 1, opencode 1, cline 1, librechat 1, open-webui 1, n8n 1
 a client is left over
-no way to a client | setup: claude 7, chatgpt 7, claude-code 7, cursor 7, vscode 7, inspector 7, mcp-remote 7, codex 7, copilot-cli 7, gemini-cli 7, opencode 7, cline 7, librechat 7 | unknown: inspector-1 7, page 7, zed 7, goose 7
-a client of the operator's own | unknown: inspector-1 7, page 7, zed 7, goose 7
+no way to a client | setup: claude 7, chatgpt 7, claude-code 7, cursor 7, vscode 7, inspector 7, mcp-remote 7, codex 7, copilot-cli 7, gemini-cli 7, opencode 7, cline 7, librechat 7, n8n 7 | unknown: inspector-1 7, page 7, zed 7, goose 7, open-webui 7
+a client of the operator's own | unknown: inspector-1 7, page 7, zed 7, goose 7, open-webui 7
 no iss
 the server's scopes
 slow | fails: claude 6
