@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from sys import intern
-from typing import Any, Final, TypeAlias, TypeVar, get_args
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
 from .errors import StorageError, shell_command
 from .origin import split
 from .paths import record_id
-from .protocol.document import json_value
-from .protocol.registration import SUPPORTED_METHODS, Client, Kind
-from .protocol.tokens import TokenSet
+from .protocol.client import SUPPORTED_METHODS, Client, Kind
+from .protocol.json_text import json_value
+from .protocol.token_set import TokenSet
 from .protocol.urls import ServerUrl, canonical
 from .secret import Secret
 
@@ -79,8 +79,7 @@ class Key:
         return shell_command(self.server, account=account, **options)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientKey:
+class ClientKey(NamedTuple):
     """What a registration is kept under: one issuer, one redirect URI.
 
     A loopback `redirect_uri` stands here without its port, which the client itself holds.
@@ -101,8 +100,7 @@ class ClientKey:
         return record_id("client", self.issuer, self.redirect_uri)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """What a small text without secrets is kept under, beside the login of `key`.
 
     Example:

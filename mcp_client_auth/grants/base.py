@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 from ..credential import PROVIDER
 from ..errors import LoginRequired, UsageError
 from ..events import Event, Listener, tell
-from ..protocol.flow import Flow, T, Transport, run
+from ..protocol.client import CERTIFIED
 from ..protocol.options import Options
-from ..protocol.registration import CERTIFIED
 from ..threads import NEVER, Cancel
 from .gathering import Gathering
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from ..prompt.base import Ending, Prompt, Visit
     from ..protocol.client_auth import RequestSigner
     from ..protocol.discovery import Discovery
-    from ..protocol.flow import HttpRequest, HttpResponse
+    from ..protocol.flow import Flow, HttpRequest, HttpResponse, T, Transport
     from ..protocol.gateway import Headers
     from ..protocol.metadata import ServerMetadata
     from ..protocol.registration import Client, Identity, Kind, PreRegistered
@@ -183,6 +182,8 @@ class Ports:
 
     def run(self, flow: Flow[T]) -> T:
         """Raises `LoginFailed` instead of sending anything more, once `cancel` is set."""
+        from ..protocol.flow import run
+
         return run(flow, self.sender, self.on_event, before=self.cancel.check)
 
     @property

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ..credential import PERSONAL, Credential
-from ..protocol.discovery import Discovery
-from ..protocol.flow import run
-from ..protocol.scopes import Scopes, choose_scope, step_up
-from ..protocol.tokens import TokenSet, refresh
 from ..protocol.urls import same_issuer
 from .base import Grant, LoginConfig, Ports
+
+if TYPE_CHECKING:
+    from ..protocol.discovery import Discovery
+    from ..protocol.scopes import Scopes
+    from ..protocol.tokens import TokenSet
 
 
 class PersonGrant(Grant):
@@ -26,6 +27,8 @@ class PersonGrant(Grant):
         """At the same issuer also all that was requested and granted before."""
         if config.scope == ():  # the caller wants no scope parameter
             return None
+        from ..protocol.scopes import choose_scope, step_up
+
         chosen = choose_scope(discovery, config.scope)
         if stored is None or not same_issuer(stored.issuer, discovery.server.issuer):
             return chosen
@@ -35,6 +38,9 @@ class PersonGrant(Grant):
         return credential.renewable
 
     def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
+        from ..protocol.flow import run
+        from ..protocol.tokens import refresh
+
         signer = ports.signer(config.identity, credential.dpop_key)
         # never cancelled: what was sent has to be answered and kept
         return run(refresh(credential, ports.clock(), signer), ports.sender, ports.on_event)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ..protocol.authorization import does_code_grant, require_code_grant
 from .person import PersonGrant
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ class BrowserSignIn(PersonGrant):
     __slots__ = ()
 
     def check(self, config: LoginConfig, server: ServerMetadata) -> Kind:
+        from ..protocol.authorization import require_code_grant
         from ..protocol.client_choice import client_kind
 
         require_code_grant(server, config.options)
@@ -46,6 +46,7 @@ def grant_for(config: LoginConfig, prompt: Prompt | None, server: ServerMetadata
     """The same at a server that is known: a device code if that is all it has for a person, and
     the prompt shows one."""
     from ..prompt.base import code_display
+    from ..protocol.authorization import does_code_grant
     from .device_code import DeviceCode
 
     by_code = config.grant is None and server.device_authorization_endpoint

@@ -18,12 +18,12 @@ from ..paths import read_named
 from ..protocol.assertions import key_assertion, secret_assertion
 from ..protocol.client_auth import RequestSigner
 from ..protocol.jose import algorithm_for, fitting_algorithms, secret_algorithm, signing_key
-from ..protocol.metadata import ServerMetadata
 from ..protocol.registration import CERTIFIED, Client, Identity
 from ..secret import Secret, quoted
 
 if TYPE_CHECKING:
     from ..protocol.jose import Key
+    from ..protocol.metadata import ServerMetadata
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from ..credential import damaged
 from ..origin import Origin, origin
+from ..protocol.client import Client
 from ..protocol.client_auth import UNSIGNED, RequestSigner
-from ..protocol.discovery import Discovery
 from ..protocol.dpop import (
     DpopKey,
     choose_algorithm,
@@ -27,9 +27,11 @@ from ..protocol.dpop import (
 )
 from ..protocol.flow import HttpResponse
 from ..protocol.options import Options
-from ..protocol.registration import Client
 from ..protocol.tokens import BOUND_ONLY, TokenSet, require_bound
 from ..secret import Secret
+
+if TYPE_CHECKING:
+    from ..protocol.discovery import Discovery
 
 logger: Final = logging.getLogger("mcp_client_auth")
 Role: TypeAlias = Literal["authorization server", "resource server"]

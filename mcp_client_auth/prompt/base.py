@@ -10,11 +10,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
-from ..protocol.authorization import AuthorizationRequest
-from ..protocol.redirects import Callback
-from .race import Answer, FirstAnswer
+if TYPE_CHECKING:
+    from ..protocol.authorization import AuthorizationRequest
+    from ..protocol.redirects import Callback
+    from .race import Answer, FirstAnswer
 
 Ending = Literal["signed-in", "denied", "failed", "again"]
 """How a sign-in ended; "again": another visit follows at once.
@@ -29,7 +30,7 @@ Example:
     ```
 """
 AnswerSource: TypeAlias = Callable[
-    [AuthorizationRequest, FirstAnswer], AbstractContextManager[object]
+    ["AuthorizationRequest", "FirstAnswer"], AbstractContextManager[object]
 ]
 """Another way for the answer to come, beside the listener: it starts on entering, on threads of
 its own, and has stopped on leaving. It offers to the race whatever comes.

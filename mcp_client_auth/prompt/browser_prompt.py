@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from ..environment import Machine
 from ..errors import LoginFailed, shell_command
-from ..protocol.authorization import AuthorizationRequest
-from ..protocol.redirects import Callback
 from ..threads import aborted
 from .base import AnswerSource, CodeDisplay, Display, Ending, Visit
 from .race import Answer, FirstAnswer
 
 if TYPE_CHECKING:
+    from ..protocol.authorization import AuthorizationRequest
+    from ..protocol.redirects import Callback
     from .loopback import Listener
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -29,7 +27,7 @@ _OPENERS: Final = [
     ["chromium"],
 ]
 # Some openers are scripts that put the URL into a command line of their own.
-_RISKY: Final = re.compile(r"""[!"$'()*;<>^`{|}]|%(?![0-9A-Fa-f]{2})""")
+_RISKY: Final = r"""[!"$'()*;<>^`{|}]|%(?![0-9A-Fa-f]{2})"""
 
 
 def checked_url(url: str) -> str:
@@ -75,7 +73,7 @@ def open_url(url: str) -> bool:
 
     Raises `InsecureUrl` before anything is started.
     """
-    url = _RISKY.sub(lambda match: f"%{ord(match[0][0]):02X}", checked_url(url))
+    url = re.sub(_RISKY, lambda match: f"%{ord(match[0][0]):02X}", checked_url(url))
     for program, *rest in _named(os.environ):
         filled = [word.replace("%s", url) for word in rest]
         if _started([program, *filled] if filled != rest else [program, *rest, url]):
@@ -99,14 +97,16 @@ def _named(env: Mapping[str, str]) -> Iterator[list[str]]:
     for entry in env.get("BROWSER", "").split(os.pathsep):
         entry = entry.strip().removesuffix("&")
         command = [entry]
-        if not os.path.isfile(entry):
+        if entry and not os.path.isfile(entry):
+            import shlex
+
             try:
                 command = shlex.split(entry, posix=os.name == "posix")
             except ValueError:
                 continue
             if os.name != "posix":
                 command = [word.strip('"') for word in command]
-        if command and os.path.basename(command[0]) not in _TERMINAL:
+        if entry and command and os.path.basename(command[0]) not in _TERMINAL:
             yield command
 
 
@@ -120,6 +120,8 @@ def _started(command: list[str]) -> bool:
     # Windows hands a batch file to cmd.exe, which reads the URL as part of a command line.
     if program is None or program.lower().endswith((".bat", ".cmd")):
         return False
+    import subprocess
+
     try:
         # A session of its own: Ctrl-C at our terminal must not close the person's browser.
         process = subprocess.Popen(  # noqa: S603

@@ -6,16 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..errors import AuthError, LoginFailed, Remedy
-from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Unrelated
-from ..protocol.metadata import IF_ELSEWHERE
-from ..protocol.tokens import TokenSet
 from ..secret import quoted
 from ..threads import done_within
 
-Answer: TypeAlias = AuthorizationCode | TokenSet
+if TYPE_CHECKING:
+    from ..protocol.authorization import AuthorizationCode, AuthorizationRequest
+    from ..protocol.tokens import TokenSet
+
+Answer: TypeAlias = "AuthorizationCode | TokenSet"
 """What a login is answered with: a code to exchange, or the tokens that a device code gave.
 
 Example:
@@ -56,6 +57,8 @@ class FirstAnswer:
 
     def offer(self, query: str) -> bool:
         """Whether this query is the answer, good or bad; everything else is ignored."""
+        from ..protocol.authorization import Unrelated
+
         with self._turn:
             if self._answer.done():
                 return False
@@ -120,6 +123,8 @@ def _where_to_look(request: AuthorizationRequest) -> Iterator[str | Remedy]:
             quoted(prompt, 60),
         )
     if request.server.source == "defaults":
+        from ..protocol.metadata import IF_ELSEWHERE
+
         yield Remedy("This server publishes no metadata: {}", IF_ELSEWHERE)
     if request.pushed_for is not None:
         yield f"The address was good for {request.pushed_for:.0f} s only"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from ..errors import (
@@ -22,12 +22,14 @@ from ..errors import (
 from ..origin import shown
 from ..secret import Secret, quoted
 from . import _authlib
-from .discovery import Discovery
-from .metadata import ServerMetadata
 from .oauth_error import LATER, OAuthError, read_error
 from .options import Options
-from .registration import Client
 from .scopes import OFFLINE, Scopes
+
+if TYPE_CHECKING:
+    from .discovery import Discovery
+    from .metadata import ServerMetadata
+    from .registration import Client
 
 _MOST_FIELDS: Final = 50
 _NO_SUCH_SCOPE: Final = "AADSTS650053"  # Entra ID's words, under several codes

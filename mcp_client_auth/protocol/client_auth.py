@@ -16,8 +16,8 @@ from ..errors import UsageError
 from ..secret import Secret
 from . import _authlib
 from .assertions import ASSERTION_TYPE
+from .client import ASSERTED, CERTIFIED, Client
 from .flow import Flow, HttpRequest, HttpResponse, send
-from .registration import ASSERTED, CERTIFIED, Client
 
 
 class RequestSigner:

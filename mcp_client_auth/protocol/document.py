@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ from ..errors import BadResponse, Remedy
 from ..origin import shown
 from ..secret import Secret, quoted
 from .flow import HttpResponse
+from .json_text import json_value as json_value
 
 _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
@@ -94,17 +94,6 @@ def parsed(response: HttpResponse) -> Any:
         return None
 
 
-def json_value(text: str) -> Any:
-    """The value of a JSON text; `ValueError` for any other, and for one that is too deep."""
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-        # RFC 7493 §2.1: half a surrogate pair is no character, and could not be sent on
-        json.dumps(value, ensure_ascii=False).encode()
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    return value
-
-
 def described(response: HttpResponse) -> str:
     """What an answer holds that is not what was expected, in a few words."""
     if target := redirected_to(response):
@@ -135,7 +124,3 @@ def is_page(response: HttpResponse) -> bool:
         return True
     kind = response.header("content-type").partition(";")[0].strip().lower()
     return kind in ("text/html", "application/xhtml+xml") and parsed(response) is None
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -9,16 +9,18 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import DpopUnsupported
 from ..origin import origin_url, split
 from ..secret import Secret, quoted
 from .challenge import read_challenges
-from .discovery import Discovery
 from .document import parsed
 from .flow import HttpResponse
 from .jose import encoded, signed, thumbprint
+
+if TYPE_CHECKING:
+    from .discovery import Discovery
 
 # In the order of our choice: small and quick first; "EdDSA" is what "Ed25519" was called before
 # RFC 9864. Each with its key type and its curve or size (RFC 7518 §3.1, RFC 8037 §3.1).

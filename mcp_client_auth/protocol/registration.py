@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final
 
 from ..errors import IssuerMismatch, Remedy, UsageError
 from ..origin import shown, split
 from ..secret import Secret, quoted
+from .client import ASSERTED as ASSERTED
+from .client import CERTIFIED as CERTIFIED
+from .client import SUPPORTED_METHODS as SUPPORTED_METHODS
+from .client import WITH_SECRET as WITH_SECRET
+from .client import Client as Client
+from .client import Kind as Kind
 from .jose import ALGORITHMS
-from .metadata import ServerMetadata
 from .options import Options
-from .scopes import Scopes
 from .urls import same_issuer
 
+if TYPE_CHECKING:
+    from .metadata import ServerMetadata
+
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
-WITH_SECRET: Final = ("client_secret_post", "client_secret_basic", "client_secret_jwt")
-ASSERTED: Final = ("private_key_jwt", "client_secret_jwt")
-CERTIFIED: Final = ("tls_client_auth", "self_signed_tls_client_auth")  # RFC 8705 §2
-SUPPORTED_METHODS: Final = ("none", *WITH_SECRET, "private_key_jwt", *CERTIFIED)
 SigningKey = Secret | str | Callable[[str], str] | None
-Kind = Literal["pre-registered", "metadata-document", "dynamic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,42 +202,6 @@ def _seal_key(identity: PreRegistered | ClientMetadataDocument) -> None:
             f"the signing algorithm {quoted(identity.algorithm, 20)} is not supported",
             hint="Supported: " + ", ".join(ALGORITHMS),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A client as one authorization server knows it; its secret goes to that issuer only.
-
-    `secret_expires_at` is in seconds since the epoch, 0 for never (RFC 7591 §3.2.1).
-    `key_file` is the path of the key that it signs with, no secret; `algorithm` is its `alg`,
-    empty for what fits the key.
-    `dpop`: it gets no tokens but such that are bound to a key (RFC 9449 §5.2).
-
-    Example:
-        ```python
-        from mcp_client_auth.extending import Client
-
-        client = Client("the-id", "https://auth.example.com", "preregistered", "none")
-        print(client.client_id, client.issuer)
-        ```
-    """
-
-    client_id: str
-    issuer: str
-    kind: Kind
-    method: str
-    secret: Secret | None = None
-    redirect_uris: tuple[str, ...] = ()
-    scope: Scopes = ()
-    secret_expires_at: float = 0.0
-    management_uri: str = ""
-    management_token: Secret | None = None
-    key_file: str = ""
-    algorithm: str = ""
-    dpop: bool = False
-
-    def expired(self, now: float) -> bool:
-        return 0 < self.secret_expires_at <= now
 
 
 Identity = PreRegistered | ClientMetadataDocument | None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from .discovery import Discovery
+if TYPE_CHECKING:
+    from .discovery import Discovery
 
 Scopes = tuple[str, ...]
 OFFLINE: Final = "offline_access"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -14,22 +14,17 @@ from ..events import Event
 from ..secret import Secret, quoted
 from . import _authlib
 from .authorization import AuthorizationCode, about_target
+from .client import Client
 from .client_auth import UNSIGNED, FormPost, RequestSigner
 from .document import Document, described, parsed
 from .flow import Flow, HttpResponse
 from .id_token import Expected, read_id_token, require_id_token
 from .oauth_error import LATER, OAuthError, is_passing, read_error, unavailable
-from .registration import Client
 from .scopes import Scopes, parse
+from .token_set import DEAD_CLIENT as DEAD_CLIENT
+from .token_set import DEFINITE as DEFINITE
+from .token_set import TokenSet as TokenSet
 
-DEFINITE: Final = (
-    "invalid_grant",
-    "invalid_client",
-    "unauthorized_client",
-    "bad_refresh_token",  # GitHub's word for invalid_grant
-    "invalid_refresh_token",  # Slack's
-)
-DEAD_CLIENT: Final = ("invalid_client", "unauthorized_client")
 LOG_IN_AGAIN: Final = "Log in again"
 _CLIENT_HINT: Final = Remedy(
     "The server does not accept this client: check its id, its secret ({PreRegistered.secret}) and"
@@ -60,36 +55,6 @@ _LONGEST: Final = 10 * 365 * 86_400.0
 _LONGEST_BY_HAND: Final = 65_536
 _SCHEME: Final = "bearer "
 BOUND_ONLY: Final = "dpop_required"  # among a credential's options
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSet:
-    """What the token endpoint gave.
-
-    `expires_at` is in seconds since the epoch, None where the server does not say;
-    `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
-    `bound`: the type of the access token is DPoP, not Bearer, so a proof goes with it (RFC 9449).
-
-    Example:
-        ```python
-        from mcp_client_auth import login
-
-        tokens = login("https://mcp.example.com/mcp").credential.tokens
-        print(tokens.scope, tokens.expires_at, tokens.access_token)  # the token's repr is ****
-        ```
-    """
-
-    access_token: Secret
-    issued_at: float
-    expires_at: float | None = None
-    refresh_token: Secret | None = None
-    scope: Scopes | None = None
-    bound: bool = False
-
-    @property
-    def lifetime(self) -> float | None:
-        """Seconds from issue to expiry."""
-        return None if self.expires_at is None else self.expires_at - self.issued_at
 
 
 class Renewable(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..credential import Note, moment
 from ..errors import AuthError, LoginRequired, Unavailable, UsageError
-from ..protocol.document import json_value
+from ..protocol.json_text import json_value
 from .notes import UNREADABLE, error_fields, read_error
 
 if TYPE_CHECKING:

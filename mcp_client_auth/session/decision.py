@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
-from ..protocol.tokens import DEFINITE
+from ..protocol.token_set import DEFINITE
 from ..secret import Secret
 from . import knowledge as k
 from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token

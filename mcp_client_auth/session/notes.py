@@ -24,7 +24,7 @@ from ..credential import (
     strings,
 )
 from ..errors import AuthError, Remedy, StorageError
-from ..protocol.document import json_value
+from ..protocol.json_text import json_value
 from .knowledge import Mark
 
 if TYPE_CHECKING:

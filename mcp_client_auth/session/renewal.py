@@ -29,7 +29,7 @@ from ..errors import (
 from ..events import TRYING_AGAIN, Event, tell
 from ..grants.selection import grant_of
 from ..origin import shown
-from ..protocol.tokens import DEAD_CLIENT, summary
+from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
 from ..threads import fresh_in_children
 from . import knowledge as k
@@ -336,6 +336,8 @@ class Renewal:
             if not step.usable:
                 raise
             return k.Send(old, self.now().wall + _POSTPONED, error.summary), False
+        from ..protocol.tokens import summary
+
         self.ports.tell("refresh", url=old.token_endpoint, detail=summary(tokens))
         if old.dpop_key and (less := bearer_warning(tokens, old.tokens)):
             self.ports.tell("notice", url=old.token_endpoint, detail=less)

@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthError, BadResponse, Remedy, StorageError, Unavailable
-from ..protocol.oauth_error import is_passing
 from ..protocol.urls import canonical
 from ..threads import Cancel
 from . import knowledge as k
@@ -202,8 +201,12 @@ class Session:
 
     def accepted(self, sent: Credential, status: int, url: str) -> Future[None] | None:
         """The server's answer to this token was no 401; a Future if that ends a mark."""
+        if self.proven:
+            return None
+        from ..protocol.oauth_error import is_passing
+
         known = self._renewal.known
-        if self.proven or is_passing(status):
+        if is_passing(status):
             return None
         if known.mark is not None and shows_acceptance(status) and self.at_home(url, sent):
             return self._flights.start("accepted", partial(self._accepted, sent))
@@ -222,6 +225,7 @@ class Session:
     def _accepts(self, token: Credential) -> bool:
         """Whether a login that was refused a while ago is accepted again; it is tried once."""
         from ..grants.probe import answer_to
+        from ..protocol.oauth_error import is_passing
 
         answer = answer_to(self.config, self.ports, token)
         if is_passing(answer.status):

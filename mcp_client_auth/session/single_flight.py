@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -88,17 +87,16 @@ class _Awaited(Future[Any]):
 _flying: Final = threading.local()  # the future of the flight of this thread
 
 
-@dataclass(slots=True)
 class _Flight:
     """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left;
     `person`: it may wait for one."""
 
-    cancel: Cancel
-    gathering: Gathering = field(default_factory=Gathering)
-    future: _Awaited = field(default_factory=_Awaited)
-    callers: int = 0
-    outlives: bool = False
-    person: bool = False
+    __slots__ = ("callers", "cancel", "future", "gathering", "outlives", "person")
+
+    def __init__(self, cancel: Cancel, gathering: Gathering) -> None:
+        self.cancel, self.gathering = cancel, gathering
+        self.future = _Awaited()
+        self.callers, self.outlives, self.person = 0, False, False
 
 
 class _Shared:

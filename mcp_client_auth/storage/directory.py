@@ -29,7 +29,7 @@ from ..paths import (
 )
 
 _POSIX: Final = os.name == "posix"
-_OURS: Final = re.compile(r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\.")
+_OURS: Final = r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\."
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _NOTE: Final = ".note"
 _SHORT_LIVED: Final = (".deleted", PENDING)
@@ -41,7 +41,7 @@ _A_DAY: Final = 86_400.0
 # Among few files they are looked for each time, among many only until then.
 _MANY: Final = 200
 _SWEPT: Final = "settings.swept.lock"
-_UNKNOWN: Final = re.compile(r"\..*\.[0-9a-f]{12}$")
+_UNKNOWN: Final = r"\..*\.[0-9a-f]{12}$"
 T = TypeVar("T")
 
 
@@ -171,7 +171,7 @@ class Directory:
             raise self._broken("listed", "", error) from None
         waste = [name for name in names if name.startswith(".") or name.endswith(_SHORT_LIVED)]
         gone = {name for name in waste if _remove_old(self.path / name)}
-        left = any(_UNKNOWN.match(name) for name in waste if name not in gone)
+        left = any(re.match(_UNKNOWN, name) for name in waste if name not in gone)
         if len(names) > _MANY and not left and _SWEPT not in names:
             with suppress(OSError):
                 (self.path / _SWEPT).touch(0o600)
@@ -253,7 +253,7 @@ class Directory:
         if not (_POSIX and state.st_mode & 0o077):
             return
         # it was open to others before we came: closed if it is only ours
-        if any(not _OURS.match(name) for name in os.listdir(self.path)):
+        if any(not re.match(_OURS, name) for name in os.listdir(self.path)):
             raise StorageError(
                 f"{self.path} is open to other users and holds files of others",
                 code="open_directory",

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..credential import Key
 from ..errors import StorageError
-from ..protocol.document import json_value
+from ..protocol.json_text import json_value
 from .backend import LOCK_WAIT
 from .directory import Directory
 from .index import LASTING

@@ -26,8 +26,8 @@ from ..credential import (
 )
 from ..errors import StorageError, Unavailable
 from ..paths import PENDING, record_id
-from ..protocol.document import json_value
-from ..protocol.registration import Client
+from ..protocol.client import Client
+from ..protocol.json_text import json_value
 from .backend import LOCK_WAIT, Backend, Item, Vault
 from .index import LASTING, Index, Summary
 

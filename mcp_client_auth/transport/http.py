@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING
 
-from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.options import Options
 from .tls import Cert, OnTls, Verify
 
 if TYPE_CHECKING:
+    from ..protocol.flow import HttpRequest, HttpResponse
     from .ahead import Ahead
     from .flow import Flow
 

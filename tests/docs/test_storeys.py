@@ -120,6 +120,7 @@ INSIDE = {
         client_credentials pending workload_identity
         unattended
         clients person probe revocation static_token
+        login
         base
         gathering retry
     """,
@@ -168,7 +169,7 @@ INSIDE = {
         id_token metadata oauth_error probe
         document times
         assertions
-        _authlib challenge flow jose options
+        _authlib challenge client flow jose json_text options token_set
         gateway urls
     """,
 }

@@ -79,7 +79,9 @@ protocol._authlib | unit/protocol/test_authorization.py | its one use
 protocol.dynamic_registration | unit/protocol/test_registration.py | how a client is had
 protocol.gateway | attacks/test_gateway_headers.py | it matters who sees them
 protocol.management | flows/test_logout.py | a client is deleted with its login
+protocol.json_text | unit/protocol/test_document.py | its reader is that of documents
 protocol.registration_errors | unit/protocol/test_registration.py | how a client is not had
+protocol.token_set | unit/protocol/test_tokens.py | what it is read from
 session.static_token | flows/test_static_token.py | what an operator issued by hand
 session.* | unit/session/test_session_stored.py | its parts decide for one session, as a whole
 split_login | flows/test_split_login.py | two halves of what `login` is in one
