@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from sys import intern
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
@@ -23,7 +24,7 @@ PROVIDER: Final = "identity_provider"  # the grant of a login at one, which no M
 MANAGED: Final = "idp"  # among the options of a credential: the provider that it rests on
 STATIC: Final = "static_token"  # among the options of a credential
 _WAITING: Final = " (waiting)"
-_NO_OPTIONS: Final[Mapping[str, Any]] = {}
+NOTHING: Final[Mapping[str, Any]] = {}  # one for all who have none
 # Left out while empty, so that older programs read on
 _LATER: Final = {"key_file", "algorithm", "dpop", "bound", "dpop_key", "final_url", "headers"}
 _NEWEST: Final = 1_000_000
@@ -142,11 +143,11 @@ class Credential:
     resource: str | None = None
     revocation_endpoint: str = ""
     requested: tuple[str, ...] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
     generation: int = 0
     dpop_key: Secret | None = None
     final_url: str = ""
-    headers: Mapping[str, Mapping[str, Secret]] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, Secret]] = field(default_factory=lambda: NOTHING)
 
     def endpoint(self, server_url: ServerUrl) -> str:
         """Where the MCP request goes at once: where redirects from `server_url` have led."""
@@ -184,7 +185,7 @@ class Credential:
     def managed(self) -> Mapping[str, Any]:
         """The identity provider whose login stands behind this one; empty for none."""
         named = self.options.get(MANAGED)
-        return named if isinstance(named, dict) else _NO_OPTIONS
+        return named if isinstance(named, dict) else NOTHING
 
     def __repr__(self) -> str:
         return (
@@ -204,7 +205,7 @@ def key_for(
 
 def dumps(credential: Credential) -> str:
     """Versioned JSON with the secrets in it: for a storage only."""
-    return json.dumps({"version": VERSION, **_plain(credential)}, separators=(",", ":"))
+    return json.dumps({"version": VERSION, **_revealed(credential)}, separators=(",", ":"))
 
 
 def loads(text: str, where: str) -> Credential:
@@ -213,7 +214,7 @@ def loads(text: str, where: str) -> Credential:
 
 
 def dumps_client(client: Client) -> str:
-    return json.dumps({"version": VERSION, **_plain(client)}, separators=(",", ":"))
+    return json.dumps({"version": VERSION, **_revealed(client)}, separators=(",", ":"))
 
 
 def loads_client(text: str, where: str) -> Client:
@@ -248,14 +249,12 @@ def damaged(where: str) -> StorageError:
     )
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    """Fields as JSON can hold them. `asdict` copies; a Secret copies as itself."""
-    return dict(_revealed(asdict(value)))
-
-
 def _revealed(value: Any) -> Any:
+    """Fields as JSON can hold them: `asdict` would copy what lies in them, too."""
     if isinstance(value, Secret):
         return value.reveal()
+    if names := getattr(value, "__dataclass_fields__", None):
+        value = {name: getattr(value, name) for name in names}
     if isinstance(value, dict):
         return {n: _revealed(item) for n, item in value.items() if item or n not in _LATER}
     return value
@@ -299,7 +298,13 @@ def moment(value: Any) -> float:
 def strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError
-    return tuple(map(_word, value))
+    return _once(tuple(map(_word, value)))
+
+
+@lru_cache(256)
+def _once(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Scopes and callbacks that stand in many records: in memory once."""
+    return words
 
 
 def count(value: Any) -> int:
@@ -384,7 +389,7 @@ def _options(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError
     json.dumps(value, allow_nan=False)  # 1e999 is read as what could not be read again
-    return value or _NO_OPTIONS
+    return value or NOTHING
 
 
 KEY: Final[Readers] = dict.fromkeys(("server", "account", "grant", "client"), _word)

@@ -100,6 +100,8 @@ Listener: TypeAlias = Callable[[Event], None]
 
 def tell(listener: Listener | None, event: Event) -> None:
     """Log the event and hand it to the listener, whose own failure must not cost a token."""
+    if listener is None and not logger.isEnabledFor(logging.DEBUG):
+        return
     event = _masked(event)
     logger.debug("%s", event)
     if listener is None:

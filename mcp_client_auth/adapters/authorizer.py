@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 OnFailure: TypeAlias = Literal["raise", "response", "rpc"]
 NOTHING: Final[Mapping[str, str]] = {}
+_NONE_YET: Final[dict[str, bool]] = {}
 _KNOWN_URLS: Final = 64  # a URL may have 60,000 characters
 _KNOWN_TOKENS: Final = 8
 
@@ -142,7 +143,7 @@ class Authorizer:
         self.last_error: AuthError | None = None
         self._on_failure = on_failure
         self.automatic = arguments.get("prompt", "auto") == "auto"
-        self._covered: dict[str, bool] = {}
+        self._covered = _NONE_YET
         self._sent: tuple[Secret, ...] = ()  # to tell our header from the caller's
         if arguments.get("grant") or not _plain(url, arguments.get("storage")):
             self.session  # noqa: B018 - what is wrong is raised here, not by the first request
@@ -361,8 +362,8 @@ class Authorizer:
     def _covers(self, url: str) -> bool:
         known = self._covered.get(url)
         if known is None:
-            if len(self._covered) >= _KNOWN_URLS:
-                self._covered.clear()
+            if not 0 < len(self._covered) < _KNOWN_URLS:
+                self._covered = {}
             known = self._covered[url] = self.session.owns(url)
         return known
 

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
-from ..credential import PROVIDER
+from ..credential import NOTHING, PROVIDER
 from ..errors import LoginRequired, UsageError
 from ..events import Event, Listener, tell
 from ..protocol.client import CERTIFIED
@@ -177,7 +177,7 @@ class Ports:
     random: Callable[[], str] = lambda: secrets.token_urlsafe(48)
     dpop_signers: dict[Secret, DpopSigner] = field(default_factory=dict, compare=False)
     cancel: Cancel = field(default=NEVER, compare=False)
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = field(default_factory=lambda: NOTHING)
     lasting: float = 0.0
 
     def run(self, flow: Flow[T]) -> T:
