@@ -80,8 +80,11 @@ def expiry(expires_at: float | None, *, renewable: bool, now: float | None = Non
     at = _minute(expires_at // 60)
     if left <= 0:
         return f"{at} (expired)" + (", renews at the next use" if renewable else ", log in again")
-    unit, size = next((unit, size) for unit, size, least in _UNITS if left >= least)
-    return f"{at} (in {left / size:.0f} {unit})" + (", renews automatically" if renewable else "")
+    for unit, size, least in _UNITS:
+        if left >= least:
+            ahead = f"{left / size:.0f} {unit}"
+            break
+    return f"{at} (in {ahead})" + (", renews automatically" if renewable else "")
 
 
 @cache
@@ -93,11 +96,8 @@ def _minute(minutes: float) -> str:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows in columns, two spaces between them."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    line = "  ".join(f"%-{width}s" for width in widths)
+    return "\n".join([(line % tuple(row)).rstrip() for row in rows])
 
 
 def marked() -> set[str]:

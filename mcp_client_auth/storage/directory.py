@@ -24,8 +24,8 @@ from ..paths import (
     Unfit,
     home,
     is_foreign,
-    read_own,
     read_private,
+    read_small,
 )
 
 _POSIX: Final = os.name == "posix"
@@ -69,21 +69,35 @@ class Directory:
         cannot be read is left out. Written out: there may be 100,000."""
         if ids is None:
             ids = [name[: -len(ending)] for name in self.names() if name.endswith(ending)]
-        before, read = f"{self.path}{os.sep}", read_own if self._is_closed() else read_private
-        for id in ids:  # noqa: A001
-            try:
-                yield id, read(before + id + ending, _LARGEST).decode()
-            except (OSError, UnicodeDecodeError):
-                if not _POSIX:  # another program may have it open
-                    with suppress(OSError, StorageError):
-                        yield id, self._text(id + ending)
+        before, place = f"{self.path}{os.sep}", self._opened()
+        try:
+            for id in ids:  # noqa: A001
+                name = id + ending
+                try:
+                    content = None if place is None else read_small(name, place)
+                    if content is None:
+                        content = read_private(before + name, _LARGEST)
+                    yield id, content.decode()
+                except (OSError, UnicodeDecodeError):
+                    if not _POSIX:  # another program may have it open
+                        with suppress(OSError, StorageError):
+                            yield id, self._text(name)
+        finally:
+            if place is not None:
+                os.close(place)
 
-    def _is_closed(self) -> bool:
-        """Whether no other user can have put a file here."""
+    def _opened(self) -> int | None:
+        """A handle of the directory; None where there are none, and if another user can have put
+        a file here."""
+        if os.open not in os.supports_dir_fd:
+            return None
         with suppress(OSError):
-            state = self.path.lstat()
-            return stat.S_ISDIR(state.st_mode) and not (is_foreign(state) or state.st_mode & 0o022)
-        return False
+            handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            state = os.fstat(handle)
+            if not (is_foreign(state) or state.st_mode & 0o022):
+                return handle
+            os.close(handle)
+        return None
 
     def _text(self, name: str) -> str:
         path = f"{self.path}{os.sep}{name}"

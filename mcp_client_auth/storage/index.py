@@ -23,7 +23,7 @@ from .groups import Group
 
 LASTING: Final = ("keyring", "file")
 TOMBSTONE: Final = ".deleted"
-_BATCH: Final = 500  # texts, which are parsed faster together
+_BATCH: Final = 100  # texts, which are parsed faster together
 # the last two: a number or a nesting without end
 _DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 _ORDER: Final = attrgetter("key.server", "key.account", "key.client")

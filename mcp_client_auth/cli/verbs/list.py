@@ -36,7 +36,7 @@ def command(arguments: Arguments) -> None:
     if answers.as_json:
         answers.give(logins=[login_fields(entry, names) for entry in entries])
     elif entries:
-        click.echo(listing(entries, names))
+        click.echo(listing(entries, names), color=True)  # it has no colours to look for
     else:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
 
