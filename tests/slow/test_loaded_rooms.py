@@ -52,7 +52,7 @@ NEVER = [
     *("adapters.aiohttp", "adapters.mcp_sdk", "adapters.requests", "adapters.urllib3"),
     *("grants.client_credentials", "grants.enterprise_managed", "grants.static_token"),
     *("grants.unattended", "grants.workload_identity", "keys.assertion_source"),
-    *("protocol.client_document", "protocol.gateway", "session.logout", "session.static_token"),
+    *("protocol.client_document", "session.logout", "session.static_token"),
     *("prompt.console", "prompt.notebook", "prompt.paste", "prompt.screen", "prompt.terminal"),
     *("storage.keyring", "storage.keyring_thread", "storage.memory", "testing"),
     *("click", "cryptography", "joserfc", "keyring"),
