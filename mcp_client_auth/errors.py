@@ -51,7 +51,7 @@ class Remedy(tuple["Part", ...]):
         from mcp_client_auth.errors import Remedy
 
         remedy = Remedy("If the operator confirms it, pass {Options.issuer}")
-        print(remedy)  # … Options(issuer=…); the command spells the same as --issuer URL
+        print(remedy)  # … Options(issuer=…); the command shows its own option instead
         ```
     """
 
