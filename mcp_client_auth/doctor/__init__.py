@@ -114,7 +114,8 @@ def _server(exam: Exam, subject: Subject) -> None:
         exam.perform("tls", connections.tls(exam))
         return
     began = len(exam.findings)
-    if answer is not None and 200 <= answer.status < 300 and answer.open:
+    proven = not exam.is_unproven(subject.url)
+    if answer is not None and proven and 200 <= answer.status < 300 and answer.open:
         exam.perform("challenge.methods", methods.others(exam, answer))
     # a login ends where the server is silent; its metadata is looked at all the same
     answer = answer or ServerAnswer(subject.url, HttpResponse(_SILENT, subject.url))
@@ -136,7 +137,6 @@ def _server(exam: Exam, subject: Subject) -> None:
     if subject.prompt and chosen is not None and not any(f.level == "error" for f in exam.findings):
         _with_a_person(exam, config, subject.prompt, chosen)
     _pages(exam, answer, resource, known)
-    proven = not exam.is_unproven(subject.url)
     if subject.key and proven:
         named = tuple(issuer.server.issuer for issuer in known)
         login = stored_login.login(exam, subject.storage, subject.key, named)
@@ -146,7 +146,8 @@ def _server(exam: Exam, subject: Subject) -> None:
     exam.perform("network", connections.speed(exam))
     _one_each(exam)
     if subject.clients and not answer.open:
-        servers = [issuer.server for issuer in known if issuer.usable]
+        usable = [] if resource.unproven else known  # what such a host names is not registered with
+        servers = [issuer.server for issuer in usable if issuer.usable]
         judged = other_clients.check(
             exam,
             answer,

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
+import socket
 import ssl
 from pathlib import Path
 
 import pytest
 
 from mcp_client_auth.cli.report import exit_code_of
+from mcp_client_auth.doctor.clients.facts import chosen
+from mcp_client_auth.storage.memory import MemoryStorage
 from tests.support.findings import Examine, only
+from tests.support.hostile import World
+from tests.support.inside import credential
 from tests.support.loopback_server import LoopbackServer, says
 
 
@@ -78,3 +84,33 @@ def test_a_certificate_that_nobody_trusts_ends_the_login(tmp_path: Path, examine
 def test_plain_http_is_named(examined: Examine) -> None:
     with LoopbackServer(says(b"", "401 Unauthorized")) as server:
         assert "plain http" in only(examined(server.url + "/mcp"), "tls.connection").came
+
+
+def test_a_host_that_proves_nothing_gets_nothing_but_questions(
+    tmp_path: Path, examined: Examine, world: World, storage: MemoryStorage
+) -> None:
+    """RULES, Traffic: no token, certificate, registration, code or sign-in goes where anyone may
+    answer, nor to an authorization server that only such a host names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate(tmp_path, 60))
+    with LoopbackServer(says(b"", "401 Unauthorized"), context) as server:
+        url = server.url + "/mcp"
+        body = json.dumps({"resource": url, "authorization_servers": [world.issuer]})
+        described = says(body.encode(), "200 OK", "Content-Type: application/json")
+
+        def answer(here: LoopbackServer, connection: socket.socket) -> None:
+            asked = here.requests[-1].startswith("GET")
+            (described if asked else says(b"", "401 Unauthorized"))(here, connection)
+
+        server.behaviour = answer
+        storage.save(credential(url))
+        report = examined(url, register=True, clients=chosen(["all"]))
+        heads = [request.partition("\r\n\r\n")[0] for request in server.requests]
+    assert exit_code_of(report) == 5
+    assert only(report, "issuer.pkce").level == "ok"  # what it names is looked at
+    assert not [head for head in heads if "authorization:" in head.lower()]
+    asked = {head.partition(" HTTP/")[0] for head in heads}
+    assert asked <= {"POST /mcp", *(each for each in asked if each.startswith("GET /.well-known/"))}
+    assert not set(world.visited) & {"token", "authorize", "revoke"}
+    assert not [name for name, body in world.bodies if body]  # nothing was registered
+    assert not [f for f in report.findings if f.check.startswith(("login", "endpoint", "trial"))]
