@@ -48,10 +48,6 @@ if TYPE_CHECKING:
     from .protocol.registration import PreRegistered as PreRegistered
     from .secret import Secret as Secret
     from .session.logout import LoggedOut as LoggedOut
-    from .split_login import abegin_login as abegin_login
-    from .split_login import afinish_login as afinish_login
-    from .split_login import begin_login as begin_login
-    from .split_login import finish_login as finish_login
     from .storage import Backend as Backend
     from .storage import Item as Item
     from .storage import Storage as Storage
@@ -61,7 +57,11 @@ if TYPE_CHECKING:
     from .storage.keyring import KeyringStorage as KeyringStorage
     from .storage.memory import MemoryStorage as MemoryStorage
     from .transport import HttpTransport as HttpTransport
-    from .web import Logins as Logins
+    from .web.logins import Logins as Logins
+    from .web.split_login import abegin_login as abegin_login
+    from .web.split_login import afinish_login as afinish_login
+    from .web.split_login import begin_login as begin_login
+    from .web.split_login import finish_login as finish_login
 
 _ERRORS = (
     "AuthError",
@@ -101,7 +101,7 @@ _HOMES = {
     "KeyringStorage": "storage.keyring",
     "LoggedOut": "session.logout",
     "Login": "api",
-    "Logins": "web",
+    "Logins": "web.logins",
     "MCPAuth": "adapters.httpx",
     "MemoryStorage": "storage.memory",
     "Options": "protocol.options",
@@ -110,11 +110,11 @@ _HOMES = {
     "Prompt": "prompt.base",
     "Secret": "secret",
     "WorkloadIdentity": "grants.workload_identity",
-    "abegin_login": "split_login",
-    "afinish_login": "split_login",
+    "abegin_login": "web.split_login",
+    "afinish_login": "web.split_login",
     "alogin": "api",
-    "begin_login": "split_login",
-    "finish_login": "split_login",
+    "begin_login": "web.split_login",
+    "finish_login": "web.split_login",
     "login": "api",
     "logout": "api",
 }

@@ -17,7 +17,6 @@ PACKAGE = Path(mcp_client_auth.__file__).parent
 ROOMS = """
     __main__
     web
-    split_login
     api extending
     cli
     adapters doctor mcp
@@ -99,6 +98,11 @@ INSIDE = {
         journal
         changed_answers discovery_document faults html_forms rpc secret_service serving settings
     """,
+    "web": """
+        logins
+        split_login
+        __init__
+    """,
     "session": """
         open
         session
@@ -174,7 +178,7 @@ INSIDE = {
     """,
 }
 # They use the package as its users do: its public names load what they need.
-FRONT = {"api", "split_login", "web", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
+FRONT = {"api", "web", "adapters", "mcp", "cli", "doctor", "testing", "__main__"}
 EDGES = {"keys", "prompt", "storage", "transport"}
 WORLD = {
     "asyncio", "concurrent", "datetime", "http", "httpx", "httpx2", "keyring", "logging", "os",

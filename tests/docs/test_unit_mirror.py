@@ -84,7 +84,7 @@ protocol.registration_errors | unit/protocol/test_registration.py | how a client
 protocol.token_set | unit/protocol/test_tokens.py | what it is read from
 session.static_token | flows/test_static_token.py | what an operator issued by hand
 session.* | unit/session/test_session_stored.py | its parts decide for one session, as a whole
-split_login | flows/test_split_login.py | two halves of what `login` is in one
+web.split_login | flows/test_split_login.py | two halves of what `login` is in one
 storage.keyring_thread | unit/storage/test_keyring.py | where the keyring is called
 storage.memory | unit/storage/test_storage.py | one of the backends that keep the same promises
 storage.plugin_output | unit/storage/test_keyring_plugins.py | what keyrings print
@@ -96,7 +96,7 @@ testing.sessions | unit/testing/test_mcp_server.py | a part of the MCP server
 testing.tools | unit/testing/test_mcp_server.py | a part of the MCP server
 testing.trusted_assertions | flows/test_unattended.py | whom a server trusts
 testing.* | unit/testing/test_authorization_server.py | a part of the authorization server
-web | flows/test_web.py | users of an application sign in
+web.logins | flows/test_web.py | users of an application sign in
 transport.addresses | attacks/test_address_rebinding.py | addresses that nobody may be sent to
 transport.pools | unit/transport/test_flow.py | the connections of a flow
 transport.tls | flows/test_mutual_tls.py | certificates of a server and of a client

@@ -14,7 +14,7 @@ from tests.support.python_path import ROOT
 PAGE: Final = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- drawing: write_architecture -->\n", "<!-- end of drawing -->\n"
 STOREYS: Final = {
-    "front": "__main__ web split_login api extending cli adapters doctor mcp testing",
+    "front": "__main__ web api extending cli adapters doctor mcp testing",
     "session": "session",
     "grants": "grants",
     "edges": "keys storage prompt transport",

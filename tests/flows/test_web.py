@@ -33,7 +33,7 @@ from mcp_client_auth import (
     UsageError,
 )
 from mcp_client_auth.testing import DemoServer
-from mcp_client_auth.web import MOST_BEGUN
+from mcp_client_auth.web.logins import MOST_BEGUN
 from tests.support.app_browser import CALLBACK, AppBrowser
 from tests.support.codes import coded
 from tests.support.session_world import DOWN, OTHER, SERVER, World

@@ -16,18 +16,20 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qs
 
-from .adapters.httpx import MCPAuth
-from .api import Login
-from .credential import Key, Note
-from .errors import AuthError, AuthorizationDenied, UsageError
-from .grants.pending import PendingLogin, not_this_login
-from .protocol.document import json_value
-from .protocol.redirects import AppRedirect
-from .protocol.urls import canonical
-from .session.open import Arguments, require_usable
-from .session.single_flight import await_, wait
-from .session.split_login import accept, require_in_time, taken_apart
-from .session.turns import Turn, Turns
+from ..adapters.httpx import MCPAuth
+from ..api import Login
+from ..credential import Key, Note
+from ..errors import AuthError, AuthorizationDenied, UsageError
+from ..grants.pending import PendingLogin, not_this_login
+from ..protocol.document import json_value
+from ..protocol.redirects import AppRedirect
+from ..protocol.urls import canonical
+from ..session.open import Arguments, require_usable
+from ..session.single_flight import await_, wait
+from ..session.split_login import accept, require_in_time, taken_apart
+from ..session.turns import Turn, Turns
+from ..storage import library_storage
+from ..threads import fresh_in_children
 from .split_login import (
     PrivateServers,
     begun,
@@ -39,19 +41,17 @@ from .split_login import (
     require_public,
     spent,
 )
-from .storage import library_storage
-from .threads import fresh_in_children
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .adapters.authorizer import OnFailure
-    from .events import Listener
-    from .protocol.flow import Transport
-    from .protocol.options import Options
-    from .protocol.registration import Identity
-    from .session.logout import LoggedOut
-    from .storage import Storage, Summary
+    from ..adapters.authorizer import OnFailure
+    from ..events import Listener
+    from ..protocol.flow import Transport
+    from ..protocol.options import Options
+    from ..protocol.registration import Identity
+    from ..session.logout import LoggedOut
+    from ..storage import Storage, Summary
 
 T = TypeVar("T")
 _Place: TypeAlias = tuple[str, str, str]  # server, account, on_failure

@@ -10,28 +10,28 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from .adapters.httpx import MCPAuth
-from .api import Login
-from .errors import AuthorizationDenied, InsecureUrl, LoginFailed, UsageError
-from .grants.pending import PendingLogin, not_this_login
-from .origin import is_loopback, split
-from .paths import record_id
-from .protocol.redirects import AppRedirect
-from .secret import quoted
-from .session.open import Arguments, open_session, require_usable
-from .session.single_flight import cancellable
-from .session.split_login import accept
-from .transport import HttpTransport
+from ..adapters.httpx import MCPAuth
+from ..api import Login
+from ..errors import AuthorizationDenied, InsecureUrl, LoginFailed, UsageError
+from ..grants.pending import PendingLogin, not_this_login
+from ..origin import is_loopback, split
+from ..paths import record_id
+from ..protocol.redirects import AppRedirect
+from ..secret import quoted
+from ..session.open import Arguments, open_session, require_usable
+from ..session.single_flight import cancellable
+from ..session.split_login import accept
+from ..transport import HttpTransport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .adapters.authorizer import OnFailure
-    from .events import Listener
-    from .protocol.flow import Transport
-    from .protocol.options import Options
-    from .protocol.registration import Identity
-    from .storage import Storage
+    from ..adapters.authorizer import OnFailure
+    from ..events import Listener
+    from ..protocol.flow import Transport
+    from ..protocol.options import Options
+    from ..protocol.registration import Identity
+    from ..storage import Storage
 
 # Hosts, or a function that is given the server's URL.
 PrivateServers: TypeAlias = Callable[[str], bool] | Collection[str]
