@@ -67,16 +67,24 @@ class Sdk:
         auth.context.token_expiry_time = 1.0
 
 
+class OpenedAgainError(Exception):
+    """A browser was opened a second time by one object."""
+
+
 class FastMcp(Sdk):
     def __init__(self, url: str) -> None:
         from key_value.aio.stores.memory import MemoryStore
 
         self.browser, self.store, self.url = ScriptedBrowser(), MemoryStore(), url
+        self.ports: list[int | None] = []
         webbrowser.open = self._open  # type: ignore[assignment]
 
     def _open(self, url: str, *more: object) -> bool:
         """It starts its listener after the browser, which usually takes longer."""
         callback = urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0])
+        self.ports.append(callback.port)
+        if self.ports.count(callback.port) > 1:
+            raise OpenedAgainError  # its listener of the first time may still be there
 
         def visit() -> None:
             while True:
@@ -94,7 +102,7 @@ class FastMcp(Sdk):
         return OAuth(self.url, token_storage=self.store)
 
     def visits(self) -> int:
-        return self.browser.visits
+        return len(self.ports)
 
 
 class Ours(Sdk):
@@ -150,7 +158,8 @@ def test_an_outage_of_the_token_endpoint(library: Callable[..., Sdk]) -> None:
         peer.has_expired(auth)
         server.expire_access_tokens()
         server.fail_next("/token", 503)
-        assert await status(server.url, auth) == 200
+        with suppress(OpenedAgainError):
+            assert await status(server.url, auth) == 200
         return peer.visits()
 
     with DemoServer() as server:
