@@ -99,7 +99,7 @@ def lines(report: Report, width: int, *, verbose: bool = False) -> Iterator[str]
             yield ""
             yield from _in_full(finding, width)
         return
-    if report.verdict.login == "not-required":
+    if report.verdict.login == "not-required" and report.worst in ("ok", "note"):
         return
     wrong = [cause] if cause is not None else []
     for level in ("error", "warning"):
@@ -155,7 +155,7 @@ def _well(report: Report, width: int) -> Iterator[str]:
     for finding in _ours(report):
         room = finding.check.partition(".")[0]
         quiet = finding.level == "ok" or (room == "local" and finding.level == "note")
-        if not quiet:
+        if not quiet or finding.check == "local.clock":  # a clock that is right is no news
             continue
         if room == "endpoint":
             room = finding.check.partition(".")[2].replace("_", " ")
@@ -172,7 +172,8 @@ def _well(report: Report, width: int) -> Iterator[str]:
 
 
 def _notes(report: Report, width: int) -> Iterator[str]:
-    for finding in _ours(report):
+    # what can be fixed comes first
+    for finding in sorted(_ours(report), key=lambda each: not (each.fault or each.remedy)):
         if finding.level == "note" and not finding.check.startswith("local."):
             yield _cut(f"note     {finding.came}", width)
 

@@ -32,7 +32,7 @@ from .clients.facts import ClientFacts
 from .exam import Check, Exam
 from .issuer import Issuer, abilities, issuer
 from .remedies import FIXES
-from .report import OPEN, Finding, Level, Question, Report
+from .report import NO_LOGIN, OPEN, Finding, Level, Question, Report
 from .resource import Resource, metadata
 from .walk import Walk, walk
 
@@ -50,7 +50,6 @@ _STEP_OF: Final = {
     "StorageError": "local.storage",
 }
 _FORGIVEN: Final = "clients that keep to the standard; this one logs in all the same"
-_OPEN: Final = "no login: the server answers initialize and tools/list without a token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +196,9 @@ def _open(exam: Exam, *, partly: bool) -> None:
     """A server that wants no login gets one sentence, and no advice about one."""
     kept = [finding for finding in exam.findings if finding.fault == "partly-protected"]
     question = exam.ask("resource.found", f"POST {exam.server_url.shown}")
-    came = "no login for initialize, and no metadata that says where to log in" if partly else _OPEN
+    came = (
+        "no login for initialize, and no metadata that says where to log in" if partly else NO_LOGIN
+    )
     exam.findings[:] = [*kept, replace(question.note(came), fault=OPEN)]
 
 

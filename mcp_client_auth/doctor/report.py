@@ -23,6 +23,10 @@ from .remedies import fix
 Level = Literal["ok", "note", "warning", "error"]
 Outcome = Literal["works", "fails", "not-required", "not-examined"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+NO_LOGIN: Final = "This server requires no login: it answers everyone."
+_PARTLY: Final = (
+    "Clients do not log in here: initialize is open, and nothing says where to log in for the rest."
+)
 OPEN: Final = "no-login-required"  # the fault of a finding that is none: the server is open
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
@@ -208,8 +212,10 @@ class Report:
             return Verdict("works", f"Authorization servers can use this document{beside}.")
         if not self.server:
             return Verdict("not-examined", f"This machine is ready for logins{beside}.")
-        if any(finding.fault == OPEN for finding in self.findings):
-            return Verdict("not-required", "This server requires no login: it answers everyone.")
+        known = {finding.fault for finding in self.findings}
+        if OPEN in known:
+            partly = "partly-protected" in known
+            return Verdict("not-required", _PARTLY if partly else NO_LOGIN)
         return Verdict("works", f"A login works here{beside}.")
 
     def as_json(self, exit_code: int) -> dict[str, Any]:

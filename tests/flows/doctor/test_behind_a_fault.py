@@ -381,3 +381,13 @@ def test_no_code_and_no_client_is_sent_to_a_token_endpoint_twice(
     sent = [body for name, body in world.bodies if name == "token" and body]
     assert len(sent) == 1
     assert b"made-up-code" in sent[0]
+
+
+def test_a_server_that_protects_some_methods_and_says_nowhere_where_is_no_open_one(
+    world: World, examined: Examine
+) -> None:
+    partly(world)
+    world.at("resource", text("nothing", 404))
+    report = examined(world.url)
+    assert report.verdict.sentence.startswith("Clients do not log in here: initialize is open")
+    assert only(report, "challenge.methods").level == "warning"
