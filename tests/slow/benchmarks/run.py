@@ -461,7 +461,7 @@ def users(size: Size, home: Path) -> list[Row]:
         futures, most = [session.ready() for session in sessions], 0
         while not all(future.done() for future in futures):
             most = max(most, threading.active_count() - threads)
-            time.sleep(0.005)
+            time.sleep(0.02)
         mine = time.perf_counter() - began
     failures = sum(future.exception() is not None for future in futures)
     return [
