@@ -65,8 +65,8 @@ def sign_in(exam: Exam, config: LoginConfig, prompt: Prompt) -> SignedIn | AuthE
 def checks(exam: Exam, done: SignedIn, server: ServerMetadata) -> Check[None]:
     """What its tokens show; then they are revoked, and the client is deleted."""
     try:
-        yield accepted(exam, done.credential)
-        yield audience(exam, done.credential)
+        yield replace(accepted(exam, done.credential), check="person.token")
+        yield replace(audience(exam, done.credential), check="person.audience")
         yield from _renewed(exam, done)
         yield from _forged(exam, done.credential)
     finally:

@@ -97,7 +97,11 @@ def accepted(exam: Exam, credential: Credential) -> Finding:
     ports = Ports(MemoryStorage(), exam.send)
     answer = send_probe(exam.server_url, ports, credential)
     if answer.status != 401:
-        return question.ok(f"HTTP {answer.status}")
+        return question.ok(f"the server accepts the token (HTTP {answer.status})")
     return question.found(
-        "error", "token-refused", "HTTP 401", "everyone with such a token", "TokenRefused"
+        "error",
+        "token-refused",
+        "the server answers HTTP 401 to a token of its authorization server",
+        "everyone with such a token",
+        "TokenRefused",
     )

@@ -12,7 +12,7 @@ def test_a_sound_server_shows_that_its_tokens_are_its_own(examined: Examine) -> 
     with DemoServer() as server:
         report = examined(server.url, prompt=ScriptedBrowser().prompt)
         assert server.count("/revoke") == 2  # nothing of it is left
-    checks = ("person.refresh", "person.random_token", "person.unsigned_token")
+    checks = ("person.token", "person.refresh", "person.random_token", "person.unsigned_token")
     assert {only(report, check).level for check in checks} == {"ok"}
     assert exit_code_of(report) == 0
 
