@@ -116,8 +116,9 @@ def finish_login(
         from mcp_client_auth import Login, PendingLogin, finish_login
 
 
-        def callback(pending: PendingLogin, url: str) -> Login:
-            return finish_login(pending, url)  # checks state and iss, and keeps the login
+        def callback(pending: PendingLogin, url: str, cookie: str | None) -> Login:
+            # checks the cookie, state and iss, and keeps the login
+            return finish_login(pending, url, binding=cookie)
         ```
     """
     arguments = Arguments(
@@ -202,8 +203,9 @@ async def afinish_login(
         from mcp_client_auth import Login, PendingLogin, afinish_login
 
 
-        async def callback(pending: PendingLogin, url: str) -> Login:
-            return await afinish_login(pending, url)  # checks state and iss, and keeps the login
+        async def callback(pending: PendingLogin, url: str, cookie: str | None) -> Login:
+            # checks the cookie, state and iss, and keeps the login
+            return await afinish_login(pending, url, binding=cookie)
         ```
     """
     return await cancellable(
