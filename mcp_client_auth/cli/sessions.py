@@ -99,7 +99,7 @@ def enterprise_grant(there: AtProvider, client: str | None, redirect_uri: str) -
             raise UsageError(f"{source_of(named[0])} needs --grant enterprise_managed")
         return None
     from ..grants.enterprise_managed import EnterpriseManaged
-    from ..protocol.registration import PreRegistered
+    from ..protocol.registration import WITH_SECRET, PreRegistered
 
     needed = {
         "--idp-issuer": there.idp_issuer,
@@ -113,6 +113,15 @@ def enterprise_grant(there: AtProvider, client: str | None, redirect_uri: str) -
             " one at the authorization server of the MCP server",
         )
     secret, method = secret_in(there.idp_client_secret_file), there.idp_client_auth_method or ""
+    if method in WITH_SECRET and not secret:
+        given = f"{source_of('idp_client_auth_method')} {method}"
+        raise UsageError(f"{given} needs --idp-client-secret-file FILE")
+    if is_typed("device"):
+        raise UsageError(
+            f"{source_of('device')} cannot be combined with --grant enterprise_managed",
+            hint="The sign-in at the identity provider needs a browser. Where there is none, use"
+            " --no-browser, and paste the address of the last page",
+        )
     carried = (redirect_uri,) if redirect_uri else ()
     return EnterpriseManaged(
         idp_client=PreRegistered(there.idp_client_id, secret, method, carried),

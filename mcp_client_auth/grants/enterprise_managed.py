@@ -18,7 +18,7 @@ from ..protocol.client_auth import UNSIGNED, FormPost, RequestSigner
 from ..protocol.discovery import required_metadata
 from ..protocol.flow import Flow, HttpResponse
 from ..protocol.metadata import caller_server_metadata
-from ..protocol.options import Endpoints, Options
+from ..protocol.options import Endpoints, Options, require_url
 from ..protocol.registration import (
     CERTIFIED,
     WITH_SECRET,
@@ -91,6 +91,8 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     def __post_init__(self) -> None:
         if not (self.idp_issuer or self.idp_token_endpoint):
             raise UsageError("EnterpriseManaged needs idp_issuer or idp_token_endpoint")
+        require_url("identity provider's issuer", self.idp_issuer)
+        require_url("identity provider's token endpoint", self.idp_token_endpoint)
         if self.assertion_type not in ("id_token", "saml2"):
             raise UsageError('assertion_type is "id_token" or "saml2"')
         if self.provider is None:
@@ -219,7 +221,10 @@ class StoredGrant(EnterpriseManaged):
             return None
         client = PreRegistered(client_id, redirect_uris=_texts(named.get("redirect_uris")))
         scope, proved = _texts(named.get("scope")), named.get("proves") is True
-        return cls(idp_client=client, idp_issuer=issuer, idp_scope=scope, proved=proved)
+        try:
+            return cls(idp_client=client, idp_issuer=issuer, idp_scope=scope, proved=proved)
+        except UsageError:  # it is no URL
+            return None
 
     @property
     def provider(self) -> Provider:

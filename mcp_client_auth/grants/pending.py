@@ -120,7 +120,7 @@ class PendingLogin:
     @classmethod
     def unseal(
         cls,
-        text: str,
+        text: str | bytes | None,
         keys: Secret | str | Sequence[Secret | str] | None = None,
         *,
         state: str,
@@ -128,10 +128,15 @@ class PendingLogin:
     ) -> PendingLogin:
         """The login again, from the text that was kept for this account and this state.
 
-        Raises `Untrusted` (code "not_this_login") for another one's text or one that was
-        changed, `StorageError` (code "wrong_key") where none of the keys has sealed it.
+        Raises `Untrusted` (code "not_this_login") for another one's text, one that was changed
+        and None, which a cache gives for nothing; `StorageError` (code "wrong_key") where none of
+        the keys has sealed it.
         """
         wrong: StorageError | None = None
+        if isinstance(text, bytes):  # as many a cache gives it back
+            text = text.decode(errors="replace")
+        if not isinstance(text, str):
+            raise not_this_login("nothing is kept for this state, or not any longer")
         for key in _given(keys):
             try:
                 return cls.loads(unseal(text, key, _about(account, state), _WHERE))

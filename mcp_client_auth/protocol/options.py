@@ -153,7 +153,7 @@ class Options:
             object.__setattr__(self, "initial_access_token", token)
         ends = self.endpoints.named() if self.endpoints else ()
         for name, url in (("issuer", self.issuer), ("metadata_url", self.metadata_url), *ends):
-            _require_url(name, url)
+            require_url(name, url)
         if self.redirect_uri and not can_arrive(self.redirect_uri):
             raise UsageError(
                 "the redirect URI must be http on 127.0.0.1, [::1] or localhost, without query,"
@@ -223,7 +223,7 @@ def _is_time(value: Any) -> bool:
         return False
 
 
-def _require_url(name: str, url: str | None) -> None:
+def require_url(name: str, url: str | None) -> None:
     """A caller's spelling mistake is their own error, and is seen before anything is sent."""
     _require_text(name, url)
     try:

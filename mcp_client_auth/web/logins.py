@@ -183,17 +183,31 @@ class Logins:
         """The login of a user to a server, for `httpx.Client(auth=…)` and any MCP client.
 
         It asks no one: where there is no login its requests raise `LoginRequired`. The same
-        object each time, as long as it is one of the last thousand.
+        object each time, as long as it is one of the last thousand and no other process has
+        changed its login: ask for it again for each client.
         """
         person = _person(account)
         require_usable("auth", server_url, {})
         key = canonical(server_url), person, on_failure
-        if known := self._open.get(key):
+        if (known := self._open.get(key)) and not self._is_outdated(known):
             return known
         public_only = self._require_allowed(server_url)
         arguments = self._arguments(server_url, person)
         made = guarded(server_url, arguments, on_failure, public_only=public_only)
         return self._open.put(key, made)
+
+    def _is_outdated(self, auth: MCPAuth) -> bool:
+        """Whether another process has ended this login or made another: the token that is in
+        memory here may be that of an account which the user has left."""
+        held = auth.session.current()
+        if held is None:
+            return False  # the storage is read for the next request
+        entry = self._storage.summary(held.key)
+        if entry is None:
+            return True
+        if entry.generation < held.generation:
+            return False  # what could not be saved yet is newer
+        return (entry.generation, entry.expires_at) != (held.generation, held.tokens.expires_at)
 
     def of(self, account: str | int) -> Sequence[Summary]:
         """What is known of the logins of a user: server, scope, expiry; nothing secret."""

@@ -124,6 +124,10 @@ def test_what_was_kept_for_another_person_does_not_open(victim: Victim) -> None:
     for how in ({"account": "eve"}, {"account": "ada", "state": "x"}, {}):
         with pytest.raises(Untrusted, check=NOT_THIS):
             PendingLogin.unseal(pending.seal(key), key, **{"state": pending.state, **how})
+    with pytest.raises(Untrusted, check=NOT_THIS):  # what a cache gives for nothing
+        PendingLogin.unseal(None, key, state="x")
+    kept = pending.seal(key).encode()
+    assert PendingLogin.unseal(kept, key, state=pending.state, account="ada").account == "ada"
 
 
 @pytest.mark.parametrize("answer", ["code=stolen", "error=access_denied&error_description=Call+us"])

@@ -318,6 +318,27 @@ def test_the_login_of_a_person_is_one_object(logins: Logins, answer: Answer) -> 
     assert logins.auth(SERVER, account="ada") is me.auth
 
 
+def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
+    worker: Worker, answer: Answer, world: World, storage: Storage
+) -> None:
+    """Also where the authorization server revokes nothing, and so the token in memory still works:
+    it may be that of an account which the user has left."""
+    one, other = worker(), worker()
+    log_in(one, answer)
+    first = one.auth(SERVER, account="ada")
+    assert post(first, world) == 200
+    assert one.auth(SERVER, account="ada") is first
+    log_in(other, answer)
+    again = one.auth(SERVER, account="ada")
+    assert post(again, world) == 200
+    newest = other.auth(SERVER, account="ada").session.fresh()
+    assert again.session.fresh().tokens == newest.tokens
+    [entry] = other.of("ada")
+    storage.delete(entry.key)
+    with pytest.raises(LoginRequired):
+        post(one.auth(SERVER, account="ada"), world)
+
+
 @pytest.mark.parametrize("url", ["http://mcp.example.com/mcp", "https://127.0.0.1/mcp"])
 def test_a_server_inside_is_refused_at_each_door(url: str, worker: Worker) -> None:
     logins = worker(transport=None)

@@ -22,6 +22,12 @@ from tests.support.inside import Inside
 pytestmark = pytest.mark.usefixtures("short_waits")
 
 
+NAMED = [
+    *("--grant", "enterprise_managed", "--idp-issuer", "https://idp.example.com"),
+    *("--idp-client-id", "there", "--client-id", "here"),
+]
+
+
 @pytest.fixture(scope="module")
 def module_company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     with company_in(tmp_path_factory.mktemp("company")) as company:
@@ -164,6 +170,12 @@ def test_another_label_is_another_person(inside: Inside, company: Company) -> No
             "needs --idp-client-id",
         ),
         (["--grant", "client_credentials"], "is not 'enterprise_managed'"),
+        ([*NAMED, "--idp-issuer", "idp.example.com"], "identity provider's issuer that was passed"),
+        ([*NAMED, "--device"], "--device cannot be combined with --grant enterprise_managed"),
+        (
+            [*NAMED, "--idp-client-auth-method", "client_secret_basic"],
+            "--idp-client-auth-method client_secret_basic needs --idp-client-secret-file",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_sent(
@@ -196,7 +208,10 @@ def test_a_damaged_record_is_a_login_to_make_again(inside: Inside, company: Comp
     assert company.provider.visits == 2
 
 
-@pytest.mark.parametrize("named", [{}, {"issuer": 1}, {"issuer": "https://a"}, "text", None])
+@pytest.mark.parametrize(
+    "named",
+    [{}, {"issuer": 1}, {"issuer": "https://a"}, {"issuer": "a", "client_id": "b"}, "text", None],
+)
 def test_a_record_that_does_not_tell_its_provider_is_an_ordinary_login(
     inside: Inside, company: Company, named: object
 ) -> None:
