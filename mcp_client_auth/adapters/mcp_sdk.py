@@ -13,14 +13,13 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from ..errors import AuthError, LoginFailed, UsageError
 from ..prompt.base import AnswerSource, Ending
 from ..prompt.open_browser import checked_url
-from ..prompt.race import Answer, FirstAnswer
+from ..prompt.race import Answer, FirstAnswer, Racing
 from ..protocol.authorization import AuthorizationRequest
 from ..protocol.options import Options
 from ..protocol.redirects import Callback
@@ -106,22 +105,19 @@ class _Handlers:
         return await self._receive()
 
 
-class _Visit:
+class _Visit(Racing):
     def __init__(
         self,
         redirect_uri: str,
         answer: Callable[[str], Any],
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
+        super().__init__()
         self.redirect_uri = redirect_uri
         self._answer, self._loop = answer, loop
-        self._race: FirstAnswer | None = None
-        self._cancelled = False
 
     def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
-        race = self._race = FirstAnswer(request)
-        if self._cancelled:  # on the way here: no handler is called for it
-            raise aborted()
+        race = self.begin(request)
         with closing(race), _running(self._loop) as loop:
             answer = self._called(checked_url(request.url))
             handed = asyncio.run_coroutine_threadsafe(answer, loop)
@@ -132,27 +128,12 @@ class _Visit:
                 handed.cancel()
 
     async def _called(self, url: str) -> Any:
-        if self._cancelled:  # before the loop came to it
+        if self.cancelled:  # before the loop came to it
             raise aborted()
         return await self._answer(url)
 
     def end(self, ending: Ending) -> None:
         """The program shows its person a page, or none."""
-
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._race:
-            self._race.fail(aborted())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 def _offer(race: FirstAnswer, handed: Future[Any]) -> None:

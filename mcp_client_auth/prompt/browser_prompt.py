@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ..environment import Machine
 from ..errors import LoginFailed, shell_command
-from ..threads import aborted
 from .base import AnswerSource, CodeDisplay, Display, Ending, Visit
-from .race import Answer, FirstAnswer
+from .race import Answer, Racing
 
 if TYPE_CHECKING:
     from ..protocol.authorization import AuthorizationRequest
@@ -80,7 +78,7 @@ class _Notice:
     def over(self) -> None: ...
 
 
-class _BrowserVisit:
+class _BrowserVisit(Racing):
     def __init__(
         self,
         listener: Listener,
@@ -90,20 +88,16 @@ class _BrowserVisit:
         display: Display | None,
         sources: Sequence[AnswerSource],
     ) -> None:
+        super().__init__()
         self._listener = listener
         self._server, self._account = server, account
         self._open_url, self._display, self._sources = open_url, display, sources
-        self._race: FirstAnswer | None = None
-        self._cancelled = False
         self.redirect_uri = listener.redirect_uri
 
     def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
         from .open_browser import checked_url, open_url
 
-        race = self._race = FirstAnswer(request)
-        url = checked_url(request.url)
-        if self._cancelled:  # on the way here: nobody is sent to a page that leads nowhere
-            raise aborted()
+        race, url = self.begin(request), checked_url(request.url)
         to_open = url
         if self._open_url is None and Machine().browser_is_here:
             to_open = self._listener.shorten(url, self._say)
@@ -137,18 +131,5 @@ class _BrowserVisit:
 
         self._listener.finish(Page(ending, self._server, self._account))
 
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._race:
-            self._race.fail(aborted())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._listener.close()

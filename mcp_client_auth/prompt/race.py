@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final, TypeAlias
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from ..errors import AuthError, LoginFailed, Remedy
 from ..secret import quoted
-from ..threads import done_within
+from ..threads import aborted, done_within
 
 if TYPE_CHECKING:
     from ..protocol.authorization import AuthorizationCode, AuthorizationRequest
@@ -129,3 +130,38 @@ def _where_to_look(request: AuthorizationRequest) -> Iterator[str | Remedy]:
     if request.pushed_for is not None:
         yield f"The address was good for {request.pushed_for:.0f} s only"
     yield "Then start the login again"
+
+
+class Racing:
+    """A visit that waits for the first answer, and can be cancelled at any time before."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self._race: FirstAnswer | None = None
+
+    def begin(self, request: AuthorizationRequest) -> FirstAnswer:
+        """The race for its answer; raises if it was cancelled on the way here, so that no one is
+        sent to a page that leads nowhere."""
+        race = self._race = FirstAnswer(request)
+        if self.cancelled:
+            raise aborted()
+        return race
+
+    def cancel(self) -> None:
+        self.cancelled = True
+        if self._race:
+            self._race.fail(aborted())
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
