@@ -24,7 +24,10 @@ from mcp_client_auth.prompt.browser_prompt import BrowserPrompt
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.unit.adapters.test_mcp_sdk import Program
 
-pytestmark = pytest.mark.filterwarnings("ignore:Using in-memory token storage")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using in-memory token storage"),
+    pytest.mark.usefixtures("short_waits"),
+]
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 

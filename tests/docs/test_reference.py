@@ -12,7 +12,7 @@ import pytest
 
 import mcp_client_auth
 from mcp_client_auth import Login, errors, extending, login, testing
-from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from mcp_client_auth.testing import DemoServer
 from tests.support.documents import DOCS, EXAMPLE
 from tests.support.python_path import ROOT
 
@@ -64,17 +64,17 @@ def example(name: str) -> str:
     return "\n".join(line[4:] for line in found[1].splitlines())
 
 
+@pytest.mark.usefixtures("mcp_person")
 @pytest.mark.parametrize("name", NAMES)
 def test_its_example_runs(
-    name: str, mcp_person: ScriptedBrowser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, shared: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = example(name)
     monkeypatch.chdir(tmp_path)
-    with DemoServer(Settings(sessions=True)) as server:
-        if EXAMPLE in code:
-            login(server.url).close()
-        run: dict[str, Any] = {"__name__": name}
-        exec(compile(code.replace(EXAMPLE, server.url), name, "exec"), run)
-        for value in run.values():
-            if isinstance(value, Login):
-                value.close()
+    if EXAMPLE in code:
+        login(shared.url).close()
+    run: dict[str, Any] = {"__name__": name}
+    exec(compile(code.replace(EXAMPLE, shared.url), name, "exec"), run)
+    for value in run.values():
+        if isinstance(value, Login):
+            value.close()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from mcp_client_auth.environment import Machine
+from mcp_client_auth.events import Event
 from mcp_client_auth.prompt import screen as module
 from mcp_client_auth.prompt.base import Invitation, code_display
-from mcp_client_auth.prompt.console import Waiting, talking_prompt
+from mcp_client_auth.prompt.console import Waiting, talking_prompt, tell_of_waiting
 from mcp_client_auth.prompt.screen import Screen
 
 PAGE = "https://auth.example.com/authorize?state=s"
@@ -84,4 +85,14 @@ def test_the_end_of_a_code_is_said_to_who_saw_or_wanted_one(
         waiting.show_code(ASKED)
     capsys.readouterr()
     waiting.no_code("refused")
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_wait_for_another_programs_login_is_told_also_in_quiet(
+    quiet: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module.screen, "quiet", quiet)
+    tell_of_waiting(Event("waiting", detail="another program is logging in: waiting for it"))
+    said = "Another program is logging in: waiting for it (Ctrl-C to cancel).\n"
     assert capsys.readouterr().err == said
