@@ -287,6 +287,9 @@ def _received(connection: socket.socket) -> Request | None:
     pairs = (line.partition(":") for line in lines)
     headers = {name.lower(): value.strip() for name, _, value in pairs}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        more = connection.recv(65536)
+        if not more:
+            return None
+        body += more
     method, target, _ = first.split(" ")
     return Request(method, target, headers, body)
