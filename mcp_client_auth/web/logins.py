@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from ..adapters.httpx import MCPAuth
 from ..api import Login
 from ..credential import Key, Note
-from ..errors import AuthError, AuthorizationDenied, UsageError
+from ..errors import AuthError, AuthorizationDenied, StorageError, UsageError
 from ..grants.pending import PendingLogin, not_this_login
 from ..protocol.document import json_value
 from ..protocol.redirects import AppRedirect
@@ -202,7 +202,10 @@ class Logins:
         held = auth.session.current()
         if held is None:
             return False  # the storage is read for the next request
-        entry = self._storage.summary(held.key)
+        try:
+            entry = self._storage.summary(held.key)
+        except StorageError:
+            return False  # a request goes on with its token where the storage is out of order
         if entry is None:
             return True
         if entry.generation < held.generation:

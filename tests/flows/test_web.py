@@ -28,6 +28,7 @@ from mcp_client_auth import (
     Options,
     PendingLogin,
     Storage,
+    StorageError,
     Unavailable,
     Untrusted,
     UsageError,
@@ -337,6 +338,19 @@ def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
     storage.delete(entry.key)
     with pytest.raises(LoginRequired):
         post(one.auth(SERVER, account="ada"), world)
+
+
+def test_a_storage_that_is_out_of_order_does_not_stop_a_login_in_use(
+    worker: Worker, answer: Answer, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = worker()
+    log_in(logins, answer)
+
+    def down(key: Any) -> Any:
+        raise StorageError("the disk is gone", code="io")
+
+    monkeypatch.setattr(logins._storage, "summary", down)
+    assert post(logins.auth(SERVER, account="ada"), world) == 200
 
 
 @pytest.mark.parametrize("url", ["http://mcp.example.com/mcp", "https://127.0.0.1/mcp"])
