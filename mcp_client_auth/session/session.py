@@ -286,10 +286,12 @@ class Session:
             credential = better
 
     def of(self, key: Key) -> Session:
-        """The session of a login at an identity provider, which asks no one."""
+        """The session of another login that is kept here, which asks no one: one at an identity
+        provider, or of another client."""
         from ..grants.identity_provider import SIGN_IN
 
-        config = replace(self._renewal.config, key=key, identity=None, scope=None, grant=SIGN_IN)
+        grant = SIGN_IN if key.grant == SIGN_IN.name else None
+        config = replace(self._renewal.config, key=key, identity=None, scope=None, grant=grant)
         return Session(config, self.ports, None)
 
     def asking(self, prompt: Prompt | None, on_event: Listener | None) -> Session:

@@ -281,20 +281,29 @@ class Logins:
             for name in [] if only else list(noted):
                 self._storage.pop(name)
                 del noted[name]
+        keys: dict[str, list[Key]] = {}
+        for entry in self.of(person):
+            if only in ("", entry.key.server):
+                keys.setdefault(entry.key.server, []).append(entry.key)
         ended = {
-            entry.key.server: _in_line(entry.key.server, self._log_out(entry, person))
-            for entry in self.of(person)
-            if only in ("", entry.key.server)
+            server: _in_line(server, self._log_out(server, theirs, person))
+            for server, theirs in keys.items()
         }
         self._open.drop(person, ended)
         return ended
 
-    def _log_out(self, entry: Summary, person: str) -> Callable[[], LoggedOut]:
-        server = entry.key.server
+    def _log_out(self, server: str, keys: list[Key], person: str) -> Callable[[], LoggedOut]:
+        """All of them: a client that the application has had before has a login of its own."""
         public_only = not is_private(server, self._private)
         arguments = self._arguments(server, person)
         session = guarded(server, arguments, public_only=public_only).session
-        return session.log_out
+
+        def work() -> LoggedOut:
+            sessions = [session if key == session.key else session.of(key) for key in keys]
+            done = [each.log_out() for each in sessions]
+            return next((each for each in done if each.trouble), done[0])
+
+        return work
 
     # What a user has begun: a note of names, which tell nothing, and until when
 

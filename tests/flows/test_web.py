@@ -27,6 +27,7 @@ from mcp_client_auth import (
     MemoryStorage,
     Options,
     PendingLogin,
+    PreRegistered,
     Storage,
     StorageError,
     Unavailable,
@@ -256,6 +257,19 @@ def test_forget_ends_all_of_a_person_and_nothing_of_others(
         post(logins.auth(SERVER, account="ada"), world)
     assert post(logins.auth(SERVER, account="bob"), world) == 200
     assert logins.forget("ada") == {}
+
+
+def test_forget_ends_the_logins_of_a_client_that_the_application_had_before(
+    worker: Worker, answer: Answer, world: World, storage: Storage
+) -> None:
+    world.authorization.known.add("before")
+    log_in(worker(client=PreRegistered("before")), answer)
+    log_in(worker(), answer)
+    assert len(worker().of("ada")) == 2
+    ended = worker().forget("ada")
+    assert ended[SERVER].revoked
+    assert worker().of("ada") == []
+    assert all(family.revoked for family in world.authorization.refresh.values())
 
 
 def test_a_registration_stays_for_the_others_who_are_signing_in(
