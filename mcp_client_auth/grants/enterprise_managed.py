@@ -91,6 +91,11 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     def __post_init__(self) -> None:
         if not (self.idp_issuer or self.idp_token_endpoint):
             raise UsageError("EnterpriseManaged needs idp_issuer or idp_token_endpoint")
+        if not isinstance(self.idp_client, PreRegistered):
+            raise UsageError(
+                "idp_client is the client that is registered at the identity provider",
+                hint="Expected a PreRegistered",
+            )
         require_url("identity provider's issuer", self.idp_issuer)
         require_url("identity provider's token endpoint", self.idp_token_endpoint)
         if self.assertion_type not in ("id_token", "saml2"):

@@ -16,6 +16,7 @@ import pytest
 from mcp_client_auth import (
     BrowserPrompt,
     ClientCredentials,
+    ClientMetadataDocument,
     DevicePrompt,
     EnterpriseManaged,
     FileStorage,
@@ -423,6 +424,19 @@ def test_exactly_one_source_is_wanted(how: dict[str, str]) -> None:
 def test_an_identity_provider_has_to_be_named() -> None:
     with pytest.raises(UsageError, match="idp_issuer"):
         EnterpriseManaged(assertion="x", idp_client=PreRegistered("a"))
+
+
+@pytest.mark.parametrize("client", [None, "app", ClientMetadataDocument("https://a.example/c")])
+def test_the_client_at_the_provider_is_one_that_is_registered_there(client: Any) -> None:
+    with pytest.raises(UsageError, match="idp_client"):
+        EnterpriseManaged(idp_client=client, idp_issuer="https://idp.example.com")
+
+
+@pytest.mark.parametrize("place", [{"idp_issuer": "idp"}, {"idp_token_endpoint": "ftp://idp"}])
+def test_what_is_no_url_is_seen_before_anything_is_sent(place: dict[str, str]) -> None:
+    given: Any = {"assertion": "a", **place}
+    with pytest.raises(UsageError, match="identity provider's"):
+        EnterpriseManaged(idp_client=PreRegistered("app"), **given)
 
 
 def test_a_client_that_cannot_prove_itself_sends_nothing(tmp_path: Path) -> None:
