@@ -91,7 +91,7 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
     def __post_init__(self) -> None:
         if not (self.idp_issuer or self.idp_token_endpoint):
             raise UsageError("EnterpriseManaged needs idp_issuer or idp_token_endpoint")
-        if not isinstance(self.idp_client, PreRegistered):
+        if not getattr(self.idp_client, "registered_id", ""):
             raise UsageError(
                 "idp_client is the client that is registered at the identity provider",
                 hint="Expected a PreRegistered",
