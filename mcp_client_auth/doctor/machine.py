@@ -16,7 +16,7 @@ from ..prompt.loopback import Listener
 from ..prompt.open_browser import can_open
 from ..storage import Storage, name_of
 from .exam import Check, Exam
-from .report import Question
+from .report import HERE, Question
 
 _PREFIX: Final = "MCP_CLIENT_AUTH_"
 _OTHERS: Final = ("PYTHON_KEYRING_BACKEND", "SSL_CERT_FILE", "SSL_CERT_DIR", "BROWSER", "CI")
@@ -109,7 +109,7 @@ def callback() -> Check[None]:
     try:
         Listener().close()
     except AuthError as error:
-        yield question.failed(error)
+        yield question.failed(error, stumbles=HERE)
     else:
         yield question.ok("a port can be bound")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
-from ..errors import AuthError
+from ..errors import AuthError, StorageError
 from ..origin import origin_url
 from ..paths import user_home
 from ..secret import Secret, masked, quoted
@@ -31,6 +31,7 @@ OPEN: Final = "no-login-required"  # the fault of a finding that is none: the se
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
 _TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "where", "why")
+HERE: Final = "every login that is made on this machine"
 _STOPS: Final = "every client that keeps to the standard; this one stops here"
 
 
@@ -137,8 +138,9 @@ class Question:
     def warning(self, came: str, stumbles: str = "", remedy: str = "") -> Finding:
         return self.finding("warning", came, stumbles, remedy)
 
-    def failed(self, error: AuthError, level: Level = "error", stumbles: str = _STOPS) -> Finding:
+    def failed(self, error: AuthError, level: Level = "error", stumbles: str = "") -> Finding:
         """The finding that an error of a reader, a transport or a storage is."""
+        stumbles = stumbles or (HERE if isinstance(error, StorageError) else _STOPS)
         kind = type(error).__name__ if level == "error" else ""
         fault, values = fault_of(error, self.server_url)
         if fault:
@@ -204,6 +206,10 @@ class Report:
                 start = "A login cannot work from this machine"
             elif self.subject == "document":
                 start = "Authorization servers refuse this document"
+            elif _local(cause):  # others who log in at this server meet none of it
+                start = "A login fails on this machine"
+                if all(finding.level != "error" or _local(finding) for finding in self.findings):
+                    start = f"The server is in order, but {start[0].lower()}{start[1:]}"
             why = cause.why or cause.came
             why = why if len(why) < _SENTENCE else why[: _SENTENCE - 1].rstrip() + "…"
             sentence = f"{start}: {why.rstrip('.')}."
@@ -230,6 +236,10 @@ class Report:
             "findings": [asdict(finding) for finding in self.findings],
             **({"clients": [each.as_json() for each in self.clients]} if self.clients else {}),
         }
+
+
+def _local(finding: Finding) -> bool:
+    return finding.check.startswith("local.") or finding.error == StorageError.__name__
 
 
 def _beside(report: Report) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,31 @@ def test_the_exit_code_is_that_of_the_worst(
     well = Finding("a", "ok", "asked", "came")
     found = replace(well, level=level, error=error)  # type: ignore[arg-type]
     assert exit_code_of(Report("", "0", (well, found, well)), strict=strict) == code
+
+
+@pytest.mark.parametrize(
+    ("behind", "sentence"),
+    [
+        ("ok", "The server is in order, but a login fails on this machine: no keyring."),
+        ("error", "A login fails on this machine: no keyring."),
+    ],
+)
+def test_a_fault_of_this_machine_is_not_told_of_the_server(behind: str, sentence: str) -> None:
+    here = Finding("local.storage", "error", "a canary", "no keyring", error="StorageError")
+    server = Finding("endpoint.token", behind, "sent", "came")  # type: ignore[arg-type]
+    report = Report("https://mcp.example.com/mcp", "0", (server, here), cause=1)
+    assert report.verdict.sentence == sentence
+    assert exit_code_of(report) == 7
+
+
+def test_a_machine_without_a_place_for_logins_is_named(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    home = str(tmp_path / "file" / "home")
+    with DemoServer() as server:
+        answer = terminal.run("doctor", server.url, "--store", "file", MCP_CLIENT_AUTH_HOME=home)
+    assert answer.code == 7
+    assert "The server is in order, but a login fails on this machine" in answer.out
+    assert "every login that is made on this machine" in answer.out
 
 
 def test_several_servers_are_examined_and_the_worst_counts(
