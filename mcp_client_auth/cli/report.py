@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -53,8 +53,17 @@ _LABEL: Final = 13
 _UNPROVEN: Final = "Read from a host whose certificate is not trusted, so it proves nothing"
 
 
-def tell_check(name: str) -> None:
-    screen.remark(f"checking {name} …")
+def telling_checks() -> Callable[[str], None]:
+    """Says each check as it begins; several in a row of one name are one to people."""
+    last = ""
+
+    def tell(name: str) -> None:
+        nonlocal last
+        if name != last:
+            last = name
+            screen.remark(f"checking {name} …")
+
+    return tell
 
 
 def print_report(report: Report, *, strict: bool, verbose: bool = False) -> int:

@@ -87,13 +87,13 @@ def command(arguments: Arguments) -> int:
         return 0
     from ...doctor.client_metadata import examine_document
     from ...protocol.options import Options
-    from ..report import print_report, tell_check
+    from ..report import print_report, telling_checks
     from ..sessions import connection
 
     if stray := [f.name for f in fields(Document) if getattr(arguments.document, f.name)]:
         raise UsageError(f"{source_of(stray[0])} needs --write FILE")
     options, reached = Options(http_timeout=arguments.timeout), connection(arguments.route)
-    report = examine_document(arguments.url, options, tell_check, **reached)
+    report = examine_document(arguments.url, options, telling_checks(), **reached)
     return print_report(report, strict=arguments.strict)
 
 

@@ -134,7 +134,7 @@ def command(arguments: Arguments) -> int:
     from ...protocol.scopes import parse
     from ...storage import choose_storage
     from ..examination import Wanted, read_baseline, run, schema
-    from ..report import tell_check
+    from ..report import telling_checks
     from ..sessions import connection, endpoints_of
 
     asked = arguments.reporting
@@ -184,7 +184,7 @@ def command(arguments: Arguments) -> int:
         )
 
     def examination(subject: Subject) -> Callable[[], Report]:
-        return lambda: examine(subject, on_check=tell_check)
+        return lambda: examine(subject, on_check=telling_checks())
 
     urls = dict.fromkeys([arguments.url or "", *arguments.more])
     return run([examination(subject(*each)) for each in enumerate(urls)], wanted)
