@@ -81,7 +81,7 @@ class Logins:
     login as a `__Host-` cookie, and pass what that cookie holds to `finish`.
 
     Safe from any thread, task and event loop. The twins for event loops run at most 32 sign-ins
-    at once, 8 of them at one server; the others wait in line.
+    at once, 8 of them at one server, and finish 8 of one person; the others wait in line.
 
     Example:
         ```python
