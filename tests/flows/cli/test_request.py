@@ -474,7 +474,7 @@ def test_at_a_terminal_what_we_say_begins_a_line(terminal: Terminal, world: Worl
     world.at("answer", text("no such thing", 404))
     with at_a_pty(command("request", world.url), terminal.environment) as running:
         assert running.end() == 1
-    assert running.text == "no such thing\r\nmcp-login: HTTP 404 Not Found\r\n"
+    assert running.text == "no such thing\r\n\x1b[31mmcp-login:\x1b[0m HTTP 404 Not Found\r\n"
 
 
 def test_no_token_is_said(logged_in: Inside, world: World, heard: Heard) -> None:
