@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from .. import errors
-from ..environment import page_width
-from ..prompt.screen import screen
+from ..environment import has_colours, page_width
+from ..prompt.screen import Meaning, screen, tinted
 from . import exit_code
 from .answers import answers
 from .other_clients import client_lines
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from ..doctor import Finding, Report
 
 _MARKS: Final = {"ok": "ok", "note": "note", "warning": "WARNING", "error": "ERROR"}
+_MEANINGS: Final[dict[str, Meaning]] = {
+    "ERROR": "error",
+    "FAILS": "error",
+    "WARNING": "warning",
+    "Fix": "hint",
+}
 _WIDEST, _NARROWEST = 100, 40
 _SCREEN: Final = 24  # lines of a terminal, of which the prompt takes one
 _MOST_LINES: Final = 4  # for what is well of one room
@@ -81,10 +87,16 @@ def print_report(report: Report, *, strict: bool, verbose: bool = False) -> int:
 def print_text(report: Report, *, verbose: bool = False) -> None:
     """The report for people, on stdout."""
     encoding = getattr(sys.stdout, "encoding", None) or "ascii"
-    for line in lines(report, page_width(), verbose=verbose):
-        click.echo(line.encode(encoding, "replace").decode(encoding))
-    for line in client_lines(report.clients, min(page_width(), _WIDEST), verbose=verbose):
-        click.echo(line.encode(encoding, "replace").decode(encoding))
+    coloured = has_colours(sys.stdout)
+    of_clients = client_lines(report.clients, min(page_width(), _WIDEST), verbose=verbose)
+    for line in (*lines(report, page_width(), verbose=verbose), *of_clients):
+        shown = line.encode(encoding, "replace").decode(encoding)
+        click.echo(_first_word_tinted(shown), color=coloured)
+
+
+def _first_word_tinted(line: str) -> str:
+    word = line.partition(" ")[0].rstrip(":")
+    return tinted(word, _MEANINGS[word]) + line[len(word) :] if word in _MEANINGS else line
 
 
 def exit_code_of(report: Report, *, strict: bool = False) -> int:

@@ -184,6 +184,17 @@ def test_a_machine_without_a_place_for_logins_is_named(terminal: Terminal, tmp_p
     assert "every login that is made on this machine" in answer.out
 
 
+def test_what_is_wrong_has_a_colour_where_there_are_colours(
+    terminal: Terminal, world: World
+) -> None:
+    world.at("server", text("nothing", 404))
+    plain = terminal.run("doctor", world.url)
+    tinted = terminal.run("doctor", world.url, FORCE_COLOR="1")
+    assert "\n\x1b[31mERROR\x1b[0m  " in tinted.out
+    assert "\n\x1b[36mFix\x1b[0m: " in tinted.out
+    assert re.sub(r"\x1b\[[0-9]*m", "", tinted.out) == plain.out
+
+
 def test_several_servers_are_examined_and_the_worst_counts(
     terminal: Terminal, world: World
 ) -> None:
