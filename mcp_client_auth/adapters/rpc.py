@@ -44,6 +44,13 @@ _WORDS: Final[dict[type[AuthError], tuple[int, str, str]]] = {
     BadResponse: (403, "an answer breaks the OAuth standards at", "doctor"),
     AuthError: (401, "this program cannot log in to", "doctor"),
 }
+# The same for what went wrong with the message itself, which no login helps.
+_ON_THE_WAY: Final[dict[type[AuthError], tuple[int, str, str]]] = {
+    Unavailable: (503, "no answer could be had from", "look"),
+    BadResponse: (502, "what came is not an answer of MCP, from", "doctor"),
+    Refused: (403, "the request was refused by", "doctor"),
+    AuthError: (500, "the request could not be sent to", "doctor"),
+}
 _CODE: Final = re.compile(r"[a-z_]{1,32}")
 _DETAILS: Final = 500
 
@@ -111,7 +118,20 @@ def _error(failure: AuthError, config: LoginConfig) -> dict[str, Any]:
         "doctor": f"Run: {shell_command('doctor', server)}",
         "later": "Try again " + ("later" if wait is None else f"in {math.ceil(wait)} s"),
     }[cure]
-    message = f"{what}. {hint}"
+    return _told(failure, code, f"{what}. {hint}", hint, server)
+
+
+def undelivered(failure: AuthError, server: str) -> dict[str, Any]:
+    """The error for a request that came to no answer, where that is not about the login."""
+    code, what, cure = next(_ON_THE_WAY[kind] for kind in _ON_THE_WAY if isinstance(failure, kind))
+    hint = {
+        "look": "The server may have done what was requested: look before you try again",
+        "doctor": f"Run: {shell_command('doctor', server)}",
+    }[cure]
+    return _told(failure, code, f"{what} {server}. {hint}", hint, server)
+
+
+def _told(failure: AuthError, code: int, message: str, hint: str, server: str) -> dict[str, Any]:
     own = failure.code if _CODE.fullmatch(failure.code) else failure.default_code
     data = {"source": "mcp-client-auth", "code": own, "server": server, "hint": hint}
     if str(failure) != message:

@@ -21,6 +21,7 @@ from .values import (
     checked,
     endpoint_pairs,
     existing,
+    header_sources,
     hush,
     label,
     port,
@@ -162,6 +163,21 @@ def endpoints(section: str = "") -> Any:
         metavar="NAME=URL",
         callback=checked(endpoint_pairs),
         help=f"Endpoint of an --issuer without metadata (repeatable): {names}.",
+    )
+
+
+def no_browser(what: str) -> Any:
+    return option("--no-browser", is_flag=True, env="NO_BROWSER", help=what)
+
+
+def gateway_headers() -> Any:
+    return option(
+        "--gateway-header",
+        multiple=True,
+        metavar="HEADER",
+        callback=checked(header_sources),
+        help="Header for a gateway in front of the server, whose value is a secret: 'NAME:"
+        " ${VARIABLE}' or 'NAME: @FILE' (repeatable).",
     )
 
 

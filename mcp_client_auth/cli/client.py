@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import AuthError, LoginRequired, Remedy, Unavailable, UsageError
 from ..events import Event, Listener, tell
@@ -13,9 +13,61 @@ from ..secret import quoted
 from .arguments import AboutLogin, Network
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     import httpx
 
+    from ..adapters.authorizer import OnFailure
+    from ..adapters.httpx import MCPAuth
     from ..credential import Credential
+    from ..session.open import Arguments
+
+
+class Opened(NamedTuple):
+    """`fault_of` makes an error of ours of one of httpx's."""
+
+    client: httpx.Client
+    auth: MCPAuth
+    fault_of: Callable[[Exception], AuthError]
+
+
+def asking_no_one(auth: MCPAuth) -> MCPAuth:
+    """The same login for what a program sends of itself, for which no browser may open."""
+    other = type(auth).__new__(type(auth))
+    vars(other).update(vars(auth), session=auth.session.asking(None, auth.session.ports.on_event))
+    other.last_error = None
+    return other
+
+
+@contextmanager
+def opened(
+    url: str,
+    login: AboutLogin,
+    timeout: float,
+    *,
+    on_failure: OnFailure = "raise",
+    connections: int | None = None,
+    **given: Unpack[Arguments],
+) -> Iterator[Opened]:
+    """A client with the login for `url`; nothing is read or sent yet."""
+    from ..adapters.httpx import MCPAuth
+    from ..origin import is_loopback
+    from ..transport.pools import environment_proxy
+    from .sessions import listener_for, session_arguments
+
+    # this machine is reached without a proxy
+    proxy = None if is_loopback(url) else login.network.proxy or environment_proxy(url)
+
+    def fault_of(error: Exception) -> AuthError:
+        return _fault(error, url, timeout, proxy)
+
+    with _client(url, login.network, timeout, proxy, connections) as client:
+        server = _server_for(url, login.account)
+        on_event = listener_for(login.output)
+        arguments = session_arguments(server, login, **{"on_event": on_event, **given})
+        client.auth = auth = MCPAuth(server, on_failure=on_failure, **arguments)
+        client.event_hooks = {"response": [partial(_tell, on_event)]}
+        yield Opened(client, auth, fault_of)
 
 
 @contextmanager
@@ -26,25 +78,12 @@ def authorized(
     of httpx's; one that is raised inside becomes such an error."""
     import httpx
 
-    from ..adapters.httpx import MCPAuth
-    from ..origin import is_loopback
     from ..session.single_flight import wait
-    from ..transport.pools import environment_proxy
-    from .sessions import listener_for, session_arguments, with_other_accounts
+    from .sessions import with_other_accounts
 
-    # this machine is reached without a proxy
-    proxy = None if is_loopback(url) else login.network.proxy or environment_proxy(url)
-
-    def fault_of(error: Exception) -> AuthError:
-        return _fault(error, url, timeout, proxy)
-
-    with _client(url, login.network, timeout, proxy) as client:
-        server = _server_for(url, login.account)
-        given = session_arguments(server, login, on_event=listener_for(login.output))
-        client.auth = auth = MCPAuth(server, **given)
-        client.event_hooks = {"response": [partial(_tell, given.get("on_event"))]}
+    with opened(url, login, timeout) as (client, auth, fault_of):
         try:
-            yield client, _endpoint(url, wait(auth.session.ready())), fault_of
+            yield client, endpoint(url, wait(auth.session.ready())), fault_of
         except LoginRequired as error:
             raise with_other_accounts(error, auth.session) from None
         except (httpx.InvalidURL, httpx.HTTPError, UnicodeError) as error:
@@ -88,7 +127,7 @@ def _server_for(url: str, account: str) -> str:
     return nearest[0] if nearest else url
 
 
-def _endpoint(url: str, credential: Credential | None) -> str:
+def endpoint(url: str, credential: Credential | None) -> str:
     """Where redirects of the server's own URL have led; any other URL is sent to as it is."""
     from ..protocol.urls import ServerUrl, canonical
 
@@ -103,7 +142,9 @@ def _endpoint(url: str, credential: Credential | None) -> str:
     return url
 
 
-def _client(url: str, network: Network, timeout: float, proxy: str | None) -> httpx.Client:
+def _client(
+    url: str, network: Network, timeout: float, proxy: str | None, most: int | None = None
+) -> httpx.Client:
     """A client for the person's own request; this machine is reached without a proxy."""
     import ssl
     from http.cookiejar import CookieJar
@@ -112,7 +153,7 @@ def _client(url: str, network: Network, timeout: float, proxy: str | None) -> ht
 
     from ..origin import split
     from ..transport.pools import parsed_proxy
-    from ..transport.racing import RacingTransport
+    from ..transport.racing import LIMITS, RacingTransport
     from ..transport.tls import tls_context
     from .sessions import connection
 
@@ -130,7 +171,8 @@ def _client(url: str, network: Network, timeout: float, proxy: str | None) -> ht
             else tls_context(named.get("verify", True), named.get("cert"))
         )
         return httpx.Client(
-            transport=None if proxy else RacingTransport(context),
+            transport=None if proxy else RacingTransport(context, most=most),
+            limits=httpx.Limits(**{**LIMITS, "max_connections": most or LIMITS["max_connections"]}),
             verify=context,
             proxy=parsed_proxy(proxy) if proxy else None,
             timeout=httpx.Timeout(timeout),

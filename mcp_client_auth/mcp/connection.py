@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
@@ -18,7 +21,12 @@ from .messages import Message, is_request, reply_to
 T = TypeVar("T")
 _PATIENCE: Final = 300.0
 _FAREWELL: Final = 2.0
+_WITHOUT_END: Final = (30.0, None, _PATIENCE, None)  # to connect, read, write, and get a connection
 _LATE: Final = "timeout"
+
+
+class Stopped(Exception):
+    """An exchange that was stopped from outside."""
 
 
 class Connection:
@@ -56,11 +64,17 @@ class Connection:
         """The result of a request. Raises any `AuthError`; `ServerError` is the server's own."""
         return self.run(call(self.server, method, params or {}, headers))
 
-    def run(self, plan: Plan[T], timeout: float | None = None) -> T:
-        """Carry out a plan of `exchange`, blocking, until its end or that of the time."""
+    def run(
+        self, plan: Plan[T], timeout: float | None = None, via: OpenExchange | None = None
+    ) -> T:
+        """Carry out a plan of `exchange`, blocking, until its end or that of the time.
+
+        `via`: what carries its requests, where another thread may stop it; `Stopped` then.
+        """
         patience = self._timeout if timeout is None else timeout
         until = time.monotonic() + patience
-        with closing(plan), closing(_Exchange(self._client, self.server.url)) as open_exchange:
+        via = via or OpenExchange(self._client, self.server.url)
+        with closing(plan), closing(via) as open_exchange:
             try:
                 step = next(plan)
                 while True:
@@ -120,28 +134,49 @@ class Connection:
         return f"Connection({shown(self.server.url)!r}, version={self.server.version!r})"
 
 
-class _Exchange:
-    """The request of a plan that is open, and its response."""
+class OpenExchange:
+    """The request of a plan that is open, and its response. `auth` stands in for the client's."""
 
-    def __init__(self, client: Any, url: str) -> None:
+    def __init__(self, client: Any, url: str, auth: Any = None) -> None:
         self._client, self._url = client, url
+        self._auth = {"auth": auth} if auth else {}
         self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
+        self._stop = threading.Event()
 
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
+        if self.stopped:
+            raise Stopped
         if isinstance(step, Read):
             return next(self._pieces, b"")
         if isinstance(step, Wait):
-            time.sleep(step.seconds)
+            self._stop.wait(step.seconds)
             return None
         self.close()
         client, headers = self._client, {"accept-encoding": "identity", **step.headers}
+        timeout = left if left < math.inf else _WITHOUT_END
         sent = client.build_request(
-            step.method, self._url, headers=headers, content=step.body or None, timeout=left
+            step.method, self._url, headers=headers, content=step.body or None, timeout=timeout
         )
-        self._response = response = client.send(sent, stream=True, follow_redirects=False)
+        self._response = response = client.send(
+            sent, stream=True, follow_redirects=False, **self._auth
+        )
         self._pieces = response.iter_bytes()
         return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """From any thread: to close a socket does not wake the thread that reads it."""
+        self._stop.set()
+        response = self._response
+        if response is None or response.is_closed:
+            return
+        stream = response.extensions.get("network_stream")
+        with suppress(OSError, AttributeError):  # it has ended by itself, or is no socket
+            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._response is not None:

@@ -9,6 +9,7 @@ that one that blocks and one on an event loop carry out the same plan.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
@@ -43,6 +44,7 @@ _BOTH: Final = "application/json, text/event-stream"
 _STREAM: Final = "text/event-stream"
 _TRIES: Final = 5  # to resume a stream, in a row without an event
 _SHORTEST: Final = 0.1
+_LONGEST_PAUSE: Final = 30.0
 _LONGEST_ID: Final = 1024
 _OLD_TRANSPORT: Final = (
     "Check the URL. The transport HTTP+SSE of MCP 2024-11-05 is not spoken here, only streamable"
@@ -153,11 +155,15 @@ def call(
 
 
 def exchange(
-    server: Server, message: Message, headers: Mapping[str, str] | None = None
+    server: Server,
+    message: Message,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
 ) -> Plan[Reply]:
     """Send one message of any kind, and read until its answer, or the end where it has none.
 
-    A stream that breaks is resumed where that can be (2025-11-25, basic, “Resumability”).
+    `body`: the message as its author wrote it, to be handed on like that. A stream that breaks is
+    resumed where that can be (2025-11-25, basic, “Resumability”).
     """
     sent = {"content-type": "application/json", "accept": _BOTH, **server.headers()}
     method, params = message.get("method"), message.get("params")
@@ -165,7 +171,7 @@ def exchange(
         name = params.get("name", params.get("uri")) if isinstance(params, dict) else None
         sent["mcp-method"] = method
         sent |= {"mcp-name": header_value(name)} if isinstance(name, str) else {}
-    head: Head = yield Send("POST", {**sent, **(headers or {})}, encoded(message))
+    head: Head = yield Send("POST", {**sent, **(headers or {})}, body or encoded(message))
     wanted = message.get("id") if "method" in message else None
     if not _is_stream(head):
         return (yield from _reply(server, head, wanted))
@@ -186,13 +192,39 @@ def handshake(server: Server, version: str) -> Plan[Message]:
             f"the server speaks an unknown revision of MCP: {quoted(str(chosen), 40)}",
             url=server.url,
         )
+    begin(server, reply, chosen)
+    yield from exchange(server, notification("notifications/initialized"))
+    return result
+
+
+def begin(server: Server, reply: Reply, version: str) -> None:
+    """Take on the session that a handshake has led to, and the revision."""
     session = reply.response.header(SESSION)
     visible = session.isascii() and session.isprintable() and " " not in session
     if not visible or len(session) > _LONGEST_ID:
         raise BadResponse("the server's session id cannot be one", url=server.url)
-    server.version, server.session, server.settled = chosen, session, True
-    yield from exchange(server, notification("notifications/initialized"))
-    return result
+    server.version, server.session, server.settled = version, session, True
+
+
+def listen(server: Server) -> Plan[Head]:
+    """What the server sends of itself (2025-11-25, transports, “Listening for Messages”), over
+    as many connections as it takes. Ends with the answer that is no stream."""
+    events, failures = EventReader(LARGEST), 0
+    while True:
+        with suppress(Unavailable):
+            events.restart()
+            known = events.last_id if events.last_id.isprintable() else ""
+            resuming = {"last-event-id": known} if known else {}
+            head: Head = yield Send("GET", {"accept": _STREAM, **resuming, **server.headers()})
+            if not _is_stream(head) and not is_passing(head.status):
+                return head
+            while _is_stream(head) and (piece := (yield Read())):
+                failures = 0
+                for text in events.feed(piece):
+                    yield from read_messages(text)
+        pause = min(2.0**failures, _LONGEST_PAUSE) if events.retry is None else events.retry
+        failures = min(failures + 1, 10)
+        yield Wait(max(pause, _SHORTEST))
 
 
 def farewell(server: Server) -> Plan[None]:

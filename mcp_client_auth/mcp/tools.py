@@ -176,6 +176,10 @@ def mirrored(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[st
     return headers
 
 
+def has_headers(schema: Mapping[str, Any]) -> bool:
+    return next(_annotated(schema), None) is not None
+
+
 def header_fault(schema: Mapping[str, Any]) -> str:
     """Why its annotations break the rules of such headers; empty where they do not."""
     at_root = list(_annotated(schema))

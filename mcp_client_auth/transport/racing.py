@@ -30,12 +30,15 @@ LIMITS: Final[dict[str, Any]] = {
 class RacingTransport(httpx.BaseTransport):
     """Pass it as `transport=`; an httpx client reads no proxy of the environment then.
 
-    `policy`: which addresses may be connected to, where not every one may.
+    `policy`: which addresses may be connected to, where not every one may. `most`: connections.
     """
 
-    def __init__(self, context: ssl.SSLContext, policy: Policy | None = None) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, policy: Policy | None = None, most: int | None = None
+    ) -> None:
+        limits = {**LIMITS, "max_connections": most or LIMITS["max_connections"]}
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, network_backend=_Spans(policy), **LIMITS
+            ssl_context=context, network_backend=_Spans(policy), **limits
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -15,10 +15,12 @@ from ..arguments import (
     allow_private_addresses,
     command_line,
     endpoints,
+    gateway_headers,
     group,
     issuer,
     json_answer,
     metadata_url,
+    no_browser,
     option,
     scope,
     server,
@@ -27,7 +29,7 @@ from ..arguments import (
 from ..commands import verb
 from ..servers import require_name
 from ..sources import is_typed, source_of
-from ..values import checked, header_sources, pairs
+from ..values import checked, pairs
 
 if TYPE_CHECKING:
     from ...credential import Credential
@@ -90,14 +92,7 @@ class Authorization:
         help="Use PKCE even if the server does not advertise it.",
     )
     allow_private_addresses: bool = allow_private_addresses()
-    gateway_headers: dict[str, Any] = option(
-        "--gateway-header",
-        multiple=True,
-        metavar="HEADER",
-        callback=checked(header_sources),
-        help="Header for a gateway in front of the server, whose value is a secret: 'NAME:"
-        " ${VARIABLE}' or 'NAME: @FILE' (repeatable).",
-    )
+    gateway_headers: dict[str, Any] = gateway_headers()
 
 
 @command_line
@@ -112,12 +107,7 @@ class Arguments:
     scope: str | None = scope()
     force: bool = option("--force", is_flag=True, help="Log in again even if you are logged in.")
     switch: bool = option("--switch", is_flag=True, help="Sign in as another user.")
-    no_browser: bool = option(
-        "--no-browser",
-        is_flag=True,
-        env="NO_BROWSER",
-        help="Show the address instead of opening a browser.",
-    )
+    no_browser: bool = no_browser("Show the address instead of opening a browser.")
     device: bool = option(
         "--device", is_flag=True, env="DEVICE", help="Also show a code for another device."
     )

@@ -1,0 +1,545 @@
+"""A client's messages to a server and the server's back, each handed on as it is.
+
+Of a message only that is read which the transport needs: its kind and id, the revision, and what
+begins a session. Every request has a thread of its own; notifications keep their order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from ..errors import AuthError, BadResponse
+from ..events import logger
+from ..protocol.document import json_value
+from ..secret import quoted
+from .connection import Connection, OpenExchange, Stopped
+from .exchange import (
+    LARGEST,
+    STATELESS,
+    Head,
+    Read,
+    Reply,
+    Send,
+    Server,
+    Wait,
+    begin,
+    exchange,
+    farewell,
+    is_lost,
+    listen,
+    result_of,
+)
+from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, error_of, notification
+from .tools import Tool, has_headers, mirrored
+
+MOST: Final = 512  # requests at once
+_MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server
+_MOST_NOTIFICATIONS: Final = 1000
+_MOST_PAGES: Final = 200
+_MOST_TOOLS: Final = 10_000
+_FIRST_MOMENT: Final = 30.0  # for the server to take in that the client is initialized
+_LONGEST_VERSION: Final = 40
+_VERSION: Final = "io.modelcontextprotocol/protocolVersion"
+_NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1, and the next two
+_NO_REQUEST: Final = -32600
+_INVALID_PARAMS: Final = -32602
+_INTERNAL: Final = -32603
+
+
+class Login(NamedTuple):
+    """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
+    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time."""
+
+    where: Callable[[], str]
+    quiet: Any = None
+    has_failed: Callable[[], bool] = lambda: False
+
+
+class Bridge:
+    """Between one client and the server at `url`.
+
+    `client` is one of httpx or httpx2 that brings the login; `write` takes each message for the
+    client's side, from any thread. `error_for` gives the error of JSON-RPC for one of ours.
+    `offers`: whether the client may see and call the tool of that name. `timeout`: seconds for
+    the answer to a request; None for as long as the client waits.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        url: str,
+        write: Callable[[bytes], None],
+        *,
+        error_for: Callable[[AuthError], Message],
+        login: Login | None = None,
+        offers: Callable[[str], bool] = lambda name: True,
+        timeout: float | None = None,
+        fault_of: Callable[[Exception], AuthError] | None = None,
+    ) -> None:
+        self._client, self._url, self._write = client, url, write
+        self._error_for, self._offers = error_for, offers
+        self._login = login or Login(lambda: url)
+        self._connection = _Forwarding(
+            client,
+            url,
+            timeout=timeout or math.inf,
+            on_message=self._hand_over,
+            fault_of=fault_of,
+        )
+        self._uploads = _Budget(_MOST_BYTES)
+        self._turn = threading.Condition()
+        self._open: dict[str, _Exchange] = {}  # by the ids of their requests
+        self._running = 0
+        self._reviving = threading.Lock()
+        self._server = self._new_server()
+        self._introduction: tuple[Message, bytes] | None = None
+        self._initialized = threading.Event()
+        self._initialized.set()
+        self._listener: _Exchange | None = None
+        self._no_stream: Server | None = None
+        self._schemas: dict[str, Mapping[str, Any]] = {}  # of tools whose arguments are in headers
+        self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
+        self._ordered: threading.Thread | None = None
+
+    # From the client
+
+    def take(self, line: bytes) -> None:
+        """A line of the client. Waits while too much is on its way to the server."""
+        try:
+            value = json_value(line.decode())
+        except (ValueError, RecursionError):
+            self._refuse(None, _NOT_JSON, "this line is not JSON")
+            return
+        if isinstance(value, list) and value:  # a batch of revision 2025-03-26
+            for each in value:
+                self._take(each, json.dumps(each).encode())
+        else:
+            self._take(value, line)
+
+    def take_too_large(self) -> None:
+        self._refuse(None, _NO_REQUEST, f"this message is larger than {LARGEST >> 20} MiB")
+
+    def _take(self, message: Any, body: bytes) -> None:
+        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+            self._refuse(None, _NO_REQUEST, "this line is not a JSON-RPC message")
+        elif not isinstance(message.get("method"), str):
+            if "result" in message or "error" in message:
+                self._uploads.take(len(body))
+                _start(self._respond, message, body)
+            else:
+                self._refuse(message.get("id"), _NO_REQUEST, "this is not a JSON-RPC message")
+        elif "id" in message:
+            self._take_request(message, body)
+        else:
+            if message["method"] == "notifications/initialized":
+                self._initialized.clear()
+            if self._ordered is None:
+                self._ordered = _start(self._notify_in_order)
+            self._notifications.put((message, body))
+
+    def _take_request(self, message: Message, body: bytes) -> None:
+        number, called = message["id"], _called_tool(message)
+        if called is not None and not self._offers(called):
+            self._refuse(number, _INVALID_PARAMS, f"Unknown tool: {quoted(called, 80)}")
+            return
+        with self._turn:
+            full = self._running >= MOST
+            self._running += not full
+        if full:
+            self._refuse(number, 503, f"more than {MOST} requests at once. Try again later")
+            return
+        self._uploads.take(len(body))
+        opened = self._exchange(len(body), stateless=bool(_version_of(message)))
+        self._open[_name(number)] = opened
+        _start(self._serve, message, body, opened)
+
+    def _exchange(self, size: int = 0, auth: Any = None, *, stateless: bool = False) -> _Exchange:
+        sent = _once(lambda: self._uploads.give(size))
+        return _Exchange(self._client, self._login, sent, auth, stateless=stateless)
+
+    # To the server
+
+    def _serve(self, message: Message, body: bytes, opened: _Exchange) -> None:
+        """One request, to its answer."""
+        number = message["id"]
+        try:
+            answer: Message = {**self._answer(message, body, opened), "id": number}
+        except Stopped:
+            answer = {}
+        except AuthError as error:
+            logger.info("a request of the client failed: %s", error)
+            answer = _error(number, self._described(error, message))
+        except Exception:  # a fault of ours must not leave the client waiting
+            logger.exception("the bridge failed at a request")
+            answer = _error(
+                number, {"code": _INTERNAL, "message": "the bridge failed; see its log"}
+            )
+        finally:
+            opened.sent()
+            with self._turn:
+                self._running -= 1
+                if self._open.get(_name(number)) is opened:
+                    del self._open[_name(number)]
+                self._turn.notify_all()
+        if answer and not opened.stopped:
+            self._hand_over(answer)
+        with self._turn:
+            self._turn.notify_all()
+
+    def _described(self, error: AuthError, message: Message) -> Message:
+        """An older server knows nothing of the method that clients of 2026-07-28 begin with, and
+        says so in words of its own; they go on with a handshake then."""
+        if message["method"] == "server/discover" and isinstance(error, BadResponse):
+            return {"code": METHOD_NOT_FOUND, "message": "Method not found"}
+        return self._error_for(error)
+
+    def _answer(self, message: Message, body: bytes, opened: _Exchange) -> Message:
+        if version := _version_of(message):
+            reply = self._stateless(version, message, body, opened)
+        elif message["method"] == "initialize":
+            server = self._new_server()
+            reply = self._connection.run(exchange(server, message, None, body), via=opened)
+            if self._has_begun(server, reply):
+                self._introduction = message, body
+                self._become(server)
+        else:
+            self._initialized.wait(_FIRST_MOMENT)  # a server refuses what comes before
+            reply = self._in_session(message, body, opened)
+        if reply.message is None:
+            result_of(reply)  # which raises what it is
+        answer = reply.message or {}
+        if message["method"] == "tools/list":
+            return self._with_offered(answer, learn=bool(version))
+        return answer
+
+    def _in_session(self, message: Message, body: bytes, opened: _Exchange) -> Reply:
+        """Once more where the server has forgotten the session, which the client need not know."""
+        server = self._server
+        reply = self._connection.run(exchange(server, message, None, body), via=opened)
+        if is_lost(server, reply) and (other := self._revived(server)):
+            server = other
+            reply = self._connection.run(exchange(server, message, None, body), via=opened)
+        if 200 <= reply.status < 300 and server is self._server:
+            self._listen()
+        return reply
+
+    def _new_server(self, version: str = "") -> Server:
+        return Server(self._url, {}, version)
+
+    def _has_begun(self, server: Server, reply: Reply) -> bool:
+        """Whether it is the result of a handshake, which `server` keeps then."""
+        result = (reply.message or {}).get("result")
+        version = result.get("protocolVersion") if isinstance(result, dict) else None
+        if not isinstance(version, str):
+            return False
+        fine = version.isascii() and version.isprintable() and len(version) < _LONGEST_VERSION
+        begin(server, reply, version if fine else "")
+        return True
+
+    def _become(self, server: Server) -> None:
+        with self._turn:
+            self._server, before = server, self._listener
+            self._listener = None
+        if before:
+            before.stop()
+
+    def _revived(self, lost: Server) -> Server | None:
+        """A new session in place of the lost one, begun as the client has begun that."""
+        with self._reviving:
+            if self._server is not lost:
+                return self._server
+            if self._introduction is None:
+                return None
+            logger.info("the server has forgotten the session: a new one is begun")
+            message, body = self._introduction
+            server = self._new_server()
+            reply = self._connection.run(
+                exchange(server, message, None, body), via=self._exchange()
+            )
+            if not self._has_begun(server, reply):
+                return None
+            done = notification("notifications/initialized")
+            self._connection.run(exchange(server, done), via=self._exchange())
+            self._become(server)
+            return server
+
+    def _stateless(self, version: str, message: Message, body: bytes, opened: _Exchange) -> Reply:
+        server = self._new_server(STATELESS)
+        named = {"mcp-protocol-version": version}
+        tool, params = _called_tool(message), message.get("params", {})
+
+        def send() -> Reply:
+            given = params.get("arguments")
+            schema = self._schemas.get(tool or "")
+            more = mirrored(schema, given if isinstance(given, dict) else {}) if schema else {}
+            return self._connection.run(
+                exchange(server, message, {**named, **more}, body), via=opened
+            )
+
+        reply = send()
+        code, _, _ = error_of(reply.message) or (0, "", None)
+        if tool is not None and code == HEADER_MISMATCH:  # its schema may have changed
+            self._learn_schemas(server, named, params.get("_meta", {}))
+            reply = send()
+        return reply
+
+    def _learn_schemas(self, server: Server, named: dict[str, str], meta: Any) -> None:
+        """Which arguments are repeated in headers; clients over stdio know of none."""
+        cursor: dict[str, Any] = {}
+        for _ in range(_MOST_PAGES):
+            message = {"method": "tools/list", "params": {"_meta": meta, **cursor}}
+            message = {"jsonrpc": "2.0", "id": "mcp-login-bridge", **message}
+            reply = self._connection.run(exchange(server, message, named), via=self._exchange())
+            result = result_of(reply)
+            self._learn(result.get("tools"))
+            if not isinstance(result.get("nextCursor"), str) or not result["nextCursor"]:
+                return
+            cursor = {"cursor": result["nextCursor"]}
+
+    def _learn(self, listed: Any) -> None:
+        for tool in filter(None, map(Tool.read, listed if isinstance(listed, list) else [])):
+            if has_headers(tool.input_schema) and len(self._schemas) < _MOST_TOOLS:
+                self._schemas[tool.name] = tool.input_schema
+            else:
+                self._schemas.pop(tool.name, None)
+
+    def _with_offered(self, answer: Message, *, learn: bool) -> Message:
+        """A list of tools without those that the client is not to see."""
+        result = answer.get("result")
+        listed = result.get("tools") if isinstance(result, dict) else None
+        if not isinstance(listed, list):
+            return answer
+        if learn:
+            self._learn(listed)
+        names = [each.get("name") if isinstance(each, dict) else None for each in listed]
+        kept = [
+            tool
+            for tool, name in zip(listed, names, strict=True)
+            if not isinstance(name, str) or self._offers(name)
+        ]
+        return {**answer, "result": {**answer["result"], "tools": kept}}
+
+    def _respond(self, message: Message, body: bytes) -> None:
+        """The client's answer to a request of the server."""
+        opened = self._exchange(len(body))
+        try:
+            self._deliver(message, body, opened)
+        finally:
+            opened.sent()
+
+    def _notify_in_order(self) -> None:
+        while True:
+            message, body = self._notifications.get()
+            try:
+                self._notify(message, body)
+            except Exception:
+                logger.exception("the bridge failed at a notification")
+            finally:
+                if message["method"] == "notifications/initialized":
+                    self._initialized.set()
+                    self._listen()
+
+    def _notify(self, message: Message, body: bytes) -> None:
+        params, cancelled = message.get("params"), None
+        if message["method"] == "notifications/cancelled" and isinstance(params, dict):
+            cancelled = self._open.get(_name(params.get("requestId")))
+        # from 2026-07-28 on the end of the connection is the cancellation over HTTP
+        if cancelled is None or not cancelled.stateless:
+            self._deliver(message, body, self._exchange())
+        if cancelled is not None:
+            cancelled.stop()
+
+    def _deliver(self, message: Message, body: bytes, opened: _Exchange) -> None:
+        """What has no answer; there is no one to tell that it failed."""
+        try:
+            if version := _version_of(message):
+                server, named = self._new_server(STATELESS), {"mcp-protocol-version": version}
+                reply = self._connection.run(exchange(server, message, named, body), via=opened)
+            else:
+                reply = self._in_session(message, body, opened)
+            if reply.status >= 400:
+                logger.info("the server answered HTTP %s to a notification", reply.status)
+        except Stopped:
+            pass
+        except AuthError as error:
+            logger.warning("a message of the client was not delivered: %s", error)
+
+    # To the client
+
+    def _hand_over(self, message: Message) -> None:
+        try:
+            text = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half of a character, which JSON can only say in \u
+            text = json.dumps(message, separators=(",", ":")).encode()
+        self._write(text + b"\n")
+
+    def _refuse(self, number: Any, code: int, text: str) -> None:
+        self._hand_over(_error(number, {"code": code, "message": text}))
+
+    # What the server sends of itself
+
+    def _listen(self) -> None:
+        with self._turn:
+            server = self._server
+            done = self._listener is not None or self._no_stream is server
+            if done or not server.settled or not self._initialized.is_set():
+                return
+            self._listener = listener = self._exchange(auth=self._login.quiet)
+        _start(self._heard, server, listener)
+
+    def _heard(self, server: Server, listener: _Exchange) -> None:
+        try:
+            head: Head = self._connection.run(listen(server), math.inf, listener)
+            if head.status == 404 and server.session:
+                self._revived(server)
+            elif not self._login.has_failed():
+                self._no_stream = server  # it offers none; another one begins with the next call
+        except Stopped:
+            pass
+        except AuthError as error:
+            logger.info("the server's own messages are not listened to: %s", error)
+            self._no_stream = server if isinstance(error, BadResponse) else self._no_stream
+        finally:
+            with self._turn:
+                if self._listener is listener:
+                    self._listener = None
+        if self._server is not server:
+            self._listen()
+
+    # The end
+
+    def finish(self, seconds: float) -> None:
+        """Give what is under way that long to be answered."""
+        until = time.monotonic() + seconds
+        with self._turn:
+            while self._running and (left := until - time.monotonic()) > 0:
+                self._turn.wait(left)
+
+    def close(self, seconds: float = 1.0) -> None:
+        """End the session, with the token that there is; what is under way is left."""
+        server, self._introduction = self._server, None
+        if self._listener:
+            self._listener.stop()
+        if server.session:
+            ending = self._exchange(auth=self._login.quiet)
+            with suppress(RuntimeError):  # the interpreter is ending
+                _start(self._say_farewell, server, ending, seconds).join(seconds)
+
+    def _say_farewell(self, server: Server, ending: _Exchange, seconds: float) -> None:
+        with suppress(AuthError, Stopped):
+            self._connection.run(farewell(server), seconds, ending)
+
+
+class _Forwarding(Connection):
+    """A connection whose client answers the server's requests itself."""
+
+    def _take(self, message: Message, left: float) -> None:
+        self._on_message(message)
+
+
+class _Exchange(OpenExchange):
+    """The exchange of a message of the client. `sent` is called once it has been."""
+
+    def __init__(
+        self,
+        client: Any,
+        login: Login,
+        sent: Callable[[], None],
+        auth: Any = None,
+        *,
+        stateless: bool = False,
+    ) -> None:
+        super().__init__(client, "", auth)
+        self._login, self.sent, self.stateless = login, sent, stateless
+
+    def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
+        if not isinstance(step, Send):
+            return super().do(step, left)
+        self._url = self._login.where()
+        given = super().do(step, left)
+        self.sent()
+        return given
+
+
+class _Budget:
+    """So many bytes at once; a message that is larger alone goes when nothing else does."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used, self._turn = most, 0, threading.Condition()
+
+    def take(self, size: int) -> None:
+        with self._turn:
+            while self._used and self._used + size > self._most:
+                self._turn.wait(0.2)  # a signal is heard between waits
+            self._used += size
+
+    def give(self, size: int) -> None:
+        with self._turn:
+            self._used -= size
+            self._turn.notify_all()
+
+
+def _once(call: Callable[[], None]) -> Callable[[], None]:
+    turn = threading.Lock()
+    return lambda: call() if turn.acquire(blocking=False) else None
+
+
+def _start(work: Callable[..., None], *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=work, args=arguments, daemon=True, name="mcp-login bridge")
+    thread.start()
+    return thread
+
+
+def _name(number: Any) -> str:
+    """Of an id: 1 and "1" are two."""
+    return json.dumps(number)
+
+
+def _error(number: Any, error: Message) -> Message:
+    return {"jsonrpc": "2.0", "id": number, "error": error}
+
+
+def _version_of(message: Message) -> str:
+    """The revision that a message of 2026-07-28 or later names; empty for one of a session."""
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    version = meta.get(_VERSION) if isinstance(meta, dict) else None
+    if not isinstance(version, str) or len(version) >= _LONGEST_VERSION:
+        return ""
+    return version if version.isascii() and version.isprintable() else ""
+
+
+def _called_tool(message: Message) -> str | None:
+    params = message.get("params")
+    if message.get("method") != "tools/call" or not isinstance(params, dict):
+        return None
+    return params["name"] if isinstance(params.get("name"), str) else None
+
+
+def lines_of(read: Callable[[], bytes]) -> Iterator[bytes | None]:
+    """The lines of a stream that comes in pieces; None for one that is too large."""
+    kept: list[bytes] = []
+    size, skipping = 0, False
+    while piece := read():
+        *ended, rest = piece.split(b"\n")
+        for part in ended:
+            if skipping or size + len(part) > LARGEST:
+                yield None
+            elif line := b"".join([*kept, part]).strip():
+                yield line
+            kept, size, skipping = [], 0, False
+        size += len(rest)
+        skipping = skipping or size > LARGEST
+        if skipping:
+            kept = []
+        elif rest:
+            kept.append(rest)
+    if kept and not skipping and (line := b"".join(kept).strip()):
+        yield line  # a last one without its end
