@@ -64,7 +64,8 @@ def opened(
     with _client(url, login.network, timeout, proxy, connections) as client:
         server = _server_for(url, login.account)
         on_event = listener_for(login.output)
-        arguments = session_arguments(server, login, **{"on_event": on_event, **given})
+        given.setdefault("on_event", on_event)
+        arguments = session_arguments(server, login, **given)
         client.auth = auth = MCPAuth(server, on_failure=on_failure, **arguments)
         client.event_hooks = {"response": [partial(_tell, on_event)]}
         yield Opened(client, auth, fault_of)
