@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 
 from ..errors import AuthError, BadResponse
 from ..events import logger
-from ..protocol.document import json_value
 from ..secret import quoted
 from .connection import Connection, OpenExchange, Stopped
 from .exchange import (
@@ -113,7 +112,7 @@ class Bridge:
     def take(self, line: bytes) -> None:
         """A line of the client. Waits while too much is on its way to the server."""
         try:
-            value = json_value(line.decode())
+            value = json.loads(line.decode())  # as lenient as can be: it is handed on as it is
         except (ValueError, RecursionError):
             self._refuse(None, _NOT_JSON, "this line is not JSON")
             return
@@ -374,11 +373,8 @@ class Bridge:
     # To the client
 
     def _hand_over(self, message: Message) -> None:
-        try:
-            text = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
-        except UnicodeEncodeError:  # half of a character, which JSON can only say in \u
-            text = json.dumps(message, separators=(",", ":")).encode()
-        self._write(text + b"\n")
+        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+        self._write(text.encode() + b"\n")
 
     def _refuse(self, number: Any, code: int, text: str) -> None:
         self._hand_over(_error(number, {"code": code, "message": text}))

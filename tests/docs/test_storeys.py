@@ -41,8 +41,8 @@ INSIDE = {
         report verbs.import_ verbs.status
         other_clients
         __init__
-        verbs.call verbs.headers verbs.list verbs.login verbs.logout verbs.refresh verbs.token
-        verbs.tools
+        verbs.bridge verbs.call verbs.headers verbs.list verbs.login verbs.logout verbs.refresh
+        verbs.token verbs.tools
         answers offers
         flags token_file verbs.completion verbs.demo verbs.exec verbs.request
         commands tools
@@ -52,7 +52,7 @@ INSIDE = {
         project servers
         mcp_configs
         mcp_remote progress values
-        describe execute json_text quick sources storage streams trace verbs
+        describe execute json_text quick sources stdio storage streams trace verbs
         quick_keyring
     """,
     "adapters": """
@@ -63,6 +63,7 @@ INSIDE = {
     """,
     "mcp": """
         __init__
+        bridge
         tools
         connection
         exchange

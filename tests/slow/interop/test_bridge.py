@@ -1,0 +1,208 @@
+"""`mcp-login bridge` as a process: with the official SDK's client, and at each of its ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from mcp_client_auth.testing import DemoServer, Settings
+from tests.support.mcp_stage import Request, Stage, sessions
+from tests.support.terminal import PATIENCE, Terminal, command
+
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}},
+}
+
+
+class Host:
+    """A program that has started a bridge."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def say(self, message: dict[str, Any]) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def hear(self) -> dict[str, Any]:
+        assert self.process.stdout
+        message = json.loads(self.process.stdout.readline())
+        assert isinstance(message, dict)
+        return message
+
+
+@contextmanager
+def bridge(terminal: Terminal, *words: str, **environment: str) -> Iterator[Host]:
+    process = subprocess.Popen(
+        command("bridge", *words),
+        env={**terminal.environment, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    too_late = threading.Timer(PATIENCE, process.kill)
+    too_late.start()
+    try:
+        yield Host(process)
+    finally:
+        too_late.cancel()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):  # what it still had to write goes nowhere
+                    pipe.close()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [Settings(), Settings(sessions=True)], ids=["", "sessions"])
+def test_the_official_client_signs_in_calls_and_steps_up(
+    terminal: Terminal, settings: Settings
+) -> None:
+    mcp = pytest.importorskip("mcp")
+    stdio = pytest.importorskip("mcp.client.stdio")
+
+    async def told(url: str) -> tuple[set[str], str]:
+        program, *words = command("bridge", url)
+        server = stdio.StdioServerParameters(command=program, args=words, env=terminal.environment)
+        async with mcp.Client(server) as client:
+            listed = await client.list_tools()
+            async with anyio.create_task_group() as calls:
+                for _ in range(20):
+                    calls.start_soon(client.call_tool, "slow", {"seconds": 0.01})
+            called = await client.call_tool("add_note", {"text": "x" * 1_000_000})
+            return {tool.name for tool in listed.tools}, called.content[0].text
+
+    if not hasattr(mcp, "Client"):
+        pytest.skip("the SDK of this environment is 1.x")
+    with DemoServer(settings) as server:
+        names, text = anyio.run(told, server.url)
+    assert names == {"whoami", "list_notes", "add_note", "slow"}
+    assert len(text) > 1_000_000
+
+
+def test_with_no_one_to_ask_a_call_says_so_and_after_a_login_elsewhere_it_works(
+    terminal: Terminal,
+) -> None:
+    with (
+        DemoServer(Settings(sessions=True)) as server,
+        bridge(terminal, server.url, "--no-browser") as host,
+    ):
+        host.say(INITIALIZE)
+        error = host.hear()["error"]
+        assert error["code"] == 401
+        assert f"mcp-login {server.url}" in error["message"]
+        terminal.log_in(server.url)
+        host.say(INITIALIZE)
+        assert host.hear()["result"]["serverInfo"]
+
+
+@pytest.mark.parametrize("end", ["eof", "sigterm", "deaf"])
+def test_each_end_is_a_clean_one_and_ends_the_session(terminal: Terminal, end: str) -> None:
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.stream(b": open\n\n")
+            stage.over.wait(PATIENCE)
+        else:
+            request.result(ok=1)
+
+    with Stage(sessions(behaviour)) as stage, bridge(terminal, stage.url) as host:
+        host.say(INITIALIZE)
+        assert host.hear()["id"] == 0
+        host.say({"method": "notifications/initialized"})
+        host.say({"id": 1, "method": "x"})
+        assert host.hear() == {"jsonrpc": "2.0", "id": 1, "result": {"ok": 1}}
+        process = host.process
+        assert process.stdin
+        assert process.stdout
+        if end == "eof":
+            host.say({"id": 2, "method": "x"})
+            process.stdin.close()
+            assert host.hear()["id"] == 2  # what was asked is answered
+        elif end == "sigterm":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.stdout.close()
+            host.say({"id": 2, "method": "x"})
+        code = process.wait()
+    assert code == (143 if end == "sigterm" else 0)
+    assert stage.methods[-1] == "DELETE"
+
+
+def test_a_host_that_is_killed_takes_its_bridge_along(terminal: Terminal) -> None:
+    program = (
+        "import os, subprocess, sys, time\n"
+        "bridge = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "print(bridge.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with Stage(lambda request: request.result(ok=1)) as stage:
+        host = subprocess.Popen(
+            [sys.executable, "-c", program, *command("bridge", stage.url)],
+            env=terminal.environment,
+            stdout=subprocess.PIPE,
+        )
+        assert host.stdout
+        bridged = int(host.stdout.readline())
+        host.kill()
+        host.communicate()
+        ended = threading.Event()
+        for _ in range(int(PATIENCE / 0.05)):
+            if not _alive(bridged):
+                break
+            ended.wait(0.05)
+        assert not _alive(bridged)
+
+
+def test_what_anything_prints_goes_to_stderr(terminal: Terminal) -> None:
+    """A plug-in that prints while the bridge runs, from Python and from C."""
+    site = terminal.home / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(
+        "import os, sys, httpx\n"
+        "send = httpx.Client.send\n"
+        "def chatty(*a, **k):\n"
+        "    print('a stray word', flush=True)\n"
+        "    os.system('echo a word of a child')\n"
+        "    return send(*a, **k)\n"
+        "httpx.Client.send = chatty\n"
+    )
+    path = os.pathsep.join([str(site), terminal.environment["PYTHONPATH"]])
+    with (
+        Stage(lambda request: request.result(ok=1)) as stage,
+        bridge(terminal, stage.url, PYTHONPATH=path) as host,
+    ):
+        host.say({"id": 1, "method": "x"})
+        assert host.hear() == {"jsonrpc": "2.0", "id": 1, "result": {"ok": 1}}
+        out, err = host.process.communicate()
+    assert out == b""
+    assert b"a stray word" in err
+    assert b"a word of a child" in err
+
+
+def _alive(pid: int) -> bool:
+    """Not a zombie that no one has waited for, which it is where nothing adopts it."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return state.rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,78 @@
+"""The client's ends of the bridge: whole messages, and no word after the end."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from mcp_client_auth.cli.stdio import Stdio
+from mcp_client_auth.mcp.bridge import lines_of
+
+PATIENCE = 60.0
+
+
+class Pipes:
+    def __init__(self) -> None:
+        inlet, self.to = os.pipe()
+        self.back, outlet = os.pipe()
+        self.stdio = Stdio(inlet, outlet)
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    made = Pipes()
+    yield made
+    for handle in (made.to, made.back):
+        with suppress(OSError):  # the test has
+            os.close(handle)
+
+
+def test_lines_end_with_the_client(pipes: Pipes) -> None:
+    os.write(pipes.to, b"one\ntwo\nthree")
+    os.close(pipes.to)
+    assert list(pipes.stdio.lines(lines_of)) == [b"one", b"two", b"three"]
+
+
+def test_messages_are_whole_whoever_writes_and_however_slowly_they_are_read(pipes: Pipes) -> None:
+    written = [bytes([65 + number]) * 300_000 + b"\n" for number in range(5)]
+    writers = [threading.Thread(target=pipes.stdio.write, args=(each,)) for each in written]
+    for writer in writers:
+        writer.start()
+    got = b""
+    while len(got) < sum(map(len, written)):
+        got += os.read(pipes.back, 1 << 16)
+    for writer in writers:
+        writer.join(PATIENCE)
+    assert sorted(got.splitlines(keepends=True)) == written
+
+
+def test_an_end_that_does_not_block_is_waited_for(pipes: Pipes) -> None:
+    for handle in (pipes.stdio._inlet, pipes.stdio._outlet):
+        os.set_blocking(handle, False)
+    lines = pipes.stdio.lines(lines_of)
+    threading.Timer(0.05, os.write, (pipes.to, b"late\n")).start()
+    assert next(lines) == b"late"
+    writer = threading.Thread(target=pipes.stdio.write, args=(b"x" * 300_000,))
+    writer.start()
+    got = 0
+    while got < 300_000:
+        got += len(os.read(pipes.back, 1 << 16))
+    writer.join(PATIENCE)
+
+
+def test_a_client_that_reads_no_more_ends_it(pipes: Pipes) -> None:
+    os.close(pipes.back)
+    pipes.stdio.write(b"for no one\n")
+    assert list(pipes.stdio.lines(lines_of)) == []
+    pipes.stdio.write(b"for no one\n")  # is no error
+
+
+def test_after_the_end_nothing_is_written(pipes: Pipes) -> None:
+    pipes.stdio.write(b"one\n")
+    pipes.stdio.close()
+    pipes.stdio.write(b"two\n")
+    assert os.read(pipes.back, 100) == b"one\n"

@@ -1,0 +1,461 @@
+"""What a client says to the bridge, what the server gets of it, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from mcp_client_auth import MCPAuth
+from mcp_client_auth.adapters.rpc import undelivered
+from mcp_client_auth.mcp import bridge as module
+from mcp_client_auth.mcp.bridge import Bridge, lines_of
+from mcp_client_auth.testing import DemoServer, Settings
+from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
+
+PATIENCE = 60.0
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+INITIALIZE: Message = {
+    "id": 0,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}, "clientInfo": {}},
+}
+INITIALIZED: Message = {"method": "notifications/initialized"}
+HELLO = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "héllo"}}
+
+
+class Host:
+    """The client's side: what it has got, and a wait for more."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+        self._more = threading.Condition()
+        self.bridge: Bridge
+
+    def write(self, line: bytes) -> None:
+        with self._more:
+            self.lines.append(line)
+            self._more.notify_all()
+
+    def say(self, message: Message) -> None:
+        self.bridge.take(json.dumps({"jsonrpc": "2.0", **message}).encode())
+
+    def got(self, wanted: Callable[[Message], bool]) -> Message:
+        def found() -> Message | None:
+            return next((each for each in map(json.loads, self.lines) if wanted(each)), None)
+
+        with self._more:
+            assert self._more.wait_for(found, PATIENCE), self.lines
+            message = found()
+        assert message is not None
+        return message
+
+    def answer(self, number: Any) -> Message:
+        return self.got(lambda each: "method" not in each and each["id"] == number)
+
+    def ask(self, number: Any, method: str = "x", **params: Any) -> Message:
+        self.say({"id": number, "method": method, "params": params})
+        return self.answer(number)
+
+    def begin(self) -> Message:
+        self.say(INITIALIZE)
+        answer = self.answer(0)
+        self.say(INITIALIZED)
+        return answer
+
+
+@contextmanager
+def hosted(url: str, auth: Any = None, **more: Any) -> Iterator[Host]:
+    host = Host()
+    more.setdefault("error_for", lambda error: undelivered(error, url))
+    with httpx.Client(trust_env=False, auth=auth) as client:
+        host.bridge = Bridge(client, url, host.write, **more)
+        yield host
+        host.bridge.close()
+
+
+@contextmanager
+def on_stage(behaviour: Behaviour, **more: Any) -> Iterator[tuple[Stage, Host]]:
+    with Stage(behaviour) as stage, hosted(stage.url, **more) as host:
+        yield stage, host
+
+
+def wait_for(stage: Stage, wanted: Callable[[Request], bool]) -> Request:
+    with stage.turn:
+        known = list(stage.requests)
+    ended = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if found := next((each for each in known if wanted(each)), None):
+            return found
+        ended.wait(0.01)
+        with stage.turn:
+            known = list(stage.requests)
+    raise AssertionError(stage.methods)
+
+
+def fine(request: Request) -> None:
+    if request.command == "GET":
+        request.reply(405)
+    else:
+        request.result(ok=1)
+
+
+def test_a_session_is_begun_as_the_client_begins_it_and_ended_with_it() -> None:
+    with on_stage(sessions(fine)) as (stage, host):
+        assert host.begin()["result"]["protocolVersion"] == "2025-11-25"
+        assert host.ask("a") == {"jsonrpc": "2.0", "id": "a", "result": {"ok": 1}}
+        host.bridge.close()
+        ended = wait_for(stage, lambda each: each.command == "DELETE")
+    begun, initialized, *later = [each for each in stage.requests if each.command == "POST"]
+    assert begun.message == {"jsonrpc": "2.0", **INITIALIZE}
+    assert "Mcp-Session-Id" not in begun.headers
+    assert "Mcp-Protocol-Version" not in begun.headers
+    assert initialized.method == "notifications/initialized"
+    for each in (initialized, *later, ended):
+        assert each.headers["Mcp-Session-Id"] == "session-1"
+        assert each.headers["Mcp-Protocol-Version"] == "2025-11-25"
+
+
+def test_a_request_never_overtakes_that_the_client_is_initialized() -> None:
+    late = threading.Event()
+
+    def behaviour(request: Request) -> None:
+        if request.method == "notifications/initialized":
+            late.wait(0.2)
+        inner(request)
+
+    inner = sessions(fine)
+    with on_stage(behaviour) as (stage, host):
+        host.begin()
+        host.ask(1)
+    assert stage.methods[:3] == ["initialize", "notifications/initialized", "x"]
+
+
+def test_a_forgotten_session_is_begun_again_as_before_unseen() -> None:
+    with on_stage(sessions(fine)) as (stage, host):
+        host.begin()
+        host.ask(1)
+        stage.behaviour = sessions(fine)  # it has restarted
+        host.bridge._server.session = "session-9"
+        assert host.ask(2)["result"] == {"ok": 1}
+        assert host.ask(3)["result"] == {"ok": 1}
+    begun = [each.message for each in stage.requests if each.method == "initialize"]
+    assert begun == [{"jsonrpc": "2.0", **INITIALIZE}] * 2
+    assert stage.methods.count("notifications/initialized") == 2
+    assert sum(json.loads(line).get("id") == 0 for line in host.lines) == 1
+
+
+def test_many_requests_find_the_session_forgotten_and_one_begins_it() -> None:
+    with on_stage(sessions(fine)) as (stage, host):
+        host.begin()
+        host.ask("first")
+        stage.behaviour = sessions(fine)
+        host.bridge._server.session = "session-9"
+        for number in range(1, 21):
+            host.say({"id": number, "method": "x"})
+        for number in range(1, 21):
+            assert host.answer(number)["result"] == {"ok": 1}
+    assert stage.methods.count("initialize") == 2
+
+
+def test_what_the_server_sends_beside_the_answer_and_asks_the_client() -> None:
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.reply(405)
+        elif "method" in request.message:
+            request.stream(event(HELLO), event(sampling), event(request.answer(ok=1)))
+
+    sampling = {"jsonrpc": "2.0", "id": "s", "method": "sampling/createMessage", "params": {}}
+    answered = {"jsonrpc": "2.0", "id": "s", "result": {"model": "m"}}
+
+    def in_session(request: Request) -> None:
+        if "result" in request.message:
+            request.reply(202)
+        else:
+            inner(request)
+
+    inner = sessions(behaviour)
+    with on_stage(in_session) as (stage, host):
+        host.begin()
+        assert host.ask(1)["result"] == {"ok": 1}
+        told = [json.loads(line) for line in host.lines]
+        assert HELLO in told
+        assert sampling in told
+        host.say({"id": "s", "result": {"model": "m"}})
+        back = wait_for(stage, lambda each: "result" in each.message)
+    assert back.message == answered
+    assert back.headers["Mcp-Session-Id"] == "session-1"
+
+
+def test_the_stream_of_the_server_itself_is_resumed_and_ends_with_the_bridge() -> None:
+    def behaviour(request: Request) -> None:
+        if request.command != "GET":
+            request.result(ok=1)
+        elif request.headers.get("Last-Event-ID") == "7":
+            request.stream(event(HELLO, "8"))
+            stage.over.wait(PATIENCE)
+        else:
+            request.stream(b"retry: 1\n", event({**HELLO, "params": {}}, "7"))
+
+    with on_stage(sessions(behaviour)) as (stage, host):
+        host.begin()
+        assert host.got(lambda each: each == HELLO)
+        assert host.ask(1)["result"] == {"ok": 1}
+    assert sum(each.command == "GET" for each in stage.requests) == 2
+
+
+def test_a_restarted_server_is_noticed_by_the_open_stream() -> None:
+    dropped, inner = threading.Event(), [sessions(lambda request: streaming(request))]
+
+    def streaming(request: Request) -> None:
+        if request.command == "GET":
+            request.stream(b"retry: 1\n: hello\n\n")
+            dropped.wait(PATIENCE)
+        else:
+            request.result(ok=1)
+
+    with on_stage(lambda request: inner[0](request)) as (stage, host):
+        host.begin()
+        wait_for(stage, lambda each: each.command == "GET")
+        inner[0] = sessions(fine, "2025-06-18")
+        host.bridge._server.session = "session-9"  # a stream that is begun again is refused now
+        dropped.set()
+        wait_for(stage, lambda each: each is not stage.requests[0] and each.method == "initialize")
+        assert host.ask(1)["result"] == {"ok": 1}
+    assert stage.requests[-2].headers["Mcp-Protocol-Version"] == "2025-06-18"
+
+
+def test_a_request_of_2026_07_28_has_its_headers_and_no_session() -> None:
+    with on_stage(fine) as (stage, host):
+        answer = host.ask(1, "tools/call", name="ä tool", arguments={}, _meta=META)
+    [request] = stage.requests
+    assert answer["result"] == {"ok": 1}
+    assert request.headers["Mcp-Protocol-Version"] == "2026-07-28"
+    assert request.headers["Mcp-Method"] == "tools/call"
+    assert request.headers["Mcp-Name"] == "=?base64?w6QgdG9vbA==?="
+    assert request.message["params"] == {"name": "ä tool", "arguments": {}, "_meta": META}
+
+
+def test_arguments_that_the_server_wants_in_headers_are_there_at_the_second_try() -> None:
+    schema = {"properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+
+    def behaviour(request: Request) -> None:
+        if request.method == "tools/list":
+            request.result(tools=[{"name": "t", "inputSchema": schema}])
+        elif request.headers.get("Mcp-Param-Region") != "eu":
+            error = {"code": -32020, "message": "no header"}
+            body = {"jsonrpc": "2.0", "id": request.message["id"], "error": error}
+            request.reply(400, json.dumps(body).encode())
+        else:
+            request.result(ok=1)
+
+    with on_stage(behaviour) as (stage, host):
+        for number in (1, 2):
+            answer = host.ask(
+                number, "tools/call", name="t", arguments={"region": "eu"}, _meta=META
+            )
+            assert answer["result"] == {"ok": 1}
+    assert stage.methods == ["tools/call", "tools/list", "tools/call", "tools/call"]
+
+
+def test_an_older_server_is_told_to_clients_as_such() -> None:
+    with on_stage(sessions(fine)) as (_, host):
+        assert host.ask(1, "server/discover", _meta=META)["error"]["code"] == -32601
+        assert host.begin()["result"]["protocolVersion"] == "2025-11-25"
+
+
+@pytest.mark.parametrize("modern", [True, False])
+def test_a_cancelled_request_is_cancelled_at_the_server_and_not_answered(modern: bool) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.reply(405)
+            return
+        if request.method != "slow":
+            request.result(ok=1)
+            return
+        request.stream(event(HELLO))
+        begun.set()
+        request.connection.settimeout(PATIENCE)
+        if request.connection.recv(1) == b"":  # the client has closed it
+            gone.set()
+
+    params = {"_meta": META} if modern else {}
+    with on_stage(behaviour if modern else sessions(behaviour)) as (stage, host):
+        if not modern:
+            host.begin()
+        host.say({"id": 1, "method": "slow", "params": params})
+        assert begun.wait(PATIENCE)
+        host.got(lambda each: each == HELLO)
+        host.say({"method": "notifications/cancelled", "params": {"requestId": 1, **params}})
+        assert gone.wait(PATIENCE)
+        assert host.ask(2, **params)["result"] == {"ok": 1}
+    assert ("notifications/cancelled" in stage.methods) is not modern
+    assert all(json.loads(line).get("id") != 1 for line in host.lines)
+
+
+def test_numbers_and_texts_come_through_as_they_are() -> None:
+    answer = b'{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890123,"s":"\xc3\xa4"}}'
+
+    def behaviour(request: Request) -> None:
+        request.reply(200, answer)
+
+    body = b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"n":1.50,"s":"\\ud800"}}'
+    with on_stage(behaviour) as (stage, host):
+        host.bridge.take(body)
+        assert host.answer(1) == json.loads(answer)
+    assert stage.requests[0].message["params"] == {"n": 1.5, "s": "\ud800"}
+    assert host.lines == [answer + b"\n"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [
+        (lambda request: request.reply(500, b"secret words"), 503),
+        (lambda request: request.reply(200, b"no JSON"), 502),
+        (lambda request: request.reply(403, b"secret words"), 403),
+        (lambda request: request.stream(event(HELLO)), 503),
+    ],
+    ids=["broken", "no-json", "refused", "cut"],
+)
+def test_what_goes_wrong_is_an_error_of_that_request_and_the_bridge_lives_on(
+    behaviour: Behaviour, code: int
+) -> None:
+    with on_stage(behaviour) as (stage, host):
+        error = host.ask(1)["error"]
+        assert error["code"] == code
+        assert stage.url in error["message"]
+        assert "secret words" not in error["message"]  # a model takes it for our words
+        assert error["data"]["source"] == "mcp-client-auth"
+        stage.behaviour = fine
+        assert host.ask(2)["result"] == {"ok": 1}
+
+
+def test_a_server_that_is_not_there_is_an_error_of_each_request() -> None:
+    with Stage(fine) as stage:
+        url = stage.url
+    with hosted(url) as host:
+        assert host.ask(1)["error"]["code"] == 503
+        host.say(INITIALIZED)  # has no answer
+        assert host.ask(2)["error"]["code"] == 503
+
+
+def test_without_a_login_each_call_says_so_and_the_next_one_after_a_login_works() -> None:
+    with DemoServer(Settings()) as server:
+        auth = MCPAuth(server.url, prompt=None, storage="memory", on_failure="rpc")
+        with hosted(server.url, auth) as host:
+            error = host.ask(1, "tools/list", _meta=META)["error"]
+            assert error["code"] == 401
+            assert f"mcp-login {server.url}" in error["message"]
+            from mcp_client_auth import BrowserPrompt
+            from mcp_client_auth.testing import ScriptedBrowser
+
+            browser = ScriptedBrowser()
+            prompt = BrowserPrompt(open_url=browser)
+            MCPAuth(server.url, prompt=prompt, storage="memory").login()
+            browser.join(PATIENCE)
+            assert host.ask(2, "tools/list", _meta=META)["result"]["tools"]
+
+
+def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
+    def behaviour(request: Request) -> None:
+        if request.method == "tools/list":
+            request.result(tools=[{"name": "add"}, {"name": "drop"}, "odd"], nextCursor="2")
+        else:
+            request.result(ok=1)
+
+    with on_stage(behaviour, offers=lambda name: name != "drop") as (stage, host):
+        listed = host.ask(1, "tools/list")["result"]
+        assert listed == {"tools": [{"name": "add"}, "odd"], "nextCursor": "2"}
+        assert host.ask(2, "tools/call", name="drop")["error"]["code"] == -32602
+        assert host.ask(3, "tools/call", name="add")["result"] == {"ok": 1}
+    assert stage.methods == ["tools/list", "tools/call"]
+
+
+def test_of_too_many_requests_at_once_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 3)
+    go = threading.Event()
+
+    def behaviour(request: Request) -> None:
+        go.wait(PATIENCE)
+        request.result(ok=1)
+
+    with on_stage(behaviour) as (_, host):
+        for number in range(4):
+            host.say({"id": number, "method": "x"})
+        assert host.answer(3)["error"]["code"] == 503
+        go.set()
+        for number in range(3):
+            assert host.answer(number)["result"] == {"ok": 1}
+        host.bridge.finish(PATIENCE)
+        assert host.ask(5)["result"] == {"ok": 1}
+
+
+def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 1000)
+    go, held = threading.Event(), threading.Semaphore(0)
+
+    def behaviour(request: Request) -> None:
+        held.release()
+        go.wait(PATIENCE)
+        request.result(ok=1)
+
+    with on_stage(behaviour) as (stage, host):
+        sayer = threading.Thread(
+            target=lambda: [
+                host.say({"id": number, "method": "x", "params": {"s": "x" * 400}})
+                for number in range(6)
+            ],
+            daemon=True,
+        )
+        sayer.start()
+        assert all(held.acquire(timeout=PATIENCE) for _ in range(2))
+        assert sayer.is_alive()
+        assert len(stage.requests) == 2
+        go.set()
+        for number in range(6):
+            assert host.answer(number)["result"] == {"ok": 1}
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", -32700),
+        (b"\xff", -32700),
+        (b"[" * 100_000, -32700),
+        (b"7", -32600),
+        (b"[]", -32600),
+        (b'{"method": "x", "id": 1}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1}', -32600),
+    ],
+)
+def test_a_line_that_is_no_message_is_answered_and_goes_nowhere(line: bytes, code: int) -> None:
+    with on_stage(fine) as (stage, host):
+        host.bridge.take(line)
+        assert host.got(lambda each: "error" in each)["error"]["code"] == code
+    assert stage.requests == []
+
+
+def test_the_messages_of_a_batch_are_answered_one_by_one() -> None:
+    with on_stage(fine) as (_, host):
+        batch = [{"jsonrpc": "2.0", "id": number, "method": "x"} for number in (1, "1")]
+        host.bridge.take(json.dumps(batch).encode())
+        assert host.answer(1)["result"] == host.answer("1")["result"] == {"ok": 1}
+
+
+def test_lines_are_found_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST", 8)
+    pieces = iter([b"a", b"b\r\n", b"\n \nc", b"", b"never"])
+    assert list(lines_of(lambda: next(pieces))) == [b"ab", b"c"]
+    pieces = iter([b"12345678\n123456789\n1234", b"56789", b"0\nd\n123456789", b""])
+    assert list(lines_of(lambda: next(pieces))) == [b"12345678", None, None, b"d"]
