@@ -170,9 +170,10 @@ def no_browser(what: str) -> Any:
     return option("--no-browser", is_flag=True, env="NO_BROWSER", help=what)
 
 
-def gateway_headers() -> Any:
+def gateway_headers(section: str = "") -> Any:
     return option(
         "--gateway-header",
+        section=section,
         multiple=True,
         metavar="HEADER",
         callback=checked(header_sources),

@@ -106,6 +106,7 @@ class Bridge:
         self._schemas: dict[str, Mapping[str, Any]] = {}  # of tools whose arguments are in headers
         self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
+        self._ended = False
 
     # From the client
 
@@ -156,7 +157,8 @@ class Bridge:
             return
         self._uploads.take(len(body))
         opened = self._exchange(len(body), stateless=bool(_version_of(message)))
-        self._open[_name(number)] = opened
+        with self._turn:
+            self._open[_name(number)] = opened
         _start(self._serve, message, body, opened)
 
     def _exchange(self, size: int = 0, auth: Any = None, *, stateless: bool = False) -> _Exchange:
@@ -176,6 +178,8 @@ class Bridge:
             logger.info("a request of the client failed: %s", error)
             answer = _error(number, self._described(error, message))
         except Exception:  # a fault of ours must not leave the client waiting
+            if self._ended:  # the connections are closed below it
+                return
             logger.exception("the bridge failed at a request")
             answer = _error(
                 number, {"code": _INTERNAL, "message": "the bridge failed; see its log"}
@@ -339,6 +343,8 @@ class Bridge:
             try:
                 self._notify(message, body)
             except Exception:
+                if self._ended:
+                    return
                 logger.exception("the bridge failed at a notification")
             finally:
                 if message["method"] == "notifications/initialized":
@@ -385,7 +391,7 @@ class Bridge:
         with self._turn:
             server = self._server
             done = self._listener is not None or self._no_stream is server
-            if done or not server.settled or not self._initialized.is_set():
+            if done or self._ended or not server.settled or not self._initialized.is_set():
                 return
             self._listener = listener = self._exchange(auth=self._login.quiet)
         _start(self._heard, server, listener)
@@ -399,6 +405,9 @@ class Bridge:
                 self._no_stream = server  # it offers none; another one begins with the next call
         except Stopped:
             pass
+        except RuntimeError:
+            if not self._ended:
+                raise
         except AuthError as error:
             logger.info("the server's own messages are not listened to: %s", error)
             self._no_stream = server if isinstance(error, BadResponse) else self._no_stream
@@ -419,10 +428,12 @@ class Bridge:
                 self._turn.wait(left)
 
     def close(self, seconds: float = 1.0) -> None:
-        """End the session, with the token that there is; what is under way is left."""
-        server, self._introduction = self._server, None
-        if self._listener:
-            self._listener.stop()
+        """Stop what is under way, and end the session, with the token that there is."""
+        with self._turn:
+            self._ended, server, self._introduction = True, self._server, None
+            under_way = [*self._open.values(), *([self._listener] if self._listener else [])]
+        for each in under_way:
+            each.stop()
         if server.session:
             ending = self._exchange(auth=self._login.quiet)
             with suppress(RuntimeError):  # the interpreter is ending
@@ -488,7 +499,7 @@ def _once(call: Callable[[], None]) -> Callable[[], None]:
 
 
 def _start(work: Callable[..., None], *arguments: Any) -> threading.Thread:
-    thread = threading.Thread(target=work, args=arguments, daemon=True, name="mcp-login bridge")
+    thread = threading.Thread(target=work, args=arguments, daemon=True, name="bridge")
     thread.start()
     return thread
 

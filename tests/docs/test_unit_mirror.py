@@ -44,6 +44,7 @@ cli.token_file | flows/test_static_token.py | a file that becomes a login
 cli.trace | flows/cli/test_quiet_and_trace.py | what a run prints
 cli.values | flows/cli/test_client_options.py | what a run was told, and what became of it
 cli.verbs.__init__ | unit/cli/test_commands.py | one part of what all verbs share
+cli.verbs.bridge | slow/interop/test_bridge.py | a verb is a run of the command
 cli.verbs.call | flows/cli/test_tools.py | a verb is a run of the command
 cli.verbs.client_metadata | slow/terminals/test_client_metadata.py | a verb is a run of the command
 cli.verbs.completion | slow/terminals/test_completion.py | a shell reads it

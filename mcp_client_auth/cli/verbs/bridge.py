@@ -24,12 +24,12 @@ _ONE_MORE: Final = 8  # for the stream of the server's own messages, and what is
 @command_line
 class Arguments:
     url: str = server()
-    no_browser: bool = no_browser("Never open a browser; a call that needs a login says so.")
+    no_browser: bool = no_browser("Never open a browser.")
     timeout: float | None = option(
         "--timeout",
         type=Seconds(),
         metavar="SECONDS",
-        help="How long to wait for an answer (default: as long as the client does).",
+        help="How long to wait for an answer (default: no limit).",
     )
     allowed: tuple[str, ...] = option(
         "--allow-tool",
@@ -44,18 +44,14 @@ class Arguments:
         help="Do not offer tools whose name fits (repeatable).",
     )
     login: AboutLogin = group(AboutLogin)
-    gateway_headers: dict[str, Any] = gateway_headers()
+    gateway_headers: dict[str, Any] = gateway_headers("Network")
 
 
 @verb("bridge", Arguments)
 def command(arguments: Arguments) -> None:
-    """\b
-    In the configuration of an MCP client:
-    "command": "mcp-login", "args": ["bridge", "SERVER"]
-
-    The client speaks MCP over stdin and stdout, and the server over streamable HTTP. Your browser
-    opens when a request needs you to sign in; where no one can, each request is answered with the
-    reason and the command to run. It ends when the client does.
+    """For clients that start their servers as commands: "command": "mcp-login", "args":
+    ["bridge", "SERVER"]. Your browser opens when a request needs you to sign in; if no one can,
+    each request is answered with the reason. It ends when the client does.
     """
     from dataclasses import replace
     from fnmatch import fnmatchcase

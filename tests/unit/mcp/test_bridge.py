@@ -137,7 +137,8 @@ def test_a_request_never_overtakes_that_the_client_is_initialized() -> None:
     with on_stage(behaviour) as (stage, host):
         host.begin()
         host.ask(1)
-    assert stage.methods[:3] == ["initialize", "notifications/initialized", "x"]
+    sent = [method for method in stage.methods if method != "GET"]
+    assert sent[:3] == ["initialize", "notifications/initialized", "x"]
 
 
 def test_a_forgotten_session_is_begun_again_as_before_unseen() -> None:
@@ -160,10 +161,10 @@ def test_many_requests_find_the_session_forgotten_and_one_begins_it() -> None:
         host.ask("first")
         stage.behaviour = sessions(fine)
         host.bridge._server.session = "session-9"
-        for number in range(1, 21):
+        for number in range(1, 5):  # the stage has a short queue
             host.say({"id": number, "method": "x"})
-        for number in range(1, 21):
-            assert host.answer(number)["result"] == {"ok": 1}
+        for number in range(1, 5):
+            assert host.answer(number) == {"jsonrpc": "2.0", "id": number, "result": {"ok": 1}}
     assert stage.methods.count("initialize") == 2
 
 
