@@ -52,7 +52,7 @@ INSIDE = {
         project servers
         mcp_configs
         mcp_remote progress values
-        describe execute json_text quick sources stdio storage streams trace verbs
+        bridge_configs describe execute json_text quick sources stdio storage streams trace verbs
         quick_keyring
     """,
     "adapters": """

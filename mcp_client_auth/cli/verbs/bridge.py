@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
-from ...errors import AuthError
+import click
+
+from ...errors import AuthError, UsageError
 from ..arguments import (
     AboutLogin,
     command_line,
@@ -14,11 +17,26 @@ from ..arguments import (
     option,
     server,
 )
+from ..bridge_configs import CLIENTS, start_of
 from ..commands import verb
-from ..values import Seconds
+from ..sources import is_typed
+from ..values import Seconds, checked
 
 _LAST_ANSWERS: Final = 1.0
 _ONE_MORE: Final = 8  # for the stream of the server's own messages, and what is under way
+
+
+_LOG_IN: Final = ("mcp-login URL --client-id ID, once",)
+
+
+def of_mcp_remote(flag_name: str, ours: str, *, flag: bool = False) -> Any:
+    """An option of mcp-remote, in whose configurations this verb may take its place."""
+
+    def refuse(given: Any) -> None:
+        if given:
+            raise UsageError(f"{flag_name} is an option of mcp-remote", hint=f"Here it is {ours}")
+
+    return option(flag_name, is_flag=flag, hidden=True, callback=checked(refuse))
 
 
 @command_line
@@ -43,7 +61,22 @@ class Arguments:
         metavar="PATTERN",
         help="Do not offer tools whose name fits (repeatable).",
     )
+    print_config: str | None = option(
+        "--print-config",
+        type=click.Choice([*CLIENTS]),
+        metavar="CLIENT",
+        help="Print what goes into the configuration of a client, such as cursor.",
+    )
     login: AboutLogin = group(AboutLogin)
+    header: None = of_mcp_remote("--header", "--gateway-header 'NAME: ${VARIABLE}'")
+    static_client: None = of_mcp_remote("--static-oauth-client-info", *_LOG_IN)
+    static_metadata: None = of_mcp_remote("--static-oauth-client-metadata", *_LOG_IN)
+    resource: None = of_mcp_remote("--resource", "mcp-login URL --resource URI, once")
+    auth_timeout: None = of_mcp_remote("--auth-timeout", "mcp-login URL --timeout SECONDS, once")
+    host: None = of_mcp_remote("--host", "mcp-login URL --redirect-uri URI, once")
+    allow_http: None = of_mcp_remote("--allow-http", "--allow-insecure-http", flag=True)
+    debug: None = of_mcp_remote("--debug", "--verbose or --trace FILE", flag=True)
+    transport: None = of_mcp_remote("--transport", "nothing: streamable HTTP is what is spoken")
     gateway_headers: dict[str, Any] = gateway_headers("Network")
 
 
@@ -53,6 +86,9 @@ def command(arguments: Arguments) -> None:
     ["bridge", "SERVER"]. Your browser opens when a request needs you to sign in; if no one can,
     each request is answered with the reason. It ends when the client does.
     """
+    if arguments.print_config:
+        _print_config(arguments)
+        return
     from dataclasses import replace
     from fnmatch import fnmatchcase
 
@@ -115,6 +151,40 @@ def command(arguments: Arguments) -> None:
             stdio.close()
             auth.close()
             bridge.close()
+
+
+def _print_config(arguments: Arguments) -> None:
+    from ...prompt.screen import screen
+    from ...protocol.urls import canonical
+    from ...storage.settings import Settings
+
+    if arguments.gateway_headers:
+        raise UsageError(
+            "a header for a gateway is a secret, and goes into no configuration",
+            hint="Log in with it, which keeps it: mcp-login URL --gateway-header …",
+        )
+    start = start_of(canonical(arguments.url), Settings().names(), _typed())
+    configuration = CLIENTS[arguments.print_config or ""]
+    screen.remark(f"For {configuration.file}:")
+    click.echo(configuration.text(start))
+
+
+def _typed() -> list[str]:
+    """The options of this command as they are written, files by their whole paths."""
+    context, words = click.get_current_context(), list[str]()
+    for each in context.command.params:
+        value = context.params.get(each.name or "")
+        if not isinstance(each, click.Option) or not is_typed(each.name or ""):
+            continue
+        if each.name == "print_config":
+            continue
+        if each.is_flag:
+            words.append(each.opts[-1])
+            continue
+        for one in value if isinstance(value, tuple) else (value,):
+            text = os.path.abspath(one) if each.metavar == "FILE" and one != "-" else str(one)
+            words += [each.opts[0], text]
+    return words
 
 
 def _prompt(arguments: Arguments) -> Any:

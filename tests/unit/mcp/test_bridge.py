@@ -291,7 +291,7 @@ def test_a_cancelled_request_is_cancelled_at_the_server_and_not_answered(modern:
         if request.connection.recv(1) == b"":  # the client has closed it
             gone.set()
 
-    params = {"_meta": META} if modern else {}
+    params: Message = {"_meta": META} if modern else {}
     with on_stage(behaviour if modern else sessions(behaviour)) as (stage, host):
         if not modern:
             host.begin()
@@ -411,14 +411,12 @@ def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         go.wait(PATIENCE)
         request.result(ok=1)
 
+    def say_six(host: Host) -> None:
+        for number in range(6):
+            host.say({"id": number, "method": "x", "params": {"s": "x" * 400}})
+
     with on_stage(behaviour) as (stage, host):
-        sayer = threading.Thread(
-            target=lambda: [
-                host.say({"id": number, "method": "x", "params": {"s": "x" * 400}})
-                for number in range(6)
-            ],
-            daemon=True,
-        )
+        sayer = threading.Thread(target=say_six, args=(host,), daemon=True)
         sayer.start()
         assert all(held.acquire(timeout=PATIENCE) for _ in range(2))
         assert sayer.is_alive()

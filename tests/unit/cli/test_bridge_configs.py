@@ -1,0 +1,100 @@
+"""The configuration for each client is well-formed, and starts the bridge as it was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mcp_client_auth.cli.bridge_configs import CLIENTS, start_of
+from tests.support.inside import Inside
+from tests.support.python_path import ROOT
+
+URL = "https://mcp.example.com/mcp"
+FORMS = {"codex": "toml", "continue": "yaml", "goose": "yaml", "librechat": "yaml"}
+
+
+def started(entry: dict[str, Any]) -> list[str]:
+    command = entry.get("command", entry.get("cmd"))
+    return [*command] if isinstance(command, list) else [command, *entry["args"]]
+
+
+def read(client: str, text: str) -> dict[str, Any]:
+    """The entry of the one server."""
+    form = FORMS.get(client, "json")
+    if form == "yaml":
+        yaml = pytest.importorskip("yaml")
+        [found] = yaml.safe_load(text).values()
+    else:
+        [found] = (tomllib.loads(text) if form == "toml" else json.loads(text)).values()
+    if isinstance(found, list):
+        [entry] = found
+        assert entry["name"] == "work"
+    else:
+        assert [*found] == ["work"]
+        entry = found["work"]
+    assert isinstance(entry, dict)
+    return entry
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_configuration_starts_the_bridge(inside: Inside, client: str) -> None:
+    from mcp_client_auth.storage.settings import Settings
+
+    Settings().name("work", URL)
+    Path("ca.pem").write_text("")
+    words = ["--allow-tool", 'get_"*', "--ca", "ca.pem", "-v", "--no-browser"]
+    ran = inside("bridge", "work", "--print-config", client, *words)
+    assert ran.code == 0, ran.err
+    command, *args = started(read(client, ran.out))
+    assert Path(command).is_absolute()
+    ca = str(Path("ca.pem").absolute())
+    given = ["--no-browser", "--allow-tool", 'get_"*', "--ca", ca, "--verbose"]
+    assert args[args.index("bridge") :] == ["bridge", URL, *given]
+
+
+def test_no_secret_goes_into_a_configuration(inside: Inside) -> None:
+    header = ["--gateway-header", "X-Key: ${KEY}"]
+    ran = inside("bridge", URL, "--print-config", "cursor", *header, KEY="planted-key")
+    assert ran.code == 2
+    assert "planted-key" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--header", "Authorization: Bearer planted-token"),
+        ("--static-oauth-client-info", '{"client_secret": "planted-token"}'),
+        ("--allow-http",),
+        ("--transport", "sse-only"),
+    ],
+)
+def test_an_option_of_mcp_remote_is_named(inside: Inside, words: tuple[str, ...]) -> None:
+    ran = inside("bridge", URL, *words)
+    assert ran.code == 2
+    assert f"{words[0]} is an option of mcp-remote" in ran.err
+    assert "planted-token" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        (URL, "example"),
+        ("https://api.mcp.notes.example/x", "notes"),
+        ("http://127.0.0.1:8000/mcp", "server"),
+        ("http://[::1]:8000/mcp", "server"),
+        ("http://localhost/mcp", "localhost"),
+    ],
+)
+def test_a_server_without_a_name_has_that_of_its_host(url: str, name: str) -> None:
+    assert start_of(url, {}, []).name == name
+    assert start_of(url, {"my server": url}, []).name == "my-server"
+
+
+def test_the_page_lists_each_client() -> None:
+    page = (ROOT / "docs" / "bridge.md").read_text("utf-8")
+    assert {*re.findall(r"^\| [^|]+ \| `([a-z-]+)` \|", page, re.MULTILINE)} == {*CLIENTS}
