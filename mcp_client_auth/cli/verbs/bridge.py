@@ -36,7 +36,9 @@ def of_mcp_remote(flag_name: str, ours: str, *, flag: bool = False) -> Any:
         if given:
             raise UsageError(f"{flag_name} is an option of mcp-remote", hint=f"Here it is {ours}")
 
-    return option(flag_name, is_flag=flag, hidden=True, callback=checked(refuse))
+    return option(
+        flag_name, is_flag=flag, hidden=True, callback=checked(refuse), help="Of mcp-remote."
+    )
 
 
 @command_line
