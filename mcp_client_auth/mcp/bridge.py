@@ -168,22 +168,13 @@ class Bridge:
     # To the server
 
     def _serve(self, message: Message, body: bytes, opened: _Exchange) -> None:
-        """One request, to its answer."""
+        """One request, until its answer is with the client."""
         number = message["id"]
         try:
-            answer: Message = {**self._answer(message, body, opened), "id": number}
-        except Stopped:
-            answer = {}
-        except AuthError as error:
-            logger.info("a request of the client failed: %s", error)
-            answer = _error(number, self._described(error, message))
-        except Exception:  # a fault of ours must not leave the client waiting
-            if self._ended:  # the connections are closed below it
-                return
-            logger.exception("the bridge failed at a request")
-            answer = _error(
-                number, {"code": _INTERNAL, "message": "the bridge failed; see its log"}
-            )
+            answer = self._outcome(message, body, opened)
+            opened.sent()
+            if answer and not opened.stopped:
+                self._hand_over({**answer, "id": number})
         finally:
             opened.sent()
             with self._turn:
@@ -191,10 +182,22 @@ class Bridge:
                 if self._open.get(_name(number)) is opened:
                     del self._open[_name(number)]
                 self._turn.notify_all()
-        if answer and not opened.stopped:
-            self._hand_over(answer)
-        with self._turn:
-            self._turn.notify_all()
+
+    def _outcome(self, message: Message, body: bytes, opened: _Exchange) -> Message:
+        """The answer or the error; nothing where the request was stopped."""
+        try:
+            return self._answer(message, body, opened)
+        except Stopped:
+            return {}
+        except AuthError as error:
+            logger.info("a request of the client failed: %s", error)
+            return _error(None, self._described(error, message))
+        except Exception:  # a fault of ours must not leave the client waiting
+            if self._ended:  # the connections are closed below it
+                return {}
+            logger.exception("the bridge failed at a request")
+            failed = {"code": _INTERNAL, "message": "the bridge failed; see its log"}
+            return _error(None, failed)
 
     def _described(self, error: AuthError, message: Message) -> Message:
         """An older server knows nothing of the method that clients of 2026-07-28 begin with, and
@@ -381,6 +384,12 @@ class Bridge:
     def _hand_over(self, message: Message) -> None:
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         self._write(text.encode() + b"\n")
+
+    def tell(self, text: str) -> None:
+        """Say something in the client's log, where a session is there that has one."""
+        if self._server.settled:
+            params = {"level": "warning", "logger": "mcp-client-auth", "data": text}
+            self._hand_over({**notification("notifications/message"), "params": params})
 
     def _refuse(self, number: Any, code: int, text: str) -> None:
         self._hand_over(_error(number, {"code": code, "message": text}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -103,6 +104,8 @@ def command(arguments: Arguments) -> None:
     options = usual_options(arguments.login.network)
     options = replace(options, headers=arguments.gateway_headers)
 
+    told: list[Callable[[str], None]] = []
+
     def offers(name: str) -> bool:
         fits = [fnmatchcase(name, pattern) for pattern in arguments.allowed]
         hidden = any(fnmatchcase(name, pattern) for pattern in arguments.ignored)
@@ -114,7 +117,7 @@ def command(arguments: Arguments) -> None:
         arguments.timeout or 30.0,
         on_failure="rpc",
         connections=MOST + _ONE_MORE,
-        prompt=_prompt(arguments),
+        prompt=_prompt(arguments, told),
         options=options,
     ) as (client, auth, fault_of):
         url, quiet = arguments.url, asking_no_one(auth)
@@ -142,6 +145,7 @@ def command(arguments: Arguments) -> None:
             timeout=arguments.timeout,
             fault_of=fault_of,
         )
+        told.append(bridge.tell)
         try:
             for line in stdio.lines(lines_of):
                 if line is None:
@@ -189,12 +193,19 @@ def _typed() -> list[str]:
     return words
 
 
-def _prompt(arguments: Arguments) -> Any:
-    """A browser, and the address in the client's log, which may be opened elsewhere as well."""
+def _prompt(arguments: Arguments, told: list[Callable[[str], None]]) -> Any:
+    """A browser, and the address on stderr, which may be opened elsewhere as well. `told`: what
+    else is to say that it is there."""
     from ...prompt.browser_prompt import BrowserPrompt
     from ...prompt.open_browser import can_open
     from ...prompt.screen import screen
 
     if arguments.no_browser or not can_open():
         return None
-    return BrowserPrompt(show_url=lambda url: screen.say(f"Sign in here: {url}"))
+
+    def show(url: str) -> None:
+        screen.say(f"Sign in here: {url}")
+        for tell in told:
+            tell("A call needs you to sign in: see your browser")
+
+    return BrowserPrompt(show_url=show)

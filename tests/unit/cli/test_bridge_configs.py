@@ -19,7 +19,7 @@ FORMS = {"codex": "toml", "continue": "yaml", "goose": "yaml", "librechat": "yam
 
 
 def started(entry: dict[str, Any]) -> list[str]:
-    command = entry.get("command", entry.get("cmd"))
+    command = entry["command"] if "command" in entry else entry["cmd"]
     return [*command] if isinstance(command, list) else [command, *entry["args"]]
 
 

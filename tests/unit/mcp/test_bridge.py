@@ -368,6 +368,16 @@ def test_without_a_login_each_call_says_so_and_the_next_one_after_a_login_works(
             assert host.ask(2, "tools/list", _meta=META)["result"]["tools"]
 
 
+def test_the_client_is_told_in_its_log_once_it_has_one() -> None:
+    with on_stage(sessions(fine)) as (_, host):
+        host.bridge.tell("too early")
+        host.begin()
+        host.bridge.tell("sign in")
+        [told] = [each for each in map(json.loads, host.lines) if "method" in each]
+    assert told["method"] == "notifications/message"
+    assert told["params"]["data"] == "sign in"
+
+
 def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
     def behaviour(request: Request) -> None:
         if request.method == "tools/list":
