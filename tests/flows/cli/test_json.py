@@ -28,7 +28,7 @@ WITH_JSON = (
     "doctor",
     "client-metadata",
 )
-WITHOUT = ("headers", "request", "exec", "import", "demo", "completion")
+WITHOUT = ("bridge", "headers", "request", "exec", "import", "demo", "completion")
 
 
 def answer(ran: Ran, shape: str) -> dict[str, Any]:
