@@ -46,7 +46,7 @@ _WORDS: Final[dict[type[AuthError], tuple[int, str, str]]] = {
 }
 # The same for what went wrong with the message itself, which no login helps.
 _ON_THE_WAY: Final[dict[type[AuthError], tuple[int, str, str]]] = {
-    Unavailable: (503, "no answer could be had from", "look"),
+    Unavailable: (503, "no answer could be had from", "own"),
     BadResponse: (502, "what came is not an answer of MCP, from", "doctor"),
     Refused: (403, "the request was refused by", "doctor"),
     AuthError: (500, "the request could not be sent to", "doctor"),
@@ -125,7 +125,7 @@ def undelivered(failure: AuthError, server: str) -> dict[str, Any]:
     """The error for a request that came to no answer, where that is not about the login."""
     code, what, cure = next(_ON_THE_WAY[kind] for kind in _ON_THE_WAY if isinstance(failure, kind))
     hint = {
-        "look": "The server may have done what was requested: look before you try again",
+        "own": failure.hint or "Try again later",  # whether it may have been done all the same
         "doctor": f"Run: {shell_command('doctor', server)}",
     }[cure]
     return _told(failure, code, f"{what} {server}. {hint}", hint, server)
