@@ -376,8 +376,13 @@ async def until(future: Future[Any]) -> None:
 
     future.add_done_callback(wake)
     while not (woken.is_set() or _late(future)):
-        with anyio.move_on_after(_LOOK):
-            await woken.wait()
+        try:
+            with anyio.move_on_after(_LOOK):
+                await woken.wait()
+        except RuntimeError as error:
+            if isinstance(error.__context__, GeneratorExit):  # its loop has ended without it
+                raise error.__context__ from None
+            raise
 
 
 def _late(future: Future[Any]) -> AuthError | None:

@@ -517,3 +517,15 @@ def test_a_reset_forgets_what_is_under_way() -> None:
     assert wait(flights.start("renew", lambda: "afresh")) == "afresh"
     work.go.set()
     wait(stranded)
+
+
+def test_a_waiter_whose_loop_has_ended_is_closed_in_silence() -> None:
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # the task is destroyed, that is meant
+    waiter: Any = until(Future())
+    task = loop.create_task(waiter)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    waiter.close()
+    assert waiter.cr_frame is None, "it has ended"
+    del task
