@@ -19,6 +19,7 @@ from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
 _YOUNG: Final = 10.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 60.0
+_STORE_PAUSE: Final = 2.0  # shorter than the time for which others leave an answer to us
 _SPREAD: Final = 10.0
 _NEVER: Final = float("inf")
 
@@ -82,6 +83,19 @@ def next_step(known: Knowledge, stored: Stored, need: Need, now: Now) -> Step:
             return _marking(known, token, now)
         case _:
             return k.Ask("it cannot be renewed", drop=life == "dead")
+
+
+def without_store(known: Knowledge, need: Need, error: Unavailable, now: Now) -> Step:
+    """The same while the store cannot be read: what lives is sent, and nothing is renewed.
+
+    Whether someone else has a better token, or has ended this login, is not known.
+    """
+    token = known.current
+    if token and token.alive(now.wall) and isinstance(need, k.For):
+        later = min(now.wall + _STORE_PAUSE, k.end(token))
+        return k.Send(token, later, "not expired, and the store cannot be read now")
+    until = now.steady + _FIRST_PAUSE * (1 + now.draw)
+    return k.Wait(until, error, "the store cannot be read now")
 
 
 def _use(
@@ -205,6 +219,8 @@ def after(known: Knowledge, event: Happened) -> Knowledge:
             return after(rest, k.Send(fresh, k.due(fresh, now.draw), "saved"))
         case k.SaveFailed(over, fresh, error, now):
             pause = _longer(known.unsaved)
+            if isinstance(error, Unavailable):
+                pause = min(pause, _STORE_PAUSE)
             unsaved = k.Unsaved(over, fresh, pause, now.steady + pause, error)
             moment = min(k.due(fresh, now.draw), now.wall + pause)  # then it is saved again
             return after(replace(known, unsaved=unsaved), k.Send(fresh, moment, "unsaved"))
@@ -230,6 +246,10 @@ def _read(known: Knowledge, stored: Stored, now: Now) -> Knowledge:
         if 0 < left <= k.COOLING:
             refusal = k.RefreshRefusal(token, error, 2, now.steady + left)
             rest = replace(rest, refusal=refusal)
+    if stored.outage:
+        error, pause, left = stored.outage
+        if rest.outage is None or rest.outage.until < now.steady + left:
+            rest = replace(rest, outage=k.Outage(error, pause, now.steady + left))
     if unsaved and stored.holds(unsaved.fresh):
         return after(rest, k.Saved(unsaved.fresh, now))  # it was, though an error was raised
     if unsaved and not stored.holds(unsaved.over):

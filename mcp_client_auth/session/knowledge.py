@@ -143,13 +143,15 @@ class Knowledge:
 class Stored(NamedTuple):
     """One reading of the store: the record that fits, the mark, the generation in the index.
 
-    `refusal`: why the record was not renewed by any process, and since when (wall).
+    `refusal`: why the record was not renewed by any process, and since when (wall). `outage`: what
+    another host has heard of the token endpoint, with the pause and the seconds that are left.
     """
 
     credential: Credential | None = None
     mark: Mark | None = None
     indexed: int = -1
     refusal: tuple[AuthError, float] | None = None
+    outage: tuple[AuthError, float, float] | None = None
 
     def holds(self, token: Credential) -> bool:
         return same_token(token, self.credential)

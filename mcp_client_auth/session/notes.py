@@ -23,9 +23,10 @@ from ..credential import (
     string,
     strings,
 )
-from ..errors import AuthError, Remedy, StorageError
+from ..errors import AuthError, Remedy, StorageError, Unavailable
 from ..protocol.json_text import json_value
-from .knowledge import Mark
+from ..storage.store import OUTAGE
+from .knowledge import Mark, Now, Outage
 
 if TYPE_CHECKING:
     from ..storage import Storage, Summary
@@ -95,6 +96,27 @@ def write_refusal(
 
 def remove_refusal(storage: Storage, key: Key) -> None:
     _write(storage, key, _REASON, "")
+
+
+def read_outage(storage: Storage, key: Key, now: float) -> tuple[AuthError, float, float] | None:
+    """What another host has heard of the token endpoint, its pause, and what is left of that."""
+    entry = _read(storage, key, OUTAGE)
+    with suppress(*UNREADABLE):
+        left = moment(entry["wait"]) - max(now - moment(entry["since"]), 0.0)
+        if left > 0:
+            return read_error(entry["error"]), moment(entry["pause"]), left
+    return None
+
+
+def write_outage(storage: Storage, key: Key, outage: Outage, left: float, now: Now) -> None:
+    entry = {
+        "error": error_fields(outage.error),
+        "pause": outage.pause,
+        "wait": left,
+        "since": now.wall,
+    }
+    with suppress(StorageError, Unavailable):
+        storage.save_for(json.dumps(entry), Note(key, OUTAGE), left)
 
 
 def error_fields(error: AuthError) -> dict[str, Any]:

@@ -31,11 +31,20 @@ from ..grants.selection import grant_of
 from ..origin import shown
 from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
+from ..storage.store import STORE_DOWN, SUPERSEDED
 from ..threads import fresh_in_children
 from . import knowledge as k
-from .decision import after, after_refusal, next_step
+from .decision import after, after_refusal, next_step, without_store
 from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
-from .notes import read_mark, read_refusal, remove_refusal, write_mark, write_refusal
+from .notes import (
+    read_mark,
+    read_outage,
+    read_refusal,
+    remove_refusal,
+    write_mark,
+    write_outage,
+    write_refusal,
+)
 from .single_flight import Flights, Late, on_the_wire
 from .turns import TURNS
 
@@ -51,6 +60,7 @@ _FORGOTTEN: Final = (
 )
 _POSTPONED: Final = 60.0
 _FOR_AN_EXCHANGE: Final = 30.0
+_LEAST: Final = 0.1  # seconds between two tries where the store cannot even be read
 _LONGER: Final = 2.0  # times its patience, after which an answer that was sent for is given up
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
@@ -115,6 +125,8 @@ class Renewal:
             stored = stored._replace(indexed=entry.generation if entry else -1)
         if stored.credential and stored.credential.renewable:
             stored = stored._replace(refusal=read_refusal(storage, stored.credential))
+        if storage.shared and stored.credential and k.end(stored.credential) < self.ports.clock():
+            stored = stored._replace(outage=read_outage(storage, key, self.ports.clock()))
         self.learn(k.Read(stored, self.now()))
         return stored
 
@@ -210,11 +222,16 @@ class Renewal:
         began = self.ports.monotonic()
         patience = self.config.options.patience if patience is None else patience
         while True:
-            step: Step | None = self._decided(need)  # without the lock: the store may have better
-            if isinstance(step, k.Refresh):
-                TURNS.go_to(step.credential.token_endpoint)
-            if isinstance(step, k.Refresh | k.Save):
-                step = self._under_lock(need)
+            try:
+                step: Step | None = self._decided(need)  # without the lock: it may have better
+                if isinstance(step, k.Refresh):
+                    TURNS.go_to(step.credential.token_endpoint)
+                if isinstance(step, k.Refresh | k.Save):
+                    step = self._under_lock(need)
+            except Unavailable as error:
+                if error.code != STORE_DOWN:
+                    raise
+                step = without_store(self.known, need, error, self.now())
             match step:
                 case k.Send():
                     self.hold(step)
@@ -286,7 +303,9 @@ class Renewal:
         return step
 
     def _under_lock(self, need: Need) -> Step | None:
-        with self.ports.storage.lock(self.config.key):
+        with self.ports.storage.turn(self.config.key) as ours:
+            if not ours:
+                return None
             step = self._decided(need, locked=True)  # another process may have been faster
             if isinstance(step, k.Save):
                 self._save(step.credential, step.over)
@@ -326,11 +345,13 @@ class Renewal:
         except (TokenRefused, DpopUnsupported) as error:
             return None, self._refused(old, error)
         except (Unavailable, BadResponse) as error:
-            if error.code == "ending":
+            if error.code in ("ending", STORE_DOWN):
                 raise
             self._faulted(error)
             return None, False
         except (StorageError, Untrusted, UsageError, LoginRequired) as error:
+            if error.code == SUPERSEDED:
+                return None, False
             if not step.usable and isinstance(error, LoginRequired):
                 return k.Ask(error.summary, drop=not old.alive(self.ports.clock())), False
             if not step.usable:
@@ -364,7 +385,7 @@ class Renewal:
         waiting = self.known.unsaved is not None
         try:
             self.ports.storage.save(fresh)
-        except StorageError as error:
+        except (StorageError, Unavailable) as error:
             for event in before:
                 self.learn(event)
             self.learn(k.SaveFailed(over, fresh, error, self.now()))
@@ -381,9 +402,9 @@ class Renewal:
     def save_later(self) -> None:
         """Until it is saved, or a later login has replaced it."""
         while unsaved := self.known.unsaved:
-            self.ports.sleep(max(unsaved.until - self.ports.monotonic(), 0.0))
+            self.ports.sleep(max(unsaved.until - self.ports.monotonic(), _LEAST))
             with suppress(AuthError):
-                self.settle(k.For.AHEAD)
+                self.settle(k.For.AHEAD, patience=0)
 
     def save_at_exit(self) -> None:
         """The last chance of an answer that could not be saved."""
@@ -408,7 +429,8 @@ class Renewal:
             write_refusal(storage, old, error, now)
         elif outcome == "ended" and self.look().renews_by(old.tokens.refresh_token):
             ended = old.renewed(replace(old.tokens, refresh_token=None))
-            with suppress(StorageError):  # then this session knows it, and others find out
+            # then this session knows it, and others find out
+            with suppress(StorageError, Unavailable):
                 storage.save(ended)
                 write_refusal(storage, ended, error, now)
         return outcome != "kept" and error.code in DEAD_CLIENT
@@ -422,6 +444,9 @@ class Renewal:
             else Unavailable(error.summary, url=error.url, hint=hint)
         )
         self.learn(k.Faulted(fault, self.now()))
+        if self.ports.storage.shared and self.known.outage:
+            left = self.known.outage.until - self.ports.monotonic()
+            write_outage(self.ports.storage, self.config.key, self.known.outage, left, self.now())
         self.ports.tell("refresh", url=fault.url, detail=fault.summary, rule=TRYING_AGAIN)
 
     def _mark(self, mark: k.Mark, need: Need) -> None:

@@ -144,8 +144,7 @@ class Index:
             if groups and members is not None:
                 with suppress(OSError, StorageError):
                     groups.end(sorting, members)
-            entries.sort(key=_ORDER)
-        return entries[:most]
+        return in_order(entries)[:most]
 
     def _read(self, texts: Iterable[tuple[str, str]], size: int) -> Iterator[tuple[str, Summary]]:
         """What these texts tell, with the id of each; so many are parsed and checked at once."""
@@ -213,6 +212,10 @@ class Index:
         with suppress(ValueError, StorageError):
             return generation <= int(self._backend.read(Item(key.id, TOMBSTONE)) or "")
         return False
+
+
+def in_order(entries: Iterable[Summary]) -> list[Summary]:
+    return sorted(entries, key=_ORDER)
 
 
 @contextmanager

@@ -110,10 +110,16 @@ def new_key() -> Secret:
 
 
 def given_key() -> Secret | None:
-    """The key that the environment names for the file storage, or None.
+    """The key that the environment names, the first of several, or None.
 
     Raises `UsageError` for one that is not 32 bytes in base64.
     """
+    keys = given_keys()
+    return keys[0] if keys else None
+
+
+def given_keys() -> list[Secret]:
+    """All keys that the environment names, one a line, the newest first."""
     text, path = os.environ.get(VARIABLE, ""), os.environ.get(FILE_VARIABLE, "")
     if text and path:
         raise UsageError(f"{VARIABLE} and {FILE_VARIABLE} exclude each other")
@@ -126,11 +132,12 @@ def given_key() -> Secret | None:
             ) from None
         if not text.strip():
             raise UsageError(f"{FILE_VARIABLE} names {quoted(path, 200)}, which is empty")
-    if not text:
-        return None
-    key = Secret(text.strip())
-    _bytes(key)
-    return key
+    keys = [Secret(line) for line in text.split()]
+    if text and not keys:
+        keys = [Secret("")]
+    for key in keys:
+        _bytes(key)
+    return keys
 
 
 def seal(text: str, key: Secret, about: Sequence[str]) -> str:
@@ -142,7 +149,7 @@ def seal(text: str, key: Secret, about: Sequence[str]) -> str:
         {
             "version": VERSION,
             "sealed": _ALGORITHM,
-            "key": _fingerprint(key),
+            "key": fingerprint(key),
             "nonce": b64encode(nonce).decode(),
             "data": b64encode(data).decode(),
         }
@@ -185,7 +192,7 @@ def _require_key(text: str, key: Secret | None, place: str) -> tuple[dict[str, A
             code="no_key",
             hint=f"Set {VARIABLE} or {FILE_VARIABLE} to the key that it was sealed with",
         )
-    if raw["key"] != _fingerprint(key):
+    if raw["key"] != fingerprint(key):
         raise StorageError(
             f"the record in {place} was sealed with another key",
             code="wrong_key",
@@ -199,7 +206,15 @@ def _associated(version: Any, about: Sequence[str]) -> bytes:
     return json.dumps([version, *about]).encode()
 
 
-def _fingerprint(key: Secret) -> str:
+def sealed_with(text: str, place: str) -> str:
+    """The fingerprint of the key that has sealed a text."""
+    name = record(text, place).get("key")
+    if not isinstance(name, str):
+        raise damaged(place)
+    return name
+
+
+def fingerprint(key: Secret) -> str:
     """Which key it was, to tell a wrong one from a damaged record."""
     return hashlib.sha256(b"mcp-client-auth" + _bytes(key)).hexdigest()[:16]
 

@@ -6,8 +6,8 @@ import json
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, overload
 
@@ -32,6 +32,9 @@ from .backend import LOCK_WAIT, Backend, Item, Vault
 from .index import LASTING, Index, Summary
 
 NOTES: Final = ("cooling", "consent", "refused", "ended")  # of a login, and gone with it
+OUTAGE: Final = "outage"  # a note of a shared storage, for all that would send there
+STORE_DOWN: Final = "store"  # the code of `Unavailable` where it is not the server's fault
+SUPERSEDED: Final = "superseded"
 _DAMAGED: Final = ("damaged_record",)
 # what a new registration may take the place of: also one that is sealed with a lost key
 _REPLACEABLE: Final = (*_DAMAGED, "no_key", "wrong_key")
@@ -59,6 +62,7 @@ class Storage(ABC):
     """
 
     __slots__ = ()
+    shared = False  # by processes of many hosts, at the cost of a question over the network
 
     @property
     @abstractmethod
@@ -87,6 +91,13 @@ class Storage(ABC):
         Raises `Unavailable` (code "locked") after `timeout` seconds.
         """
 
+    @contextmanager
+    def turn(self, key: Key) -> Iterator[bool]:
+        """The lock for a renewal of what this thread has just loaded; `False` without the lock,
+        where there is something newer."""
+        with self.lock(key):
+            yield True
+
     @overload
     def load(self, key: Key) -> Credential | None: ...
     @overload
@@ -107,6 +118,10 @@ class Storage(ABC):
     def save(self, value: Credential | Client | str, key: ClientKey | Note | None = None) -> None:
         """Keep a value instead of what was there; a credential knows its own key."""
         self._save(value, value.key if isinstance(value, Credential) else key)
+
+    def save_for(self, text: str, note: Note, seconds: float) -> None:
+        """Keep a note; longer than so many seconds only where notes do not end by themselves."""
+        self.save(text, note)
 
     def delete(self, key: Key | ClientKey | Note) -> None:
         """Remove what is kept under a key; it is no error if there is nothing."""

@@ -153,8 +153,9 @@ INSIDE = {
     "storage": """
         __init__
         placement
-        keyring
-        file memory
+        keyring postgres redis
+        shared
+        file keys memory
         sealed store
         settings
         index keyring_thread

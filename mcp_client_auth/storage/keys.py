@@ -1,0 +1,116 @@
+"""`Keys`: the newest key seals, all of them open, and each gives names that tell nothing.
+
+So a key is replaced while everything runs: the new one goes first, the old one stays until what
+it has sealed is sealed again.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Final
+
+from ..errors import StorageError, UsageError
+from ..secret import Secret
+from .sealed import FILE_VARIABLE, VARIABLE, fingerprint, given_keys, seal, sealed_with, unseal
+
+_LASTS: Final = 3600.0  # how long what a function gave is used
+_AT_ONCE: Final = 5.0  # but asked again for an unknown key, not more often than this
+
+
+class Keys:
+    """Sealing keys, 32 bytes in base64 each, the newest first.
+
+    `given` are the keys, or a function that returns them: it is asked again each hour, and when a
+    record turns up that none of them opens. So it may unwrap them by a KMS, and a new key needs
+    no restart. None stands for those of the environment, which are read again in the same way.
+
+    Example:
+        ```python
+        import base64
+        import os
+
+        from mcp_client_auth.storage.keys import Keys
+
+        new, old = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
+        keys = Keys([new, old])  # `new` seals, both open
+        ```
+    """
+
+    def __init__(
+        self,
+        given: Keys
+        | Secret
+        | str
+        | Sequence[Secret | str]
+        | Callable[[], Sequence[Secret | str]]
+        | None = None,
+    ) -> None:
+        if isinstance(given, Keys):
+            self._source: Callable[[], Sequence[Secret | str]] = given._source
+        elif given is None:
+            self._source = given_keys
+        elif callable(given):
+            self._source = given
+        else:
+            fixed = [given] if isinstance(given, Secret | str) else list(given)
+            self._source = lambda: fixed
+        self._asked = 0.0
+        self._keys: Sequence[Secret] = ()
+        self.all()  # raises before anything is connected
+
+    def all(self) -> Sequence[Secret]:
+        """Raises `UsageError` for none, and for one that is no key."""
+        if not self._keys or time.monotonic() - self._asked > _LASTS:
+            self._ask()
+        return self._keys
+
+    def seal(self, text: str, about: Sequence[str]) -> str:
+        return seal(text, self.all()[0], about)
+
+    def unseal(self, text: str, about: Sequence[str], place: str) -> str:
+        """Raises `StorageError`: `wrong_key`, or a damaged record."""
+        name = sealed_with(text, place)
+        for again in (False, True):
+            if again:
+                self._ask_again()
+            for key in self.all():
+                if fingerprint(key) == name:
+                    return unseal(text, key, about, place)
+        return unseal(text, self.all()[0], about, place)  # says what is wrong
+
+    def is_newest(self, text: str) -> bool:
+        """Whether the key that seals now has sealed it."""
+        return sealed_with(text, "") == fingerprint(self.all()[0])
+
+    def names(self, *words: str) -> list[str]:
+        """What these words are called, by each of the keys: an HMAC, which no one can guess."""
+        text = json.dumps(words).encode()
+        return [hmac.new(_naming(key), text, sha256).hexdigest()[:32] for key in self.all()]
+
+    def _ask(self) -> None:
+        given = self._source()
+        keys = [key if isinstance(key, Secret) else Secret(key) for key in given if key]
+        if not keys:
+            raise UsageError(
+                "a storage that many hosts share needs a key to seal what it keeps",
+                code="no_key",
+                hint=f"Set {VARIABLE} or {FILE_VARIABLE} to 32 bytes in base64, the same for all"
+                " (openssl rand -base64 32)",
+            )
+        for key in keys:
+            fingerprint(key)
+        self._keys, self._asked = keys, time.monotonic()
+
+    def _ask_again(self) -> None:
+        if time.monotonic() - self._asked > _AT_ONCE:
+            with suppress(UsageError, StorageError, OSError):  # what is known is still good
+                self._ask()
+
+
+def _naming(key: Secret) -> bytes:
+    return sha256(b"mcp-client-auth names" + key.reveal().encode()).digest()
