@@ -125,8 +125,9 @@ class Renewal:
             stored = stored._replace(indexed=entry.generation if entry else -1)
         if stored.credential and stored.credential.renewable:
             stored = stored._replace(refusal=read_refusal(storage, stored.credential))
-        if storage.shared and stored.credential and k.end(stored.credential) < self.ports.clock():
-            stored = stored._replace(outage=read_outage(storage, key, self.ports.clock()))
+        now = self.ports.clock()
+        if storage.shared and stored.credential and k.due(stored.credential, 1.0) <= now:
+            stored = stored._replace(outage=read_outage(storage, key, now))
         self.learn(k.Read(stored, self.now()))
         return stored
 
@@ -228,10 +229,10 @@ class Renewal:
                     TURNS.go_to(step.credential.token_endpoint)
                 if isinstance(step, k.Refresh | k.Save):
                     step = self._under_lock(need)
-            except Unavailable as error:
-                if error.code != STORE_DOWN:
+            except Unavailable as down:
+                if down.code != STORE_DOWN:
                     raise
-                step = without_store(self.known, need, error, self.now())
+                step = without_store(self.known, need, down, self.now())
             match step:
                 case k.Send():
                     self.hold(step)

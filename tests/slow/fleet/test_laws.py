@@ -1,0 +1,411 @@
+"""What every storage that hosts share must keep, at the real server."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import fields, replace
+
+import pytest
+
+from mcp_client_auth.credential import ClientKey, Credential, Key, Note
+from mcp_client_auth.errors import StorageError, Unavailable
+from mcp_client_auth.protocol.tokens import TokenSet
+from mcp_client_auth.secret import Secret
+from mcp_client_auth.storage.index import Summary
+from mcp_client_auth.storage.sealed import new_key
+from tests.slow.fleet.conftest import Fleet
+from tests.support.engines import until
+from tests.support.storage_samples import (
+    CLIENT_KEY,
+    PLANTED,
+    SHAPES,
+    bare,
+    full,
+    full_client,
+    with_token,
+)
+
+OTHERS: list[dict[str, str]] = [
+    {"account": "work"},
+    {"account": ""},
+    {"account": "Ada@example.com"},
+    {"server": "https://mcp.example.com/another"},
+    {"grant": "client_credentials"},
+    {"client": "an-app-of-its-own"},
+]
+
+
+def token_of(stored: Credential | None) -> str:
+    return stored.tokens.access_token.reveal() if stored else ""
+
+
+# What is kept
+
+
+def test_what_one_host_saves_another_loads_lists_and_deletes(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    here.check()
+    assert there.load(key) is None
+    assert list(there.list()) == []
+    here.save(full(key))
+    assert there.load(key) == full(key)
+    assert there.summary(key) == Summary.of(full(key), here.name)
+    assert list(there.list()) == [Summary.of(full(key), here.name)]
+    there.delete(key)
+    assert here.load(key) is None
+    assert here.summary(key) is None
+    assert list(here.list()) == []
+    here.delete(key)  # what was wanted
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_every_field_comes_back(fleet: Fleet, key: Key, shape: Callable[[Key], Credential]) -> None:
+    fleet.host().save(shape(key))
+    loaded = fleet.host().load(key)
+    assert loaded is not None
+    for field in fields(Credential):
+        assert getattr(loaded, field.name) == getattr(shape(key), field.name), field.name
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=repr)
+def test_no_key_answers_for_another(fleet: Fleet, key: Key, other: dict[str, str]) -> None:
+    storage, second = fleet.host(), replace(key, **other)
+    storage.save(full(key))
+    assert storage.load(second) is None
+    storage.save(with_token(full(second), "of the second"))
+    assert storage.load(key) == full(key)
+    storage.delete(key)
+    assert token_of(storage.load(second)) == "of the second"
+
+
+def test_registrations_notes_and_what_is_held(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    elsewhere = ClientKey(CLIENT_KEY.issuer, "https://app.example.com/callback")
+    here.save(full_client(), CLIENT_KEY)
+    assert there.load(CLIENT_KEY) == full_client()
+    assert there.load(elsewhere) is None
+    assert list(there.list()) == []
+    there.delete(CLIENT_KEY)
+    assert here.load(CLIENT_KEY) is None
+
+    here.save("a note", Note(key, "refused"))
+    assert there.load(Note(key, "refused")) == "a note"
+    there.delete(Note(key, "refused"))
+    assert here.load(Note(key, "refused")) is None
+    here.save_for("soon gone", Note(key, "outage"), 0.2)
+    until(lambda: there.load(Note(key, "outage")) is None)
+
+    here.hold("a state", "what is held", 60)
+    here.hold("another", "soon gone", 0.1)
+    assert there.pop("a state") == "what is held"
+    assert here.pop("a state") is None
+    until(lambda: there.pop("another") is None)
+
+
+def test_a_login_takes_its_notes_with_it(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    storage.save(full(key))
+    storage.save("why", Note(key, "refused"))
+    storage.delete(key)
+    assert storage.load(Note(key, "refused")) is None
+
+
+def test_one_account_and_one_client_are_found_by_themselves(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    mine = [replace(key, server=f"https://mcp{n}.example.com/mcp") for n in range(3)]
+    for each in mine:
+        here.save(full(each))
+    bob = replace(key, account="bob")
+    here.save(bare(bob))
+    assert [entry.key for entry in there.list(account=key.account)] == mine
+    assert [entry.key for entry in there.list(account="bob", server=bob.server)] == [bob]
+    assert list(there.list(account="nobody")) == []
+    assert [entry.key for entry in there.list(client_id="client-2")] == [bob]
+    assert len(there.list(1, issuer=full(key).issuer, client_id="client-1")) == 1
+    assert len(there.list()) == 4
+    assert len(there.list(2)) == 2
+    other = replace(full(mine[0]), client=bare(bob).client)
+    here.save(other)  # by another client from now on
+    assert len(there.list(client_id="client-2")) == 2
+    there.delete(mine[1])
+    assert [entry.key for entry in here.list(account=key.account)] == [mine[0], mine[2]]
+
+
+# Secrets
+
+
+def test_nothing_that_tells_of_a_login_lies_there_in_clear(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    storage.save(full(key))
+    storage.save(full_client(), CLIENT_KEY)
+    storage.save("a note of ada", Note(key, "refused"))
+    storage.hold("planted-state", "planted-held", 60)
+    with storage.lock(key):
+        lying = fleet.raw()
+    assert len(lying) > 2000
+    told = [*PLANTED.values(), "ada", "mcp.example.com", "auth.example.com", "client-1"]
+    assert [word for word in (*told, "planted-state", "planted-held") if word in lying] == []
+
+
+def test_a_wrong_key_reads_nothing_and_overwrites_nothing(fleet: Fleet, key: Key) -> None:
+    fleet.host().save(full(key))
+    fleet.host().save(full_client(), CLIENT_KEY)
+    stranger = fleet.host(key=new_key())
+    for attempt in (
+        lambda: stranger.load(key),
+        lambda: stranger.load(CLIENT_KEY),
+        lambda: stranger.save(bare(key)),
+        lambda: stranger.save(full_client(), CLIENT_KEY),
+    ):
+        with pytest.raises(StorageError) as caught:
+            attempt()
+        assert caught.value.code == "wrong_key"
+    assert list(stranger.list()) == []
+    assert fleet.host().load(key) == full(key)
+    assert fleet.host().load(CLIENT_KEY) == full_client()
+
+
+def test_a_record_that_was_copied_to_another_does_not_open(fleet: Fleet, key: Key) -> None:
+    storage, other = fleet.host(), replace(key, account="eve")
+    storage.save(full(key))
+    storage.save(full(other))
+    engine = storage.engine
+    engine.put(other.id, engine.get(key.id).text, engine.get(other.id).version)
+    with pytest.raises(StorageError) as caught:
+        fleet.host().load(other)
+    assert caught.value.code == "damaged_record"
+    fleet.host().save(bare(other))  # a new login takes its place
+    assert fleet.host().load(other) == bare(other)
+
+
+def test_the_newest_key_seals_and_all_open(fleet: Fleet, key: Key) -> None:
+    old, new = fleet.key, new_key()
+    other = replace(key, server="https://mcp.example.com/other")
+    fleet.host().save(full(key))
+    both = fleet.host(key=[new, old])
+    both.save(full(other))
+    both.save(full_client(), CLIENT_KEY)
+    assert both.load(key) == full(key)
+    assert [entry.key for entry in both.list(account=key.account)] == [key, other]
+    assert sorted(both.reseal()) == [False, False, True]
+    only = fleet.host(key=new)
+    assert only.load(key) == full(key)
+    assert only.load(CLIENT_KEY) == full_client()
+    assert [entry.key for entry in only.list(account=key.account)] == [key, other]
+    assert [entry.key for entry in only.list(client_id="client-1")] == [key, other]
+
+
+# Leases
+
+
+def test_a_lease_has_one_holder_and_is_free_after_it(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    with here.lock(key):
+        with pytest.raises(Unavailable) as caught, there.lock(key, timeout=0):
+            pass
+        assert caught.value.code == "locked"
+        with there.lock(key, "login"), there.lock(replace(key, account="bob")):
+            pass
+    with there.lock(key, timeout=0):
+        pass
+
+
+def test_a_lease_lives_as_long_as_its_holder(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(lease=1.0), fleet.host(lease=1.0)
+    with here.lock(key), pytest.raises(Unavailable), there.lock(key, timeout=2.5):
+        pass
+    with there.lock(key):
+        pass
+
+
+def test_a_lease_of_a_host_that_is_gone_ends(fleet: Fleet, key: Key) -> None:
+    gone = fleet.host().engine
+    assert gone.take(key.id, "refresh", "a host that is gone", 0.5, 0.0).ours
+    with fleet.host().lock(key, timeout=60):
+        assert not gone.extend(key.id, "refresh", "a host that is gone", 5.0)
+        gone.release(key.id, "refresh", "a host that is gone")  # not its own any more
+        with pytest.raises(Unavailable), fleet.host().lock(key, timeout=0):
+            pass
+
+
+def test_what_is_read_changed_and_written_under_the_lease_is_not_lost(
+    fleet: Fleet, key: Key
+) -> None:
+    fleet.host().save(with_token(bare(key), ""))
+
+    def append(letter: str) -> None:
+        storage = fleet.host()
+        for _ in range(3):
+            with storage.lock(key, timeout=60):
+                stored = storage.load(key)
+                assert stored is not None
+                storage.save(with_token(stored, token_of(stored) + letter))
+
+    threads = [threading.Thread(target=append, args=(letter,)) for letter in "abcdefgh"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    stored = fleet.host().load(key)
+    assert sorted(token_of(stored)) == sorted("abcdefgh" * 3)
+
+
+def test_who_waits_stops_when_there_is_news(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(lease=1.0), fleet.host(lease=1.0)
+    here.save(full(key))
+    turns: list[bool] = []
+    loaded = threading.Event()
+
+    def wait() -> None:
+        there.load(key)
+        loaded.set()
+        with there.turn(key) as ours:
+            turns.append(ours)
+
+    with here.lock(key):
+        stored = here.load(key)
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        assert loaded.wait(60)
+        assert stored is not None
+        here.save(stored)  # as the proof before a refresh does: that is no news
+        here.save(stored.renewed(TokenSet(Secret("newer"), 2.0)))
+        waiting.join(60)
+        assert turns == [False]
+    with there.turn(key) as ours:  # nothing newer than what this thread has read
+        assert ours
+
+
+# Versions
+
+
+def test_a_late_answer_does_not_replace_a_newer_login(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    here.save(full(key))
+    with ExitStack() as late:
+        late.enter_context(here.lock(key))
+        stored = here.load(key)
+        assert stored is not None
+        there.save(with_token(stored, "newer"))  # as one does who took the lease over
+        with pytest.raises(StorageError) as caught:
+            here.save(stored)  # the proof before a refresh token is sent
+        assert caught.value.code == "superseded"
+    with here.lock(key):
+        stored = here.load(key)
+        assert token_of(stored) == "newer"
+        assert stored is not None
+        there.delete(key)
+        with pytest.raises(StorageError) as caught:
+            here.save(with_token(stored, "late"))
+        assert caught.value.code == "superseded"
+    assert there.load(key) is None
+
+
+def test_no_refresh_token_is_sent_after_the_lease_was_lost(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    here.save(full(key))
+    with here.lock(key):
+        stored = here.load(key)
+        assert stored is not None
+        [lease] = here._leases.values()
+        there.engine.release(key.id, "refresh", lease.owner)  # as if this host had stood still
+        with there.lock(key):
+            with pytest.raises(StorageError) as caught:
+                here.save(stored)
+            assert caught.value.code == "superseded"
+
+
+def test_a_write_whose_answer_got_lost_counts(fleet: Fleet, key: Key) -> None:
+    here = fleet.host()
+    here.save(full(key))
+    with here.lock(key):
+        stored = here.load(key)
+        assert stored is not None
+        fresh = with_token(stored, "fresh")
+        fleet.host().save(fresh)  # the first try
+        here.save(fresh)
+    assert token_of(here.load(key)) == "fresh"
+
+
+def test_versions_grow_over_a_logout_and_a_loss_of_data(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    versions = []
+    storage.save(full(key))
+    versions.append(storage.engine.get(key.id).version)
+    storage.delete(key)
+    versions.append(storage.engine.get(key.id).version)
+    storage.save(bare(key))
+    versions.append(storage.engine.get(key.id).version)
+    storage.engine.drop(key.id, (), 0.001)
+    until(lambda: storage.engine.get(key.id).version == 0)
+    fleet.host().save(full(key))
+    versions.append(storage.engine.get(key.id).version)
+    assert versions == sorted(set(versions))
+
+
+def test_who_remembers_more_puts_it_back(fleet: Fleet, key: Key) -> None:
+    here = fleet.host()
+    here.save(full(key))
+    here.engine.drop(key.id, (), 0.001)  # empty, as after a crash without a disk
+    until(lambda: here.engine.get(key.id).version == 0)
+    assert fleet.host().load(key) is None
+    assert here.load(key) == full(key)
+    there = fleet.host()
+    assert there.load(key) == full(key)
+    assert [entry.key for entry in there.list(account=key.account)] == [key]
+
+
+def test_what_was_deleted_elsewhere_is_not_put_back(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(), fleet.host()
+    here.save(full(key))
+    there.delete(key)
+    assert here.load(key) is None
+    assert there.load(key) is None
+    there.save(bare(key))
+    assert here.load(key) == bare(key)
+
+
+# Clocks, forks
+
+
+@pytest.mark.parametrize("ahead", [120.0, -120.0])
+def test_hosts_with_wrong_clocks_agree_when_a_token_ends(
+    fleet: Fleet, key: Key, ahead: float
+) -> None:
+    right, wrong = fleet.host(), fleet.host(ahead=ahead)
+    now = time.time()
+    tokens = TokenSet(Secret("t"), now + ahead, now + ahead + 60)  # by the wrong clock
+    wrong.save(replace(bare(key), tokens=tokens))
+    read = right.load(key)
+    assert read is not None
+    assert read.tokens.expires_at == pytest.approx(now + 60, abs=5)
+    back = wrong.load(key)
+    assert back is not None
+    assert back.tokens.expires_at == pytest.approx(now + ahead + 60, abs=5)
+    [entry] = wrong.list(account=key.account)
+    assert entry.expires_at == pytest.approx(now + ahead + 60, abs=5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_uses_connections_and_leases_of_its_own(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    storage.save(full(key))
+    with storage.lock(key):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                loaded = storage.load(key) == full(key)
+                with storage.lock(key, "another"):
+                    code = 0 if loaded and len(storage._leases) == 1 else 2
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        with pytest.raises(Unavailable), fleet.host().lock(key, timeout=0):
+            pass  # the child has not given up what its parent holds
+        storage.save(bare(key))
+    assert fleet.host().load(key) == bare(key)
