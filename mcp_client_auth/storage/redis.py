@@ -180,6 +180,10 @@ class RedisEngine(Engine):
     def reset(self) -> None:
         self._connect()
 
+    def close(self) -> None:
+        if self._given is None:
+            self._client.connection_pool.disconnect()
+
     def get(self, id: str) -> Row:  # noqa: A002
         return _row(self._run(_GET, [self._record(id)]))
 

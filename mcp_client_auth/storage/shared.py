@@ -156,6 +156,10 @@ class Engine(ABC):
         """Forget all connections: they are those of the process that this one was forked from."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Give up the connections; they are made again when they are needed."""
+
+    @abstractmethod
     def warnings(self) -> Iterable[str]:
         """What an operator should know of how the engine is set up."""
 

@@ -6,10 +6,10 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 import pytest
@@ -35,7 +35,36 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
         time.sleep(0.02)
 
 
-class RedisServer:
+class Child:
+    """A server process, to be killed at any moment."""
+
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def run(self, *command: str, user: str | None = None) -> None:
+        nowhere = subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            command, stdout=nowhere, stderr=nowhere, user=user, cwd="/", start_new_session=True
+        )
+
+    def kill(self) -> None:
+        """With all of its children, as the power does."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        if self.process and self.process.poll() is None:
+            self.kill()
+
+
+class RedisServer(Child):
     """A Redis with a password, of which the tests look that no one sees it."""
 
     password: Final = "planted-redis-Hd4"
@@ -43,7 +72,6 @@ class RedisServer:
     def __init__(self, directory: Path, *options: str) -> None:
         self._program = program("redis-server", "redis-server")
         self._directory, self._options, self.port = directory, options, free_port()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -51,30 +79,13 @@ class RedisServer:
 
     def start(self) -> None:
         """With what it had, unless it was started with `--appendonly no`."""
-        self._process = subprocess.Popen(
-            [
-                self._program,
-                *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)),
-                *("--requirepass", self.password, "--save", "", "--appendonly", "yes"),
-                *self._options,
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        self.run(
+            self._program,
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)),
+            *("--requirepass", self.password, "--save", "", "--appendonly", "yes"),
+            *self._options,
         )
         until(self._answers)
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(PATIENCE)
-
-    def stop_for_now(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         import redis
@@ -85,15 +96,90 @@ class RedisServer:
         except redis.exceptions.RedisError:
             return False
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process and self._process.poll() is None:
-            self.kill()
+class PostgresServer(Child):
+    """A PostgreSQL of its own; as root it is the package's user that runs it."""
+
+    password: Final = "planted-postgres-Kt9"
+
+    def __init__(self) -> None:
+        places = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        self._initdb = program("initdb", "postgresql", *places)
+        self._postgres = program("postgres", "postgresql", *places)
+        self.port = free_port()
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self.directory = Path(tempfile.mkdtemp(prefix="mcp-client-auth-postgres-"))
+        if self._user:
+            shutil.chown(self.directory, self._user)
+
+    @property
+    def url(self) -> str:
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        return f"postgresql://app:{self.password}@127.0.0.1:{port}/postgres"
+
+    def start(self) -> None:
+        data, word = self.directory / "data", self.directory / "password"
+        if not data.exists():
+            word.write_text(self.password)
+            word.chmod(0o644)
+            subprocess.run(
+                [
+                    self._initdb,
+                    *("-D", str(data), "-U", "app", "-A", "scram-sha-256", "--no-sync"),
+                    *(f"--pwfile={word}", "-E", "UTF8", "--locale=C"),
+                ],
+                check=True,
+                capture_output=True,
+                user=self._user,
+                cwd="/",
+            )
+        (data / "postmaster.pid").unlink(missing_ok=True)
+        self.run(
+            *(self._postgres, "-D", str(data), "-p", str(self.port)),
+            *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+            *("-c", "fsync=off", "-c", "shared_buffers=16MB"),
+            user=self._user,
+        )
+        until(lambda: answers(self.url))
+
+    def __exit__(self, *why: object) -> None:
+        super().__exit__(*why)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Bouncer(Child):
+    """A PgBouncer in transaction mode before a PostgreSQL."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._program = program("pgbouncer", "pgbouncer", Path("/usr/sbin"))
+        self._server, self.port = server, free_port()
+
+    @property
+    def url(self) -> str:
+        return self._server.url_at(self.port)
+
+    def start(self) -> None:
+        directory, server = self._server.directory, self._server
+        users, settings = directory / "users.txt", directory / "pgbouncer.ini"
+        users.write_text(f'"app" "{server.password}"\n')
+        settings.write_text(
+            f"[databases]\npostgres = host=127.0.0.1 port={server.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            f"auth_type = scram-sha-256\nauth_file = {users}\nunix_socket_dir =\n"
+            "pool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200\n"
+        )
+        user = "postgres" if os.geteuid() == 0 else None
+        self.run(self._program, "-q", str(settings), user=user)
+        until(lambda: answers(self.url))
+
+
+def answers(url: str) -> bool:
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=5, prepare_threshold=None) as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.Error:
+        return False

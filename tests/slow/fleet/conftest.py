@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from mcp_client_auth.credential import Key, key_for
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.storage.shared import Shared
-from tests.support.engines import RedisServer
+from tests.support.engines import Bouncer, PostgresServer, RedisServer
 
 NUMBERS = itertools.count()
 
@@ -26,11 +26,13 @@ class Fleet:
     make: Callable[..., Shared]
     raw: Callable[[], str]  # everything that lies there, as text
     key: Secret
+    hosts: list[Shared] = field(default_factory=list)
 
     def host(self, *, key: Any = None, ahead: float = 0.0, lease: float = 2.0) -> Shared:
         """`ahead`: how far its clock is ahead of the engine's."""
         made = self.make(key=key or self.key, lease=lease)
         made._clock = lambda: time.time() + ahead
+        self.hosts.append(made)
         return made
 
 
@@ -40,10 +42,29 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
         yield server
 
 
-@pytest.fixture(params=["redis"])
-def fleet(request: pytest.FixtureRequest) -> Fleet:
-    server = request.getfixturevalue("redis_server")
-    return redis_fleet(server)
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bouncer(postgres_server: PostgresServer) -> Iterator[Bouncer]:
+    with Bouncer(postgres_server) as bouncer:
+        yield bouncer
+
+
+@pytest.fixture(params=["redis", "postgres", "pgbouncer"])
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    if request.param == "redis":
+        fleet = redis_fleet(request.getfixturevalue("redis_server"))
+    else:
+        server = request.getfixturevalue("postgres_server")
+        through = request.getfixturevalue("bouncer") if request.param == "pgbouncer" else server
+        fleet = postgres_fleet(server.url, through.url)
+    yield fleet
+    for each in fleet.hosts:
+        each.engine.close()
 
 
 def redis_fleet(server: RedisServer) -> Fleet:
@@ -59,19 +80,39 @@ def redis_fleet(server: RedisServer) -> Fleet:
     def raw() -> str:
         client = redis.Redis.from_url(server.url, decode_responses=True)
         texts = []
+        read: dict[str, Any] = {
+            "string": client.get,
+            "hash": client.hgetall,
+            "set": client.smembers,
+        }
         for name in client.scan_iter(match=f"{namespace}:*"):
-            kind = client.type(name)
-            value = (
-                client.get(name)
-                if kind == "string"
-                else client.hgetall(name)
-                if kind == "hash"
-                else client.smembers(name)
-            )
-            texts.append(f"{name} {value}")
+            texts.append(f"{name} {read[str(client.type(name))](name)}")
         return "\n".join(texts)
 
     return Fleet(make, raw, new_key())
+
+
+def postgres_fleet(direct: str, url: str) -> Fleet:
+    import psycopg
+
+    from mcp_client_auth.storage.postgres import PostgresStorage
+
+    schema, key = f"test_{next(NUMBERS)}", new_key()
+
+    def make(**more: Any) -> Shared:
+        return PostgresStorage(url, schema=schema, **more)
+
+    def raw() -> str:
+        with psycopg.connect(direct) as connection:
+            names = ("records", "leases", "notes", "pending")
+            return "\n".join(
+                str(row) for name in names for row in connection.execute(f"TABLE {schema}.{name}")
+            )
+
+    first = PostgresStorage(direct, schema=schema, key=key)
+    first.create()
+    first.engine.close()
+    return Fleet(make, raw, key)
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_nothing_that_tells_of_a_login_lies_there_in_clear(fleet: Fleet, key: Ke
     with storage.lock(key):
         lying = fleet.raw()
     assert len(lying) > 2000
-    told = [*PLANTED.values(), "ada", "mcp.example.com", "auth.example.com", "client-1"]
+    told = [*PLANTED.values(), "ada@example", "mcp.example.com", "auth.example.com", "client-1"]
     assert [word for word in (*told, "planted-state", "planted-held") if word in lying] == []
 
 

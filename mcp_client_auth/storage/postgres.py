@@ -1,0 +1,369 @@
+"""`PostgresStorage`: PostgreSQL. Each step is one statement, in a transaction of its own.
+
+Nothing lasts longer than a statement but what lies in the tables, so that a pool of connections
+may stand between (PgBouncer in transaction mode). What may be forgotten by a crash, the leases, is
+not written to disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import UsageError
+from ..secret import Secret, quoted
+from .keys import Keys
+from .shared import LEASE, Engine, Row, Shared, Taken, Written
+
+if TYPE_CHECKING:
+    import psycopg_pool
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+_CONNECTIONS: Final = 10
+_ANSWERS: Final = 5.0
+_NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
+_MICROSECONDS: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+_SECONDS: Final = "clock_timestamp() + %(seconds)s::float8 * interval '1 second'"
+
+# a schema's name stands for {s}
+_DDL: Final = """
+CREATE SCHEMA IF NOT EXISTS {s};
+CREATE TABLE IF NOT EXISTS {s}.records (
+  id text PRIMARY KEY, version bigint NOT NULL, text text NOT NULL,
+  tags text[] NOT NULL DEFAULT ARRAY[]::text[], until timestamptz);
+CREATE INDEX IF NOT EXISTS records_tags ON {s}.records USING gin (tags);
+CREATE UNLOGGED TABLE IF NOT EXISTS {s}.leases (
+  id text, purpose text, owner text NOT NULL, until timestamptz NOT NULL,
+  PRIMARY KEY (id, purpose));
+CREATE TABLE IF NOT EXISTS {s}.notes (
+  id text, name text, text text NOT NULL, until timestamptz, PRIMARY KEY (id, name));
+CREATE TABLE IF NOT EXISTS {s}.pending (
+  name text PRIMARY KEY, text text NOT NULL, until timestamptz NOT NULL);
+"""
+_LIVE: Final = "(r.until IS NULL OR r.until > clock_timestamp())"
+_MORE: Final = {"now": _NOW, "micros": _MICROSECONDS, "end": _SECONDS, "live": _LIVE}
+_STATEMENTS: Final = {
+    "get": """
+SELECT r.version, r.text, {now} FROM (SELECT 1) AS one
+LEFT JOIN {s}.records r ON r.id = %(id)s AND {live}""",
+    "many": """
+SELECT r.version, r.text, {now} FROM unnest(%(ids)s::text[]) WITH ORDINALITY AS given(id, at)
+LEFT JOIN {s}.records r ON r.id = given.id AND {live}
+ORDER BY given.at""",
+    "put": """
+WITH leased AS (
+  SELECT %(owner)s::text = '' OR EXISTS (
+    SELECT 1 FROM {s}.leases WHERE id = %(id)s AND purpose = 'refresh'
+    AND owner = %(owner)s AND until > clock_timestamp()) AS ok),
+new AS (
+  SELECT CASE WHEN %(same)s AND %(expect)s::bigint > 0 THEN %(expect)s::bigint
+  ELSE greatest(%(expect)s::bigint + 1, {micros}) END AS version),
+done AS (
+  INSERT INTO {s}.records AS r (id, version, text, tags)
+  SELECT %(id)s, new.version, %(text)s, coalesce(%(tags)s::text[], ARRAY[]::text[])
+  FROM new, leased WHERE leased.ok
+  ON CONFLICT (id) DO UPDATE SET
+    version = excluded.version, text = excluded.text, until = NULL,
+    tags = coalesce(%(tags)s::text[], r.tags)
+  WHERE r.version <= %(expect)s OR NOT {live}
+  RETURNING version)
+SELECT 1, version, {now} FROM done UNION ALL
+SELECT 0, coalesce((SELECT version FROM {s}.records WHERE id = %(id)s), 0), {now}
+WHERE NOT EXISTS (SELECT 1 FROM done)""",
+    "drop": """
+WITH gone AS (DELETE FROM {s}.notes WHERE id = %(id)s AND name = ANY(%(notes)s::text[]))
+INSERT INTO {s}.records AS r (id, version, text, until)
+VALUES (%(id)s, {micros}, '', {end})
+ON CONFLICT (id) DO UPDATE SET
+  version = greatest(r.version + 1, excluded.version), text = '', tags = ARRAY[]::text[],
+  until = excluded.until""",
+    "take": """
+WITH done AS (
+  INSERT INTO {s}.leases AS l (id, purpose, owner, until)
+  SELECT %(id)s, %(purpose)s, %(owner)s, {end} WHERE %(least)s::float8 <= 0
+  OR extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) >= %(least)s::float8
+  ON CONFLICT (id, purpose) DO UPDATE SET owner = excluded.owner, until = excluded.until
+  WHERE l.until <= clock_timestamp() OR l.owner = excluded.owner
+  RETURNING 1)
+SELECT (SELECT count(*) FROM done),
+  coalesce((SELECT version FROM {s}.records r WHERE id = %(id)s AND {live}), 0)""",
+    "extend": """
+INSERT INTO {s}.leases AS l (id, purpose, owner, until)
+VALUES (%(id)s, %(purpose)s, %(owner)s, {end})
+ON CONFLICT (id, purpose) DO UPDATE SET owner = excluded.owner, until = excluded.until
+WHERE l.until <= clock_timestamp() OR l.owner = excluded.owner
+RETURNING 1""",
+    "release": """
+DELETE FROM {s}.leases WHERE id = %(id)s AND purpose = %(purpose)s AND owner = %(owner)s""",
+    "ids": """
+SELECT id FROM {s}.records WHERE tags @> ARRAY[%(tag)s::text] AND text <> '' ORDER BY id""",
+    "all": "SELECT id FROM {s}.records WHERE text <> '' ORDER BY id",
+    "note": "SELECT text FROM {s}.notes r WHERE id = %(id)s AND name = %(name)s AND {live}",
+    "set_note": """
+INSERT INTO {s}.notes (id, name, text, until) VALUES (%(id)s, %(name)s, %(text)s, {end})
+ON CONFLICT (id, name) DO UPDATE SET text = excluded.text, until = excluded.until""",
+    "unset_note": "DELETE FROM {s}.notes WHERE id = %(id)s AND name = %(name)s",
+    # whoever begins a login clears away a few that no one has finished
+    "hold": """
+WITH gone AS (DELETE FROM {s}.pending WHERE name IN (
+  SELECT name FROM {s}.pending WHERE until < clock_timestamp() LIMIT 10 FOR UPDATE SKIP LOCKED)
+  AND name <> %(name)s)
+INSERT INTO {s}.pending (name, text, until) VALUES (%(name)s, %(text)s, {end})
+ON CONFLICT (name) DO UPDATE SET text = excluded.text, until = excluded.until""",
+    "pop": """
+DELETE FROM {s}.pending WHERE name = %(name)s
+RETURNING CASE WHEN until > clock_timestamp() THEN text END""",
+    "sweep": """
+DELETE FROM {s}.records WHERE until < clock_timestamp();
+DELETE FROM {s}.notes WHERE until < clock_timestamp();
+DELETE FROM {s}.pending WHERE until < clock_timestamp();
+DELETE FROM {s}.leases WHERE until < clock_timestamp()""",
+}
+
+
+class PostgresStorage(Shared):
+    """Logins in PostgreSQL 12 or later, for any number of hosts; PgBouncer may stand between.
+
+    url     `postgresql://`; its password is never shown
+    pool    instead of that, a `psycopg_pool.ConnectionPool` of yours, with `autocommit`; behind
+            PgBouncer with `prepare_threshold=None`
+    key     what seals all of it: 32 bytes in base64, several with the newest first, or `Keys`;
+            by default the keys of `MCP_CLIENT_AUTH_KEY` or `MCP_CLIENT_AUTH_KEY_FILE`
+    schema  that of its tables, which `create()` makes, or a migration of yours with `ddl()`
+    lease   seconds after which the work of a host that is gone is taken over: shorter than
+            the time in which the authorization server forgives a repeated refresh token
+
+    Safe from any thread. Needs the extra `postgres`. Raises `UsageError` before anything is
+    connected where there is no key.
+
+    Example:
+        ```python
+        from mcp_client_auth import MCPAuth
+        from mcp_client_auth.storage.postgres import PostgresStorage
+
+
+        def auth(key):  # the same key on every host
+            storage = PostgresStorage("postgresql://app@db.example.com/app", key=key)
+            return MCPAuth("https://mcp.example.com/mcp", account="robot", storage=storage)
+        ```
+    """
+
+    engine: PostgresEngine
+
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        pool: psycopg_pool.ConnectionPool[Any] | None = None,
+        key: Keys | Secret | str | Sequence[Secret | str] | None = None,
+        schema: str = "mcp_client_auth",
+        lease: float = LEASE,
+    ) -> None:
+        keys = Keys(key)
+        if not (schema.isascii() and schema.isidentifier() and schema == schema.lower()):
+            raise UsageError(f"schema is a plain name in lower case, not {quoted(schema, 60)}")
+        super().__init__(PostgresEngine(url, pool, schema), keys, lease)
+
+    def create(self) -> None:
+        """Make the schema and its tables, where they are missing."""
+        with self._engine():
+            self.engine.create()
+
+    def ddl(self) -> str:
+        """What `create()` runs, for a migration of yours."""
+        return self.engine.ddl()
+
+
+class PostgresEngine(Engine):
+    """The steps of a `Shared` as statements."""
+
+    name = "postgres"
+
+    def __init__(
+        self, url: str, pool: psycopg_pool.ConnectionPool[Any] | None, schema: str
+    ) -> None:
+        try:
+            import psycopg
+            import psycopg_pool
+        except ImportError:
+            raise UsageError(
+                "PostgresStorage needs psycopg and its pool",
+                hint="Install them with: pip install 'mcp-client-auth[postgres]'",
+            ) from None
+        if bool(url) == (pool is not None):
+            raise UsageError("PostgresStorage takes a URL or a pool=")
+        self._psycopg, self._pools, self._schema = psycopg, psycopg_pool, schema
+        self._url, self._given = Secret(url), pool
+        self._statements = {
+            name: text.format(s=schema, **_MORE) for name, text in _STATEMENTS.items()
+        }
+        self._connect()
+
+    def _connect(self) -> None:
+        self._opened = False
+        if self._given is not None:
+            self._pool = self._given
+            self.where = f"PostgreSQL ({self._schema})"
+            return
+        url = self._url.reveal()
+        if not url.startswith(_SCHEMES):
+            raise UsageError(
+                "this is no URL of a PostgreSQL",
+                hint=f"Expected one that begins with {_SCHEMES[0]}",
+            )
+        try:
+            parts = self._psycopg.conninfo.conninfo_to_dict(url)
+        except self._psycopg.Error:  # what it says may repeat the URL
+            raise UsageError("this URL of a PostgreSQL cannot be read") from None
+        host, port = parts.get("host") or "localhost", parts.get("port") or 5432
+        self.where = f"PostgreSQL at {host}:{port} ({self._schema})"
+        self._pool = self._pools.ConnectionPool(
+            url,
+            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+            min_size=0,
+            max_size=_CONNECTIONS,
+            timeout=_ANSWERS,
+            open=False,
+        )
+
+    def reset(self) -> None:
+        self._connect()  # a pool of the caller's is theirs to make new
+
+    def close(self) -> None:
+        if self._given is None:
+            self._pool.close()
+            self._connect()
+
+    def ddl(self) -> str:
+        return _DDL.format(s=self._schema).strip()
+
+    def create(self) -> None:
+        with self._connection() as connection:
+            connection.execute(self.ddl())
+
+    def get(self, id: str) -> Row:  # noqa: A002
+        return _row(self._one("get", id=id))
+
+    def get_many(self, ids: Sequence[str]) -> Sequence[Row]:
+        return [_row(each) for each in self._all("many", ids=list(ids))]
+
+    def put(
+        self,
+        id: str,  # noqa: A002
+        text: str,
+        expect: int,
+        *,
+        same: bool = False,
+        owner: str = "",
+        tags: Sequence[str] | None = None,
+    ) -> Written:
+        done, version, now = self._one(
+            "put",
+            id=id,
+            text=text,
+            expect=expect,
+            same=same,
+            owner=owner,
+            tags=None if tags is None else list(tags),
+        )
+        return Written(bool(done), version, now)
+
+    def drop(self, id: str, notes: Sequence[str], seconds: float) -> None:  # noqa: A002
+        self._run("drop", id=id, notes=list(notes), seconds=seconds)
+
+    def take(
+        self,
+        id: str,  # noqa: A002
+        purpose: str,
+        owner: str,
+        seconds: float,
+        least: float,
+    ) -> Taken:
+        ours, version = self._one(
+            "take", id=id, purpose=purpose, owner=owner, seconds=seconds, least=least
+        )
+        return Taken(bool(ours), version)
+
+    def extend(self, id: str, purpose: str, owner: str, seconds: float) -> bool:  # noqa: A002
+        return bool(self._all("extend", id=id, purpose=purpose, owner=owner, seconds=seconds))
+
+    def release(self, id: str, purpose: str, owner: str) -> None:  # noqa: A002
+        self._run("release", id=id, purpose=purpose, owner=owner)
+
+    def ids(self, tag: str) -> Iterable[str]:
+        found = self._all("ids", tag=tag) if tag else self._all("all")
+        return [each[0] for each in found]
+
+    def note(self, id: str, name: str) -> str | None:  # noqa: A002
+        return _text(self._all("note", id=id, name=name))
+
+    def set_note(self, id: str, name: str, text: str, seconds: float | None) -> None:  # noqa: A002
+        if text:
+            self._run("set_note", id=id, name=name, text=text, seconds=seconds)
+        else:
+            self._run("unset_note", id=id, name=name)
+
+    def hold(self, name: str, text: str, seconds: float) -> None:
+        self._run("hold", name=name, text=text, seconds=seconds)
+
+    def pop(self, name: str) -> str | None:
+        return _text(self._all("pop", name=name))
+
+    def fault(self, error: Exception) -> tuple[bool, str] | None:
+        errors = self._psycopg.errors
+        if not isinstance(error, self._psycopg.Error | OSError):
+            return None
+        missing = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
+        if isinstance(error, missing):
+            return False, f"the schema {self._schema} has no tables of ours; create() makes them"
+        refused = (
+            errors.InvalidPassword,
+            errors.InvalidAuthorizationSpecification,
+            errors.DiskFull,
+        )
+        passing = (
+            self._psycopg.OperationalError,
+            self._psycopg.InterfaceError,
+            errors.ReadOnlySqlTransaction,
+            OSError,
+        )
+        words = f"{type(error).__name__}: {str(error)[:200]}"
+        return isinstance(error, passing) and not isinstance(error, refused), quoted(words, 200)
+
+    def warnings(self) -> Iterable[str]:
+        with self._connection() as connection:
+            found = connection.execute("SHOW fsync").fetchone()
+            if found and found[0] == "off":
+                yield "fsync is off: a crash may lose logins"
+
+    def sweep(self) -> None:
+        """Clear away what has ended."""
+        with self._connection() as connection:
+            connection.execute(self._statements["sweep"])
+
+    def _connection(self) -> Any:
+        if not self._opened and self._given is None:
+            self._pool.open()
+            self._opened = True
+        return self._pool.connection()
+
+    def _all(self, statement: str, **values: Any) -> Sequence[Any]:
+        with self._connection() as connection:
+            found = connection.execute(self._statements[statement], values)
+            return list(found.fetchall())
+
+    def _one(self, statement: str, **values: Any) -> Any:
+        return self._all(statement, **values)[0]
+
+    def _run(self, statement: str, **values: Any) -> None:
+        with self._connection() as connection:
+            connection.execute(self._statements[statement], values)
+
+
+def _row(found: Sequence[Any]) -> Row:
+    version, text, now = found
+    return Row(version or 0, text or "", now)
+
+
+def _text(found: Sequence[Any]) -> str | None:
+    return found[0][0] if found else None
