@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import UsageError
 from ..secret import Secret, quoted
 from .keys import Keys
-from .shared import LEASE, Engine, Row, Shared, Taken, Written
+from .shared import LEASE, Address, Engine, Row, Shared, Taken, Written
 
 if TYPE_CHECKING:
     import psycopg_pool
@@ -193,7 +193,7 @@ class PostgresEngine(Engine):
         if bool(url) == (pool is not None):
             raise UsageError("PostgresStorage takes a URL or a pool=")
         self._psycopg, self._pools, self._schema = psycopg, psycopg_pool, schema
-        self._url, self._given = Secret(url), pool
+        self._url, self._given = Address(url), pool
         self._statements = {
             name: text.format(s=schema, **_MORE) for name, text in _STATEMENTS.items()
         }
@@ -205,7 +205,7 @@ class PostgresEngine(Engine):
             self._pool = self._given
             self.where = f"PostgreSQL ({self._schema})"
             return
-        url = self._url.reveal()
+        url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
                 "this is no URL of a PostgreSQL",
@@ -327,8 +327,7 @@ class PostgresEngine(Engine):
             errors.ReadOnlySqlTransaction,
             OSError,
         )
-        words = f"{type(error).__name__}: {str(error)[:200]}"
-        return isinstance(error, passing) and not isinstance(error, refused), quoted(words, 200)
+        return isinstance(error, passing) and not isinstance(error, refused), self._url.words(error)
 
     def warnings(self) -> Iterable[str]:
         with self._connection() as connection:
@@ -348,16 +347,25 @@ class PostgresEngine(Engine):
         return self._pool.connection()
 
     def _all(self, statement: str, **values: Any) -> Sequence[Any]:
-        with self._connection() as connection:
-            found = connection.execute(self._statements[statement], values)
-            return list(found.fetchall())
+        found = self._executed(statement, values)
+        return list(found.fetchall())
 
     def _one(self, statement: str, **values: Any) -> Any:
         return self._all(statement, **values)[0]
 
     def _run(self, statement: str, **values: Any) -> None:
-        with self._connection() as connection:
-            connection.execute(self._statements[statement], values)
+        self._executed(statement, values)
+
+    def _executed(self, statement: str, values: dict[str, Any]) -> Any:
+        """Once more where a connection of the pool turns out to have ended while it was idle."""
+        for last in (False, True):
+            with self._connection() as connection:
+                try:
+                    return connection.execute(self._statements[statement], values)
+                except self._psycopg.OperationalError:
+                    if last or not connection.broken:
+                        raise
+        raise TypeError("two tries are made")
 
 
 def _row(found: Sequence[Any]) -> Row:

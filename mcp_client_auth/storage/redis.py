@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import UsageError
 from ..secret import Secret, quoted
 from .keys import Keys
-from .shared import LEASE, Engine, Row, Shared, Taken, Written
+from .shared import LEASE, Address, Engine, Row, Shared, Taken, Written
 
 if TYPE_CHECKING:
     import redis
@@ -146,7 +146,7 @@ class RedisEngine(Engine):
             ) from None
         if bool(url) == (client is not None):
             raise UsageError("RedisStorage takes a URL or a client=")
-        self._redis, self._url, self._given = redis, Secret(url), client
+        self._redis, self._url, self._given = redis, Address(url), client
         self._namespace, self._replicas = namespace, replicas
         self._connect()
 
@@ -155,7 +155,7 @@ class RedisEngine(Engine):
             self._client: Any = self._given
             self.where = f"Redis ({self._namespace})"
             return
-        url = self._url.reveal()
+        url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
                 "this is no URL of a Redis", hint=f"Expected one that begins with {_SCHEMES[1]}"
@@ -272,8 +272,7 @@ class RedisEngine(Engine):
             return None
         refused = (errors.AuthenticationError, errors.AuthorizationError)
         passing = (errors.ConnectionError, errors.TimeoutError, errors.ReadOnlyError, OSError)
-        words = f"{type(error).__name__}: {str(error)[:200]}"
-        return isinstance(error, passing) and not isinstance(error, refused), quoted(words, 200)
+        return isinstance(error, passing) and not isinstance(error, refused), self._url.words(error)
 
     def warnings(self) -> Iterable[str]:
         client, errors = self._client, self._redis.exceptions

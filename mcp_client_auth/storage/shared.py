@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from ..credential import (
     ClientKey,
@@ -34,6 +35,7 @@ from ..credential import (
 from ..errors import AuthError, StorageError, Unavailable, UsageError
 from ..paths import record_id
 from ..protocol.registration import Client
+from ..secret import Secret, masked, quoted
 from ..threads import fresh_in_children
 from .backend import LOCK_WAIT
 from .index import Summary, in_order
@@ -73,6 +75,22 @@ class Taken(NamedTuple):
 
     ours: bool
     version: int
+
+
+class Address:
+    """The URL of an engine, whose password nothing shows; behind a function, so that neither
+    `vars` nor a debugger lists it."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            password = unquote(urlsplit(url).password or "")
+        except ValueError:  # no URL at all
+            password = ""
+        self.whole, self._password = (lambda: url), Secret(password)
+
+    def words(self, error: Exception) -> str:
+        """What an engine's library says."""
+        return quoted(masked(f"{type(error).__name__}: {error}", [self._password]), 200)
 
 
 class Engine(ABC):

@@ -26,6 +26,8 @@ class Fleet:
     make: Callable[..., Shared]
     raw: Callable[[], str]  # everything that lies there, as text
     key: Secret
+    url: str
+    namespace: str
     hosts: list[Shared] = field(default_factory=list)
 
     def host(self, *, key: Any = None, ahead: float = 0.0, lease: float = 2.0) -> Shared:
@@ -89,7 +91,7 @@ def redis_fleet(server: RedisServer) -> Fleet:
             texts.append(f"{name} {read[str(client.type(name))](name)}")
         return "\n".join(texts)
 
-    return Fleet(make, raw, new_key())
+    return Fleet(make, raw, new_key(), server.url, namespace)
 
 
 def postgres_fleet(direct: str, url: str) -> Fleet:
@@ -112,7 +114,7 @@ def postgres_fleet(direct: str, url: str) -> Fleet:
     first = PostgresStorage(direct, schema=schema, key=key)
     first.create()
     first.engine.close()
-    return Fleet(make, raw, key)
+    return Fleet(make, raw, key, url, schema)
 
 
 @pytest.fixture
