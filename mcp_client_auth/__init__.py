@@ -55,7 +55,10 @@ if TYPE_CHECKING:
     from .storage import Vault as Vault
     from .storage.file import FileStorage as FileStorage
     from .storage.keyring import KeyringStorage as KeyringStorage
+    from .storage.keys import Keys as Keys
     from .storage.memory import MemoryStorage as MemoryStorage
+    from .storage.postgres import PostgresStorage as PostgresStorage
+    from .storage.redis import RedisStorage as RedisStorage
     from .transport import HttpTransport as HttpTransport
     from .web.logins import Logins as Logins
     from .web.split_login import abegin_login as abegin_login
@@ -99,6 +102,7 @@ _HOMES = {
     "HttpTransport": "transport",
     "Key": "credential",
     "KeyringStorage": "storage.keyring",
+    "Keys": "storage.keys",
     "LoggedOut": "session.logout",
     "Login": "api",
     "Logins": "web.logins",
@@ -106,8 +110,10 @@ _HOMES = {
     "MemoryStorage": "storage.memory",
     "Options": "protocol.options",
     "PendingLogin": "grants.pending",
+    "PostgresStorage": "storage.postgres",
     "PreRegistered": "protocol.registration",
     "Prompt": "prompt.base",
+    "RedisStorage": "storage.redis",
     "Secret": "secret",
     "WorkloadIdentity": "grants.workload_identity",
     "abegin_login": "web.split_login",

@@ -34,7 +34,7 @@ class Keys:
         import base64
         import os
 
-        from mcp_client_auth.storage.keys import Keys
+        from mcp_client_auth import Keys
 
         new, old = (base64.b64encode(os.urandom(32)).decode() for _ in range(2))
         keys = Keys([new, old])  # `new` seals, both open

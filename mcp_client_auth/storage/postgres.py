@@ -7,7 +7,7 @@ not written to disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
@@ -138,8 +138,7 @@ class PostgresStorage(Shared):
 
     Example:
         ```python
-        from mcp_client_auth import MCPAuth
-        from mcp_client_auth.storage.postgres import PostgresStorage
+        from mcp_client_auth import MCPAuth, PostgresStorage
 
 
         def auth(key):  # the same key on every host
@@ -193,18 +192,24 @@ class PostgresEngine(Engine):
         if bool(url) == (pool is not None):
             raise UsageError("PostgresStorage takes a URL or a pool=")
         self._psycopg, self._pools, self._schema = psycopg, psycopg_pool, schema
-        self._url, self._given = Address(url), pool
+        self._url, self._given = Address(url), pool is not None
         self._statements = {
             name: text.format(s=schema, **_MORE) for name, text in _STATEMENTS.items()
         }
-        self._connect()
+        self._opened = False
+        if pool is None:
+            self._connect()
+        else:
+            self._reach: Callable[[], psycopg_pool.ConnectionPool[Any]] = lambda: pool
+            self.where = f"PostgreSQL ({schema})"
+
+    @property
+    def _pool(self) -> psycopg_pool.ConnectionPool[Any]:
+        """Behind a function: it knows its password, which neither `vars` nor pickle must find."""
+        return self._reach()
 
     def _connect(self) -> None:
         self._opened = False
-        if self._given is not None:
-            self._pool = self._given
-            self.where = f"PostgreSQL ({self._schema})"
-            return
         url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
@@ -217,20 +222,23 @@ class PostgresEngine(Engine):
             raise UsageError("this URL of a PostgreSQL cannot be read") from None
         host, port = parts.get("host") or "localhost", parts.get("port") or 5432
         self.where = f"PostgreSQL at {host}:{port} ({self._schema})"
-        self._pool = self._pools.ConnectionPool(
+        pool = self._pools.ConnectionPool(
             url,
             kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
             min_size=0,
             max_size=_CONNECTIONS,
             timeout=_ANSWERS,
+            reconnect_timeout=_ANSWERS,  # otherwise its pauses grow far beyond an outage
             open=False,
         )
+        self._reach = lambda: pool
 
     def reset(self) -> None:
-        self._connect()  # a pool of the caller's is theirs to make new
+        if not self._given:  # a pool of the caller's is theirs to make new
+            self._connect()
 
     def close(self) -> None:
-        if self._given is None:
+        if not self._given:
             self._pool.close()
             self._connect()
 
@@ -341,7 +349,7 @@ class PostgresEngine(Engine):
             connection.execute(self._statements["sweep"])
 
     def _connection(self) -> Any:
-        if not self._opened and self._given is None:
+        if not (self._opened or self._given):
             self._pool.open()
             self._opened = True
         return self._pool.connection()

@@ -5,7 +5,7 @@ The braces around an id keep all that belongs to one login in one slot of a clus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
@@ -99,8 +99,7 @@ class RedisStorage(Shared):
 
     Example:
         ```python
-        from mcp_client_auth import MCPAuth
-        from mcp_client_auth.storage.redis import RedisStorage
+        from mcp_client_auth import MCPAuth, RedisStorage
 
 
         def auth(key):  # the same key on every host
@@ -146,15 +145,20 @@ class RedisEngine(Engine):
             ) from None
         if bool(url) == (client is not None):
             raise UsageError("RedisStorage takes a URL or a client=")
-        self._redis, self._url, self._given = redis, Address(url), client
+        self._redis, self._url, self._given = redis, Address(url), client is not None
         self._namespace, self._replicas = namespace, replicas
-        self._connect()
+        if client is None:
+            self._connect()
+        else:
+            self._reach: Callable[[], Any] = lambda: client
+            self.where = f"Redis ({namespace})"
+
+    @property
+    def _client(self) -> Any:
+        """Behind a function: it knows its password, which neither `vars` nor pickle must find."""
+        return self._reach()
 
     def _connect(self) -> None:
-        if self._given is not None:
-            self._client: Any = self._given
-            self.where = f"Redis ({self._namespace})"
-            return
         url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
@@ -172,16 +176,18 @@ class RedisEngine(Engine):
             )
         except Exception:  # what it says may repeat the URL
             raise UsageError("this URL of a Redis cannot be read") from None
-        self._client = self._redis.Redis(connection_pool=pool)
+        client = self._redis.Redis(connection_pool=pool)
+        self._reach = lambda: client
         at = pool.connection_kwargs
         place = at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
         self.where = f"Redis at {place} ({self._namespace})"
 
     def reset(self) -> None:
-        self._connect()
+        if not self._given:  # a client of the caller's sees to that itself
+            self._connect()
 
     def close(self) -> None:
-        if self._given is None:
+        if not self._given:
             self._client.connection_pool.disconnect()
 
     def get(self, id: str) -> Row:  # noqa: A002

@@ -86,7 +86,8 @@ class Address:
             password = unquote(urlsplit(url).password or "")
         except ValueError:  # no URL at all
             password = ""
-        self.whole, self._password = (lambda: url), Secret(password)
+        self.whole: Callable[[], str] = lambda: url
+        self._password = Secret(password)
 
     def words(self, error: Exception) -> str:
         """What an engine's library says."""

@@ -18,6 +18,8 @@ HEAVY = (
     "click",
     "filelock",
     "platformdirs",
+    "redis",
+    "psycopg",
 )
 
 

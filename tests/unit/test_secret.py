@@ -31,13 +31,16 @@ from mcp_client_auth import (
     HttpTransport,
     Item,
     KeyringStorage,
+    Keys,
     LoggedOut,
     Login,
     Logins,
     MCPAuth,
     MemoryStorage,
     Options,
+    PostgresStorage,
     PreRegistered,
+    RedisStorage,
     TokenRefused,
     WorkloadIdentity,
 )
@@ -54,6 +57,7 @@ from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import read_token_response, refresh_request
 from mcp_client_auth.protocol.urls import Endpoint, Issuer, ServerUrl
 from mcp_client_auth.secret import Secret, masked
+from mcp_client_auth.storage.sealed import new_key
 
 PLANTED = "planted-secret-7f3a"
 SECRET = Secret(PLANTED)
@@ -155,7 +159,7 @@ def everything(home: Path) -> dict[str, Any]:
     tokens = read_token_response(response, 1e9)
     credential = Credential(key_for(url), server.issuer, server.token_endpoint, client, tokens)
     identity = PreRegistered("app", PLANTED)
-    memory, file = MemoryStorage(), FileStorage(home)
+    memory, file, key = MemoryStorage(), FileStorage(home), new_key()
     for storage in (memory, file):
         storage.save(credential)
     auth = MCPAuth(url, client=identity, storage=memory, prompt=None)
@@ -191,6 +195,7 @@ def everything(home: Path) -> dict[str, Any]:
         "HttpTransport": HttpTransport(url),
         "Item": Item.of(credential.key),
         "Key": credential.key,
+        "Keys": Keys(key),
         "KeyringStorage": KeyringStorage(),
         "LoggedOut": LoggedOut(True),
         "Logins": Logins(memory, redirect_uri="https://app.example/callback", client=identity),
@@ -199,7 +204,9 @@ def everything(home: Path) -> dict[str, Any]:
         "MCPAuth of a client": auth,
         "MemoryStorage": memory,
         "Options": Options(),
+        "PostgresStorage": PostgresStorage(f"postgresql://app:{PLANTED}@db.example", key=key),
         "PreRegistered": identity,
+        "RedisStorage": RedisStorage(f"redis://:{PLANTED}@cache.example", key=key),
         "Secret": SECRET,
         "Store": memory,
         "ClientCredentials": ClientCredentials(),

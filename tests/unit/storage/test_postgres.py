@@ -1,0 +1,66 @@
+"""What a `PostgresStorage` says before it connects, and what it never shows; the rest in
+slow/fleet."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from mcp_client_auth import PostgresStorage, UsageError
+from mcp_client_auth.storage.sealed import new_key
+
+KEY = new_key()
+URL = "postgresql://app:planted%2Fpassword-Uw2@db.example.com:5433/app"
+
+
+def test_there_is_nothing_without_a_key() -> None:
+    with pytest.raises(UsageError, match="MCP_CLIENT_AUTH_KEY"):
+        PostgresStorage(URL)
+
+
+@pytest.mark.parametrize("url", [URL.replace("postgresql", "http"), URL + "?planted=1", "db"])
+def test_a_url_that_cannot_be_used_is_not_repeated(url: str) -> None:
+    with pytest.raises(UsageError, match="PostgreSQL") as caught:
+        PostgresStorage(url, key=KEY)
+    assert "planted" not in str(caught.value)
+
+
+def test_a_url_and_a_pool_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="a URL or a pool"):
+        PostgresStorage(key=KEY)
+
+
+@pytest.mark.parametrize("schema", ["", "a b", "A", "a;drop", 'a"', "ä", "1a"])
+def test_a_schema_is_a_plain_name(schema: str) -> None:
+    with pytest.raises(UsageError, match="schema"):
+        PostgresStorage(URL, key=KEY, schema=schema)
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg_pool", None)
+    with pytest.raises(UsageError, match=r"pip install 'mcp-client-auth\[postgres\]'"):
+        PostgresStorage(URL, key=KEY)
+
+
+def test_the_place_is_shown_without_the_password() -> None:
+    storage = PostgresStorage(URL, key=KEY, schema="logins")
+    assert storage.where == "PostgreSQL at db.example.com:5433 (logins), sealed"
+    assert "planted" not in f"{storage!r} {storage.ddl()} {vars(storage)}"
+    assert "logins.records" in storage.ddl()
+
+
+def test_what_the_library_says_is_masked_and_told_apart() -> None:
+    import psycopg
+
+    storage = PostgresStorage(URL, key=KEY)
+    for error, passing in (
+        (psycopg.errors.InvalidPassword("no planted/password-Uw2"), False),
+        (psycopg.OperationalError("connection to planted%2Fpassword-Uw2 failed"), True),
+        (psycopg.errors.UndefinedTable("no table"), False),
+        (psycopg.errors.ReadOnlySqlTransaction("a replica"), True),
+    ):
+        passes, words = storage.engine.fault(error) or (None, "")
+        assert passes is passing
+        assert "planted" not in words
+    assert storage.engine.fault(ValueError()) is None
