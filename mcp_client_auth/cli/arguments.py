@@ -18,6 +18,7 @@ from .servers import Server
 from .values import (
     ENDPOINTS,
     Seconds,
+    StoragePlace,
     checked,
     endpoint_pairs,
     existing,
@@ -26,6 +27,7 @@ from .values import (
     label,
     port,
     proxy_url,
+    storage_place,
 )
 
 PREFIX: Final = "MCP_CLIENT_AUTH_"
@@ -283,10 +285,11 @@ class Place:
     )
     store: str | None = option(
         "--store",
-        type=click.Choice(["keyring", "file", "memory"]),
+        type=StoragePlace(),
+        callback=checked(storage_place),
         env="STORAGE",
         metavar="PLACE",
-        help="Keep logins in the keyring (default), file or memory.",
+        help="Keep logins in the keyring (default), file or memory, or at a URL.",
     )
 
 

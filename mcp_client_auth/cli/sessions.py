@@ -213,8 +213,9 @@ def session_of(key: Key, login: AboutLogin) -> Session:
     transport = transport_for(key.server, options, login.network)
     on_event = listener_for(login.output)
     tell_of_keyring(on_event)
+    shared = login.store if login.store and "://" in login.store else None
     ports = Ports(
-        choose_storage(None, key), transport or HttpTransport(key.server, options), on_event
+        choose_storage(shared, key), transport or HttpTransport(key.server, options), on_event
     )
     grant = SIGN_IN if key.grant == PROVIDER else None
     config = LoginConfig(ServerUrl(key.server), key, options=options, grant=grant)

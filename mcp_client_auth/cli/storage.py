@@ -38,11 +38,24 @@ def kept_in(storage: Storage) -> str:
     return f"{storage.where}, which does not work: {error.summary}" if error else storage.where
 
 
+def shared_storage(store: str | None = None) -> Storage | None:
+    """The storage of many hosts that was named, if it is one: its logins are in no index here."""
+    import os
+
+    from ..storage import shared_at
+    from ..storage.placement import VARIABLE
+
+    named = store or os.environ.get(VARIABLE) or ""
+    return shared_at(named) if "://" in named else None
+
+
 def unreadable(storage: str, key: Key | None = None) -> AuthError | None:
     """Why nothing, or the login of `key`, can be read there; no keyring is opened for that."""
-    from ..storage import storage_named
+    from ..storage import CHOICES, storage_named
     from ..storage.backend import Item
 
+    if storage not in CHOICES:  # one of many hosts, from which it was just read
+        return None
     try:
         storage_named(storage).vault.look(Item.of(key) if key else None)
     except AuthError as error:

@@ -16,8 +16,10 @@ from .sources import is_typed, source_of
 
 if TYPE_CHECKING:
     _Seconds = click.ParamType[float]
+    _Choice = click.Choice[str]
 else:  # older versions of click are not generic
     _Seconds = click.ParamType
+    _Choice = click.Choice
 
 _PROXIES: Final = ("http", "https", "socks", "socks5", "socks5h")
 _A_DAY: Final = 86_400.0
@@ -47,6 +49,18 @@ class Seconds(_Seconds):
             if 0 < number <= _A_DAY or (self._or_none and number == 0):
                 return number
         self.fail("expected a number of seconds, up to a day", param, ctx)
+
+
+class StoragePlace(_Choice):
+    """The name of a storage, the URL of one that hosts share, or @FILE with such a URL."""
+
+    def __init__(self) -> None:
+        super().__init__(["keyring", "file", "memory"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if "://" in value or value[:1] == "@":
+            return str(value)
+        return str(super().convert(value, param, ctx))
 
 
 FORMATS: Final = ("text", "json", "sarif", "html", "markdown", "junit")  # of a report
@@ -104,6 +118,32 @@ def proxy_url(value: str) -> str:
             "--proxy contains a password, which every user of this machine could read",
             hint="Pass the proxy in MCP_CLIENT_AUTH_PROXY or HTTPS_PROXY",
         )
+    return value
+
+
+def storage_place(value: str) -> str:
+    """What can be opened; a file is for a URL with a password."""
+    from urllib.parse import urlsplit
+
+    from ..paths import read_named
+
+    if value[:1] == "@":
+        try:
+            value = read_named(value[1:]).strip()
+        except OSError:
+            raise UsageError(f"{source_of('store')} names a file that cannot be read") from None
+        if "://" not in value:
+            raise UsageError(f"{source_of('store')} names a file without the URL of a storage")
+    elif "://" in value and is_typed("store"):
+        try:
+            password = urlsplit(value).password
+        except ValueError:
+            password = "?"  # noqa: S105 - whatever there is
+        if password:
+            raise UsageError(
+                "--store contains a password, which every user of this machine could read",
+                hint="Pass the URL in MCP_CLIENT_AUTH_STORAGE, or as --store @FILE",
+            )
     return value
 
 

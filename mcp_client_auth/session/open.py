@@ -77,7 +77,7 @@ _USABLE: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "scope": (_names_scopes, 'scopes: "notes:read notes:write", or a list of them'),
     "storage": (
         lambda value: isinstance(value, str) or _has("load")(value),
-        '"keyring", "file", "memory" or a Storage',
+        '"keyring", "file", "memory", a URL or a Storage',
     ),
     "prompt": (lambda value: value == "auto" or _has("visit")(value), '"auto", None or a Prompt'),
     "grant": (

@@ -28,6 +28,8 @@ from .settings import Settings
 from .store import Storage, Store
 
 CHOICES: Final = (*LASTING, "memory")
+REDIS: Final = ("redis", "rediss", "unix")
+POSTGRES: Final = ("postgresql", "postgres")
 VARIABLE: Final = "MCP_CLIENT_AUTH_STORAGE"
 _LEFT: Final = "left"  # a note: the store that may hold a secret beside the one in the index
 _PACKAGE: Final = __name__.partition(".")[0] + "."
@@ -68,7 +70,27 @@ def local_index() -> Index:
 
 def name_of(storage: Storage) -> str:
     """What `storage=` calls it; empty for a caller's own."""
-    return storage.name if isinstance(storage, Store | Placement) else ""
+    if isinstance(storage, Store | Placement):
+        return storage.name
+    return str(getattr(storage, "name", "")) if storage.shared else ""
+
+
+@cache
+def shared_at(url: str) -> Storage:
+    """The storage that hosts share, by the URL of its engine; one for all sessions."""
+    scheme = url.partition("://")[0]
+    if scheme in REDIS:
+        from .redis import RedisStorage
+
+        return RedisStorage(url)
+    if scheme in POSTGRES:
+        from .postgres import PostgresStorage
+
+        return PostgresStorage(url)
+    raise UsageError(  # not the URL itself, which may have a password in it
+        f"there is no storage with URLs of the scheme {quoted(scheme, 40)}",
+        hint=f"Known: {', '.join((*REDIS, *POSTGRES))}",
+    )
 
 
 class Placement(Storage):
@@ -244,6 +266,8 @@ def _chosen(storage: Storage | str | None, key: Key | None, *, library: bool) ->
     if storage is not None and not isinstance(storage, str):
         return storage
     name = storage or os.environ.get(VARIABLE) or ""
+    if "://" in name:
+        return shared_at(name)
     if name == "memory":
         return storage_named(name)
     if name and name not in CHOICES:

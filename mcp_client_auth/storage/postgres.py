@@ -220,6 +220,8 @@ class PostgresEngine(Engine):
             parts = self._psycopg.conninfo.conninfo_to_dict(url)
         except self._psycopg.Error:  # what it says may repeat the URL
             raise UsageError("this URL of a PostgreSQL cannot be read") from None
+        tls = str(parts.get("sslmode")) in ("require", "verify-ca", "verify-full")
+        self.private = self._url.near or tls
         host, port = parts.get("host") or "localhost", parts.get("port") or 5432
         self.where = f"PostgreSQL at {host}:{port} ({self._schema})"
         pool = self._pools.ConnectionPool(

@@ -176,6 +176,7 @@ class RedisEngine(Engine):
             )
         except Exception:  # what it says may repeat the URL
             raise UsageError("this URL of a Redis cannot be read") from None
+        self.private = self._url.near or not url.startswith(_SCHEMES[0])
         client = self._redis.Redis(connection_pool=pool)
         self._reach = lambda: client
         at = pool.connection_kwargs

@@ -33,6 +33,7 @@ from ..credential import (
     loads_client,
 )
 from ..errors import AuthError, StorageError, Unavailable, UsageError
+from ..origin import is_loopback_host
 from ..paths import record_id
 from ..protocol.registration import Client
 from ..secret import Secret, masked, quoted
@@ -48,6 +49,7 @@ _REMEMBERED: Final = 6 * 86_400.0  # shorter: what was deleted meanwhile is not 
 _MOST: Final = 4096
 _BATCH: Final = 200
 _SKEW: Final = 1.0  # a difference of the clocks that the way of an answer does not explain
+_WRONG: Final = 5.0  # that an operator should know of
 _TRIES: Final = 5
 _AGAIN: Final = 0.5
 _NEVER: Final = float("inf")
@@ -89,6 +91,12 @@ class Address:
         self.whole: Callable[[], str] = lambda: url
         self._password = Secret(password)
 
+    @property
+    def near(self) -> bool:
+        """Whether it is on this machine."""
+        host = urlsplit(self.whole()).hostname or ""
+        return not host or is_loopback_host(host)
+
     def words(self, error: Exception) -> str:
         """What an engine's library says."""
         return quoted(masked(f"{type(error).__name__}: {error}", [self._password]), 200)
@@ -103,6 +111,7 @@ class Engine(ABC):
 
     name: str
     where: str
+    private = True  # whether no one beyond this machine reads what goes to and from it
 
     @abstractmethod
     def get(self, id: str) -> Row: ...  # noqa: A002
@@ -320,6 +329,17 @@ class Shared(Storage):
 
     def save_for(self, text: str, note: Note, seconds: float) -> None:
         self._write_note(note, text, seconds)
+
+    def warnings(self) -> Iterator[str]:
+        """What may lose logins, or show them: for an operator."""
+        with self._engine() as engine:
+            now, found = engine.get("").now, list(engine.warnings())
+        yield from found
+        if not self.engine.private:
+            yield "the connection leaves this machine and is not encrypted: use TLS"
+        ahead = now - self._clock()
+        if abs(ahead) > _WRONG:
+            yield f"its clock and the one of this machine differ by {abs(ahead):.0f} s"
 
     def reseal(self) -> Iterator[bool]:
         """Seal each record again with the newest key; whether that was needed, one by one.

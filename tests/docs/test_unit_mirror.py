@@ -58,6 +58,7 @@ cli.verbs.log* | flows/cli/test_refused_login.py | a verb is a run of the comman
 cli.verbs.refresh | flows/cli/test_refresh.py | a verb is a run of the command
 cli.verbs.request | flows/cli/test_request.py | a verb is a run of the command
 cli.verbs.status | flows/cli/test_status.py | a verb is a run of the command
+cli.verbs.store | slow/fleet/test_command.py | a verb is a run of the command, at a real engine
 cli.verbs.token | flows/cli/test_stored_login.py | a verb is a run of the command
 cli.verbs.tools | flows/cli/test_tools.py | a verb is a run of the command
 doctor.* | flows/doctor/test_faults.py | a fault and its finding, at a server that has it

@@ -29,6 +29,7 @@ SECTIONS: Final = {
     "For operators and authors": {
         "doctor": "Check everything that a login needs, without logging in.",
         "client-metadata": "Write or check a client ID metadata document.",
+        "store": "Check or set up a storage that many hosts share.",
     },
     "More": {
         "import": "Import the logins of mcp-remote.",

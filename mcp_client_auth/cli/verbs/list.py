@@ -30,9 +30,11 @@ def command(arguments: Arguments) -> None:
     from ...storage import local_index
     from ...storage.settings import Settings
     from ..answers import answers, login_fields
+    from ..storage import shared_storage
 
     gc.disable()  # of 100,000 logins none is garbage before the end
-    entries, names = local_index().all(), Settings().names()
+    shared = shared_storage()
+    entries, names = shared.list() if shared else local_index().all(), Settings().names()
     if answers.as_json:
         answers.give(logins=[login_fields(entry, names) for entry in entries])
     elif entries:

@@ -99,11 +99,13 @@ class State:
     @property
     def kept_in(self) -> str:
         """Where it lies, as it lies there, for a person."""
-        from ...storage import storage_named
+        from ...storage import CHOICES, storage_named
         from ...storage.backend import Item
         from ..describe import plain
 
         try:
+            if self.entry.storage not in CHOICES:
+                return plain(self.entry.storage)
             store = storage_named(self.entry.storage)
             if self.entry.storage != "file":
                 return _where(store)
@@ -164,12 +166,20 @@ def _entries(arguments: Arguments) -> list[Summary]:
     from ...credential import key_for
     from ...storage import Summary, local_index, name_of
     from ..sessions import fresh, session_of
+    from ..storage import shared_storage
 
     account, index = arguments.login.account, local_index()
+    if shared := shared_storage(arguments.login.store):
+        chosen = {"account": account} if arguments.url or is_typed("account") else {}
+        if arguments.url:
+            chosen["server"] = key_for(arguments.url, account).server
+        found = list(shared.list(**chosen))
+        if found or not arguments.url:
+            return found
     if arguments.url is None:
         return index.all(account=account) if is_typed("account") else index.all()
     key = key_for(arguments.url, account)
-    if entries := index.all(server=key.server, account=account):
+    if not shared and (entries := index.all(server=key.server, account=account)):
         return entries
     session = session_of(key, arguments.login)
     # this says that there is no login, and what to do; or it is its entry that is lost
