@@ -349,13 +349,12 @@ class Shared(Storage):
         with self._engine() as engine:
             ids = list(engine.ids(""))
         for id in ids:  # noqa: A001
-            yield self._resealed(id)
+            with self._engine() as engine:
+                text = engine.get(id).text
+            if text:  # otherwise it was deleted
+                yield not self.keys.is_newest(text) and self._resealed(id)
 
     def _resealed(self, id: str) -> bool:  # noqa: A002
-        with self._engine() as engine:
-            text = engine.get(id).text
-        if not text or self.keys.is_newest(text):
-            return False
         with self._leased(id, _REFRESH, LOCK_WAIT):
             with self._engine() as engine:
                 row = engine.get(id)

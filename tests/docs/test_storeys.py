@@ -42,7 +42,7 @@ INSIDE = {
         other_clients
         __init__
         verbs.bridge verbs.call verbs.headers verbs.list verbs.login verbs.logout verbs.refresh
-        verbs.token verbs.tools
+        verbs.store verbs.token verbs.tools
         answers offers
         flags token_file verbs.completion verbs.demo verbs.exec verbs.request
         commands tools

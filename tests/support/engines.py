@@ -87,6 +87,12 @@ class RedisServer(Child):
         )
         until(self._answers)
 
+    def flush(self) -> None:
+        import redis
+
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
     def _answers(self) -> bool:
         import redis
 

@@ -78,6 +78,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "refresh": {"login": LOGIN},
     "tools": {"tools": [dict]},  # this and the next as the server sends them
     "call": {"result": dict},
+    "store check": {"storage": str, "milliseconds": NUMBER, "warnings": [str]},
+    "store reseal": {"storage": str, "records": int, "resealed": int},
     "an error": {"error": ERROR},
 }
 

@@ -27,6 +27,7 @@ WITH_JSON = (
     "call",
     "doctor",
     "client-metadata",
+    "store",
 )
 WITHOUT = ("bridge", "headers", "request", "exec", "import", "demo", "completion")
 

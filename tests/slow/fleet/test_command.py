@@ -1,0 +1,109 @@
+"""The command with a storage that many hosts share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mcp_client_auth.storage.sealed import new_key
+from mcp_client_auth.testing import DemoServer
+from tests.support.engines import PostgresServer, RedisServer
+from tests.support.inside import Inside
+
+
+@pytest.fixture(params=["redis", "postgres"])
+def place(request: pytest.FixtureRequest, inside: Inside) -> RedisServer | PostgresServer:
+    """Named by the environment, with its key, as in a container."""
+    engine: RedisServer | PostgresServer = request.getfixturevalue(f"{request.param}_server")
+    inside.patch.setenv("MCP_CLIENT_AUTH_STORAGE", engine.url)
+    inside.patch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    from mcp_client_auth.storage.placement import shared_at
+
+    shared_at.cache_clear()
+    if isinstance(engine, RedisServer):
+        engine.flush()
+    else:
+        assert inside("store", "create").code == 0
+    return engine
+
+
+def test_a_login_lives_in_the_engine_from_one_command_to_the_next(
+    inside: Inside, place: RedisServer | PostgresServer, server: DemoServer
+) -> None:
+    ran = inside.log_in(server.url)
+    assert ran.code == 0
+    assert not list((inside.home / "logins").glob("*.secret"))
+    assert inside("call", server.url, "whoami").code == 0
+    listed = inside("list", "--json").answer["logins"]
+    assert [(each["server"], each["account"]) for each in listed] == [(server.url, "default")]
+    assert inside("status", "--check").code == 0
+    assert f"{listed[0]['storage']}" in inside("status", server.url).out
+    assert inside("token", server.url).code == 0
+    ran = inside("logout", server.url, "--json")
+    assert ran.answer["logged_out"][0]["revoked"] is True
+    assert inside("list", "--json").answer["logins"] == []
+    assert inside("token", server.url).code == 3
+
+
+def test_check_says_what_may_lose_logins_and_no_password(
+    inside: Inside, place: RedisServer | PostgresServer
+) -> None:
+    ran = inside("store", "check", "--json")
+    assert ran.code == 0, ran.err
+    assert place.password not in ran.out + ran.err
+    assert f"127.0.0.1:{place.port}" in ran.answer["storage"]
+    # fsync is off at the PostgreSQL of the tests; the Redis writes to disk
+    expected = [] if isinstance(place, RedisServer) else ["fsync is off: a crash may lose logins"]
+    assert ran.answer["warnings"] == expected
+
+
+def test_a_redis_that_forgets_is_warned_of(inside: Inside, tmp_path: Path) -> None:
+    inside.patch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    forgetful = ("--appendonly", "no", "--maxmemory-policy", "allkeys-lru")
+    with RedisServer(tmp_path, *forgetful) as engine:
+        (inside.home / "engine").write_text(engine.url)
+        ran = inside("store", "check", "--store", "@engine")
+    assert ran.code == 0
+    assert "maxmemory-policy is allkeys-lru" in ran.err
+    assert "nothing is written to disk" in ran.err
+
+
+def test_reseal_is_how_a_key_is_replaced(
+    inside: Inside, place: RedisServer | PostgresServer, server: DemoServer
+) -> None:
+    from mcp_client_auth.storage.placement import shared_at
+
+    inside.log_in(server.url)
+    old, new = os.environ["MCP_CLIENT_AUTH_KEY"], new_key().reveal()
+    shared_at.cache_clear()  # the next command is another process
+    answer = inside("store", "reseal", "--json", MCP_CLIENT_AUTH_KEY=f"{new}\n{old}").answer
+    assert answer["resealed"] == answer["records"] >= 1
+    shared_at.cache_clear()
+    assert inside("token", server.url, MCP_CLIENT_AUTH_KEY=new).code == 0
+    shared_at.cache_clear()
+    ran = inside("token", server.url)
+    assert ran.code != 0
+    assert "sealed with another key" in ran.err
+
+
+@pytest.mark.parametrize("verb", [("store", "check"), ("token", "https://mcp.example.com/mcp")])
+def test_a_password_in_the_arguments_is_refused(inside: Inside, verb: tuple[str, ...]) -> None:
+    ran = inside(*verb, "--store", "redis://:planted-password@127.0.0.1:1")
+    assert ran.code == 2
+    assert "MCP_CLIENT_AUTH_STORAGE" in ran.err
+    assert "planted" not in ran.err
+
+
+def test_without_a_key_nothing_is_connected(inside: Inside) -> None:
+    ran = inside("store", "check", "--store", "redis://127.0.0.1:1")
+    assert ran.code == 2
+    assert "MCP_CLIENT_AUTH_KEY" in ran.err
+
+
+def test_an_engine_that_is_down_asks_no_one_to_log_in(inside: Inside) -> None:
+    inside.patch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    ran = inside("token", "https://mcp.example.com/mcp", "--store", "redis://127.0.0.1:1")
+    assert ran.code == 6, ran.err
+    assert "cannot be reached" in ran.err
