@@ -10,11 +10,11 @@ import hmac
 import json
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
-from ..errors import StorageError, UsageError
+from ..errors import UsageError
+from ..events import logger
 from ..secret import Secret
 from .sealed import FILE_VARIABLE, VARIABLE, fingerprint, given_keys, seal, sealed_with, unseal
 
@@ -59,14 +59,12 @@ class Keys:
         else:
             fixed = [given] if isinstance(given, Secret | str) else list(given)
             self._source = lambda: fixed
-        self._asked = 0.0
+        self._asked = time.monotonic()
         self._keys: Sequence[Secret] = ()
-        self.all()  # raises before anything is connected
+        self._ask()  # raises before anything is connected
 
     def all(self) -> Sequence[Secret]:
-        """Raises `UsageError` for none, and for one that is no key."""
-        if not self._keys or time.monotonic() - self._asked > _LASTS:
-            self._ask()
+        self._ask_again(_LASTS)
         return self._keys
 
     def seal(self, text: str, about: Sequence[str]) -> str:
@@ -77,7 +75,7 @@ class Keys:
         name = sealed_with(text, place)
         for again in (False, True):
             if again:
-                self._ask_again()
+                self._ask_again(_AT_ONCE)
             for key in self.all():
                 if fingerprint(key) == name:
                     return unseal(text, key, about, place)
@@ -104,12 +102,18 @@ class Keys:
             )
         for key in keys:
             fingerprint(key)
-        self._keys, self._asked = keys, time.monotonic()
+        self._keys = keys
 
-    def _ask_again(self) -> None:
-        if time.monotonic() - self._asked > _AT_ONCE:
-            with suppress(UsageError, StorageError, OSError):  # what is known is still good
-                self._ask()
+    def _ask_again(self, seconds: float) -> None:
+        """After so long; what is known stays good where there is no answer."""
+        now = time.monotonic()
+        if now - self._asked < seconds:
+            return
+        self._asked = now
+        try:
+            self._ask()
+        except Exception as error:  # a KMS may raise anything, which may repeat a key
+            logger.warning("the sealing keys cannot be read again: %s", type(error).__name__)
 
 
 def _naming(key: Secret) -> bytes:

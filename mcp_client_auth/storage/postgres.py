@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECTIONS: Final = 10
 _ANSWERS: Final = 5.0
+# what the URL does not say itself; nothing is prepared, for the next connection may be another's
+_CONNECTION: Final[dict[str, Any]] = {
+    "autocommit": True,
+    "prepare_threshold": None,
+    "connect_timeout": 5,
+    "tcp_user_timeout": 5000,  # ms, after which a host that is cut off knows it
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+}
 _NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 _MICROSECONDS: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SECONDS: Final = "clock_timestamp() + %(seconds)s::float8 * interval '1 second'"
@@ -187,7 +197,8 @@ class PostgresEngine(Engine):
         except ImportError:
             raise UsageError(
                 "PostgresStorage needs psycopg and its pool",
-                hint="Install them with: pip install 'mcp-client-auth[postgres]'",
+                hint="Install them with: pip install 'mcp-client-auth[postgres]' (and"
+                " psycopg[binary] where there is no libpq)",
             ) from None
         if bool(url) == (pool is not None):
             raise UsageError("PostgresStorage takes a URL or a pool=")
@@ -226,7 +237,7 @@ class PostgresEngine(Engine):
         self.where = f"PostgreSQL at {host}:{port} ({self._schema})"
         pool = self._pools.ConnectionPool(
             url,
-            kwargs={"autocommit": True, "prepare_threshold": None, "connect_timeout": 5},
+            kwargs={name: value for name, value in _CONNECTION.items() if name not in parts},
             min_size=0,
             max_size=_CONNECTIONS,
             timeout=_ANSWERS,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _CONNECTIONS: Final = 40
-_ANSWERS: Final = 5.0
+_ANSWERS: Final = 3.0  # s; twice for a call, as it is tried once more
 _REPLICATED: Final = 1000  # ms
 
 _TIME: Final = """
@@ -138,6 +138,8 @@ class RedisEngine(Engine):
     ) -> None:
         try:
             import redis
+            import redis.backoff
+            import redis.retry
         except ImportError:
             raise UsageError(
                 "RedisStorage needs redis-py",
@@ -172,6 +174,9 @@ class RedisEngine(Engine):
                 socket_timeout=_ANSWERS,
                 socket_connect_timeout=_ANSWERS,
                 health_check_interval=30,
+                retry=self._redis.retry.Retry(
+                    self._redis.backoff.NoBackoff(), 1
+                ),  # it may have ended while it was idle
                 decode_responses=True,
             )
         except Exception:  # what it says may repeat the URL
@@ -283,6 +288,8 @@ class RedisEngine(Engine):
 
     def warnings(self) -> Iterable[str]:
         client, errors = self._client, self._redis.exceptions
+        if not isinstance(client, self._redis.Redis):
+            return  # a cluster, each node of which has settings of its own
         info = client.info()
         if info.get("maxmemory_policy", "noeviction") != "noeviction":
             yield f"maxmemory-policy is {info['maxmemory_policy']}: logins may vanish (noeviction)"

@@ -87,6 +87,14 @@ class RedisServer(Child):
         )
         until(self._answers)
 
+    def own_all_slots(self) -> None:
+        """A cluster of one."""
+        import redis
+
+        with redis.Redis.from_url(self.url, decode_responses=True) as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+            until(lambda: client.cluster("info")["cluster_state"] == "ok")
+
     def flush(self) -> None:
         import redis
 

@@ -56,10 +56,19 @@ def bouncer(postgres_server: PostgresServer) -> Iterator[Bouncer]:
         yield bouncer
 
 
-@pytest.fixture(params=["redis", "postgres", "pgbouncer"])
+@pytest.fixture(scope="session")
+def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes") as server:
+        server.own_all_slots()
+        yield server
+
+
+@pytest.fixture(params=["redis", "cluster", "postgres", "pgbouncer"])
 def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     if request.param == "redis":
         fleet = redis_fleet(request.getfixturevalue("redis_server"))
+    elif request.param == "cluster":
+        fleet = redis_fleet(request.getfixturevalue("cluster_server"), cluster=True)
     else:
         server = request.getfixturevalue("postgres_server")
         through = request.getfixturevalue("bouncer") if request.param == "pgbouncer" else server
@@ -69,7 +78,7 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         each.engine.close()
 
 
-def redis_fleet(server: RedisServer) -> Fleet:
+def redis_fleet(server: RedisServer, *, cluster: bool = False) -> Fleet:
     import redis
 
     from mcp_client_auth.storage.redis import RedisStorage
@@ -77,6 +86,9 @@ def redis_fleet(server: RedisServer) -> Fleet:
     namespace = f"test-{next(NUMBERS)}"
 
     def make(**more: Any) -> Shared:
+        if cluster:
+            client = redis.RedisCluster.from_url(server.url)  # answers in bytes, too
+            return RedisStorage(client=client, namespace=namespace, **more)
         return RedisStorage(server.url, namespace=namespace, **more)
 
     def raw() -> str:
