@@ -123,7 +123,7 @@ Plan: TypeAlias = "Generator[Send | Future[Any], Any, AuthError | None]"
 _Retried: TypeAlias = (
     "Generator[Send | Future[Any], Any, tuple[Credential | None, Answered, AuthError | None]]"
 )
-_Proved: TypeAlias = "Generator[Send, Any, Answered]"
+_Proved: TypeAlias = "Generator[Send | Future[Any], Any, Answered]"
 
 
 class Authorizer:
@@ -166,7 +166,7 @@ class Authorizer:
         """
         session = self.session  # arguments that cannot work are raised in every mode
         try:
-            if not (self._covered.get(url) or self._covers(url)):
+            if not (self._covered.get(url) or (yield from self._covers(url))):
                 self._tell("notice", url, detail="sent without a token")
                 yield self._unsigned(headers)
                 return None
@@ -335,7 +335,9 @@ class Authorizer:
             last = answer.url
             fresh = signer.take_nonce(_response(answer))
             why = "nonce" if fresh else "moved" if last != url else ""
-            if answer.status != 401 or not why or why in tried or not self._covers(last):
+            if answer.status != 401 or not why or why in tried:
+                return answered
+            if not (yield from self._covers(last)):
                 break
             tried.add(why)
             url = last
@@ -359,12 +361,17 @@ class Authorizer:
             return True
         return answer.status == 401 and _moved(server_url, answer)
 
-    def _covers(self, url: str) -> bool:
+    def _covers(self, url: str) -> Generator[Future[Any], None, bool]:
         known = self._covered.get(url)
         if known is None:
+            owns = self.session.owning(url)
+            if not isinstance(owns, bool):
+                from ..session.single_flight import awaited
+
+                owns = yield from awaited(owns)
             if not 0 < len(self._covered) < _KNOWN_URLS:
                 self._covered = {}
-            known = self._covered[url] = self.session.owns(url)
+            known = self._covered[url] = owns
         return known
 
     def _tell(self, name: str, url: str, status: int = 0, detail: str = "") -> None:

@@ -100,6 +100,12 @@ class Session:
         others = (replace(self.key, server=server) for server in own.below(url))
         return not any(self.ports.storage.summary(key) for key in others)
 
+    def owning(self, url: str) -> Future[bool] | bool:
+        """The same, and not on the caller's thread where the answer comes over the network."""
+        if self.ports.storage.shared and self.config.server_url.covers(url):
+            return self._flights.start(f"owns {url}", partial(self.owns, url))
+        return self.owns(url)
+
     def settled(self) -> bool:
         """Whether there is nothing to wait for: no credential, and none in the store."""
         return self._renewal.known.current is None and self._renewal.known.read

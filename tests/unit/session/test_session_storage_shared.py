@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,9 +12,20 @@ import pytest
 from mcp_client_auth import MemoryStorage, Options, StorageError, Unavailable
 from mcp_client_auth.credential import Key, Note
 from mcp_client_auth.session.renewal import save_what_is_left
+from mcp_client_auth.session.single_flight import Flights
 from mcp_client_auth.storage.store import OUTAGE, STORE_DOWN, SUPERSEDED
-from tests.support.session_world import KEY, TOKEN, Program, World, credential, document, logged_in
+from tests.support.session_world import (
+    KEY,
+    SERVER,
+    TOKEN,
+    Program,
+    World,
+    credential,
+    document,
+    logged_in,
+)
 
+LAUNCH = Flights._launch
 pytestmark = pytest.mark.usefixtures("here_and_now")
 
 
@@ -185,3 +197,28 @@ def test_a_storage_of_one_host_is_asked_for_no_such_note(world: World) -> None:
     program.storage._load = noting  # type: ignore[method-assign]
     assert program.post() == 200
     assert Note(KEY, OUTAGE) not in asked
+
+
+def test_whether_a_longer_path_is_ours_is_asked_off_the_callers_thread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event loop does not wait for an engine; for files the answer is quicker than a thread."""
+    storage = Engine()
+    program = program_of(world, storage)
+    storage.save(credential(world))
+    threads: list[str] = []
+    summary = storage.summary
+
+    def noting(key: Key) -> Any:
+        threads.append(threading.current_thread().name)
+        return summary(key)
+
+    storage.summary = noting  # type: ignore[method-assign]
+    deeper = f"{SERVER}/messages"
+    monkeypatch.setattr(Flights, "_launch", LAUNCH)
+    assert program.client.post(deeper, json={}).status_code == 200
+    asked = len(threads)
+    assert program.client.post(deeper, json={}).status_code == 200
+    assert asked >= 1
+    assert len(threads) == asked, "the answer is remembered"
+    assert threading.current_thread().name not in threads
