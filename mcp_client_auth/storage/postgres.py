@@ -92,6 +92,8 @@ WITH done AS (
   INSERT INTO {s}.leases AS l (id, purpose, owner, until)
   SELECT %(id)s, %(purpose)s, %(owner)s, {end} WHERE %(least)s::float8 <= 0
   OR extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) >= %(least)s::float8
+  OR EXISTS (SELECT 1 FROM {s}.leases WHERE id = %(id)s AND purpose = %(purpose)s
+    AND owner = %(owner)s AND until > clock_timestamp())
   ON CONFLICT (id, purpose) DO UPDATE SET owner = excluded.owner, until = excluded.until
   WHERE l.until <= clock_timestamp() OR l.owner = excluded.owner
   RETURNING 1)

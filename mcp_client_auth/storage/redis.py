@@ -60,7 +60,10 @@ return had[2] or ''
 _TAKE: Final = """
 local version = redis.call('HGET', KEYS[1], 'v') or '0'
 local holder = redis.call('GET', KEYS[2])
-if holder == ARGV[1] then return {1, version} end
+if holder == ARGV[1] then
+  redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+  return {1, version}
+end
 if holder or ARGV[3] == 'inf' then return {0, version} end
 if tonumber(ARGV[3]) > 0 then
   local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')

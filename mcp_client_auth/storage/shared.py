@@ -254,6 +254,7 @@ class Shared(Storage):
         self._leases: dict[str, _Lease] = {}  # by owner
         self._keeper: threading.Thread | None = None
         self._broken, self._calm_until = False, 0.0
+        self._left: dict[tuple[str, str], str] = {}  # owners of leases that were not released
         self._own: set[str] = set()  # leases that we held when the connection broke
 
     @property
@@ -546,8 +547,13 @@ class Shared(Storage):
         finally:
             mine.pop(lease.id, None)
             try:
-                with suppress(AuthError), self._engine() as engine:  # it ends by itself
-                    engine.release(lease.id, lease.purpose, lease.owner)
+                if self._broken:  # no one waits for that as well
+                    self._leave(lease)
+                else:
+                    with self._engine() as engine:
+                        engine.release(lease.id, lease.purpose, lease.owner)
+            except AuthError:  # it ends by itself, but we may be back sooner
+                self._leave(lease)
             finally:
                 with self._mutex:
                     self._leases.pop(lease.owner, None)
@@ -573,10 +579,15 @@ class Shared(Storage):
         """
         end, pause = time.monotonic() + timeout, 0.02
         lease = _Lease(id, purpose)
+        lease.owner = self._left.pop((id, purpose), lease.owner)
         while True:
-            with self._engine() as engine:
-                least = self._least(id) if calm else 0.0
-                taken = engine.take(id, purpose, lease.owner, self._seconds, least)
+            try:
+                with self._engine() as engine:
+                    least = self._least(id) if calm else 0.0
+                    taken = engine.take(id, purpose, lease.owner, self._seconds, least)
+            except AuthError:  # it may be ours all the same
+                self._leave(lease)
+                raise
             if taken.ours:
                 self._keep_up(lease)
                 return lease
@@ -591,6 +602,13 @@ class Shared(Storage):
                 )
             time.sleep(min(pause * (0.5 + random.random()), left))  # noqa: S311 - no secret
             pause = min(pause * 1.5, 0.25)
+
+    def _leave(self, lease: _Lease) -> None:
+        """Remember a lease that the engine may still have for us."""
+        with self._mutex:
+            if len(self._left) > _MOST:
+                self._left.clear()
+            self._left[lease.id, lease.purpose] = lease.owner
 
     def _least(self, id: str) -> float:  # noqa: A002
         """How long the engine must have run, as far as we know, before we may take this lease."""

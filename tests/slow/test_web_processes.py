@@ -16,11 +16,11 @@ from tests.support.python_path import ROOT
 USERS = [f"user {number}" for number in range(20)]
 
 
-def process(way: str, home: Path, url: str, told: Any) -> list[str]:
+def process(way: str, place: Path | str, url: str, told: Any) -> list[str]:
     """One that begins, does what it is told, and ends."""
     script = str(ROOT / "tests" / "support" / "web_process.py")
     done = subprocess.run(
-        [sys.executable, script, way, str(home), url],
+        [sys.executable, script, way, str(place), url],
         input=json.dumps(told),
         capture_output=True,
         text=True,

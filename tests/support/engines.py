@@ -87,6 +87,15 @@ class RedisServer(Child):
         )
         until(self._answers)
 
+    def stop_for_now(self) -> None:
+        """It answers no one, and keeps all connections."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def own_all_slots(self) -> None:
         """A cluster of one."""
         import redis

@@ -10,9 +10,9 @@ import sys
 
 from mcp_client_auth import AuthError, FileStorage, Logins
 
-WAY, DIRECTORY, URL = sys.argv[1:]
+WAY, PLACE, URL = sys.argv[1:]
 logins = Logins(
-    FileStorage(DIRECTORY),
+    PLACE if "://" in PLACE else FileStorage(PLACE),
     redirect_uri="https://app.example/oauth/callback",
     allow_private_servers=["127.0.0.1"],
 )

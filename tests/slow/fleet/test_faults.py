@@ -29,12 +29,12 @@ class Fleet:
 
     engine: Child
     scene: Scene
-    make: Callable[[], Shared]
+    make: Callable[..., Shared]
     pool: ThreadPoolExecutor
     made: list[Shared] = field(default_factory=list)
 
-    def host(self, **options: Any) -> MCPAuth:
-        storage = self.make()
+    def host(self, lease: float = LEASE, **options: Any) -> MCPAuth:
+        storage = self.make(lease)
         self.made.append(storage)
         more = Options(**{"patience": 40.0, **options})
         return MCPAuth(self.scene.server.url, storage=storage, prompt=None, options=more)
@@ -61,8 +61,8 @@ def fleet(
     with started as engine, ThreadPoolExecutor(60) as pool:
         url = engine.url
 
-        def make() -> Shared:
-            return storage_at(url, "fleet", LEASE)
+        def make(lease: float = LEASE) -> Shared:
+            return storage_at(url, "fleet", lease)
 
         first = make()
         if request.param == "postgres":
@@ -152,3 +152,24 @@ def test_hosts_pause_together_while_the_token_endpoint_fails(fleet: Fleet) -> No
     assert 1 <= scene.server.count("/token") <= 10, "one pause for all"
     scene.server.fail_next("/token", 503, times=0)
     assert scene.stored == before
+
+
+@ONE
+def test_a_host_that_is_cut_off_keeps_its_answer_until_it_is_back(fleet: Fleet) -> None:
+    """A cut that is shorter than the lease, of which both have the usual one."""
+    scene, holder, other = fleet.scene, fleet.host(20.0), fleet.host(20.0)
+    for storage in fleet.made:  # the engine has just started, which is not the point here
+        storage._least = lambda id: 0.0  # type: ignore[method-assign]
+    before = scene.age()
+    held = scene.server.hold_next()
+    first = fleet.asks(holder)
+    held.wait(60)
+    assert isinstance(fleet.engine, RedisServer)
+    fleet.engine.stop_for_now()
+    held.release()
+    assert first.result(60) == 200, "used after a save that nobody has answered"
+    second = fleet.asks(other)
+    fleet.engine.go_on()
+    assert second.result(60) == 200
+    until(lambda: scene.stored.generation == before.generation + 1)
+    scene.renewed_once(before)

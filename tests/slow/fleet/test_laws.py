@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
@@ -409,3 +410,22 @@ def test_a_forked_child_uses_connections_and_leases_of_its_own(fleet: Fleet, key
             pass  # the child has not given up what its parent holds
         storage.save(bare(key))
     assert fleet.host().load(key) == bare(key)
+
+
+def test_a_lease_whose_release_was_not_heard_is_still_ours(fleet: Fleet, key: Key) -> None:
+    here, there = fleet.host(lease=60.0), fleet.host(lease=60.0)
+    release = here.engine.release
+
+    def unheard(*_: Any) -> None:
+        raise Unavailable("cut off", code="store")
+
+    here.engine.release = unheard  # type: ignore[assignment, method-assign]
+    with here.lock(key):
+        pass
+    here.engine.release = release  # type: ignore[method-assign]
+    with pytest.raises(Unavailable), there.lock(key, timeout=0):
+        pass
+    with here.lock(key, timeout=0), pytest.raises(Unavailable), there.lock(key, timeout=0):
+        pass
+    with there.lock(key, timeout=0):
+        pass

@@ -1,0 +1,51 @@
+"""Users of a web application begin at one host and finish at another; the engine has it all."""
+
+from __future__ import annotations
+
+import pytest
+
+from mcp_client_auth import Logins
+from mcp_client_auth.storage.sealed import new_key
+from mcp_client_auth.storage.shared import Shared
+from mcp_client_auth.testing import DemoServer
+from tests.slow.fleet.conftest import Fleet
+from tests.slow.test_web_processes import process
+from tests.support.app_browser import AppBrowser
+from tests.support.engines import RedisServer
+
+USERS = [f"user {number}" for number in range(5)]
+
+
+def test_users_begin_at_one_host_and_finish_at_another(
+    redis_server: RedisServer, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    redis_server.flush()
+    place = redis_server.url
+    callbacks = [AppBrowser().sign_in(page) for page in process("begin", place, server.url, USERS)]
+    wrong = [*USERS[1:], "nobody"]  # each brings the response to the sign-in of their neighbour
+    stolen = process("finish", place, server.url, list(zip(wrong, callbacks, strict=True)))
+    assert stolen == ["not_this_login"] * 5
+    own = list(zip(USERS, callbacks, strict=True))
+    assert process("finish", place, server.url, own) == ["done"] * 5
+    assert process("finish", place, server.url, own) == ["spent"] * 5
+    assert server.count("/register") == 1
+
+
+def test_one_user_is_listed_and_forgotten_and_no_other(fleet: Fleet, server: DemoServer) -> None:
+    def application(storage: Shared) -> Logins:
+        return Logins(
+            storage,
+            redirect_uri="https://app.example/callback",
+            allow_private_servers=["127.0.0.1"],
+        )
+
+    here, there = application(fleet.host()), application(fleet.host())
+    for user in ("ada", "bob"):
+        begun = here.begin(server.url, account=user)
+        there.finish(AppBrowser().sign_in(begun.url), account=user).close()
+    assert [entry.key.account for entry in here.of("ada")] == ["ada"]
+    done = there.forget("ada")
+    assert done[server.url].revoked
+    assert list(here.of("ada")) == []
+    assert [entry.key.account for entry in here.of("bob")] == ["bob"]
