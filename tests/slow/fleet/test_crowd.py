@@ -16,7 +16,7 @@ from tests.slow.fleet.conftest import Fleet
 from tests.support.fleet_hosts import storage_at
 from tests.support.python_path import ROOT, search_path
 
-HOSTS, WORKERS, SECONDS = 4, 5, 15
+HOSTS, WORKERS, SECONDS = 4, 5, 12
 SCRIPT = ROOT / "tests" / "support" / "fleet_process.py"
 
 
