@@ -42,6 +42,7 @@ CREATE TABLE IF NOT EXISTS {s}.records (
   id text PRIMARY KEY, version bigint NOT NULL, text text NOT NULL,
   tags text[] NOT NULL DEFAULT ARRAY[]::text[], until timestamptz);
 CREATE INDEX IF NOT EXISTS records_tags ON {s}.records USING gin (tags);
+CREATE INDEX IF NOT EXISTS records_until ON {s}.records (until) WHERE until IS NOT NULL;
 CREATE UNLOGGED TABLE IF NOT EXISTS {s}.leases (
   id text, purpose text, owner text NOT NULL, until timestamptz NOT NULL,
   PRIMARY KEY (id, purpose));
@@ -80,8 +81,12 @@ done AS (
 SELECT 1, version, {now} FROM done UNION ALL
 SELECT 0, coalesce((SELECT version FROM {s}.records WHERE id = %(id)s), 0), {now}
 WHERE NOT EXISTS (SELECT 1 FROM done)""",
+    # it clears away a few of those that have ended
     "drop": """
-WITH gone AS (DELETE FROM {s}.notes WHERE id = %(id)s AND name = ANY(%(notes)s::text[]))
+WITH gone AS (DELETE FROM {s}.notes WHERE id = %(id)s AND name = ANY(%(notes)s::text[])),
+ended AS (DELETE FROM {s}.records WHERE id IN (
+  SELECT id FROM {s}.records WHERE until < clock_timestamp() AND id <> %(id)s
+  LIMIT 10 FOR UPDATE SKIP LOCKED))
 INSERT INTO {s}.records AS r (id, version, text, until)
 VALUES (%(id)s, {micros}, '', {end})
 ON CONFLICT (id) DO UPDATE SET
@@ -109,7 +114,8 @@ RETURNING 1""",
 DELETE FROM {s}.leases WHERE id = %(id)s AND purpose = %(purpose)s AND owner = %(owner)s""",
     "ids": """
 SELECT id FROM {s}.records WHERE tags @> ARRAY[%(tag)s::text] AND text <> '' ORDER BY id""",
-    "all": "SELECT id FROM {s}.records WHERE text <> '' ORDER BY id",
+    "all": """
+SELECT id FROM {s}.records WHERE id > %(after)s AND text <> '' ORDER BY id LIMIT 1000""",
     "note": "SELECT text FROM {s}.notes r WHERE id = %(id)s AND name = %(name)s AND {live}",
     "set_note": """
 INSERT INTO {s}.notes (id, name, text, until) VALUES (%(id)s, %(name)s, %(text)s, {end})
@@ -125,11 +131,6 @@ ON CONFLICT (name) DO UPDATE SET text = excluded.text, until = excluded.until"""
     "pop": """
 DELETE FROM {s}.pending WHERE name = %(name)s
 RETURNING CASE WHEN until > clock_timestamp() THEN text END""",
-    "sweep": """
-DELETE FROM {s}.records WHERE until < clock_timestamp();
-DELETE FROM {s}.notes WHERE until < clock_timestamp();
-DELETE FROM {s}.pending WHERE until < clock_timestamp();
-DELETE FROM {s}.leases WHERE until < clock_timestamp()""",
 }
 
 
@@ -314,8 +315,13 @@ class PostgresEngine(Engine):
         self._run("release", id=id, purpose=purpose, owner=owner)
 
     def ids(self, tag: str) -> Iterable[str]:
-        found = self._all("ids", tag=tag) if tag else self._all("all")
-        return [each[0] for each in found]
+        if tag:
+            yield from (each[0] for each in self._all("ids", tag=tag))
+            return
+        after = ""
+        while found := self._all("all", after=after):
+            yield from (each[0] for each in found)
+            after = found[-1][0]
 
     def note(self, id: str, name: str) -> str | None:  # noqa: A002
         return _text(self._all("note", id=id, name=name))
@@ -357,11 +363,6 @@ class PostgresEngine(Engine):
             found = connection.execute("SHOW fsync").fetchone()
             if found and found[0] == "off":
                 yield "fsync is off: a crash may lose logins"
-
-    def sweep(self) -> None:
-        """Clear away what has ended."""
-        with self._connection() as connection:
-            connection.execute(self._statements["sweep"])
 
     def _connection(self) -> Any:
         if not (self._opened or self._given):

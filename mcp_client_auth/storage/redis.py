@@ -20,6 +20,7 @@ _SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _CONNECTIONS: Final = 40
 _ANSWERS: Final = 3.0  # s; twice for a call, as it is tried once more
 _REPLICATED: Final = 1000  # ms
+_BATCH: Final = 1000
 
 _TIME: Final = """
 local t = redis.call('TIME')
@@ -258,10 +259,10 @@ class RedisEngine(Engine):
 
     def ids(self, tag: str) -> Iterable[str]:
         if tag:
-            return sorted(map(_text, self._client.smembers(self._tag(tag))))
+            return map(_text, self._client.sscan_iter(self._tag(tag), count=_BATCH))
         start, end = f"{self._namespace}:{{", "}:r"
-        found = self._client.scan_iter(match=f"{start}*{end}", count=1000)
-        return {_text(name).removeprefix(start).removesuffix(end) for name in found}
+        found = self._client.scan_iter(match=f"{start}*{end}", count=_BATCH)
+        return (_text(name).removeprefix(start).removesuffix(end) for name in found)
 
     def note(self, id: str, name: str) -> str | None:  # noqa: A002
         kept = self._client.get(self._note(id, name))
@@ -286,7 +287,10 @@ class RedisEngine(Engine):
         if not isinstance(error, errors.RedisError | OSError):
             return None
         refused = (errors.AuthenticationError, errors.AuthorizationError)
-        passing = (errors.ConnectionError, errors.TimeoutError, errors.ReadOnlyError, OSError)
+        passing = (
+            *(errors.ConnectionError, errors.TimeoutError, errors.ReadOnlyError, OSError),
+            *(errors.ClusterError, errors.MasterDownError, errors.TryAgainError),
+        )
         return isinstance(error, passing) and not isinstance(error, refused), self._url.words(error)
 
     def warnings(self) -> Iterable[str]:

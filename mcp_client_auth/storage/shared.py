@@ -281,10 +281,8 @@ class Shared(Storage):
             tags = self.keys.names("account", fields["account"])
         elif "client_id" in fields:
             tags = self.keys.names("client", fields["client_id"])
-        with self._engine() as engine:
-            ids = iter(dict.fromkeys(id for tag in tags for id in engine.ids(tag)))  # noqa: A001
         found: list[Summary] = []
-        while batch := list(islice(ids, _BATCH)):
+        for batch in self._batches(tags):
             with self._engine() as engine:
                 rows = engine.get_many(batch)
             for id, row in zip(batch, rows, strict=True):  # noqa: A001
@@ -347,13 +345,26 @@ class Shared(Storage):
 
         A record that is in use waits for its lease. Notes and what is held end by themselves.
         """
-        with self._engine() as engine:
-            ids = list(engine.ids(""))
-        for id in ids:  # noqa: A001
+        for batch in self._batches([""]):
             with self._engine() as engine:
-                text = engine.get(id).text
-            if text:  # otherwise it was deleted
-                yield not self.keys.is_newest(text) and self._resealed(id)
+                rows = engine.get_many(batch)
+            for id, row in zip(batch, rows, strict=True):  # noqa: A001
+                if row.text:  # otherwise it was deleted
+                    yield not self.keys.is_newest(row.text) and self._resealed(id)
+
+    def _batches(self, tags: Sequence[str]) -> Iterator[Sequence[str]]:
+        """The ids with one of these tags, each once, some at a time."""
+        known: set[str] = set()
+        for tag in tags:
+            ids = iter(self.engine.ids(tag))
+            while True:
+                with self._engine():
+                    some = list(islice(ids, _BATCH))
+                if not some:
+                    break
+                if batch := [id for id in dict.fromkeys(some) if id not in known]:  # noqa: A001
+                    known.update(batch)
+                    yield batch
 
     def _resealed(self, id: str) -> bool:  # noqa: A002
         with self._leased(id, _REFRESH, LOCK_WAIT):
@@ -625,8 +636,10 @@ class Shared(Storage):
                 self._keeper = threading.Thread(
                     target=self._extend_all, name="mcp leases", daemon=True
                 )
-                with suppress(RuntimeError):  # too late for a thread: it lasts as it is
+                try:
                     self._keeper.start()
+                except RuntimeError:  # too late for a thread, or too many: it lasts as it is
+                    self._keeper = None
 
     def _extend_all(self) -> None:
         """One thread for all leases, as long as there are any."""

@@ -115,7 +115,11 @@ def test_a_login_takes_its_notes_with_it(fleet: Fleet, key: Key) -> None:
     assert storage.load(Note(key, "refused")) is None
 
 
-def test_one_account_and_one_client_are_found_by_themselves(fleet: Fleet, key: Key) -> None:
+@pytest.mark.parametrize("batch", [2, 200])
+def test_one_account_and_one_client_are_found_by_themselves(
+    fleet: Fleet, key: Key, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_client_auth.storage.shared._BATCH", batch)
     here, there = fleet.host(), fleet.host()
     mine = [replace(key, server=f"https://mcp{n}.example.com/mcp") for n in range(3)]
     for each in mine:
