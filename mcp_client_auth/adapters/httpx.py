@@ -55,8 +55,8 @@ class MCPAuth(Authorizer, _Auth):
     account     a label, one for each person or tenant; without one "default"
     client      a `PreRegistered` or `ClientMetadataDocument` instead of dynamic registration
     scope       what to ask for instead of what the server suggests
-    storage     a `Storage`, "keyring", "file" or "memory"; otherwise the OS keyring, or memory
-                with a warning
+    storage     a `Storage`, its name ("keyring", "file", "memory"), or the URL of one that hosts
+                share; otherwise the OS keyring, or memory with a warning
     prompt      "auto" opens a browser where there is one, None asks no one, or a `Prompt`
     grant       how to get a token without a browser here: `ClientCredentials`,
                 `WorkloadIdentity`, `EnterpriseManaged`, or `DeviceCode` with a `DevicePrompt`

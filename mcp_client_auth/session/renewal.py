@@ -60,7 +60,7 @@ _FORGOTTEN: Final = (
 )
 _POSTPONED: Final = 60.0
 _FOR_AN_EXCHANGE: Final = 30.0
-_LEAST: Final = 0.1  # seconds between two tries where the store cannot even be read
+_LEAST: Final = 0.5  # seconds between two tries where the store cannot even be read
 _LONGER: Final = 2.0  # times its patience, after which an answer that was sent for is given up
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
