@@ -398,7 +398,7 @@ class Shared(Storage):
         lease = self._mine.leases.get(key.id)
         under_lease = lease is not None and lease.seen is not None
         seen = lease.seen if lease and lease.seen else self._read(key)
-        proof = isinstance(value, Credential) and seen.value == value
+        proof = under_lease and isinstance(value, Credential) and seen.value == value
         tags: Sequence[str] = () if isinstance(value, Client) else self._tags_of(value)
         for _ in range(_TRIES):
             if seen.broken and isinstance(key, Key):
@@ -557,17 +557,19 @@ class Shared(Storage):
             yield lease
         finally:
             mine.pop(lease.id, None)
+            with self._mutex:
+                self._leases.pop(lease.owner, None)
+                broken = self._broken  # then no one waits for this as well
             try:
-                if self._broken:  # no one waits for that as well
-                    self._leave(lease)
-                else:
+                if not broken:
                     with self._engine() as engine:
                         engine.release(lease.id, lease.purpose, lease.owner)
-            except AuthError:  # it ends by itself, but we may be back sooner
+            except AuthError:
+                broken = True
+            if broken:  # it ends by itself, but we may be back sooner
                 self._leave(lease)
-            finally:
                 with self._mutex:
-                    self._leases.pop(lease.owner, None)
+                    self._own.add(lease.id)
 
     def _take(self, id: str, purpose: str, timeout: float) -> _Lease:  # noqa: A002
         lease = self._awaited(id, purpose, timeout, _NEVER, calm=False)
@@ -657,6 +659,8 @@ class Shared(Storage):
                 for lease in leases:
                     with self._engine() as engine:
                         engine.extend(lease.id, lease.purpose, lease.owner, self._seconds)
+                        if lease.owner not in self._leases:  # released meanwhile
+                            engine.release(lease.id, lease.purpose, lease.owner)
             except AuthError:
                 pause = min(pause, _AGAIN)
 

@@ -433,3 +433,21 @@ def test_a_lease_whose_release_was_not_heard_is_still_ours(fleet: Fleet, key: Ke
         pass
     with there.lock(key, timeout=0):
         pass
+
+
+def test_a_lease_that_is_released_while_it_is_extended_is_free(fleet: Fleet, key: Key) -> None:
+    here, extended = fleet.host(lease=1.0), threading.Event()
+    extend, released = here.engine.extend, threading.Event()
+
+    def late(*arguments: Any) -> bool:
+        extended.set()
+        assert released.wait(60)
+        return extend(*arguments)
+
+    here.engine.extend = late  # type: ignore[assignment, method-assign]
+    with here.lock(key):
+        assert extended.wait(60)
+    released.set()
+    until(lambda: here._keeper is None)
+    with fleet.host().lock(key, timeout=0):
+        pass
