@@ -85,6 +85,10 @@ class Keys:
         """Whether the key that seals now has sealed it."""
         return sealed_with(text, "") == fingerprint(self.all()[0])
 
+    def has_sealed(self, text: str) -> bool:
+        """Whether it was one of these keys."""
+        return sealed_with(text, "") in map(fingerprint, self.all())
+
     def names(self, *words: str) -> list[str]:
         """What these words are called, by each of the keys: an HMAC, which no one can guess."""
         text = json.dumps(words).encode()

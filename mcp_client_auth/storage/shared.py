@@ -339,6 +339,13 @@ class Shared(Storage):
         ahead = now - self._clock()
         if abs(ahead) > _WRONG:
             yield f"its clock and the one of this machine differ by {abs(ahead):.0f} s"
+        for batch in islice(self._batches([""]), 1):
+            with self._engine() as engine:
+                rows = engine.get_many(batch)
+            texts = [row.text for row in rows if row.text]
+            closed = sum(not self.keys.has_sealed(text) for text in texts)
+            if closed:
+                yield f"{closed} of {len(texts)} records were sealed with a key that is not here"
 
     def reseal(self) -> Iterator[bool]:
         """Seal each record again with the newest key; whether that was needed, one by one.

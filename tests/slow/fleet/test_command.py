@@ -86,6 +86,8 @@ def test_reseal_is_how_a_key_is_replaced(
     ran = inside("token", server.url)
     assert ran.code != 0
     assert "sealed with another key" in ran.err
+    warned = inside("store", "check", "--json").answer["warnings"]
+    assert "were sealed with a key that is not here" in warned[-1]
 
 
 @pytest.mark.parametrize("verb", [("store", "check"), ("token", "https://mcp.example.com/mcp")])
