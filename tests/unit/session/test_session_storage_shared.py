@@ -199,9 +199,7 @@ def test_a_storage_of_one_host_is_asked_for_no_such_note(world: World) -> None:
     assert Note(KEY, OUTAGE) not in asked
 
 
-def test_whether_a_longer_path_is_ours_is_asked_off_the_callers_thread(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_whether_a_longer_path_is_ours_is_asked_off_the_callers_thread(world: World) -> None:
     """An event loop does not wait for an engine; for files the answer is quicker than a thread."""
     storage = Engine()
     program = program_of(world, storage)
@@ -215,10 +213,11 @@ def test_whether_a_longer_path_is_ours_is_asked_off_the_callers_thread(
 
     storage.summary = noting  # type: ignore[method-assign]
     deeper = f"{SERVER}/messages"
-    monkeypatch.setattr(Flights, "_launch", LAUNCH)
-    assert program.client.post(deeper, json={}).status_code == 200
-    asked = len(threads)
-    assert program.client.post(deeper, json={}).status_code == 200
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flights, "_launch", LAUNCH)
+        assert program.client.post(deeper, json={}).status_code == 200
+        asked = len(threads)
+        assert program.client.post(deeper, json={}).status_code == 200
     assert asked >= 1
     assert len(threads) == asked, "the answer is remembered"
     assert threading.current_thread().name not in threads
