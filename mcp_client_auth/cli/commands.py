@@ -17,7 +17,7 @@ from ..paths import project_file
 from ..secret import quoted
 from .arguments import PREFIX, Option, parameters, read
 from .servers import is_host, known_name
-from .verbs import SECTIONS, VERBS, module_of
+from .verbs import RARE, SECTIONS, VERBS, module_of
 
 A = TypeVar("A")
 _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
@@ -120,7 +120,8 @@ class Verbs(click.Group):
         if not ctx.meta.get(_WHOLE):
             formatter.write_paragraph()
             with formatter.indentation():
-                _write_list(formatter, [(name.ljust(room), VERBS[name]) for name in VERBS], 30)
+                rows = [(name.ljust(room), VERBS[name]) for name in VERBS if name not in RARE]
+                _write_list(formatter, rows, 30)
             return
         for title, verbs in SECTIONS.items():
             with formatter.section(title):

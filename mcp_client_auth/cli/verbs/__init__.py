@@ -37,6 +37,7 @@ SECTIONS: Final = {
         "completion": "Print the completion script for a shell.",
     },
 }
+RARE: Final = ("store",)  # left out where all verbs have to fit a screen
 VERBS: Final = {verb: line for verbs in SECTIONS.values() for verb, line in verbs.items()}
 
 
