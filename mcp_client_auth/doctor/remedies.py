@@ -23,47 +23,76 @@ class Fix:
     products: Mapping[str, str] = field(default_factory=dict)
 
 
-_TRUST_PROXY: Final = "uvicorn app:app --proxy-headers --forwarded-allow-ips='*'"
+_BASE_URL: Final = 'auth = AuthKitProvider(authkit_domain="…", base_url="{base}")\n'
+_TRUST_PROXY: Final = (
+    "# environment of uvicorn, which FastMCP's run() starts too\nFORWARDED_ALLOW_IPS=YOUR_PROXY_IP"
+)
 _PUBLIC: Final = {
-    "nginx": "proxy_set_header Host $host;\nproxy_set_header X-Forwarded-Proto $scheme;\n"
+    "nginx": _BASE_URL + "proxy_set_header Host $host;\n"
+    "proxy_set_header X-Forwarded-Proto $scheme;  # https if TLS ends in front of nginx\n"
     + _TRUST_PROXY,
-    "Apache": 'ProxyPreserveHost On\nRequestHeader set X-Forwarded-Proto "https"\n' + _TRUST_PROXY,
-    "Caddy": _TRUST_PROXY,
-    "Traefik": "--entryPoints.websecure.forwardedHeaders.trustedIPs=…\n" + _TRUST_PROXY,
+    "Apache": _BASE_URL
+    + 'ProxyPreserveHost On\nRequestHeader set X-Forwarded-Proto "https"\n'
+    + _TRUST_PROXY,
+    "Caddy": _BASE_URL + _TRUST_PROXY,
+    "Traefik": _BASE_URL
+    + _TRUST_PROXY
+    + "\n# only if another proxy stands in front of Traefik:\n"
+    + "--entryPoints.websecure.forwardedHeaders.trustedIPs=THAT_PROXY_IP",
 }
 _EXPOSE: Final = {
-    "nginx": "proxy_pass_header WWW-Authenticate;",
-    "AWS API Gateway": "HTTP API: integration parameter mapping, status 401:\n"
-    "  append:header.WWW-Authenticate = $response.header.x-amzn-Remapped-WWW-Authenticate\n"
-    "REST API: gateway response UNAUTHORIZED, header WWW-Authenticate with the challenge below",
-    "CloudFront": "response headers policy: do not remove WWW-Authenticate; forward Authorization",
-    "Azure API Management": '<outbound><set-header name="WWW-Authenticate"'
-    ' exists-action="override"><value>…</value></set-header></outbound>',
-    "Kong": "response-transformer plugin: config.add.headers = WWW-Authenticate:…",
-    "Traefik": "headers middleware: no customResponseHeaders entry WWW-Authenticate: ''",
-    "Envoy": "response_headers_to_remove: without www-authenticate",
-    "Cloudflare": "Rules > Transform Rules > Modify Response Header: remove no WWW-Authenticate",
-    "Apache": "no `Header unset WWW-Authenticate` (mod_headers)",
-    "HAProxy": "no `http-response del-header www-authenticate`",
+    "nginx": "proxy_pass_header WWW-Authenticate;\n"
+    "# remove `proxy_hide_header WWW-Authenticate` and `error_page 401` here",
+    # a parameter mapping cannot read x-amzn-* headers: they are reserved
+    "AWS API Gateway": "HTTP API: response parameter mapping of the integration, status 401"
+    " (x-amzn-Remapped-… cannot be mapped):\n"
+    '  overwrite:header.WWW-Authenticate = Bearer resource_metadata="{metadata}"\n'
+    "REST API with an authorizer: gateway response UNAUTHORIZED, response header:\n"
+    "  WWW-Authenticate: 'Bearer resource_metadata=\"{metadata}\"'\n"
+    "Lambda function URL: put an HTTP API with this mapping in front of it",
+    "CloudFront": "response headers policy: take WWW-Authenticate out of the headers to remove\n"
+    "origin request policy: forward Authorization",
+    "Azure API Management": '<outbound><base /><set-header name="WWW-Authenticate"'
+    ' exists-action="override"><value>Bearer resource_metadata="{metadata}"</value></set-header>'
+    "</outbound>",
+    "Kong": "response-transformer plugin:\n"
+    "  config.add.headers: ['WWW-Authenticate:Bearer resource_metadata=\"{metadata}\"']",
+    "Traefik": "headers middleware: remove the entry WWW-Authenticate from customResponseHeaders",
+    "Envoy": "take www-authenticate out of response_headers_to_remove",
+    "Cloudflare": "Rules > Transform Rules > Modify Response Header: delete the rule that removes"
+    " WWW-Authenticate",
+    "Apache": "delete `Header unset WWW-Authenticate` (mod_headers)",
+    "HAProxy": "delete `http-response del-header www-authenticate`",
 }
+_SKIP: Final = (
+    "Security > WAF > Custom rules, action Skip (managed rules, Super Bot Fight Mode rules,"
+    " Browser Integrity Check), when:\n"
+)
+# https://developers.cloudflare.com/waf/custom-rules/skip/
+_NO_SKIP: Final = "\nBot Fight Mode (Free plan) cannot be skipped: turn it off in Security > Bots"
 _LET_THROUGH: Final = {
-    "Cloudflare": "Security > WAF > Custom rules > Skip (bot fight mode, managed rules), when:\n"
-    '  http.request.uri.path eq "{path}" or starts_with(http.request.uri.path, "/.well-known/")',
+    "Cloudflare": _SKIP + '  http.request.uri.path eq "{path}" or starts_with('
+    'http.request.uri.path, "/.well-known/")'
+    + _NO_SKIP
+    + "\nCloudflare Access: an application for these paths with the policy action Bypass",
     "Vercel": "Settings > Deployment Protection: off for this deployment, or use the production"
     " domain",
     "Netlify": "Site configuration > Visitor access: no password for this site",
     "Google IAP": "IAP: allUsers as IAP-secured Web App User, on the back end of the MCP server",
     "Azure App Service": "Authentication > Restrict access: Allow unauthenticated requests",
-    "nginx": "location ^~ /.well-known/ {{ auth_basic off; auth_request off; allow all; }}",
-    "Traefik": "a router for PathPrefix(`/.well-known`) without the auth middleware",
-    "Caddy": "handle /.well-known/* {{ … }}",
-    "Apache": '<Location "/.well-known">\n  Require all granted\n</Location>',
+    "nginx": "location ^~ /.well-known/oauth- {{\n  auth_basic off; auth_request off; allow all;\n"
+    "  proxy_pass http://YOUR_APP;\n}}",
+    "Traefik": "a router of its own, without the authentication middleware:\n"
+    "  rule: Host(`{host}`) && PathPrefix(`/.well-known/`)",
+    "Caddy": "# before the handle block that authenticates\n"
+    "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
+    "Apache": '<Location "/.well-known">\n  AuthType None\n  Require all granted\n</Location>',
 }
 _CHAIN: Final = {
     "nginx": "ssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
     "Apache": "SSLCertificateFile /etc/letsencrypt/live/{host}/fullchain.pem",
-    "HAProxy": "bind :443 ssl crt {host}.pem",
-    "Traefik": "certFile: fullchain.pem",
+    "HAProxy": "cat fullchain.pem privkey.pem > {host}.pem\nbind :443 ssl crt {host}.pem",
+    "Traefik": "tls:\n  certificates:\n    - certFile: fullchain.pem\n      keyFile: privkey.pem",
 }
 _CORS: Final = (
     "Access-Control-Allow-Origin: *\n"
@@ -72,17 +101,28 @@ _CORS: Final = (
     " Mcp-Session-Id\n"
     "Access-Control-Expose-Headers: WWW-Authenticate, Mcp-Session-Id"
 )
+# narrow where the product's own ACME challenges lie beside the documents
 _ROUTES: Final = {
-    "nginx": "location ^~ /.well-known/ {{ proxy_pass http://YOUR_APP; }}",
-    "Traefik": "rule: Host(`{host}`) && (PathPrefix(`{path}`) || PathPrefix(`/.well-known`))",
+    "nginx": "location ^~ /.well-known/oauth- {{ proxy_pass http://YOUR_APP; }}",
+    "Traefik": "rule: Host(`{host}`) && (PathPrefix(`{path}`) || PathPrefix(`/.well-known/`))",
     "Caddy": "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
-    "Apache": "ProxyPass /.well-known/ http://YOUR_APP/.well-known/",
+    "Apache": "ProxyPass /.well-known/oauth-protected-resource"
+    " http://YOUR_APP/.well-known/oauth-protected-resource",
     "Vercel": '{{ "rewrites": [{{ "source": "/.well-known/(.*)", "destination":'
     ' "/api/well-known/$1" }}] }}',
 }
+_ENDPOINT: Final = {
+    "nginx": "location {path} {{ proxy_pass http://YOUR_APP; }}",
+    "Traefik": _ROUTES["Traefik"],
+    "Caddy": "handle {path}* {{\n  reverse_proxy YOUR_APP\n}}",
+    "Apache": "ProxyPass {path} http://YOUR_APP{path}",
+}
 _MOUNTED: Final = (
-    "# FastMCP in Starlette: the well-known routes belong to the root\n"
-    "app = Starlette(routes=[*auth.get_well_known_routes(mcp_path='{path}'),\n"
+    "# FastMCP in Starlette: the well-known routes belong to the root;\n"
+    "# the mount prefix is in base_url, not in mcp_path\n"
+    'auth = AuthKitProvider(authkit_domain="…", base_url="{base}{mount}")\n'
+    "mcp_app = FastMCP('…', auth=auth).http_app(path='{below}')\n"
+    "app = Starlette(routes=[*auth.get_well_known_routes(mcp_path='{below}'),\n"
     "                        Mount('{mount}', app=mcp_app)], lifespan=mcp_app.lifespan)"
 )
 
@@ -95,7 +135,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     # -- how the servers are reached
     "certificate-expired": Fix(
         "the certificate of {host} has expired",
-        "Renew the certificate of {host}, and see why nothing renewed it",
+        "Renew the certificate of {host}, and find out why it was not renewed automatically",
         "",
         {
             "nginx": "certbot renew && nginx -s reload",
@@ -124,7 +164,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the certificate that {host} sends is for another name",
         "Use a certificate that has {host} among its names; an ingress without one for the name"
         " sends its default certificate",
-        "spec:\n  tls:\n    - hosts: [{host}]\n      secretName: …",
+        "# Kubernetes Ingress\nspec:\n  tls:\n    - hosts: [{host}]\n      secretName: …",
     ),
     "certificate": Fix(
         "the certificate of {host} is not trusted",
@@ -132,23 +172,23 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "certificate-soon": Fix(
         "the certificate of {host} expires soon",
-        "Renew the certificate of {host}, and see why nothing renewed it",
+        "Renew the certificate of {host}, and find out why it was not renewed automatically",
     ),
     "unknown-host": Fix(
         "the name {host} does not exist in the DNS",
-        "Check the name where it is configured for typing errors, and publish it in the DNS",
+        "Check the configured name for typing errors, and publish it in the DNS",
     ),
     "internal-address": Fix(
         "the server names an address of its own network, {url}",
         "Set the server's public base URL: behind a proxy it names the address that it listens on"
         " or its service name",
-        'auth = AuthKitProvider(authkit_domain="…", base_url="{base}")',
+        _BASE_URL.rstrip(),
         _PUBLIC,
     ),
     "no-connection": Fix(
         "{host} does not answer",
-        "Start the server, open its port in the firewall, and see that the proxy's upstream is"
-        " right",
+        "Start the server, open its port in the firewall, and check the upstream address in the"
+        " proxy's configuration",
     ),
     "server-error": Fix(
         "{host} answers with HTTP {status}",
@@ -157,7 +197,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     "slow": Fix(
         "{host} answers slowly",
         "Keep an instance warm (minimum instances 1), and answer the 401 before anything is"
-        " loaded: hosts give a connection 5 to 30 s",
+        " loaded: MCP hosts wait 5 to 30 s for a connection",
     ),
     "address-dead": Fix(
         "an address of {host} does not answer",
@@ -171,9 +211,9 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     # -- the MCP endpoint and its challenge
     "http-urls": Fix(
-        "behind the TLS proxy the server takes itself for one on http, and names http URLs",
-        "Honour X-Forwarded-Proto of the proxy, and set the server's public base URL (https)",
-        'auth = AuthKitProvider(authkit_domain="…", base_url="{base}")\n' + _TRUST_PROXY,
+        "the server does not know that the proxy in front of it ends TLS, and names http URLs",
+        "Accept X-Forwarded-Proto from the proxy, and set the server's public base URL (https)",
+        _BASE_URL + _TRUST_PROXY,
         _PUBLIC,
     ),
     "wrong-path": Fix(
@@ -184,7 +224,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "a web page answers here, not an MCP server",
         "{instead}Check the URL, and route the path of the MCP endpoint to the MCP server",
         "",
-        _ROUTES,
+        _ENDPOINT,
     ),
     "redirected": Fix(
         "the server redirects to another host, which clients do not follow with a POST",
@@ -200,7 +240,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "redirect-loop": Fix(
         "the server redirects without end",
-        "Answer at one URL; see that proxy and server agree about the slash and about https",
+        "Answer at one URL, and configure proxy and server alike for the slash at the end and for"
+        " https",
     ),
     "redirect": Fix(
         "the MCP endpoint redirects",
@@ -215,9 +256,10 @@ FIXES: Final[Mapping[str, Fix]] = {
         _LET_THROUGH,
     ),
     "metadata-protected": Fix(
-        "the metadata, which clients need before they have a token, wants one itself",
+        "the metadata, which clients need before they have a token, requires one itself",
         "Let /.well-known/ through without authentication: it is public",
-        'PUBLIC = ("/.well-known/",)',
+        "# authentication middleware (Starlette), before it reads the token\n"
+        "if request.url.path.startswith('/.well-known/'):\n    return await call_next(request)",
         _LET_THROUGH,
     ),
     "no-401": Fix(
@@ -244,9 +286,9 @@ FIXES: Final[Mapping[str, Fix]] = {
         'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
     ),
     "challenge-quotes": Fix(
-        "the challenge is not quoted as HTTP has it",
-        "Put each value in straight double quotes; in a shell or a template, quote the whole"
-        " header with single ones",
+        "the challenge is not quoted as HTTP requires",
+        "Put each value in straight double quotes; in a shell or a template, put the whole"
+        " header in single quotes",
         'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
         {"nginx": "add_header WWW-Authenticate 'Bearer resource_metadata=\"{metadata}\"' always;"},
     ),
@@ -270,42 +312,42 @@ FIXES: Final[Mapping[str, Fix]] = {
     "resource-port": Fix(
         "resource names a port that is not in the URL of the server",
         "Set the server's public base URL, without the port that the container listens on: resource"
-        " has to be the URL that people are given, letter by letter",
+        " has to be exactly the URL that people are given",
         '"resource": "{server}"',
     ),
     "resource-path": Fix(
         "resource names another path than the URL of the server",
-        "Let resource be the URL that people are given, letter by letter; where the app is mounted,"
+        "Set resource to exactly the URL that people are given; where the app is mounted,"
         " with the mount prefix",
         '"resource": "{server}"',
     ),
     "resource-other": Fix(
-        "the resource metadata speaks for another server",
-        "Let resource be the URL that people are given, letter by letter: set the server's public"
+        "the resource metadata names another server",
+        "Set resource to exactly the URL that people are given: set the server's public"
         " base URL, or give people the URL that resource has",
         '"resource": "{server}"',
     ),
     "resource-spelling": Fix(
-        "resource is spelled otherwise than the URL",
-        "Let resource be, letter by letter, the URL that people are given",
+        "resource is spelled differently from the URL",
+        "Set resource to exactly the URL that people are given",
         '"resource": "{server}"',
     ),
     "metadata-absent": Fix(
-        "the resource metadata is at none of its places",
+        "the resource metadata is at none of its well-known URLs",
         "Serve the document of RFC 9728 at {metadata} as application/json, without authentication,"
         " before any route that answers every path with a page",
         "",
         _ROUTES,
     ),
     "metadata-mounted": Fix(
-        "the metadata lies below the mount prefix, at {found}, where no client looks",
+        "the metadata is below the mount prefix, at {found}, where no client looks",
         "Serve it from the root: the well-known path comes first and the mount prefix behind it,"
         " {expected}",
         _MOUNTED,
         {"nginx": "location = {expected_path} {{ proxy_pass http://YOUR_APP{found_path}; }}"},
     ),
     "metadata-appended": Fix(
-        "the metadata lies behind the path, at {found}, instead of before it",
+        "the metadata is behind the path, at {found}, instead of before it",
         "Insert the well-known path between host and path (RFC 8414 §3.1, RFC 9728 §3.1):"
         " {expected}",
         "",
@@ -320,7 +362,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "a document is not sent as JSON",
         "Send Content-Type: application/json",
         "",
-        {"nginx": "default_type application/json;"},
+        {"nginx": "default_type application/json;  # where nginx serves the file"},
     ),
     "document-bom": Fix(
         "a document begins with a byte order mark",
@@ -328,8 +370,8 @@ FIXES: Final[Mapping[str, Fix]] = {
         "sed -i '1s/^\\xEF\\xBB\\xBF//' FILE",
     ),
     "document-lists": Fix(
-        "a document has a text where a list belongs",
-        "Write the field as a list, also with one value",
+        "a document has a string where a list is required",
+        "Write the field as a list, even with one value",
         "{example}",
     ),
     "document-redirect": Fix(
@@ -359,8 +401,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "issuer-slash": Fix(
         "issuer and authorization_servers differ by a slash at the end",
-        "Write both alike: take the slash away where it was added (AUTHKIT_DOMAIN without a slash"
-        " at the end)",
+        "Write both alike: remove the slash where it was added (AUTHKIT_DOMAIN without a slash"
+        " at the end; older versions of FastMCP add one themselves: update FastMCP)",
         "AUTHKIT_DOMAIN={issuer}",
     ),
     "issuer-absent": Fix(
@@ -378,18 +420,18 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the authorization server names http URLs",
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy:"
         " issuer and endpoints are built from that",
-        "KC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
+        "# Keycloak\nKC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
     "issuer-other": Fix(
         "the authorization server's metadata names another issuer",
-        "Name one issuer in both places, letter by letter: authorization_servers of the resource"
+        "Name exactly the same issuer in both places: authorization_servers of the resource"
         " metadata, and issuer of the authorization server (its public hostname, its tenant)",
         '"authorization_servers": ["{named}"]',
     ),
     "endpoint-http": Fix(
         "the authorization server names an endpoint that is not https",
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy",
-        "KC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
+        "# Keycloak\nKC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
     "server-unfit": Fix(
         "the authorization server's metadata lacks what it must have",
@@ -398,17 +440,19 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "no-pkce": Fix(
         "the authorization server does not advertise PKCE with S256",
-        "List S256; if it does PKCE, only this line is missing",
+        "List S256; if the server already checks PKCE, only this line is missing",
         '"code_challenge_methods_supported": ["S256"]',
     ),
     "no-client": Fix(
-        "there is no way to a client: neither registration nor client ID metadata documents",
+        "no client is available: the authorization server offers neither registration nor client ID"
+        " metadata documents",
         "Enable dynamic client registration (RFC 7591) or client ID metadata documents in the"
-        " authorization server's dashboard; otherwise each user needs a client id from you",
+        " authorization server's dashboard (for AuthKit: Connect, Configuration);"
+        " otherwise each user needs a client id from you",
         '"registration_endpoint": "{issuer}/oauth2/register"',
     ),
     "documents-only": Fix(
-        "clients are known by their metadata documents only",
+        "only clients with a client ID metadata document are accepted",
         "Enable dynamic client registration (RFC 7591) as well: few programs on people's machines"
         " have such a document",
         '"registration_endpoint": "{issuer}/oauth2/register"',
@@ -437,7 +481,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         '"grant_types_supported": ["authorization_code", "refresh_token"]',
     ),
     "no-iss": Fix(
-        "iss is not promised",
+        "iss is not advertised",
         "Send iss in authorization responses and advertise it",
         '"authorization_response_iss_parameter_supported": true',
     ),
@@ -448,7 +492,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "dpop-required": Fix(
         "tokens that are bound to a key (DPoP) are required",
-        "Accept Bearer tokens as well: hardly any MCP client can do DPoP",
+        "Accept Bearer tokens as well: hardly any MCP client supports DPoP",
         '"dpop_bound_access_tokens_required": false',
     ),
     # -- the endpoints
@@ -466,7 +510,13 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Exempt the token endpoint from bot protection and sign-in pages, registration too:"
         " programs without a browser send forms there",
         "",
-        _LET_THROUGH,
+        {
+            "Cloudflare": _SKIP
+            + '  http.request.uri.path in {{"YOUR_TOKEN_PATH" "YOUR_REGISTRATION_PATH"}}'
+            + _NO_SKIP,
+            "Vercel": _LET_THROUGH["Vercel"],
+            "Netlify": _LET_THROUGH["Netlify"],
+        },
     ),
     "token-unfit": Fix(
         "the token endpoint {url} does not answer as one ({got})",
@@ -488,7 +538,7 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "jwks-private": Fix(
         "a private key is published at jwks_uri",
-        "Publish public keys only; make new ones, and count the published ones as lost",
+        "Publish public keys only; make new ones, and treat the published ones as compromised",
     ),
     # -- registration and what a trial client shows
     "registration-absent": Fix(
@@ -520,8 +570,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "resource-refused": Fix(
         "the authorization server refuses the resource",
-        "Register {server} as a resource indicator in the authorization server's dashboard, letter"
-        " by letter",
+        "Register exactly {server} as a resource indicator in the authorization server's dashboard"
+        " (for AuthKit: Connect, Resource indicators)",
     ),
     "redirect-refused": Fix(
         "the authorization server refuses the redirect URI",
@@ -546,7 +596,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         " AuthKit: Connect, Resource indicators), and let it honour the parameter resource",
     ),
     "token-unchecked": Fix(
-        "the server accepts tokens that nobody has issued",
+        "the server accepts tokens that no authorization server issued",
         "Verify each token: its signature by the keys at jwks_uri (never alg=none), issuer,"
         " audience and expiry",
         "jwt.decode(token, key, algorithms=['RS256', 'ES256'], audience='{server}', issuer='…')",
@@ -562,7 +612,14 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Send Access-Control-Allow-Origin: * with each answer, errors too, and answer OPTIONS with"
         " 204 and these headers",
         _CORS,
-        {"nginx": "add_header Access-Control-Allow-Origin '*' always;"},
+        {
+            "nginx": "add_header Access-Control-Allow-Origin '*' always;\n"
+            "add_header Access-Control-Allow-Methods 'GET, POST, OPTIONS' always;\n"
+            "add_header Access-Control-Allow-Headers 'Authorization, Content-Type,"
+            " MCP-Protocol-Version, Mcp-Session-Id' always;\n"
+            "add_header Access-Control-Expose-Headers 'WWW-Authenticate, Mcp-Session-Id' always;\n"
+            "if ($request_method = OPTIONS) {{ return 204; }}"
+        },
     ),
     "cors-twice": Fix(
         "Access-Control-Allow-Origin is sent twice, which browsers refuse",

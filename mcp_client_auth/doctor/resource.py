@@ -131,7 +131,9 @@ def _nowhere(
         fault, url, belongs = astray
         where = f"{came} but at {split(url).path}, where no client looks ({listed})"
         values = {"found": split(url).path, "expected": shown(belongs)}
-        values |= {"mount": _mount(url), "expected_path": split(belongs).path}
+        mount, path = _mount(url), split(belongs).path
+        below = path.partition(_SUFFIX)[2].removeprefix(mount) or "/"
+        values |= {"mount": mount, "below": below, "expected_path": path}
         values |= {"found_path": split(url).path}
         affected = "every client that keeps to the standard"
         yield question.found(level, fault, where, affected, kind, **values)

@@ -64,7 +64,7 @@ def _reached(client: ClientFacts, seen: Seen, url: str, step: int) -> Iterator[P
     facts, hosted = ("connects_from", "addresses"), client.get("connects_from") == "cloud"
     if any(same_origin(url, each) for each in seen.untrusted):
         came = f"the certificate of {shown(url)} is not trusted here"
-        remedy = "Send the whole chain of a certificate that everybody trusts"
+        remedy = "Use a certificate that clients trust, and send its whole chain"
         elsewhere = "" if hosted else "; whether it is trusted where it runs is not known"
         yield Point(step, "fails" if hosted else "unknown", came + elsewhere, remedy, facts[:1])
     if not hosted:
@@ -103,7 +103,7 @@ def _agents(client: ClientFacts, seen: Seen) -> Iterator[Point]:
         status = seen.agents.get(agent, seen.status)
         if status != seen.status and status >= 400:
             came = f"a request as {agent} gets HTTP {status}, without that HTTP {seen.status}"
-            remedy = "Let this user agent through: look for bot rules of a firewall or CDN"
+            remedy = "Let this user agent through: check the bot rules of the firewall or CDN"
             yield Point(1, "fails", came, remedy, ("agents",))
 
 
@@ -146,7 +146,7 @@ def _resource(client: ClientFacts, seen: Seen) -> Rule[Document | None]:
         return document
     named = shown(resource) if isinstance(resource, str) and resource else "missing"
     came = f"resource is {named} in {shown(url)}"
-    remedy = f"Let resource be exactly {shown(seen.url)}"
+    remedy = f"Set resource to exactly {shown(seen.url)}"
     facts = "resource_match", "resource_mismatch"
     if not kind:
         came += "; whether it compares that with the URL is not established"
@@ -206,7 +206,7 @@ def _resource_found(client: ClientFacts, seen: Seen) -> Rule[tuple[str, Document
             likely = likely or (url if document is not None else "")
             if document is None and name == "header-alone":
                 came = f"the challenge names {shown(url)}, where there is {seen.came(url)}"
-                remedy = "Serve the resource metadata there, or name its place"
+                remedy = "Serve the resource metadata there, or correct the URL in the challenge"
                 yield Point(
                     3, "fails", came + "; it looks nowhere else", remedy, ("metadata_order",)
                 )
@@ -300,7 +300,7 @@ def _metadata(
     for name in ("authorization_endpoint", "token_endpoint"):
         endpoint = document.get(name)
         if not isinstance(endpoint, str) or not endpoint:
-            yield Point(6, "fails", f"{shown(url)} has no {name}", f"Name the {name}")
+            yield Point(6, "fails", f"{shown(url)} has no {name}", f"Add {name} to it")
         elif not same_origin(endpoint, url):
             yield from _reached(client, seen, endpoint, 9 if name.startswith("auth") else 12)
     return document
@@ -326,7 +326,7 @@ def _issuer(client: ClientFacts, expected: str, document: Document) -> Iterator[
         return
     came = f"issuer is {shown(named) if isinstance(named, str) and named else 'missing'}"
     came += f" in the metadata of {shown(expected)}"
-    remedy = f"Let issuer be exactly {shown(expected)}, as authorization_servers has it"
+    remedy = f"Set issuer to exactly {shown(expected)}, as in authorization_servers"
     pathless = isinstance(named, str) and {named, expected} == {
         expected.removesuffix("/"),
         expected.removesuffix("/") + "/",
@@ -345,7 +345,7 @@ def _pkce(client: ClientFacts, server: Document) -> Iterator[Point]:
     kind = client.get("pkce")
     missing = "code_challenge_methods_supported"
     came = f"{missing} is {' '.join(methods) or 'empty' if methods is not None else 'missing'}"
-    remedy = f'Let {missing} be ["S256"]'
+    remedy = f'Set {missing} to ["S256"]'
     if kind is None:
         came += "; whether it requires S256 is not established"
         yield Point(6, "unknown", came, remedy, ("pkce",))
@@ -365,7 +365,9 @@ def _page(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
     if server.get("require_pushed_authorization_requests") is True:
         remedy = "Do not require pushed authorization requests: it sends the request in the browser"
     elif trial.page.startswith("invalid_scope"):
-        remedy = "Let every client ask for the scopes that the resource metadata or the 401 names"
+        remedy = (
+            "Allow every client to request the scopes that the resource metadata or the 401 names"
+        )
     came = f"the authorization endpoint refuses it: {trial.page}"
     yield Point(9, "fails", came, remedy, ("redirect_uris", "document"))
 
@@ -382,13 +384,13 @@ def _scopes(
     source = next((each for each in order or () if named.get(each)), "")
     if source == "server" and listed and len(listed) > 1:
         came = f"it asks for every scope of the authorization server: {enumerated(listed)}"
-        remedy = "List the scopes of ordinary use in scopes_supported of the resource metadata"
+        remedy = "List the scopes of everyday use in scopes_supported of the resource metadata"
         if order[0] == "server":
-            remedy = "Let any client ask for each scope that scopes_supported lists"
+            remedy = "Allow any client to request each scope that scopes_supported lists"
         yield Point(9, "note", came, remedy, ("scopes",))
     elif order and not source:
         came = "nothing names a scope, so it asks for none"
-        remedy = "List the scopes of ordinary use in scopes_supported of the resource metadata"
+        remedy = "List the scopes of everyday use in scopes_supported of the resource metadata"
         yield Point(9, "note", came, remedy, ("scopes",))
     if client.get("offline_access") == "if-listed" and OFFLINE not in (listed or ()):
         came = "the authorization server does not list offline_access, so it does not ask for it"
@@ -426,7 +428,7 @@ def _closed(
     for url, lacks in seen.closed.items():
         if url in steps:
             came = f"it runs in a page, which may not use {shown(url)}: {lacks}"
-            remedy = "Answer with the CORS headers there"
+            remedy = "Send the CORS headers there, with OPTIONS and errors too"
             yield Point(steps[url], "fails", came, remedy, ("cors", "connects_from"))
 
 

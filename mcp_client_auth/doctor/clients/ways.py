@@ -49,7 +49,7 @@ def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
 
 def _by_hand(client: ClientFacts, seen: Seen) -> Point:
     facts = "own_client", "redirect_uris", "ways"
-    came = "it finds no way to a client here"
+    came = "no client is available to it here"
     where, uris = client.get("own_client"), client.get("redirect_uris") or ()
     allow = f", with the redirect URI {enumerated(uris)}" if uris else ""
     offer = "offer registration (RFC 7591) or client ID metadata documents"

@@ -16,7 +16,7 @@ VERDICTS = [judge(client, SEEN) for client in chosen(["zed", "vscode"])]
 def test_a_row_has_the_verdict_the_step_and_the_remedy() -> None:
     said = list(client_lines(VERDICTS, 100))
     assert said[2].startswith("FAILS      vscode  step 4, resource-metadata: resource is https://")
-    assert any(line.strip().startswith(f"fix: Let resource be exactly {URL}") for line in said)
+    assert any(line.strip().startswith(f"fix: Set resource to exactly {URL}") for line in said)
     assert max(map(len, said)) <= 100
     assert "microsoft/vscode" not in "\n".join(said)
 

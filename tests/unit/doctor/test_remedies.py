@@ -41,6 +41,31 @@ def test_the_product_in_front_has_lines_of_its_own() -> None:
     assert "x-amzn-Remapped" in fix("challenge-renamed", "AWS API Gateway", places(URL))[2]
 
 
+@pytest.mark.parametrize("fault", FIXES)
+def test_a_location_of_nginx_still_leads_to_the_application(fault: str) -> None:
+    _, _, paste = fix(fault, "nginx", places(URL))
+    assert paste.count("location ") <= paste.count("proxy_pass http")  # or nginx looks for a file
+
+
+def test_a_mount_prefix_is_in_base_url_alone() -> None:
+    _, _, paste = fix("metadata-mounted", "", {**places(URL), "mount": "/api", "below": "/mcp"})
+    assert 'base_url="https://mcp.example.com/api"' in paste
+    assert "mcp_path='/mcp'" in paste
+    assert "Mount('/api'" in paste
+
+
+def test_lines_for_the_token_endpoint_name_no_path_of_the_mcp_server() -> None:
+    for product in ("", *FIXES["token-blocked"].products):
+        assert "/api/mcp" not in fix("token-blocked", product, places(URL))[2]
+
+
+def test_no_line_trusts_every_proxy() -> None:
+    for product in ("", *FIXES["http-urls"].products):
+        paste = fix("http-urls", product, places(URL))[2]
+        assert 'base_url="https://mcp.example.com"' in paste
+        assert "*" not in paste
+
+
 def test_braces_of_a_server_are_no_places() -> None:
     why, _, _ = fix("unknown-host", "", {"host": "{0.__class__}"})
     assert "{0.__class__}" in why

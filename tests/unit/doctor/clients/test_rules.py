@@ -265,7 +265,7 @@ def test_a_verdict_names_step_cause_remedy_and_sources() -> None:
         f"fails at step 4, resource-metadata: resource is {HOST} in {PATH}, which it refuses:"
         " it has to be the URL, letter by letter"
     )
-    assert verdict.remedies == (f"Let resource be exactly {URL}",)
+    assert verdict.remedies == (f"Set resource to exactly {URL}",)
     told = verdict.as_json()
     assert (told["verdict"], told["step"], told["step_name"]) == ("fails", 4, "resource-metadata")
     (fact,) = [each for each in told["facts"] if each["fact"] == "resource_match"]
@@ -295,7 +295,7 @@ def test_the_remedy_of_a_refused_registration_is_what_was_refused() -> None:
     ("page", "server", "begins"),
     [
         ("HTTP 400 with an HTML page", {}, "Accept the client and its redirect URIs"),
-        ("invalid_scope", {}, "Let every client ask for the scopes"),
+        ("invalid_scope", {}, "Allow every client to request the scopes"),
         ("HTTP 400", {"require_pushed_authorization_requests": True}, "Do not require pushed"),
     ],
 )
