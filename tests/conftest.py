@@ -32,12 +32,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """The default run takes two processors; what is named on the command line takes one."""
+    """The default run fills two processors; what is named on the command line takes one."""
     if hasattr(config, "workerinput"):
         return  # this is one of them
     unsaid = getattr(config.option, "numprocesses", 0) is None  # 0: pytest-xdist is not installed
     if unsaid and is_default(config) and not config.option.usepdb and not config.option.collectonly:
-        config.option.numprocesses = 2
+        config.option.numprocesses = 3  # most tests wait for something, and two would leave time
         config.option.dist = "worksteal"
 
 
