@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import AuthError, Unavailable
 from ..origin import shown
 from ..transport.faults import Place, fault
+from ..transport.sender import SENDER, Wire
 from .exchange import ENDED, Head, Plan, Read, Send, Server, Wait, call, exchange, farewell
 from .messages import Message, is_request, reply_to
 
@@ -88,6 +89,8 @@ class Connection:
                         else:
                             given = open_exchange.do(step, left)
                     except self._errors as error:
+                        if open_exchange.stopped:
+                            raise Stopped from None
                         if time.monotonic() >= until or getattr(error, "code", "") == _LATE:
                             raise self._late(patience) from None
                         step = plan.throw(self._ours(error))
@@ -142,6 +145,7 @@ class OpenExchange:
         self._auth = {"auth": auth} if auth else {}
         self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
+        self._wire: Wire | None = None
         self._stop = threading.Event()
 
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
@@ -156,7 +160,12 @@ class OpenExchange:
         client, headers = self._client, {"accept-encoding": "identity", **step.headers}
         timeout = left if left < math.inf else _WITHOUT_END
         sent = client.build_request(
-            step.method, self._url, headers=headers, content=step.body or None, timeout=timeout
+            step.method,
+            self._url,
+            headers=headers,
+            content=step.body or None,
+            timeout=timeout,
+            extensions={SENDER: self},
         )
         self._response = response = client.send(
             sent, stream=True, follow_redirects=False, **self._auth
@@ -168,9 +177,18 @@ class OpenExchange:
     def stopped(self) -> bool:
         return self._stop.is_set()
 
+    def writing(self, wire: Wire) -> None:
+        """A request that was stopped while a person signed in is not sent."""
+        self._wire = wire
+        if self.stopped:
+            raise Stopped
+
     def stop(self) -> None:
         """From any thread: to close a socket does not wake the thread that reads it."""
         self._stop.set()
+        if self._wire:
+            self._wire.end(self)
+            return
         response = self._response
         if response is None or response.is_closed:
             return

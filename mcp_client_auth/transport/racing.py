@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import httpcore
 import httpx
 
 from .connect import Backend, Moment, Policy
+from .sender import SENDER, Sender
 
 # httpx's own
 LIMITS: Final[dict[str, Any]] = {
@@ -37,12 +39,13 @@ class RacingTransport(httpx.BaseTransport):
         self, context: ssl.SSLContext, policy: Policy | None = None, most: int | None = None
     ) -> None:
         limits = {**LIMITS, "max_connections": most or LIMITS["max_connections"]}
+        self._spans = _Spans(policy)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=context, network_backend=_Spans(policy), **limits
+            ssl_context=context, network_backend=self._spans, **limits
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        with in_httpx_words():
+        with in_httpx_words(), self._spans.sending(request.extensions.get(SENDER)):
             answer = self._pool.handle_request(to_httpcore(request))
         return httpx.Response(
             answer.status,
@@ -86,6 +89,20 @@ class _Spans(httpcore.NetworkBackend):
 
     def __init__(self, policy: Policy | None) -> None:
         self._backend = Backend(policy)
+        self._of_thread = threading.local()
+
+    @contextmanager
+    def sending(self, sender: Sender | None) -> Iterator[None]:
+        """What this thread writes meanwhile is this sender's."""
+        self._of_thread.sender = sender
+        try:
+            yield
+        finally:
+            self._of_thread.sender = None
+
+    @property
+    def sender(self) -> Sender | None:
+        return getattr(self._of_thread, "sender", None)
 
     def connect_tcp(
         self,
@@ -95,17 +112,31 @@ class _Spans(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        return _Spanned(self._backend.connect_tcp(host, port, _moment(timeout)))
+        return _Spanned(self._backend.connect_tcp(host, port, _moment(timeout)), self)
 
 
 class _Spanned(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream) -> None:
-        self._stream = stream
+    """A `Wire`, too."""
+
+    def __init__(self, stream: httpcore.NetworkStream, spans: _Spans) -> None:
+        self._stream, self._spans = stream, spans
+        self._turn = threading.Lock()
+        self._sender: Sender | None = None
+
+    def end(self, sender: Sender) -> None:
+        with self._turn, suppress(OSError):  # it has ended by itself
+            if self._sender is sender:
+                self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         return self._stream.read(max_bytes, _moment(timeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        sender = self._spans.sender
+        with self._turn:
+            self._sender = sender
+        if sender:
+            sender.writing(self)
         self._stream.write(buffer, _moment(timeout))
 
     def close(self) -> None:
@@ -118,7 +149,7 @@ class _Spanned(httpcore.NetworkStream):
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
         until = _moment(timeout)
-        return _Spanned(self._stream.start_tls(ssl_context, server_hostname, until))
+        return _Spanned(self._stream.start_tls(ssl_context, server_hostname, until), self._spans)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

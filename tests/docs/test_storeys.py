@@ -140,7 +140,7 @@ INSIDE = {
         guarded
         exchange pools racing
         connect
-        addresses answers faults tls
+        addresses answers faults sender tls
     """,
     "prompt": """
         console notebook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from mcp_client_auth.adapters.rpc import undelivered
 from mcp_client_auth.mcp import bridge as module
 from mcp_client_auth.mcp.bridge import Bridge, lines_of
 from mcp_client_auth.testing import DemoServer, Settings
+from mcp_client_auth.transport.racing import RacingTransport
 from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
 
 PATIENCE = 60.0
@@ -77,7 +79,8 @@ class Host:
 def hosted(url: str, auth: Any = None, **more: Any) -> Iterator[Host]:
     host = Host()
     more.setdefault("error_for", lambda error: undelivered(error, url))
-    with httpx.Client(trust_env=False, auth=auth) as client:
+    transport = RacingTransport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    with httpx.Client(transport=transport, auth=auth) as client:
         host.bridge = Bridge(client, url, host.write, **more)
         yield host
         host.bridge.close()
@@ -302,6 +305,52 @@ def test_a_cancelled_request_is_cancelled_at_the_server_and_not_answered(modern:
         assert gone.wait(PATIENCE)
         assert host.ask(2, **params)["result"] == {"ok": 1}
     assert ("notifications/cancelled" in stage.methods) is not modern
+    assert all(json.loads(line).get("id") != 1 for line in host.lines)
+
+
+def test_a_request_whose_answer_has_not_begun_is_cancelled_at_a_stateless_server() -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def behaviour(request: Request) -> None:
+        if request.method != "slow":
+            request.result(ok=1)
+            return
+        begun.set()
+        request.connection.settimeout(PATIENCE)
+        if request.connection.recv(1) == b"":
+            gone.set()
+
+    with on_stage(behaviour) as (stage, host):
+        host.say({"id": 1, "method": "slow", "params": {"_meta": META}})
+        assert begun.wait(PATIENCE)
+        host.say({"method": "notifications/cancelled", "params": {"requestId": 1, "_meta": META}})
+        assert gone.wait(PATIENCE)
+        assert host.ask(2, _meta=META)["result"] == {"ok": 1}
+    assert stage.methods == ["slow", "x"]
+    assert all(json.loads(line).get("id") != 1 for line in host.lines)
+
+
+def test_a_request_that_is_cancelled_while_it_waits_for_a_login_is_never_sent() -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    class Slow(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            if b'"slow"' in request.content:
+                asked.set()
+                go.wait(PATIENCE)
+            yield request
+
+    with Stage(fine) as stage, hosted(stage.url, Slow()) as host:
+        host.say({"id": 1, "method": "slow", "params": {"_meta": META}})
+        assert asked.wait(PATIENCE)
+        host.say({"method": "notifications/cancelled", "params": {"requestId": 1, "_meta": META}})
+        opened = next(iter(host.bridge._open.values()))
+        while not opened.stopped:
+            go.wait(0.001)
+        go.set()
+        host.bridge.finish(PATIENCE)
+        assert host.ask(2, _meta=META)["result"] == {"ok": 1}
+    assert stage.methods == ["x"]
     assert all(json.loads(line).get("id") != 1 for line in host.lines)
 
 

@@ -1,0 +1,27 @@
+"""Who sends a request, where another thread may end the wait for its answer.
+
+httpx names the connection of a request no earlier than in the response. This imports no HTTP
+library: a client of another one ignores the extension.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+SENDER: Final = "mcp_client_auth.sender"  # an extension of a request
+
+
+class Wire(Protocol):
+    """A connection, which serves one request after the other."""
+
+    def end(self, sender: Sender) -> None:
+        """From any thread: end it, if it still serves the request of this sender."""
+        ...
+
+
+class Sender(Protocol):
+    """Who sends a request."""
+
+    def writing(self, wire: Wire) -> None:
+        """Something of the request goes out there now; raise to keep it back."""
+        ...
