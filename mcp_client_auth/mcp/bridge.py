@@ -13,21 +13,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..errors import AuthError, BadResponse
 from ..events import logger
 from ..secret import quoted
-from .connection import Connection, OpenExchange, Stopped
+from .connection import Connection, Stopped
 from .exchange import (
     LARGEST,
     STATELESS,
     Head,
-    Read,
     Reply,
-    Send,
     Server,
-    Wait,
     begin,
     exchange,
     farewell,
@@ -36,10 +33,10 @@ from .exchange import (
     result_of,
 )
 from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, error_of, notification
+from .offers import Offers, called_tool, listed_tools, with_offered
 from .tools import Tool, has_headers, mirrored
+from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
 
-MOST: Final = 512  # requests at once
-_MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server
 _MOST_NOTIFICATIONS: Final = 1000
 _MOST_PAGES: Final = 200
 _MOST_TOOLS: Final = 10_000
@@ -50,15 +47,6 @@ _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1, and the next two
 _NO_REQUEST: Final = -32600
 _INVALID_PARAMS: Final = -32602
 _INTERNAL: Final = -32603
-
-
-class Login(NamedTuple):
-    """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
-    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time."""
-
-    where: Callable[[], str]
-    quiet: Any = None
-    has_failed: Callable[[], bool] = lambda: False
 
 
 class Bridge:
@@ -78,7 +66,7 @@ class Bridge:
         *,
         error_for: Callable[[AuthError], Message],
         login: Login | None = None,
-        offers: Callable[[str], bool] = lambda name: True,
+        offers: Offers = lambda name: True,
         timeout: float | None = None,
         fault_of: Callable[[Exception], AuthError] | None = None,
     ) -> None:
@@ -92,16 +80,16 @@ class Bridge:
             on_message=self._hand_over,
             fault_of=fault_of,
         )
-        self._uploads = _Budget(_MOST_BYTES)
+        self._uploads = Budget(MOST_BYTES)
         self._turn = threading.Condition()
-        self._open: dict[str, _Exchange] = {}  # by the ids of their requests
+        self._open: dict[str, Exchange] = {}  # by the ids of their requests
         self._running = 0
         self._reviving = threading.Lock()
         self._server = self._new_server()
         self._introduction: tuple[Message, bytes] | None = None
         self._initialized = threading.Event()
         self._initialized.set()
-        self._listener: _Exchange | None = None
+        self._listener: Exchange | None = None
         self._no_stream: Server | None = None
         self._schemas: dict[str, Mapping[str, Any]] = {}  # of tools whose arguments are in headers
         self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
@@ -145,7 +133,7 @@ class Bridge:
             self._notifications.put((message, body))
 
     def _take_request(self, message: Message, body: bytes) -> None:
-        number, called = message["id"], _called_tool(message)
+        number, called = message["id"], called_tool(message)
         if called is not None and not self._offers(called):
             self._refuse(number, _INVALID_PARAMS, f"Unknown tool: {quoted(called, 80)}")
             return
@@ -161,13 +149,13 @@ class Bridge:
             self._open[_name(number)] = opened
         _start(self._serve, message, body, opened)
 
-    def _exchange(self, size: int = 0, auth: Any = None, *, stateless: bool = False) -> _Exchange:
-        sent = _once(lambda: self._uploads.give(size))
-        return _Exchange(self._client, self._login, sent, auth, stateless=stateless)
+    def _exchange(self, size: int = 0, auth: Any = None, *, stateless: bool = False) -> Exchange:
+        sent = once(lambda: self._uploads.give(size))
+        return Exchange(self._client, self._login, sent, auth, stateless=stateless)
 
     # To the server
 
-    def _serve(self, message: Message, body: bytes, opened: _Exchange) -> None:
+    def _serve(self, message: Message, body: bytes, opened: Exchange) -> None:
         """One request, until its answer is with the client."""
         number = message["id"]
         try:
@@ -183,7 +171,7 @@ class Bridge:
                     del self._open[_name(number)]
                 self._turn.notify_all()
 
-    def _outcome(self, message: Message, body: bytes, opened: _Exchange) -> Message:
+    def _outcome(self, message: Message, body: bytes, opened: Exchange) -> Message:
         """The answer or the error; nothing where the request was stopped."""
         try:
             return self._answer(message, body, opened)
@@ -206,7 +194,7 @@ class Bridge:
             return {"code": METHOD_NOT_FOUND, "message": "Method not found"}
         return self._error_for(error)
 
-    def _answer(self, message: Message, body: bytes, opened: _Exchange) -> Message:
+    def _answer(self, message: Message, body: bytes, opened: Exchange) -> Message:
         if version := _version_of(message):
             reply = self._stateless(version, message, body, opened)
         elif message["method"] == "initialize":
@@ -222,10 +210,12 @@ class Bridge:
             result_of(reply)  # which raises what it is
         answer = reply.message or {}
         if message["method"] == "tools/list":
-            return self._with_offered(answer, learn=bool(version))
+            if version:
+                self._learn(listed_tools(answer))
+            return with_offered(answer, self._offers)
         return answer
 
-    def _in_session(self, message: Message, body: bytes, opened: _Exchange) -> Reply:
+    def _in_session(self, message: Message, body: bytes, opened: Exchange) -> Reply:
         """Once more where the server has forgotten the session, which the client need not know."""
         server = self._server
         reply = self._connection.run(exchange(server, message, None, body), via=opened)
@@ -276,10 +266,10 @@ class Bridge:
             self._become(server)
             return server
 
-    def _stateless(self, version: str, message: Message, body: bytes, opened: _Exchange) -> Reply:
+    def _stateless(self, version: str, message: Message, body: bytes, opened: Exchange) -> Reply:
         server = self._new_server(STATELESS)
         named = {"mcp-protocol-version": version}
-        tool, params = _called_tool(message), message.get("params", {})
+        tool, params = called_tool(message), message.get("params", {})
 
         def send() -> Reply:
             given = params.get("arguments")
@@ -316,22 +306,6 @@ class Bridge:
             else:
                 self._schemas.pop(tool.name, None)
 
-    def _with_offered(self, answer: Message, *, learn: bool) -> Message:
-        """A list of tools without those that the client is not to see."""
-        result = answer.get("result")
-        listed = result.get("tools") if isinstance(result, dict) else None
-        if not isinstance(listed, list):
-            return answer
-        if learn:
-            self._learn(listed)
-        names = [each.get("name") if isinstance(each, dict) else None for each in listed]
-        kept = [
-            tool
-            for tool, name in zip(listed, names, strict=True)
-            if not isinstance(name, str) or self._offers(name)
-        ]
-        return {**answer, "result": {**answer["result"], "tools": kept}}
-
     def _respond(self, message: Message, body: bytes) -> None:
         """The client's answer to a request of the server."""
         opened = self._exchange(len(body))
@@ -364,7 +338,7 @@ class Bridge:
         if cancelled is not None:
             cancelled.stop()
 
-    def _deliver(self, message: Message, body: bytes, opened: _Exchange) -> None:
+    def _deliver(self, message: Message, body: bytes, opened: Exchange) -> None:
         """What has no answer; there is no one to tell that it failed."""
         try:
             if version := _version_of(message):
@@ -405,7 +379,7 @@ class Bridge:
             self._listener = listener = self._exchange(auth=self._login.quiet)
         _start(self._heard, server, listener)
 
-    def _heard(self, server: Server, listener: _Exchange) -> None:
+    def _heard(self, server: Server, listener: Exchange) -> None:
         try:
             head: Head = self._connection.run(listen(server), math.inf, listener)
             if head.status == 404 and server.session:
@@ -448,7 +422,7 @@ class Bridge:
             with suppress(RuntimeError):  # the interpreter is ending
                 _start(self._say_farewell, server, ending, seconds).join(seconds)
 
-    def _say_farewell(self, server: Server, ending: _Exchange, seconds: float) -> None:
+    def _say_farewell(self, server: Server, ending: Exchange, seconds: float) -> None:
         with suppress(AuthError, Stopped):
             self._connection.run(farewell(server), seconds, ending)
 
@@ -458,53 +432,6 @@ class _Forwarding(Connection):
 
     def _take(self, message: Message, left: float) -> None:
         self._on_message(message)
-
-
-class _Exchange(OpenExchange):
-    """The exchange of a message of the client. `sent` is called once it has been."""
-
-    def __init__(
-        self,
-        client: Any,
-        login: Login,
-        sent: Callable[[], None],
-        auth: Any = None,
-        *,
-        stateless: bool = False,
-    ) -> None:
-        super().__init__(client, "", auth)
-        self._login, self.sent, self.stateless = login, sent, stateless
-
-    def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
-        if not isinstance(step, Send):
-            return super().do(step, left)
-        self._url = self._login.where()
-        given = super().do(step, left)
-        self.sent()
-        return given
-
-
-class _Budget:
-    """So many bytes at once; a message that is larger alone goes when nothing else does."""
-
-    def __init__(self, most: int) -> None:
-        self._most, self._used, self._turn = most, 0, threading.Condition()
-
-    def take(self, size: int) -> None:
-        with self._turn:
-            while self._used and self._used + size > self._most:
-                self._turn.wait(0.2)  # a signal is heard between waits
-            self._used += size
-
-    def give(self, size: int) -> None:
-        with self._turn:
-            self._used -= size
-            self._turn.notify_all()
-
-
-def _once(call: Callable[[], None]) -> Callable[[], None]:
-    turn = threading.Lock()
-    return lambda: call() if turn.acquire(blocking=False) else None
 
 
 def _start(work: Callable[..., None], *arguments: Any) -> threading.Thread:
@@ -530,13 +457,6 @@ def _version_of(message: Message) -> str:
     if not isinstance(version, str) or len(version) >= _LONGEST_VERSION:
         return ""
     return version if version.isascii() and version.isprintable() else ""
-
-
-def _called_tool(message: Message) -> str | None:
-    params = message.get("params")
-    if message.get("method") != "tools/call" or not isinstance(params, dict):
-        return None
-    return params["name"] if isinstance(params.get("name"), str) else None
 
 
 def lines_of(read: Callable[[], bytes]) -> Iterator[bytes | None]:

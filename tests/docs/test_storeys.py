@@ -64,10 +64,11 @@ INSIDE = {
     "mcp": """
         __init__
         bridge
-        tools
+        tools upstream
         connection
         exchange
-        events messages
+        events offers
+        messages
     """,
     "doctor": """
         formats.html formats.junit formats.markdown formats.sarif

@@ -96,7 +96,8 @@ def command(arguments: Arguments) -> None:
     from fnmatch import fnmatchcase
 
     from ...adapters.rpc import undelivered
-    from ...mcp.bridge import MOST, Bridge, Login, lines_of
+    from ...mcp.bridge import Bridge, lines_of
+    from ...mcp.upstream import MOST, Login
     from ..client import asking_no_one, endpoint, opened
     from ..sessions import usual_options
     from ..stdio import Stdio

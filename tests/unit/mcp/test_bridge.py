@@ -470,7 +470,7 @@ def test_of_too_many_requests_at_once_the_last_is_refused(monkeypatch: pytest.Mo
 
 
 def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
     go, held = threading.Event(), threading.Semaphore(0)
 
     def behaviour(request: Request) -> None:

@@ -1,0 +1,69 @@
+"""What both forms of the bridge send with: a login, and a bound on what is on its way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from .connection import OpenExchange
+from .exchange import Head, Read, Send, Wait
+
+MOST: Final = 512  # requests at once
+MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server
+
+
+class Login(NamedTuple):
+    """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
+    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time."""
+
+    where: Callable[[], str]
+    quiet: Any = None
+    has_failed: Callable[[], bool] = lambda: False
+
+
+class Exchange(OpenExchange):
+    """The exchange of a message of the client. `sent` is called once it has been."""
+
+    def __init__(
+        self,
+        client: Any,
+        login: Login,
+        sent: Callable[[], None] = lambda: None,
+        auth: Any = None,
+        *,
+        stateless: bool = False,
+    ) -> None:
+        super().__init__(client, "", auth)
+        self._login, self.sent, self.stateless = login, sent, stateless
+
+    def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
+        if not isinstance(step, Send):
+            return super().do(step, left)
+        self._url = self._login.where()
+        given = super().do(step, left)
+        self.sent()
+        return given
+
+
+class Budget:
+    """So many bytes at once; a message that is larger alone goes when nothing else does."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used, self._turn = most, 0, threading.Condition()
+
+    def take(self, size: int) -> None:
+        with self._turn:
+            while self._used and self._used + size > self._most:
+                self._turn.wait(0.2)  # a signal is heard between waits
+            self._used += size
+
+    def give(self, size: int) -> None:
+        with self._turn:
+            self._used -= size
+            self._turn.notify_all()
+
+
+def once(call: Callable[[], None]) -> Callable[[], None]:
+    turn = threading.Lock()
+    return lambda: call() if turn.acquire(blocking=False) else None

@@ -1,0 +1,43 @@
+"""Lists of tools, and whatever else stands in their place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mcp_client_auth.mcp.offers import called_tool, with_offered
+
+
+def without_drop(name: str) -> bool:
+    return name != "drop"
+
+
+def test_a_hidden_tool_is_left_out_and_the_rest_of_the_answer_stays() -> None:
+    listed = [{"name": "add"}, {"name": "drop"}, "odd", {"name": 7}]
+    answer = {"id": 1, "result": {"tools": listed, "nextCursor": "2"}}
+    kept = with_offered(answer, without_drop)
+    assert kept == {
+        "id": 1,
+        "result": {"tools": [listed[0], "odd", {"name": 7}], "nextCursor": "2"},
+    }
+    assert len(answer["result"]["tools"]) == 4  # type: ignore[index]
+
+
+@pytest.mark.parametrize("answer", [{}, {"result": 7}, {"result": {"tools": {}}}, {"error": {}}])
+def test_what_is_no_list_of_tools_stays_as_it_is(answer: dict[str, Any]) -> None:
+    assert with_offered(answer, without_drop) is answer
+
+
+@pytest.mark.parametrize(
+    ("message", "name"),
+    [
+        ({"method": "tools/call", "params": {"name": "add"}}, "add"),
+        ({"method": "tools/call", "params": {"name": 7}}, None),
+        ({"method": "tools/call", "params": []}, None),
+        ({"method": "prompts/get", "params": {"name": "add"}}, None),
+        ({}, None),
+    ],
+)
+def test_the_tool_that_a_request_calls(message: dict[str, Any], name: str | None) -> None:
+    assert called_tool(message) == name
