@@ -125,10 +125,9 @@ def _weighed(
 
 
 def _left(session: Session, why: str) -> LoginRequired:
-    server = session.key.server
-    return LoginRequired(
-        f"the login cannot be imported: {why}", server=server, hint=f"Run: mcp-login {server}"
-    )
+    key = session.key
+    hint = f"Run: {key.login_command()}"
+    return LoginRequired(f"the login cannot be imported: {why}", server=key.server, hint=hint)
 
 
 def _client_there(cached: CachedLogin, server: ServerMetadata, now: float) -> Client | str:
@@ -201,6 +200,6 @@ def _renewed(session: Session, kept: Credential, before: Credential | None) -> C
 
 
 def _not_kept(session: Session, why: str) -> TokenRefused:
-    server = session.key.server
-    hint = f"It was not imported. Run: mcp-login {server}"
-    return TokenRefused(f"{why} of the cache", server=server, hint=hint)
+    key = session.key
+    hint = f"It was not imported. Run: {key.login_command()}"
+    return TokenRefused(f"{why} of the cache", server=key.server, hint=hint)

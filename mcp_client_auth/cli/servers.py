@@ -169,7 +169,7 @@ def require_trusted(nearby: Nearby, verb: str, options: Mapping[str, Any]) -> No
             f"{which}, and you are not logged in to that server",
             server=key.server,
             url=key.server,
-            hint=f"If it is the right server, log in: mcp-login {key.server}",
+            hint=f"If it is the right server, log in: {key.login_command()}",
         )
 
 
