@@ -120,6 +120,9 @@ def _started(command: list[str]) -> bool:
     # Windows hands a batch file to cmd.exe, which reads the URL as part of a command line.
     if program is None or program.lower().endswith((".bat", ".cmd")):
         return False
+    # Windows looks for a program in the working directory first, which may be a cloned repository.
+    if not os.path.dirname(command[0]) and not os.path.isabs(program):
+        return False
     import subprocess
 
     try:
