@@ -20,6 +20,7 @@ PAGES = {
 }
 EXAMPLES = "examples.md"
 _OUTSIDE = re.compile(r"\]\((?:\.\./)*(examples/?[\w.]*|[A-Z]+\.md)")
+_TESTS = re.compile(r"\[[^\]]*\]\((tests/[\w./]+)\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -31,6 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    markdown = _TESTS.sub(lambda found: f"`{found[1]}`", markdown)  # no page: its place in a clone
     return _OUTSIDE.sub(lambda found: f"]({_up(page)}{_page_of(found[1])}", markdown)
 
 
