@@ -3,7 +3,7 @@ MCP "Enterprise-Managed Authorization")."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
 
@@ -100,6 +100,12 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
         require_url("identity provider's token endpoint", self.idp_token_endpoint)
         if self.assertion_type not in ("id_token", "saml2"):
             raise UsageError('assertion_type is "id_token" or "saml2"')
+        words = [self.idp_scope] if isinstance(self.idp_scope, str) else self.idp_scope
+        if not (isinstance(words, Iterable) and all(isinstance(word, str) for word in words)):
+            raise UsageError(
+                "idp_scope is what to ask for at the identity provider",
+                hint='Expected scopes: "openid email", or a list of them',
+            )
         if self.provider is None:
             WithAssertion.__post_init__(self)
         elif self.idp_token_endpoint or self.assertion_type != "id_token":

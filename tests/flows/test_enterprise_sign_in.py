@@ -439,6 +439,8 @@ def test_closing_ends_the_wait_for_the_person(company: Company) -> None:
         {"idp_token_endpoint": "https://idp.example.com/token"},
         {"assertion_type": "saml2"},
         {"idp_issuer": ""},
+        {"idp_scope": 5},
+        {"idp_scope": ["openid", None]},
     ],
 )
 def test_a_sign_in_needs_the_issuer_alone(wrong: dict[str, Any]) -> None:
