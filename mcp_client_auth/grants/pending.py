@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +38,7 @@ from ..protocol.options import Endpoints, Options
 from ..protocol.registration import SUPPORTED_METHODS, Client
 from ..protocol.urls import Endpoint, Issuer, ServerUrl
 from ..secret import Secret
-from ..storage.sealed import FILE_VARIABLE, VARIABLE, given_key, seal, unseal
+from ..storage.sealed import FILE_VARIABLE, VARIABLE, given_keys, seal, unseal
 from .base import LoginConfig
 from .clients import identity_of
 
@@ -112,7 +112,7 @@ class PendingLogin:
     def seal(self, keys: Secret | str | Sequence[Secret | str] | None = None) -> str:
         """A text to keep until the response arrives, sealed for its account and state.
 
-        `keys`: 32 bytes in base64, or several, of which the first one seals; by default the key
+        `keys`: 32 bytes in base64, or several, of which the first one seals; by default those
         of the environment. Raises `UsageError` where there is none.
         """
         return seal(self.dumps(), _given(keys)[0], _about(self.account, self.state))
@@ -280,10 +280,11 @@ def no_key() -> UsageError:
 
 def _given(keys: Secret | str | Sequence[Secret | str] | None) -> list[Secret]:
     if keys is None:
-        key = given_key()
-        named: Sequence[Secret | str] = [key] if key else []
+        named: Sequence[Secret | str] = given_keys()
+    elif isinstance(keys, Secret | str):
+        named = [keys]
     else:
-        named = [keys] if isinstance(keys, Secret | str) else list(keys)
+        named = list(keys) if isinstance(keys, Iterable) else ()
     if not named or not all(isinstance(key, Secret | str) and key for key in named):
         raise no_key()
     return [key if isinstance(key, Secret) else Secret(key) for key in named]

@@ -11,7 +11,7 @@ from ..paths import VARIABLE
 from .backend import Backend, Item
 from .directory import Directory
 from .groups import Groups
-from .sealed import Sealed, given_key
+from .sealed import Sealed, given_keys
 from .store import Store
 
 
@@ -62,7 +62,9 @@ class FileStorage(Store):
     """Files, sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that
     `MCP_CLIENT_AUTH_KEY_FILE` names (32 bytes in base64); in clear text without one.
 
-    A clear text stays readable when there is a key, and is sealed by the next write.
+    Of several keys, one a line, the first one seals and all of them open. They are read at each
+    use, so that a new one needs no restart. A clear text stays readable when there is a key, and
+    is sealed by the next write.
 
     Example:
         ```python
@@ -75,4 +77,4 @@ class FileStorage(Store):
     def __init__(self, directory: Directory | str | os.PathLike[str] | None = None) -> None:
         files = FileBackend(directory)
         self.directory = files.directory
-        super().__init__("file", files, Sealed(files, given_key))
+        super().__init__("file", files, Sealed(files, given_keys))

@@ -9,14 +9,23 @@ from __future__ import annotations
 import hmac
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from ..errors import UsageError
 from ..events import logger
 from ..secret import Secret
-from .sealed import FILE_VARIABLE, VARIABLE, fingerprint, given_keys, seal, sealed_with, unseal
+from .sealed import (
+    FILE_VARIABLE,
+    VARIABLE,
+    fingerprint,
+    given_keys,
+    opened,
+    require_key,
+    seal,
+    sealed_record,
+)
 
 _LASTS: Final = 3600.0  # how long what a function gave is used
 _AT_ONCE: Final = 5.0  # but asked again for an unknown key, not more often than this
@@ -57,7 +66,7 @@ class Keys:
         elif callable(given):
             self._source = given
         else:
-            fixed = [given] if isinstance(given, Secret | str) else list(given)
+            fixed = [given] if isinstance(given, Secret | str) else given
             self._source = lambda: fixed
         self._asked = time.monotonic()
         self._keys: Sequence[Secret] = ()
@@ -72,30 +81,36 @@ class Keys:
 
     def unseal(self, text: str, about: Sequence[str], place: str) -> str:
         """Raises `StorageError`: `wrong_key`, or a damaged record."""
-        name = sealed_with(text, place)
-        for again in (False, True):
-            if again:
-                self._ask_again(_AT_ONCE)
-            for key in self.all():
-                if fingerprint(key) == name:
-                    return unseal(text, key, about, place)
-        return unseal(text, self.all()[0], about, place)  # says what is wrong
+        raw = sealed_record(text, place)
+        if not self._knows(raw):
+            self._ask_again(_AT_ONCE)
+        return opened(raw, require_key(raw, self.all(), place), about, place)
 
     def is_newest(self, text: str) -> bool:
         """Whether the key that seals now has sealed it."""
-        return sealed_with(text, "") == fingerprint(self.all()[0])
+        return bool(sealed_record(text, "")["key"] == fingerprint(self.all()[0]))
 
     def has_sealed(self, text: str) -> bool:
         """Whether it was one of these keys."""
-        return sealed_with(text, "") in map(fingerprint, self.all())
+        return self._knows(sealed_record(text, ""))
+
+    def _knows(self, raw: dict[str, Any]) -> bool:
+        return any(fingerprint(key) == raw["key"] for key in self.all())
 
     def names(self, *words: str) -> list[str]:
         """What these words are called, by each of the keys: an HMAC, which no one can guess."""
         text = json.dumps(words).encode()
-        return [hmac.new(_naming(key), text, sha256).hexdigest()[:32] for key in self.all()]
+        return [hmac.digest(_naming(key), text, "sha256").hex()[:32] for key in self.all()]
 
     def _ask(self) -> None:
-        given = self._source()
+        given: Any = self._source()
+        if not (
+            isinstance(given, Iterable) and all(isinstance(key, Secret | str) for key in given)
+        ):
+            raise UsageError(
+                f"the sealing keys are of the type {type(given).__name__}",
+                hint="Expected texts of 32 bytes in base64, the newest first",
+            )
         keys = [key if isinstance(key, Secret) else Secret(key) for key in given if key]
         if not keys:
             raise UsageError(

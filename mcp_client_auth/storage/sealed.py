@@ -12,7 +12,8 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from ..credential import VERSION, damaged, record
 from ..errors import StorageError, UsageError
@@ -20,25 +21,37 @@ from ..paths import read_named
 from ..secret import Secret, quoted
 from .backend import Backend, Item, Vault
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 VARIABLE: Final = "MCP_CLIENT_AUTH_KEY"
 FILE_VARIABLE: Final = "MCP_CLIENT_AUTH_KEY_FILE"
 _ALGORITHM: Final = "A256GCM"
 _BYTES: Final = 32
 _NONCE: Final = 12
+_KEYS: Final = 8  # those in use, with some that are being replaced
+
+
+SealingKeys = Callable[[], Secret | Sequence[Secret] | None]
 
 
 class Sealed(Vault):
     """Seals what another vault keeps, with the key that `key` gives; in clear text without one.
 
-    A clear text is read also if there is a key, which may have come later than the text.
+    Of several keys the first one seals, and all of them open. A clear text is read also if there
+    is a key, which may have come later than the text.
     """
 
-    def __init__(self, inner: Vault, key: Callable[[], Secret | None]) -> None:
-        self._inner, self._key = inner, key
+    def __init__(self, inner: Vault, key: SealingKeys) -> None:
+        self._inner, self._given = inner, key
+
+    def _keys(self) -> Sequence[Secret]:
+        given = self._given()
+        return given if isinstance(given, Sequence) else [given] if given else ()
 
     def where(self, item: Item | None = None) -> str:
         place = self._inner.where(item)
-        return place if item or not self._key() else f"{place}, sealed"
+        return place if item or not self._keys() else f"{place}, sealed"
 
     def place_of(self, item: Item) -> str:
         text = self._inner.read(item)
@@ -47,17 +60,20 @@ class Sealed(Vault):
     def look(self, item: Item | None = None) -> None:
         text = self._inner.read(item) if item else None
         if item and text and is_sealed(text):
-            _require_key(text, self._key(), self.where(item))
+            place = self.where(item)
+            require_key(sealed_record(text, place), self._keys(), place)
 
     def read(self, item: Item) -> str | None:
         text = self._inner.read(item)
         if text is None or not is_sealed(text):
             return text
-        return unseal(text, self._key(), _bound_to(item), self.where(item))
+        place = self.where(item)
+        raw = sealed_record(text, place)
+        return opened(raw, require_key(raw, self._keys(), place), _bound_to(item), place)
 
     def write(self, item: Item, text: str) -> None:
-        key = self._key()
-        self._inner.write(item, seal(text, key, _bound_to(item)) if key else text)
+        keys = self._keys()
+        self._inner.write(item, seal(text, keys[0], _bound_to(item)) if keys else text)
 
     def delete(self, item: Item) -> None:
         self._inner.delete(item)
@@ -66,7 +82,7 @@ class Sealed(Vault):
         self._inner.set_aside(item)
 
     def inspect(self, canary: Item) -> None:
-        if not self._key():  # a sealed text may be read by others
+        if not self._keys():  # a sealed text may be read by others
             self._inner.inspect(canary)
 
 
@@ -88,7 +104,7 @@ class SealedBackend(Sealed, Backend):
         ```
     """
 
-    def __init__(self, inner: Backend, key: Callable[[], Secret | None]) -> None:
+    def __init__(self, inner: Backend, key: SealingKeys) -> None:
         super().__init__(inner, key)
         self._backend = inner
 
@@ -141,10 +157,8 @@ def given_keys() -> list[Secret]:
 
 
 def seal(text: str, key: Secret, about: Sequence[str]) -> str:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     nonce = os.urandom(_NONCE)
-    data = AESGCM(_bytes(key)).encrypt(nonce, text.encode(), _associated(VERSION, about))
+    data = _cipher(key).encrypt(nonce, text.encode(), _associated(VERSION, about))
     return json.dumps(
         {
             "version": VERSION,
@@ -170,50 +184,60 @@ def is_sealed(text: str) -> bool:
 
 def unseal(text: str, key: Secret | None, about: Sequence[str], place: str) -> str:
     """The text again. Raises `StorageError`: `no_key`, `wrong_key`, or a damaged record."""
-    raw, key = _require_key(text, key, place)
+    raw = sealed_record(text, place)
+    return opened(raw, require_key(raw, [key] if key else [], place), about, place)
+
+
+def opened(raw: dict[str, Any], key: Secret, about: Sequence[str], place: str) -> str:
+    """The text of a sealed record, by the key that it was sealed with."""
     from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     try:
         nonce, data = b64decode(raw["nonce"]), b64decode(raw["data"])
-        return AESGCM(_bytes(key)).decrypt(nonce, data, _associated(raw["version"], about)).decode()
+        return _cipher(key).decrypt(nonce, data, _associated(raw["version"], about)).decode()
     except (InvalidTag, KeyError, TypeError, ValueError):
         raise damaged(place) from None
 
 
-def _require_key(text: str, key: Secret | None, place: str) -> tuple[dict[str, Any], Secret]:
-    """A sealed record as it lies there, and its key if it is the given one."""
+def sealed_record(text: str, place: str) -> dict[str, Any]:
+    """A sealed record as it lies there; its `key` is the fingerprint of the one that sealed it."""
     raw = record(text, place)
     if not isinstance(raw.get("key"), str):
         raise damaged(place)
-    if key is None:
+    return raw
+
+
+def require_key(raw: dict[str, Any], keys: Sequence[Secret], place: str) -> Secret:
+    """The one of the given keys that has sealed a record."""
+    for key in keys:
+        if fingerprint(key) == raw["key"]:
+            return key
+    if not keys:
         raise StorageError(
             f"the record in {place} is sealed",
             code="no_key",
             hint=f"Set {VARIABLE} or {FILE_VARIABLE} to the key that it was sealed with",
         )
-    if raw["key"] != fingerprint(key):
-        raise StorageError(
-            f"the record in {place} was sealed with another key",
-            code="wrong_key",
-            hint=f"It was left alone; set {VARIABLE} or {FILE_VARIABLE} to that key, or log out"
-            " and log in again",
-        )
-    return raw, key
+    raise StorageError(
+        f"the record in {place} was sealed with another key",
+        code="wrong_key",
+        hint=f"It was left alone; set {VARIABLE} or {FILE_VARIABLE} to that key, or log out"
+        " and log in again",
+    )
 
 
 def _associated(version: Any, about: Sequence[str]) -> bytes:
     return json.dumps([version, *about]).encode()
 
 
-def sealed_with(text: str, place: str) -> str:
-    """The fingerprint of the key that has sealed a text."""
-    name = record(text, place).get("key")
-    if not isinstance(name, str):
-        raise damaged(place)
-    return name
+@lru_cache(_KEYS)
+def _cipher(key: Secret) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(_bytes(key))
 
 
+@lru_cache(_KEYS)
 def fingerprint(key: Secret) -> str:
     """Which key it was, to tell a wrong one from a damaged record."""
     return hashlib.sha256(b"mcp-client-auth" + _bytes(key)).hexdigest()[:16]

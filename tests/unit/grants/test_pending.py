@@ -157,13 +157,18 @@ def test_the_key_of_the_environment_is_taken_where_none_is_given(
     with pytest.raises(UsageError, match="no key to seal"):
         pending().seal()
     monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", KEY)
-    assert PendingLogin.unseal(pending().seal(), KEY, account="ada", state=STATE)
+    kept = pending().seal()
+    assert PendingLogin.unseal(kept, KEY, account="ada", state=STATE)
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", f"{OTHER}\n{KEY}")
+    assert PendingLogin.unseal(kept, account="ada", state=STATE)
 
 
-@pytest.mark.parametrize("keys", [[], "", [""], [None], "short"])
+@pytest.mark.parametrize("keys", [[], "", [""], [None], "short", 5, object()])
 def test_what_is_no_key_is_a_usage_error(keys: Any) -> None:
     with pytest.raises(UsageError):
         pending().seal(keys)
+    with pytest.raises(UsageError):
+        PendingLogin.unseal(pending().seal(KEY), keys, account="ada", state=STATE)
 
 
 def test_no_secret_is_to_be_read_in_the_sealed_text() -> None:

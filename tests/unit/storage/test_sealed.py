@@ -199,6 +199,28 @@ def test_a_clear_record_is_sealed_by_the_next_write(
     assert files.load(key) == full(key)
 
 
+def test_all_of_several_keys_open_and_a_new_one_needs_no_restart(
+    key: Key, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new, file = a_key(), a_key(), tmp_path / "key"
+    file.write_text(old)
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY_FILE", str(file))
+    files = FileStorage()
+    files.save(full(key))
+    files.save(full_client(), CLIENT_KEY)
+    files.hold("a name", "held", 60)
+    file.write_text(f"{new}\n{old}\n")
+    assert (files.load(key), files.load(CLIENT_KEY)) == (full(key), full_client())
+    assert files.pop("a name") == "held"
+    files.vault.look(Item.of(key))
+    files.save(full(key))
+    file.write_text(new)
+    assert files.load(key) == full(key)
+    assert files.load(CLIENT_KEY) is None  # of the old key, and the next one takes its place
+    with pytest.raises(StorageError, check=coded("wrong_key")):
+        files.vault.look(Item.of(CLIENT_KEY))
+
+
 def test_the_key_may_lie_in_a_file(
     key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
