@@ -15,7 +15,18 @@ from itertools import islice
 from operator import attrgetter
 from typing import Final
 
-from ..credential import PERSONAL, PROVIDER, Credential, Key, count, flag, moment, strings
+from ..credential import (
+    MANAGED,
+    PERSONAL,
+    PROVIDER,
+    VERSION,
+    Credential,
+    Key,
+    count,
+    flag,
+    moment,
+    strings,
+)
 from ..errors import StorageError
 from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
@@ -25,7 +36,7 @@ LASTING: Final = ("keyring", "file")
 TOMBSTONE: Final = ".deleted"
 _BATCH: Final = 100  # texts, which are parsed faster together
 # the last two: a number or a nesting without end
-_DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 _ORDER: Final = attrgetter("key.server", "key.account", "key.client")
 
 
@@ -78,6 +89,29 @@ class Summary:
             credential.client.client_id,
             credential.generation,
             backend,
+        )
+
+    @classmethod
+    def read(cls, text: str, storage: str) -> Summary:
+        """The same from a stored credential, without a look at what is secret in it.
+
+        Raises one of `DAMAGES`: it is for texts that nobody else can have written.
+        """
+        raw = json.loads(text)
+        tokens, grant = raw["tokens"], raw["key"]["grant"]
+        scope, end = tokens["scope"], tokens["expires_at"]
+        renews = tokens["refresh_token"] is not None or bool(raw["options"].get(MANAGED))
+        if raw["version"] != VERSION:
+            raise ValueError
+        return cls(
+            Key(**raw["key"]),
+            raw["issuer"],
+            None if scope is None else strings(scope),
+            None if end is None else moment(end),
+            renews or grant not in (PERSONAL, PROVIDER),
+            storage,
+            raw["client"]["client_id"],
+            count(raw["generation"]),
         )
 
 
@@ -152,12 +186,12 @@ class Index:
         while batch := list(islice(texts, size)):
             try:
                 yield from self._checked(batch)
-            except _DAMAGES:
+            except DAMAGES:
                 for each in batch if len(batch) > 1 else ():
                     yield from self._read([each], 1)
 
     def _checked(self, texts: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Summary]]:
-        """Raises one of `_DAMAGES` if one of them is damaged. Column by column, for there may be
+        """Raises one of `DAMAGES` if one of them is damaged. Column by column, for there may be
         100,000; one that was copied from another id is left out, like one whose key is damaged."""
         rows = json.loads(f"[{','.join([text for _, text in texts])}]")
         if len(rows) != len(texts):

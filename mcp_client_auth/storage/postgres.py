@@ -114,6 +114,9 @@ RETURNING 1""",
 DELETE FROM {s}.leases WHERE id = %(id)s AND purpose = %(purpose)s AND owner = %(owner)s""",
     "ids": """
 SELECT id FROM {s}.records WHERE tags @> ARRAY[%(tag)s::text] AND text <> '' ORDER BY id""",
+    "tagged": """
+SELECT id, version, text, {now} FROM {s}.records
+WHERE tags && %(tags)s::text[] AND text <> '' LIMIT %(most)s""",
     "all": """
 SELECT id FROM {s}.records WHERE id > %(after)s AND text <> '' ORDER BY id LIMIT 1000""",
     "note": "SELECT text FROM {s}.notes r WHERE id = %(id)s AND name = %(name)s AND {live}",
@@ -322,6 +325,10 @@ class PostgresEngine(Engine):
         while found := self._all("all", after=after):
             yield from (each[0] for each in found)
             after = found[-1][0]
+
+    def tagged(self, tags: Sequence[str], most: int) -> Sequence[tuple[str, Row]] | None:
+        found = self._all("tagged", tags=list(tags), most=most + 1)
+        return None if len(found) > most else [(id, _row(row)) for id, *row in found]  # noqa: A001
 
     def note(self, id: str, name: str) -> str | None:  # noqa: A002
         return _text(self._all("note", id=id, name=name))

@@ -31,6 +31,21 @@ _GET: Final = f"""{_TIME}
 local r = redis.call('HMGET', KEYS[1], 'v', 't')
 return {{r[1] or '0', r[2] or '', now}}
 """
+# the keys are those of tags; beginning and end of a record's, and how many at most
+_TAGGED: Final = f"""{_TIME}
+local found, seen, most = {{}}, {{}}, tonumber(ARGV[3])
+for _, tag in ipairs(KEYS) do
+  if redis.call('SCARD', tag) > most then return {{}} end
+  for _, id in ipairs(redis.call('SMEMBERS', tag)) do
+    if not seen[id] then
+      seen[id] = true
+      local r = redis.call('HMGET', ARGV[1] .. id .. ARGV[2], 'v', 't')
+      found[#found + 1] = {{id, r[1] or '0', r[2] or '', now}}
+    end
+  end
+end
+return {{found}}
+"""
 # text, expect, same, owner, tags or '-'
 _PUT: Final = f"""{_TIME}
 local had = redis.call('HMGET', KEYS[1], 'v', 'g')
@@ -200,11 +215,16 @@ class RedisEngine(Engine):
         if not self._given:
             self._client.connection_pool.disconnect()
 
+    @property
+    def _in_slots(self) -> bool:
+        """Whether it is a cluster, where no script sees more than one login."""
+        return not isinstance(self._client, self._redis.Redis)
+
     def get(self, id: str) -> Row:  # noqa: A002
         return _row(self._run(_GET, [self._record(id)]))
 
     def get_many(self, ids: Sequence[str]) -> Sequence[Row]:
-        if not isinstance(self._client, self._redis.Redis):  # a cluster: each slot by itself
+        if self._in_slots:  # each by itself
             return [self.get(id) for id in ids]  # noqa: A001
         with self._client.pipeline(transaction=False) as pipe:
             for id in ids:  # noqa: A001
@@ -260,9 +280,16 @@ class RedisEngine(Engine):
     def ids(self, tag: str) -> Iterable[str]:
         if tag:
             return map(_text, self._client.sscan_iter(self._tag(tag), count=_BATCH))
-        start, end = f"{self._namespace}:{{", "}:r"
+        start, end = self._around
         found = self._client.scan_iter(match=f"{start}*{end}", count=_BATCH)
         return (_text(name).removeprefix(start).removesuffix(end) for name in found)
+
+    def tagged(self, tags: Sequence[str], most: int) -> Sequence[tuple[str, Row]] | None:
+        if self._in_slots:
+            return None
+        keys, around = [self._tag(tag) for tag in tags], self._around
+        found = self._run(_TAGGED, keys, *around, most)
+        return [(_text(id), _row(row)) for id, *row in found[0]] if found else None  # noqa: A001
 
     def note(self, id: str, name: str) -> str | None:  # noqa: A002
         kept = self._client.get(self._note(id, name))
@@ -295,7 +322,7 @@ class RedisEngine(Engine):
 
     def warnings(self) -> Iterable[str]:
         client, errors = self._client, self._redis.exceptions
-        if not isinstance(client, self._redis.Redis):
+        if self._in_slots:
             return  # a cluster, each node of which has settings of its own
         info = client.info()
         if info.get("maxmemory_policy", "noeviction") != "noeviction":
@@ -326,8 +353,12 @@ class RedisEngine(Engine):
         for tag in tags:
             self._client.srem(self._tag(tag), id)
 
+    @property
+    def _around(self) -> tuple[str, str]:
+        return f"{self._namespace}:{{", "}:r"
+
     def _record(self, id: str) -> str:  # noqa: A002
-        return f"{self._namespace}:{{{id}}}:r"
+        return id.join(self._around)
 
     def _lease(self, id: str, purpose: str) -> str:  # noqa: A002
         return f"{self._namespace}:{{{id}}}:l:{purpose}"

@@ -39,7 +39,7 @@ from ..protocol.registration import Client
 from ..secret import Secret, masked, quoted
 from ..threads import fresh_in_children
 from .backend import LOCK_WAIT
-from .index import Summary, in_order
+from .index import DAMAGES, Summary, in_order
 from .keys import Keys
 from .store import NOTES, OUTAGE, STORE_DOWN, SUPERSEDED, Storage
 
@@ -163,6 +163,10 @@ class Engine(ABC):
         """The ids with a tag, also of what was deleted; all that there are for an empty one."""
 
     @abstractmethod
+    def tagged(self, tags: Sequence[str], most: int) -> Sequence[tuple[str, Row]] | None:
+        """Each id with one of these tags, and what is there; None for more than `most`."""
+
+    @abstractmethod
     def note(self, id: str, name: str) -> str | None: ...  # noqa: A002
 
     @abstractmethod
@@ -276,16 +280,14 @@ class Shared(Storage):
             raise StorageError(f"{self.engine.where} does not keep what is written to it")
 
     def list(self, most: int | None = None, /, **fields: str) -> Sequence[Summary]:
-        tags = [""]
+        tags: Sequence[str] = ()
         if "account" in fields:
             tags = self.keys.names("account", fields["account"])
         elif "client_id" in fields:
             tags = self.keys.names("client", fields["client_id"])
         found: list[Summary] = []
-        for batch in self._batches(tags):
-            with self._engine() as engine:
-                rows = engine.get_many(batch)
-            for id, row in zip(batch, rows, strict=True):  # noqa: A001
+        for batch in self._rows(tags):
+            for id, row in batch:  # noqa: A001
                 entry = self._listed(id, row)
                 if entry and all(
                     getattr(entry.key if name in ("server", "account") else entry, name) == value
@@ -358,6 +360,19 @@ class Shared(Storage):
             for id, row in zip(batch, rows, strict=True):  # noqa: A001
                 if row.text:  # otherwise it was deleted
                     yield not self.keys.is_newest(row.text) and self._resealed(id)
+
+    def _rows(self, tags: Sequence[str]) -> Iterator[Iterable[tuple[str, Row]]]:
+        """What has one of these tags, or all; at once where it is little."""
+        if tags:
+            with self._engine() as engine:
+                few = engine.tagged(tags, _BATCH)
+            if few is not None:
+                yield few
+                return
+        for batch in self._batches(tags or [""]):
+            with self._engine() as engine:
+                rows = engine.get_many(batch)
+            yield zip(batch, rows, strict=True)
 
     def _batches(self, tags: Sequence[str]) -> Iterator[Sequence[str]]:
         """The ids with one of these tags, each once, some at a time."""
@@ -510,11 +525,15 @@ class Shared(Storage):
 
     def _listed(self, id: str, row: Row) -> Summary | None:  # noqa: A002
         """What a row tells; nothing, if it is no login that can be read."""
-        with suppress(StorageError):
-            if row.text:
-                self._heard(row.now)
-                kept = self._loaded(id, self._opened(id, row.text))
-                return None if kept.key.waits else Summary.of(kept, self.name)
+        if not row.text:
+            return None
+        self._heard(row.now)
+        with suppress(StorageError, *DAMAGES):
+            entry = Summary.read(self._opened(id, row.text), self.name)
+            end = entry.expires_at
+            if entry.key.waits or entry.key.id != id:
+                return None
+            return entry if end is None else replace(entry, expires_at=_moved(end, -self._ahead))
         return None
 
     def _loaded(self, id: str, plain: str) -> Credential:  # noqa: A002
@@ -714,10 +733,14 @@ def _shifted(credential: Credential, seconds: float) -> Credential:
         credential,
         tokens=replace(
             tokens,
-            issued_at=max(tokens.issued_at + seconds, 0.0),
-            expires_at=None if end is None else max(end + seconds, 0.0),
+            issued_at=_moved(tokens.issued_at, seconds),
+            expires_at=None if end is None else _moved(end, seconds),
         ),
     )
+
+
+def _moved(moment: float, seconds: float) -> float:
+    return max(moment + seconds, 0.0)
 
 
 def _of_note(note: Note) -> tuple[str, ...]:

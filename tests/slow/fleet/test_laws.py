@@ -140,6 +140,31 @@ def test_one_account_and_one_client_are_found_by_themselves(
     assert [entry.key for entry in here.list(account=key.account)] == [mine[0], mine[2]]
 
 
+@pytest.mark.parametrize("fleet", ["redis", "postgres"], indirect=True)
+def test_the_logins_of_one_account_are_one_question(fleet: Fleet, key: Key) -> None:
+    """Also while a key is being replaced, and with one login that no key opens."""
+    mine = [replace(key, server=f"https://mcp{n}.example.com/mcp") for n in range(4)]
+    writers = [fleet.host(), fleet.host(), fleet.host(key=(new := new_key())), fleet.host()]
+    for each, host in zip(mine, writers, strict=True):
+        host.save(full(each))
+    here = fleet.host(key=[new, fleet.key])
+    here.engine.put(mine[3].id, "damaged", here.engine.get(mine[3].id).version)
+    asked: list[str] = []
+
+    def counted(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def count(*arguments: Any) -> Any:
+            asked.append(name)
+            return work(*arguments)
+
+        return count
+
+    for name in ("tagged", "ids", "get", "get_many"):
+        setattr(here.engine, name, counted(name, getattr(here.engine, name)))
+    assert [entry.key for entry in here.list(account=key.account)] == mine[:3]
+    assert list(here.list(account="nobody")) == []
+    assert asked == ["tagged"] * 2
+
+
 # Secrets
 
 
