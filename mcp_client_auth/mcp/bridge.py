@@ -18,7 +18,7 @@ from typing import Any, Final
 from ..errors import AuthError, BadResponse
 from ..events import logger
 from ..secret import quoted
-from .connection import Connection, Stopped
+from .connection import Connection
 from .exchange import (
     LARGEST,
     STATELESS,
@@ -34,6 +34,7 @@ from .exchange import (
 )
 from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, error_of, notification
 from .offers import Offers, called_tool, listed_tools, with_offered
+from .open_exchange import Stopped
 from .tools import Tool, has_headers, mirrored
 from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
 

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import math
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from .. import __version__
 from ..errors import AuthError, Unavailable
 from ..origin import shown
 from ..transport.faults import Place, fault
-from ..transport.sender import SENDER, Wire
-from .exchange import ENDED, Head, Plan, Read, Send, Server, Wait, call, exchange, farewell
+from .exchange import (
+    ENDED,
+    SESSION,
+    BeginOlder,
+    Head,
+    Plan,
+    Send,
+    Server,
+    Step,
+    Wait,
+    call,
+    exchange,
+    farewell,
+)
 from .messages import Message, is_request, reply_to
+from .open_exchange import OpenExchange, Stopped
+
+if TYPE_CHECKING:
+    from .older import OlderSession
 
 T = TypeVar("T")
 _PATIENCE: Final = 300.0
 _FAREWELL: Final = 2.0
-_WITHOUT_END: Final = (30.0, None, _PATIENCE, None)  # to connect, read, write, and get a connection
 _LATE: Final = "timeout"
-
-
-class Stopped(Exception):
-    """An exchange that was stopped from outside."""
+_OLDER: Final = "http+sse-"
 
 
 class Connection:
@@ -49,6 +60,7 @@ class Connection:
     ) -> None:
         self.server = Server(url, {"name": "mcp-client-auth", "version": __version__})
         self._client, self._timeout, self._on_message = client, timeout, on_message
+        self._older: dict[str, OlderSession] = {}
         self._fault_of = fault_of or (lambda error: fault(error, Place(url, timeout)))
         roots = (kind.__module__.partition(".")[0] for kind in type(client).__mro__)
         library = sys.modules[next(root for root in roots if root in ("httpx", "httpx2"))]
@@ -87,7 +99,7 @@ class Connection:
                             self._take(step, left)
                             given = None
                         else:
-                            given = open_exchange.do(step, left)
+                            given = self._done(step, left, open_exchange)
                     except self._errors as error:
                         if open_exchange.stopped:
                             raise Stopped from None
@@ -99,6 +111,53 @@ class Connection:
             except StopIteration as end:
                 result: T = end.value
                 return result
+
+    def _done(self, step: Step, left: float, by: OpenExchange) -> Head | bytes | None:
+        if isinstance(step, BeginOlder):
+            return self._begun(step, left, by)
+        if isinstance(step, Send) and self._older:
+            identity = step.headers.get(SESSION, "")
+            if session := self._older.get(identity):
+                head = session.carry(step, by, left)
+                if session.ended:
+                    self._older.pop(identity, None)
+                return head
+        return by.do(step, left)
+
+    def _begun(self, step: BeginOlder, left: float, by: OpenExchange) -> Head:
+        """A session over HTTP+SSE in place of the one that there may be."""
+        from .older import OlderSession
+
+        stream = by.another()
+        session = OlderSession(f"{_OLDER}{next(self.server.numbers)}", stream.url, stream.stop)
+        plan = session.stream(dict(step.headers))
+        threading.Thread(
+            target=self._bring, args=(session, plan, stream), daemon=True, name="events"
+        ).start()
+        try:
+            head = session.begin(by, left)
+        except BaseException:
+            session.end()
+            raise
+        if not session.ended:
+            for each in self._older.values():
+                each.end()
+            self._older = {session.identity: session}
+        return head
+
+    def _bring(self, session: OlderSession, plan: Plan[None], stream: OpenExchange) -> None:
+        why = None
+        try:
+            self.run(plan, math.inf, stream)
+        except AuthError as error:
+            why = error
+        except Stopped:
+            pass
+        except RuntimeError:  # the client was closed below it
+            if not session.ended:
+                raise
+        finally:
+            session.end(why)
 
     def _ours(self, error: Exception) -> AuthError:
         """An error of the client as one of ours; what was sent may have been done all the same."""
@@ -126,6 +185,8 @@ class Connection:
         """End the session at the server, if there is one; a failure is no one's concern."""
         with suppress(AuthError):
             self.run(farewell(self.server), _FAREWELL)
+        for session in self._older.values():
+            session.end()
 
     def __enter__(self) -> Self:
         return self
@@ -135,67 +196,3 @@ class Connection:
 
     def __repr__(self) -> str:
         return f"Connection({shown(self.server.url)!r}, version={self.server.version!r})"
-
-
-class OpenExchange:
-    """The request of a plan that is open, and its response. `auth` stands in for the client's."""
-
-    def __init__(self, client: Any, url: str, auth: Any = None) -> None:
-        self._client, self._url = client, url
-        self._auth = {"auth": auth} if auth else {}
-        self._response: Any = None
-        self._pieces: Iterator[bytes] = iter(())
-        self._wire: Wire | None = None
-        self._stop = threading.Event()
-
-    def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
-        if self.stopped:
-            raise Stopped
-        if isinstance(step, Read):
-            return next(self._pieces, b"")
-        if isinstance(step, Wait):
-            self._stop.wait(step.seconds)
-            return None
-        self.close()
-        client, headers = self._client, {"accept-encoding": "identity", **step.headers}
-        timeout = left if left < math.inf else _WITHOUT_END
-        sent = client.build_request(
-            step.method,
-            self._url,
-            headers=headers,
-            content=step.body or None,
-            timeout=timeout,
-            extensions={SENDER: self},
-        )
-        self._response = response = client.send(
-            sent, stream=True, follow_redirects=False, **self._auth
-        )
-        self._pieces = response.iter_bytes()
-        return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
-
-    @property
-    def stopped(self) -> bool:
-        return self._stop.is_set()
-
-    def writing(self, wire: Wire) -> None:
-        """A request that was stopped while a person signed in is not sent."""
-        self._wire = wire
-        if self.stopped:
-            raise Stopped
-
-    def stop(self) -> None:
-        """From any thread: to close a socket does not wake the thread that reads it."""
-        self._stop.set()
-        if self._wire:
-            self._wire.end(self)
-            return
-        response = self._response
-        if response is None or response.is_closed:
-            return
-        stream = response.extensions.get("network_stream")
-        with suppress(OSError, AttributeError):  # it has ended by itself, or is no socket
-            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        if self._response is not None:
-            self._response.close()

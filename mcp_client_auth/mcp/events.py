@@ -19,12 +19,14 @@ class EventReader:
     """Gives the data of each event of the type `message`.
 
     `last_id` and `retry` (seconds) are what the server has said for the case that the connection
-    breaks; they stay over `restart`, which forgets an event that was cut off.
+    breaks; they stay over `restart`, which forgets an event that was cut off. `endpoint` is what
+    the event of that name said (2024-11-05, transports, “HTTP with SSE”).
     """
 
     def __init__(self, limit: int) -> None:
         self.last_id = ""
         self.retry: float | None = None
+        self.endpoint = ""
         self._limit = limit
         self._id = ""
         self.restart()
@@ -60,6 +62,8 @@ class EventReader:
                     yield data.decode()
                 except UnicodeDecodeError:
                     raise BadResponse("an event of the stream is not UTF-8") from None
+            elif kind == b"endpoint":
+                self.endpoint = data.decode("utf-8", "replace")
         self._line += rest
         if len(self._line) + len(self._data) > self._limit:
             raise BadResponse(f"an event of the stream is larger than {self._limit >> 20} MiB")

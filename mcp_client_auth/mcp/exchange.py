@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
@@ -46,10 +46,7 @@ _TRIES: Final = 5  # to resume a stream, in a row without an event
 _SHORTEST: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 _LONGEST_ID: Final = 1024
-_OLD_TRANSPORT: Final = (
-    "Check the URL. The transport HTTP+SSE of MCP 2024-11-05 is not spoken here, only streamable"
-    " HTTP"
-)
+_NOT_THERE: Final = "Check the URL. The server speaks neither streamable HTTP nor HTTP+SSE there"
 ENDED: Final = "The server may have done what was requested; look before you try again"
 _INFLATED: Final = ("", "identity", "gzip", "deflate")  # by libraries that keep them small
 _META: Final = "io.modelcontextprotocol/"
@@ -59,11 +56,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request to the server; what is open is closed. The driver gives the `Head`."""
+    """Send a request to the server; what is open is closed. The driver gives the `Head`.
+
+    `wanted`: the id of the message whose answer is waited for. `url`: where it does not go to the
+    server's own.
+    """
 
     method: str
     headers: Mapping[str, str]
     body: bytes = b""
+    wanted: Any = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BeginOlder:
+    """Begin a session over HTTP+SSE, the transport of MCP 2024-11-05. The driver gives a `Head`
+    with the session's id, or that of the answer which is no stream."""
+
+    headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,8 @@ class Reply(NamedTuple):
         return self.response.status
 
 
-Plan: TypeAlias = Generator[Send | Read | Wait | Message, Any, T]
+Step: TypeAlias = Send | BeginOlder | Read | Wait
+Plan: TypeAlias = Generator[Step | Message, Any, T]
 
 
 @dataclass(slots=True)
@@ -171,13 +183,30 @@ def exchange(
         name = params.get("name", params.get("uri")) if isinstance(params, dict) else None
         sent["mcp-method"] = method
         sent |= {"mcp-name": header_value(name)} if isinstance(name, str) else {}
-    head: Head = yield Send("POST", {**sent, **(headers or {})}, body or encoded(message))
     wanted = message.get("id") if "method" in message else None
-    if not _is_stream(head):
-        return (yield from _reply(server, head, wanted))
+    send = Send("POST", {**sent, **(headers or {})}, body or encoded(message), wanted)
+    head: Head = yield send
+    if not is_stream(head):
+        reply = yield from _reply(server, head, wanted)
+        older = method == "initialize" and reply.message is None and _may_be_older(head.status)
+        return (yield from _over_older(server, send, reply)) if older else reply
     response = HttpResponse(head.status, server.url, tuple(head.headers.items()))
     answer = None if wanted is None else (yield from _streamed(server, head, wanted))
     return Reply(response, answer)
+
+
+def _over_older(server: Server, send: Send, refused: Reply) -> Plan[Reply]:
+    """The answer to an `initialize` over HTTP+SSE; `refused` where the server does not speak that
+    (2025-11-25, transports, “Backwards Compatibility”)."""
+    head: Head = yield BeginOlder(server.headers())
+    if session := head.headers.get(SESSION) if 200 <= head.status < 300 else None:
+        head = yield replace(send, headers={**send.headers, SESSION: session})
+    reply = yield from _reply(server, head, send.wanted)
+    return reply if session or reply.message or is_passing(head.status) else refused
+
+
+def _may_be_older(status: int) -> bool:
+    return 400 <= status < 500 and status not in (401, 403) and not is_passing(status)
 
 
 def handshake(server: Server, version: str) -> Plan[Message]:
@@ -216,9 +245,9 @@ def listen(server: Server) -> Plan[Head]:
             known = events.last_id if events.last_id.isprintable() else ""
             resuming = {"last-event-id": known} if known else {}
             head: Head = yield Send("GET", {"accept": _STREAM, **resuming, **server.headers()})
-            if not _is_stream(head) and not is_passing(head.status):
+            if not is_stream(head) and not is_passing(head.status):
                 return head
-            while _is_stream(head) and (piece := (yield Read())):
+            while is_stream(head) and (piece := (yield Read())):
                 failures = 0
                 for text in events.feed(piece):
                     yield from read_messages(text)
@@ -266,7 +295,7 @@ def result_of(reply: Reply) -> Message:
         raise unavailable(response)
     if status in (401, 403):
         raise Refused(f"the server refused: {what}", url=response.url, status=status)
-    hint = _OLD_TRANSPORT if status in (404, 405) else ""
+    hint = _NOT_THERE if status in (404, 405) else ""
     summary = f"expected an MCP message, got {what}"
     raise BadResponse(summary, url=response.url, status=status, hint=hint)
 
@@ -299,12 +328,12 @@ def header_value(text: str) -> str:
     return f"=?base64?{b64encode(text.encode('utf-8', 'replace')).decode()}?="
 
 
-def _is_stream(head: Head) -> bool:
+def is_stream(head: Head) -> bool:
     kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
     return 200 <= head.status < 300 and kind == _STREAM
 
 
-def _body(head: Head) -> Plan[bytes]:
+def body_of(head: Head) -> Plan[bytes]:
     """All of a message; of anything else as much as it takes to say what it is."""
     encoding = head.headers.get("content-encoding", "").strip().lower()
     if encoding not in _INFLATED:
@@ -320,7 +349,7 @@ def _body(head: Head) -> Plan[bytes]:
 
 def _reply(server: Server, head: Head, wanted: object) -> Plan[Reply]:
     """The answer in a body of JSON, where it is one."""
-    body = yield from _body(head)
+    body = yield from body_of(head)
     response = HttpResponse(head.status, server.url, tuple(head.headers.items()), body)
     if wanted is None or "json" not in head.headers.get("content-type", "").lower():
         return Reply(response)
@@ -350,7 +379,7 @@ def _streamed(server: Server, begun: Head, wanted: object) -> Plan[Message]:
                 head = yield Send("GET", {**resuming, **server.headers()})
                 if is_passing(head.status):
                     raise unavailable(HttpResponse(head.status, server.url))
-            refused = not _is_stream(head)
+            refused = not is_stream(head)
             while not refused and (piece := (yield Read())):
                 for text in events.feed(piece):
                     for message in read_messages(text):

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from .connection import OpenExchange
 from .exchange import Head, Read, Send, Wait
+from .open_exchange import OpenExchange
 
 MOST: Final = 512  # requests at once
 MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server

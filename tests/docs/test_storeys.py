@@ -66,6 +66,8 @@ INSIDE = {
         bridge
         tools upstream
         connection
+        older
+        open_exchange
         exchange
         events offers
         messages

@@ -73,6 +73,7 @@ grants.probe | flows/test_redirected.py | the first request of a login
 grants.revocation | flows/test_logout.py | what a logout asks of a server
 grants.workload_identity | flows/test_unattended.py | a grant is what comes of it
 keys.assertion_source | flows/test_unattended.py | an assertion is what a grant makes of it
+mcp.open_exchange | unit/mcp/test_connection.py | what a connection sends with
 prompt.base | flows/test_signin.py | a prompt by its promises
 prompt.browser_prompt | flows/test_signin.py | somebody signs in
 prompt.device | flows/test_device_code.py | a code on another device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -154,3 +155,53 @@ def sessions(behaviour: Behaviour, version: str = "2025-11-25") -> Behaviour:
             behaviour(request)
 
     return in_session
+
+
+class Older:
+    """A server of HTTP+SSE (2024-11-05): its behaviour, with the streams that are open. `answer`
+    gives what the server sends after a message, in order; None ends the stream instead."""
+
+    def __init__(self, answer: Callable[[Message], Iterable[Message | None]]) -> None:
+        self.answer = answer
+        self.endpoint = "/messages?session_id={}"
+        self.streams: dict[str, queue.Queue[Message | None]] = {}
+        self._made = 0
+
+    def __call__(self, request: Request) -> None:
+        path, _, session = request.path.partition("?session_id=")
+        if request.command == "GET" and path == "/mcp":
+            self._stream(request)
+        elif path != "/messages" or request.command != "POST":
+            request.reply(405)
+        elif session not in self.streams:
+            request.reply(404, b"Could not find session")
+        else:
+            request.reply(202)
+            for message in self.answer(request.message):
+                self.streams[session].put(message)
+
+    def _stream(self, request: Request) -> None:
+        self._made += 1
+        session = str(self._made)
+        mine = self.streams[session] = queue.Queue()
+        request.stream(f"event: endpoint\ndata: {self.endpoint.format(session)}\n\n".encode())
+        while message := mine.get():
+            request.wfile.write(event(message))
+            request.wfile.flush()
+        self.streams.pop(session, None)
+
+    def end(self) -> None:
+        for each in list(self.streams.values()):
+            each.put(None)
+
+
+def introduced(answer: Callable[[Message], Iterable[Message | None]]) -> Older:
+    """The same with the handshake and with what has no answer done."""
+
+    def whole(message: Message) -> Iterable[Message | None]:
+        if message.get("method") == "initialize":
+            result = {"protocolVersion": "2024-11-05", "capabilities": {}, "serverInfo": {}}
+            return [{"jsonrpc": "2.0", "id": message["id"], "result": result}]
+        return answer(message) if "id" in message else ()
+
+    return Older(whole)

@@ -1,0 +1,153 @@
+"""Sessions over HTTP+SSE, the transport of MCP 2024-11-05: one stream brings every message, and
+one endpoint takes them. To the plans each is like one of streamable HTTP; its id is made here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import urldefrag, urljoin
+
+from ..errors import AuthError, BadResponse, Unavailable
+from ..origin import same_origin, split
+from .events import EventReader
+from .exchange import ENDED, LARGEST, SESSION, Head, Plan, Read, Send, body_of, is_stream
+from .messages import Message, encoded, read_messages
+
+if TYPE_CHECKING:
+    from .open_exchange import OpenExchange
+
+_FIRST_EVENT: Final = 30.0
+_JSON: Final = {"content-type": "application/json"}
+
+
+class OlderSession:
+    """One at the server at `url`. A thread carries out `stream` as long as the session lasts,
+    and others each `carry` a message."""
+
+    def __init__(self, identity: str, url: str, stop: Callable[[], None]) -> None:
+        self.identity, self.ended = identity, False
+        self._url, self._stop = url, stop
+        self._connected: Future[None] = Future()
+        self._begun: Future[Head] = Future()
+        self._refusal = b""
+        self._endpoint = ""
+        self._awaited: dict[str, Future[bytes]] = {}  # by the ids of the requests
+
+    def stream(self, headers: dict[str, str]) -> Plan[None]:
+        """What the server sends, until it ends the stream: the endpoint, then messages."""
+        events = EventReader(LARGEST)
+        head: Head = yield Send("GET", {**headers, "accept": "text/event-stream"})
+        _settle(self._connected, None)
+        if not is_stream(head):
+            self._refusal = yield from body_of(head)
+            _settle(self._begun, head)
+            return
+        while piece := (yield Read()):
+            for text in events.feed(piece):
+                for message in read_messages(text):
+                    if not self._answered(message):
+                        yield message
+            if events.endpoint and not self._endpoint:
+                self._endpoint = endpoint_of(self._url, events.endpoint)
+                _settle(self._begun, Head(200, {SESSION: self.identity}))
+
+    def begin(self, by: OpenExchange, left: float) -> Head:
+        """Wait for the endpoint; or what the server answered instead of a stream.
+
+        A person may have to sign in first. After that the first event is due.
+        """
+        if not by.wait_for(self._connected, left):
+            raise self._late()
+        if not by.wait_for(self._begun, min(left, _FIRST_EVENT)):
+            raise BadResponse("the server's event stream does not begin with an endpoint")
+        by.give(self._refusal)
+        return self._begun.result()
+
+    def carry(self, step: Send, by: OpenExchange, left: float) -> Head:
+        """A request of a plan, as far as this transport has one like it."""
+        if step.method == "DELETE":
+            self.end()
+            return Head(200, {})
+        if step.method == "GET":  # its messages come over the one stream that there is
+            return Head(405, {})
+        if self.ended:
+            return Head(404, {})
+        until = time.monotonic() + left
+        answer = self._await(step.wanted)
+        try:
+            headers = {name: value for name, value in step.headers.items() if name != SESSION}
+            sent = by.do(replace(step, url=self._endpoint, headers=headers), left)
+            head = cast("Head", sent)
+            if not 200 <= head.status < 300 or answer is None:
+                return head
+            by.close()
+            if not by.wait_for(answer, until - time.monotonic()):
+                raise self._late()
+            by.give(answer.result())
+            return Head(200, {**_JSON, SESSION: self.identity})
+        finally:
+            self._awaited.pop(_name(step.wanted), None)
+
+    def end(self, why: AuthError | None = None) -> None:
+        """Who waits for an answer is told; the next message begins a session of its own."""
+        self.ended = True
+        self._stop()
+        told = f": {why.summary}" if why else ""
+        summary = f"the event stream ended before the answer{told}"
+        lost = Unavailable(summary, url=self._url, code="stream_ended", hint=ENDED)
+        _settle(self._connected, why or lost)
+        _settle(self._begun, why or lost)
+        for answer in list(self._awaited.values()):
+            _settle(answer, lost)
+
+    def _late(self) -> Unavailable:
+        return Unavailable("no answer in time", url=self._url, code="timeout", hint=ENDED)
+
+    def _await(self, number: Any) -> Future[bytes] | None:
+        if number is None:
+            return None
+        answer = self._awaited[_name(number)] = Future()
+        if self.ended:  # meanwhile
+            self.end()
+        return answer
+
+    def _answered(self, message: Message) -> bool:
+        """Whether it is a response, of which no one knows but who waits for it."""
+        if "method" in message:
+            return False
+        if waiting := self._awaited.get(_name(message.get("id"))):
+            _settle(waiting, encoded(message))
+        return True
+
+
+def endpoint_of(url: str, said: str) -> str:
+    """Where the messages go, as the stream at `url` says; they bear the login, so only within
+    the origin."""
+    try:
+        target = urldefrag(urljoin(url, said.strip())).url
+        fine = same_origin(url, target) and "@" not in split(target).netloc
+    except ValueError:
+        fine = False
+    if not fine:
+        raise BadResponse("the endpoint that the server names is no URL within its origin", url=url)
+    return target
+
+
+def _settle(future: Future[Any], value: object) -> None:
+    """With a value or an error, unless it is settled, or whoever waited was stopped."""
+    with suppress(InvalidStateError):
+        if isinstance(value, AuthError):
+            future.set_exception(value)
+        else:
+            future.set_result(value)
+
+
+def _name(number: Any) -> str:
+    """Of an id: 1 and "1" are two."""
+    return json.dumps(number)

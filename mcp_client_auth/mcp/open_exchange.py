@@ -1,0 +1,113 @@
+"""One request to a server that is open, its response, and a way to stop it from another thread."""
+
+from __future__ import annotations
+
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from typing import Any, Final
+
+from ..threads import done_within
+from ..transport.sender import SENDER, Wire
+from .exchange import Head, Read, Send, Wait
+
+# to connect, read, write, and get a connection
+_WITHOUT_END: Final = (30.0, None, 300.0, None)
+
+
+class Stopped(Exception):
+    """An exchange that was stopped from outside."""
+
+
+class OpenExchange:
+    """The request of a plan that is open, and its response. `auth` stands in for the client's."""
+
+    def __init__(self, client: Any, url: str, auth: Any = None) -> None:
+        self._client, self._url = client, url
+        self._auth = {"auth": auth} if auth else {}
+        self._response: Any = None
+        self._pieces: Iterator[bytes] = iter(())
+        self._wire: Wire | None = None
+        self._stop = threading.Event()
+        self._waiting: Future[Any] | None = None
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def another(self) -> OpenExchange:
+        """One beside it, to the same place."""
+        return OpenExchange(self._client, self._url, self._auth.get("auth"))
+
+    def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
+        if self.stopped:
+            raise Stopped
+        if isinstance(step, Read):
+            return next(self._pieces, b"")
+        if isinstance(step, Wait):
+            self._stop.wait(step.seconds)
+            return None
+        self.close()
+        client, headers = self._client, {"accept-encoding": "identity", **step.headers}
+        timeout = left if left < math.inf else _WITHOUT_END
+        sent = client.build_request(
+            step.method,
+            step.url or self._url,
+            headers=headers,
+            content=step.body or None,
+            timeout=timeout,
+            extensions={SENDER: self},
+        )
+        self._response = response = client.send(
+            sent, stream=True, follow_redirects=False, **self._auth
+        )
+        self._pieces = response.iter_bytes()
+        return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+
+    def wait_for(self, future: Future[Any], left: float) -> bool:
+        """Whether something that another thread brings has come in time."""
+        self._waiting = future
+        if self.stopped:
+            raise Stopped
+        with suppress(CancelledError):
+            if not done_within(future, left if left < math.inf else None):
+                return False
+        if self.stopped:
+            raise Stopped
+        return True
+
+    def give(self, body: bytes) -> None:
+        """What is read next, all of it."""
+        self._pieces = iter([body] if body else [])
+
+    @property
+    def stopped(self) -> bool:
+        return self._stop.is_set()
+
+    def writing(self, wire: Wire) -> None:
+        """A request that was stopped while a person signed in is not sent."""
+        self._wire = wire
+        if self.stopped:
+            raise Stopped
+
+    def stop(self) -> None:
+        """From any thread: to close a socket does not wake the thread that reads it."""
+        self._stop.set()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._wire:
+            self._wire.end(self)
+            return
+        response = self._response
+        if response is None or response.is_closed:
+            return
+        stream = response.extensions.get("network_stream")
+        with suppress(OSError, AttributeError):  # it has ended by itself, or is no socket
+            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
