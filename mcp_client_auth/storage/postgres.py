@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..secret import Secret, quoted
+from .engine import Address, Engine, Row, Taken, Written
 from .keys import Keys
-from .shared import LEASE, Address, Engine, Row, Shared, Taken, Written
+from .shared import LEASE, Shared
 
 if TYPE_CHECKING:
     import psycopg_pool
@@ -181,7 +182,7 @@ class PostgresStorage(Shared):
 
     def create(self) -> None:
         """Make the schema and its tables, where they are missing."""
-        with self._engine():
+        with self.leases.engine():
             self.engine.create()
 
     def ddl(self) -> str:

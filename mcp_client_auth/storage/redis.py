@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..secret import Secret, quoted
+from .engine import Address, Engine, Row, Taken, Written
 from .keys import Keys
-from .shared import LEASE, Address, Engine, Row, Shared, Taken, Written
+from .shared import LEASE, Shared
 
 if TYPE_CHECKING:
     import redis

@@ -158,12 +158,13 @@ INSIDE = {
         placement
         keyring postgres redis
         shared
+        leases records
         file keys memory
         sealed store
         settings
         index keyring_thread
         backend
-        groups keyring_backends plugin_output
+        engine groups keyring_backends plugin_output
         directory
     """,
     "protocol": """

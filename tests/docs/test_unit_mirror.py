@@ -91,6 +91,9 @@ web.split_login | flows/test_split_login.py | two halves of what `login` is in o
 storage.keyring_thread | unit/storage/test_keyring.py | where the keyring is called
 storage.memory | unit/storage/test_storage.py | one of the backends that keep the same promises
 storage.plugin_output | unit/storage/test_keyring_plugins.py | what keyrings print
+storage.engine | slow/fleet/test_laws.py | a law is a law at a real engine
+storage.leases | slow/fleet/test_laws.py | a law is a law at a real engine
+storage.records | slow/fleet/test_laws.py | a law is a law at a real engine
 storage.shared | slow/fleet/test_laws.py | a law is a law at a real engine
 storage.settings | unit/storage/test_placement.py | where a storage is named
 testing.__main__ | slow/test_demo_process.py | the server as a process

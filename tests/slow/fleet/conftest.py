@@ -33,7 +33,7 @@ class Fleet:
     def host(self, *, key: Any = None, ahead: float = 0.0, lease: float = 2.0) -> Shared:
         """`ahead`: how far its clock is ahead of the engine's."""
         made = self.make(key=key or self.key, lease=lease)
-        made._clock = lambda: time.time() + ahead
+        made.records.clock = lambda: time.time() + ahead
         self.hosts.append(made)
         return made
 

@@ -159,7 +159,7 @@ def test_a_host_that_is_cut_off_keeps_its_answer_until_it_is_back(fleet: Fleet) 
     """A cut that is shorter than the lease, of which both have the usual one."""
     scene, holder, other = fleet.scene, fleet.host(20.0), fleet.host(20.0)
     for storage in fleet.made:  # the engine has just started, which is not the point here
-        storage._least = lambda _: 0.0  # type: ignore[assignment, method-assign]
+        storage.leases.least = lambda _: 0.0  # type: ignore[assignment, method-assign]
     before = scene.age()
     held = scene.server.hold_next()
     first = fleet.asks(holder)

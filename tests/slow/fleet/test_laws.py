@@ -341,7 +341,7 @@ def test_no_refresh_token_is_sent_after_the_lease_was_lost(fleet: Fleet, key: Ke
     with here.lock(key):
         stored = here.load(key)
         assert stored is not None
-        [lease] = here._leases.values()
+        [lease] = here.leases._held.values()
         there.engine.release(key.id, "refresh", lease.owner)  # as if this host had stood still
         with there.lock(key):
             with pytest.raises(StorageError) as caught:
@@ -431,7 +431,7 @@ def test_a_forked_child_uses_connections_and_leases_of_its_own(fleet: Fleet, key
             try:
                 loaded = storage.load(key) == full(key)
                 with storage.lock(key, "another"):
-                    code = 0 if loaded and len(storage._leases) == 1 else 2
+                    code = 0 if loaded and len(storage.leases._held) == 1 else 2
             finally:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -473,6 +473,6 @@ def test_a_lease_that_is_released_while_it_is_extended_is_free(fleet: Fleet, key
     with here.lock(key):
         assert extended.wait(60)
     released.set()
-    until(lambda: here._keeper is None)
+    until(lambda: here.leases._keeper is None)
     with fleet.host().lock(key, timeout=0):
         pass

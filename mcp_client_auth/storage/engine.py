@@ -1,0 +1,168 @@
+"""`Engine`: what a server must do so that many hosts can keep logins in it.
+
+Each member is one atomic step there. What is kept, and when, is decided in `shared`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ..origin import is_loopback_host
+from ..secret import Secret, masked, quoted
+
+if TYPE_CHECKING:
+    from ..credential import Credential
+    from ..errors import StorageError
+    from ..protocol.registration import Client
+
+
+class Row(NamedTuple):
+    """`version` 0: there is nothing; an empty `text`: it was deleted. `now`: the engine's clock."""
+
+    version: int
+    text: str
+    now: float
+
+
+class Written(NamedTuple):
+    """`done`: otherwise the engine has `version`, or the lease has another holder."""
+
+    done: bool
+    version: int
+    now: float
+
+
+class Taken(NamedTuple):
+    """`version` is that of the record under the lease's id."""
+
+    ours: bool
+    version: int
+
+
+class Seen(NamedTuple):
+    """One reading of a record."""
+
+    version: int
+    text: str = ""
+    value: Credential | Client | None = None
+    broken: StorageError | None = None
+
+
+class Address:
+    """The URL of an engine, whose password nothing shows; behind a function, so that neither
+    `vars` nor a debugger lists it."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            password = unquote(urlsplit(url).password or "")
+        except ValueError:  # no URL at all
+            password = ""
+        self.whole: Callable[[], str] = lambda: url
+        self._password = Secret(password)
+
+    @property
+    def near(self) -> bool:
+        """Whether it is on this machine."""
+        host = urlsplit(self.whole()).hostname or ""
+        return not host or is_loopback_host(host)
+
+    def words(self, error: Exception) -> str:
+        """What an engine's library says."""
+        return quoted(masked(f"{type(error).__name__}: {error}", [self._password]), 200)
+
+
+class Engine(ABC):
+    """What an engine must do; each member is one atomic step, and safe from any thread.
+
+    A new version is `version + 1`, but at least the engine's time in microseconds, so that
+    versions grow on over a loss of data.
+    """
+
+    name: str
+    where: str
+    private = True  # whether no one beyond this machine reads what goes to and from it
+
+    @abstractmethod
+    def get(self, id: str) -> Row: ...  # noqa: A002
+
+    @abstractmethod
+    def get_many(self, ids: Sequence[str]) -> Sequence[Row]: ...
+
+    @abstractmethod
+    def put(
+        self,
+        id: str,  # noqa: A002
+        text: str,
+        expect: int,
+        *,
+        same: bool = False,
+        owner: str = "",
+        tags: Sequence[str] | None = None,
+    ) -> Written:
+        """Write, unless there is a higher version than `expect`.
+
+        `same`: under that version. `owner`: only while the "refresh" lease has this holder.
+        `tags`: what `ids` finds it by; None where they have not changed.
+        """
+
+    @abstractmethod
+    def drop(self, id: str, notes: Sequence[str], seconds: float) -> None:  # noqa: A002
+        """Delete a record and its notes; a higher version stays known for so long."""
+
+    @abstractmethod
+    def take(
+        self,
+        id: str,  # noqa: A002
+        purpose: str,
+        owner: str,
+        seconds: float,
+        least: float,
+    ) -> Taken:
+        """Take a lease that no one has, if the engine has run for `least` seconds."""
+
+    @abstractmethod
+    def extend(self, id: str, purpose: str, owner: str, seconds: float) -> bool:  # noqa: A002
+        """Whether it is still ours, or is again."""
+
+    @abstractmethod
+    def release(self, id: str, purpose: str, owner: str) -> None: ...  # noqa: A002
+
+    @abstractmethod
+    def ids(self, tag: str) -> Iterable[str]:
+        """The ids with a tag, also of what was deleted; all that there are for an empty one."""
+
+    @abstractmethod
+    def tagged(self, tags: Sequence[str], most: int) -> Sequence[tuple[str, Row]] | None:
+        """Each id with one of these tags, and what is there; None for more than `most`."""
+
+    @abstractmethod
+    def note(self, id: str, name: str) -> str | None: ...  # noqa: A002
+
+    @abstractmethod
+    def set_note(self, id: str, name: str, text: str, seconds: float | None) -> None:  # noqa: A002
+        """An empty text deletes it."""
+
+    @abstractmethod
+    def hold(self, name: str, text: str, seconds: float) -> None: ...
+
+    @abstractmethod
+    def pop(self, name: str) -> str | None: ...
+
+    @abstractmethod
+    def fault(self, error: Exception) -> tuple[bool, str] | None:
+        """Whether it passes, and what it is in words; None for what the engine did not raise."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all connections: they are those of the process that this one was forked from."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give up the connections; they are made again when they are needed."""
+
+    @abstractmethod
+    def warnings(self) -> Iterable[str]:
+        """What an operator should know of how the engine is set up."""
