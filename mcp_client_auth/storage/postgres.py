@@ -7,7 +7,9 @@ not written to disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
@@ -393,11 +395,43 @@ class PostgresEngine(Engine):
         for last in (False, True):
             with self._connection() as connection:
                 try:
-                    return connection.execute(self._statements[statement], values)
+                    with self._answering(connection):
+                        return connection.execute(self._statements[statement], values)
                 except self._psycopg.OperationalError:
                     if last or not connection.broken:
                         raise
         raise TypeError("two tries are made")
+
+    @contextmanager
+    def _answering(self, connection: Any) -> Iterator[None]:
+        """A server that has accepted the connection and hangs is given up, whoever made the pool:
+        no time limit of the server's own ends that."""
+        wait = connection.wait
+
+        def limited(steps: Generator[Any, Any, Any], *more: Any, **named: Any) -> Any:
+            return wait(_limited(steps, time.monotonic() + _ANSWERS), *more, **named)
+
+        vars(connection)["wait"] = limited
+        try:
+            yield
+        except TimeoutError:
+            connection.close()
+            raise self._psycopg.OperationalError(f"no answer within {_ANSWERS:g} s") from None
+        finally:
+            vars(connection).pop("wait", None)
+
+
+def _limited(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
+    """The steps of a query until then; psycopg goes on with nothing at each interval."""
+    try:
+        wanted = next(steps)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > end:
+                raise TimeoutError
+            wanted = steps.send(ready)
+    except StopIteration as done:
+        return done.value
 
 
 def _row(found: Sequence[Any]) -> Row:
