@@ -1,8 +1,8 @@
 """The official Python SDK's server, its own authorization server on the same origin.
 
-`sdk_server.py PORT [--ttl SECONDS] [--without resource-metadata | metadata]`; it prints one line
-of JSON when it listens. Without resource metadata it is a server of the revision 2025-03-26, and
-without any its clients have to know the addresses by heart.
+`sdk_server.py PORT [--ttl SECONDS] [--without resource-metadata | metadata] [--sse]`; it prints
+one line of JSON when it listens. Without resource metadata it is a server of the revision
+2025-03-26, and without any its clients have to know the addresses by heart.
 """
 
 from __future__ import annotations
@@ -245,10 +245,15 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--ttl", type=int, default=300, help="of an access token, in seconds")
     parser.add_argument("--without", choices=["resource-metadata", "metadata"])
+    parser.add_argument("--sse", action="store_true", help="the transport of 2024-11-05")
     options = parser.parse_args()
     origin = f"http://{HOST}:{options.port}"
     server = application(origin, lifetime=options.ttl, resource_metadata=not options.without)
-    app = server.streamable_http_app(streamable_http_path=PATH)
+    app = (
+        server.sse_app(sse_path=PATH)
+        if options.sse
+        else server.streamable_http_app(streamable_http_path=PATH)
+    )
     if options.without == "metadata":
         app.router.routes[:] = [
             route for route in app.routes if getattr(route, "path", "") != METADATA

@@ -17,14 +17,20 @@ import anyio
 import pytest
 
 from mcp_client_auth.testing import DemoServer, Settings
+from tests.slow.interop import processes
 from tests.support.mcp_stage import Request, Stage, sessions
+from tests.support.ports import free_port
 from tests.support.terminal import PATIENCE, Terminal, command
 
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 0,
     "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {}},
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "host", "version": "1"},
+    },
 }
 
 
@@ -98,6 +104,30 @@ def test_the_official_client_signs_in_calls_and_steps_up(
         names, text = anyio.run(told, server.url)
     assert names == {"whoami", "list_notes", "add_note", "slow"}
     assert len(text) > 1_000_000
+
+
+def test_an_older_server_gets_the_login_with_its_stream_and_with_each_message(
+    terminal: Terminal,
+) -> None:
+    """HTTP+SSE of the official SDK, whose tokens end soon."""
+    script = [sys.executable, str(processes.HERE / "sdk_server.py"), str(free_port())]
+    with (
+        processes.server([*script, "--sse", "--ttl", "2"], {**os.environ}) as url,
+        bridge(terminal, url) as host,
+    ):
+        host.say(INITIALIZE)
+        assert host.hear()["result"]["serverInfo"]
+        host.say({"method": "notifications/initialized"})
+        ended = threading.Event()
+        for number in range(1, 4):
+            call = {"name": "whoami", "arguments": {}}
+            host.say({"id": number, "method": "tools/call", "params": call})
+            assert host.hear()["result"]["content"][0]["text"] == "ada"
+            ended.wait(1)
+        kept = terminal.run("token", url).out
+        called = terminal.run("call", url, "whoami")
+    assert kept
+    assert (called.code, called.out) == (0, "ada\n"), called.err
 
 
 def test_with_no_one_to_ask_a_call_says_so_and_after_a_login_elsewhere_it_works(
