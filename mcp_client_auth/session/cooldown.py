@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..storage import Storage
 
 SECONDS: Final = 60.0
+_SKEW: Final = 2.0  # of clocks of hosts that are compared
 _NOTE: Final = "cooling"
 _NO_ONE_WAS_ASKED: Final = ("aborted", "login_not_required")
 LOGIN: Final = "login"
@@ -45,7 +46,8 @@ class Cooling:
         with suppress(*UNREADABLE):  # not a note of ours
             entry = self._read()[purpose]
             # a clock that was set back must not make the time longer
-            if 0 <= moment(entry["until"]) - self._clock() <= SECONDS:
+            left = self._storage.time_here(moment(entry["until"])) - self._clock()
+            if 0 <= left <= SECONDS + _SKEW:
                 error = read_error(entry)
         if error is None:
             return
@@ -57,9 +59,10 @@ class Cooling:
         passing = isinstance(error, Unavailable | UsageError | LoginRequired)
         if passing or error.code in _NO_ONE_WAS_ASKED:
             return
-        entry = {**error_fields(error), "until": self._clock() + SECONDS}
-        kept = {**self._read(), purpose: entry}
-        self._storage.save(json.dumps(kept), self._note)
+        with suppress(Unavailable):  # a storage out of reach does not hide why the login failed
+            until = self._storage.time_there(self._clock() + SECONDS)
+            kept = {**self._read(), purpose: {**error_fields(error), "until": until}}
+            self._storage.save_for(json.dumps(kept), self._note, SECONDS)
 
     def clear(self) -> None:
         self._storage.delete(self._note)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import errors
@@ -39,7 +40,8 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 def read_mark(storage: Storage, key: Key) -> Mark | None:
     """What was noted of a token that the server refused; see `Mark`."""
     with suppress(*UNREADABLE):
-        return Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
+        mark = Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
+        return replace(mark, since=storage.time_here(mark.since))
     return None
 
 
@@ -55,7 +57,7 @@ def write_mark(storage: Storage, key: Key, mark: Mark) -> bool:
     """Whether the store has it now; a store that cannot be written is no reason to fail."""
     entry = {
         "token": mark.token,
-        "since": mark.since,
+        "since": storage.time_there(mark.since),
         "generation": mark.generation,
         "reason": error_fields(mark.reason) if mark.reason else None,
         "unproven": mark.unproven,
@@ -79,7 +81,7 @@ def read_refusal(storage: Storage, credential: Credential) -> tuple[AuthError, f
     entry = _read(storage, credential.key, _REASON)
     with suppress(*UNREADABLE):
         if entry["generation"] == credential.generation:
-            return read_error(entry["reason"]), moment(entry["since"])
+            return read_error(entry["reason"]), storage.time_here(moment(entry["since"]))
     return None
 
 
@@ -89,7 +91,7 @@ def write_refusal(
     entry = {
         "generation": credential.generation,
         "reason": error_fields(reason),
-        "since": since,
+        "since": storage.time_there(since),
     }
     _write(storage, credential.key, _REASON, json.dumps(entry))
 
@@ -102,20 +104,21 @@ def read_outage(storage: Storage, key: Key, now: float) -> tuple[AuthError, floa
     """What another host has heard of the token endpoint, its pause, and what is left of that."""
     entry = _read(storage, key, OUTAGE)
     with suppress(*UNREADABLE):
-        left = moment(entry["wait"]) - max(now - moment(entry["since"]), 0.0)
+        since = storage.time_here(moment(entry["since"]))
+        left = moment(entry["wait"]) - max(now - since, 0.0)
         if left > 0:
             return read_error(entry["error"]), moment(entry["pause"]), left
     return None
 
 
 def write_outage(storage: Storage, key: Key, outage: Outage, left: float, now: Now) -> None:
-    entry = {
-        "error": error_fields(outage.error),
-        "pause": outage.pause,
-        "wait": left,
-        "since": now.wall,
-    }
     with suppress(StorageError, Unavailable):
+        entry = {
+            "error": error_fields(outage.error),
+            "pause": outage.pause,
+            "wait": left,
+            "since": storage.time_there(now.wall),
+        }
         storage.save_for(json.dumps(entry), Note(key, OUTAGE), left)
 
 

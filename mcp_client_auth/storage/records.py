@@ -49,6 +49,11 @@ class Records:
             self.ahead = round(ahead, 1) if abs(ahead) > _SKEW else 0.0
         return ahead
 
+    def clamped(self, moment: float) -> float:
+        """What another host has just noted lies in our past, however well the clocks are known."""
+        now = self.clock()
+        return now if now < moment <= now + 2 * _SKEW else moment
+
     def place(self, id: str) -> str:  # noqa: A002
         return f"{self._engine.where}, {id[:8]}…"
 

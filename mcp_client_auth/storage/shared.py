@@ -135,6 +135,19 @@ class Shared(Storage):
     def save_for(self, text: str, note: Note, seconds: float) -> None:
         self._write_note(note, text, seconds)
 
+    def time_there(self, moment: float) -> float:
+        return moment + self._ahead
+
+    def time_here(self, moment: float) -> float:
+        return self.records.clamped(moment - self._ahead)
+
+    @property
+    def _ahead(self) -> float:
+        if self.records.ahead is None:
+            with self.leases.engine() as engine:
+                self.records.heard(engine.get("").now)
+        return self.records.ahead or 0.0
+
     def warnings(self) -> Iterator[str]:
         """What may lose logins, or show them: for an operator."""
         with self.leases.engine() as engine:

@@ -123,6 +123,14 @@ class Storage(ABC):
         """Keep a note; longer than so many seconds only where notes do not end by themselves."""
         self.save(text, note)
 
+    def time_there(self, moment: float) -> float:
+        """A time of this host by the clock that all who share the storage go by."""
+        return moment
+
+    def time_here(self, moment: float) -> float:
+        """The reverse."""
+        return moment
+
     def delete(self, key: Key | ClientKey | Note) -> None:
         """Remove what is kept under a key; it is no error if there is nothing."""
         self._delete(key)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qs
@@ -59,6 +60,7 @@ MOST_BEGUN: Final = 5
 _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
 _MOST_OPEN: Final = 1000
 _BEGUN: Final = "pending"
+_SAME: Final = 2.0  # seconds
 _LINE: Final = Turns()  # its own, for what runs there waits for renewals
 
 
@@ -158,7 +160,7 @@ class Logins:
         text = self._storage.pop(name)
         if text is None:
             raise spent()
-        pending, left = PendingLogin.loads(text), until - time.time()
+        pending = replace(PendingLogin.loads(text), expires_at=until)
         server_url = pending.config.server_url
         arguments = self._arguments(server_url, person)
         try:
@@ -170,7 +172,9 @@ class Logins:
             self._end(person, name)
             raise
         except AuthError:
-            self._storage.hold(name, text, left)  # the person's own answer may still arrive
+            self._storage.hold(
+                name, text, until - time.time()
+            )  # the person's own answer may still arrive
             raise
         self._end(person, name)
         login = Login(auth, auth.session.finish_login(pending, code))
@@ -210,7 +214,10 @@ class Logins:
             return True
         if entry.generation < held.generation:
             return False  # what could not be saved yet is newer
-        return (entry.generation, entry.expires_at) != (held.generation, held.tokens.expires_at)
+        if entry.generation > held.generation:
+            return True
+        end, ours = entry.expires_at or 0.0, held.tokens.expires_at or 0.0
+        return abs(end - ours) > _SAME  # the clock of the storage is known to that
 
     def of(self, account: str | int) -> Sequence[Summary]:
         """What is known of the logins of a user: server, scope, expiry; nothing secret."""
@@ -344,7 +351,9 @@ class Logins:
             for oldest in ended[: max(len(noted) - _MOST_NOTED, 0)]:
                 del noted[oldest]
             if noted and noted != before:
-                self._storage.save(json.dumps(noted), note)
+                there = self._storage.time_there
+                kept = {name: (there(until), over) for name, (until, over) in noted.items()}
+                self._storage.save(json.dumps(kept), note)
             elif not noted and before:
                 self._storage.delete(note)
 
@@ -352,7 +361,8 @@ class Logins:
         """What cannot be read of it counts as nothing."""
         with suppress(ValueError, TypeError, AttributeError):
             read = json_value(self._storage.load(Note(Key("", person), _BEGUN)) or "{}")
-            return {name: (float(until), str(over)) for name, (until, over) in read.items()}
+            here = self._storage.time_here
+            return {name: (here(float(until)), str(over)) for name, (until, over) in read.items()}
         return {}
 
 

@@ -8,14 +8,25 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from mcp_client_auth.credential import ClientKey, Credential, Key, Note
-from mcp_client_auth.errors import StorageError, Unavailable
+from mcp_client_auth.errors import AuthorizationDenied, StorageError, Unavailable
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
+from mcp_client_auth.session.cooldown import SECONDS, Cooling
+from mcp_client_auth.session.knowledge import COOLING, Mark, Now, Outage
+from mcp_client_auth.session.notes import (
+    read_mark,
+    read_outage,
+    read_refusal,
+    write_mark,
+    write_outage,
+    write_refusal,
+)
 from mcp_client_auth.storage.index import Summary
 from mcp_client_auth.storage.sealed import new_key
 from tests.slow.fleet.conftest import Fleet
@@ -418,6 +429,44 @@ def test_hosts_with_wrong_clocks_agree_when_a_token_ends(
     assert back.tokens.expires_at == pytest.approx(now + ahead + 60, abs=5)
     [entry] = wrong.list(account=key.account)
     assert entry.expires_at == pytest.approx(now + ahead + 60, abs=5)
+
+
+def later(now: Callable[[], float]) -> float:
+    return now() + SECONDS + 3
+
+
+@pytest.mark.parametrize("fleet", ["redis", "postgres"], indirect=True)
+@pytest.mark.parametrize("ahead", [120.0, -120.0])
+def test_what_is_noted_by_a_wrong_clock_ends_for_all_at_once(
+    fleet: Fleet, key: Key, ahead: float
+) -> None:
+    right, wrong = fleet.host(), fleet.host(ahead=ahead)
+    hosts = [(right, time.time), (wrong, wrong.records.clock)]
+    denied = AuthorizationDenied("the person said no")
+    for (writer, at), (reader, now) in (hosts, hosts[::-1]):
+        Cooling(writer, key, at).remember("login", denied)
+        with pytest.raises(AuthorizationDenied):
+            Cooling(reader, key, now).check("login")
+        Cooling(reader, key, partial(later, now)).check("login")
+
+        write_mark(writer, key, Mark("a token", at()))
+        mark = read_mark(reader, key)
+        assert mark is not None
+        assert mark.cooling(now())
+        assert not mark.cooling(now() + COOLING)
+
+        writer.save(full(key))
+        write_refusal(writer, full(key), denied, at())
+        refusal = read_refusal(reader, full(key))
+        assert refusal is not None
+        assert 0 <= now() - refusal[1] < 5
+
+        outage = Outage(Unavailable("down"), 8.0, 0.0)
+        write_outage(writer, key, outage, 8.0, Now(at(), 0.0))
+        heard = read_outage(reader, key, now())
+        assert heard is not None
+        assert 3 < heard[2] <= 8
+        assert read_outage(reader, key, now() + 9) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -49,3 +49,16 @@ def test_one_user_is_listed_and_forgotten_and_no_other(fleet: Fleet, server: Dem
     assert done[server.url].revoked
     assert list(here.of("ada")) == []
     assert [entry.key.account for entry in here.of("bob")] == ["bob"]
+
+
+def test_a_host_with_a_wrong_clock_finishes_what_another_has_begun(
+    redis_server: RedisServer, server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten minutes are ten minutes of the engine's clock."""
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    redis_server.flush()
+    monkeypatch.setenv("AHEAD", "-900")
+    pages = process("begin", redis_server.url, server.url, USERS[:2])
+    told = list(zip(USERS[:2], [AppBrowser().sign_in(page) for page in pages], strict=True))
+    monkeypatch.setenv("AHEAD", "900")
+    assert process("finish", redis_server.url, server.url, told) == ["done"] * 2
