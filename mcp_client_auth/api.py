@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .grants.base import Grant
     from .mcp import Connection, Tool, ToolResult, Tools
     from .prompt.notebook import Output
+    from .protocol.registration import Identity
     from .protocol.scopes import Scopes
     from .session.logout import LoggedOut
     from .storage import Storage
@@ -406,14 +407,17 @@ def logout(
     url: str,
     *,
     account: str = "default",
+    client: Identity = None,
+    grant: Grant | None = None,
     storage: Storage | str | None = None,
     local: bool = False,
 ) -> LoggedOut:
     """Delete the login to `url` here, then end it at the server unless `local`.
 
-    True when there was one. What the server did not confirm is not an error; the value tells.
-    The issuer of a company's identity provider stands for the login there, which outlives those
-    to the company's servers.
+    `client` and `grant`: those that the login was made with, if they are a program's own, for
+    such a login is kept by itself. True when there was one. What the server did not confirm is
+    not an error; the value tells. The issuer of a company's identity provider stands for the
+    login there, which outlives those to the company's servers.
 
     Example:
         ```python
@@ -423,7 +427,9 @@ def logout(
         print("you were not logged in" if not done else "revoked" if done.revoked else done.trouble)
         ```
     """
-    session = open_session(url, account=account, storage=storage, prompt=None)
+    session = open_session(
+        url, account=account, client=client, grant=grant, storage=storage, prompt=None
+    )
     done = session.log_out(local=local)
     if done.found:
         return done

@@ -125,6 +125,10 @@ def test_a_client_of_the_callers_is_left_alone(
     me = log_in(client=PreRegistered("ours"))
     assert me.logout() == LoggedOut(True, revoked=True)
     assert deletions(server) == []
+    log_in(client=PreRegistered("ours"))  # which is a login of its own
+    assert logout(server.url, storage=files) == LoggedOut(False)
+    done = logout(server.url, storage=files, client=PreRegistered("ours"))
+    assert done == LoggedOut(True, revoked=True)
 
 
 def test_local_asks_no_server(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from ...credential import Key
     from ...session.logout import LoggedOut
     from ...session.session import Session
+    from ...storage import Summary
 
 
 @command_line
 class Arguments:
     url: str | None = server(required=False)
-    all: bool = option("--all", is_flag=True, help="Log out of every server.")
+    all: bool = option(
+        "--all", is_flag=True, help="Log out of every server, with --account as that account only."
+    )
     local: bool = option(
         "--local", is_flag=True, help="Delete the login here only, without telling the server."
     )
@@ -44,18 +47,14 @@ def command(arguments: Arguments) -> None:
     url, login = arguments.url, arguments.login
     if arguments.all == bool(url):
         raise UsageError("logout needs a SERVER, or --all")
-    if arguments.all and is_typed("account"):
-        raise UsageError(
-            "--all ends every login, so --account cannot be combined with it",
-            hint="For one login: mcp-login logout SERVER --account LABEL",
-        )
     if url:
         sessions = [stored_session(url, login)]
         if not sessions[0].ports.storage.summary(sessions[0].key):
             keys = provider_keys(sessions[0].ports.storage, url, login.account)
             sessions = [session_of(key, login) for key in keys] or sessions
     else:
-        sessions = [session_of(key, login) for key in _confirmed(yes=arguments.yes)]
+        entries = _confirmed(_all(login), yes=arguments.yes)
+        sessions = [session_of(entry.key, login) for entry in entries]
     done = [_leave(session, local=arguments.local) for session in sessions]
     if answers.as_json:
         answers.give(logged_out=done)
@@ -72,8 +71,9 @@ def _leave(session: Session, *, local: bool) -> dict[str, Any]:
     with screen.waiting_for("the server to end the login" if not local else "the storage"):
         done = session.log_out(local=local)
     names = [name for name, url in settings.names().items() if url == key.server]
+    shared = session.ports.storage.shared  # by many, of whose logins this person need not know
     others = [entry.key.account for entry in local_index().all(server=key.server)]
-    if done and not others:  # what the server was called goes with its last login
+    if done and not (others or shared):  # what the server was called goes with its last login
         for name in names:
             settings.name(name, "")
     for line in _lines(key, done, others, local=local):
@@ -102,14 +102,22 @@ def _lines(key: Key, done: LoggedOut, others: list[str], *, local: bool) -> Iter
         yield f"  {plain(trouble[:1].upper() + trouble[1:])}."
 
 
-def _confirmed(*, yes: bool) -> list[Key]:
-    """The keys of all logins, if a person agrees or has passed `--yes`."""
-    from ...prompt.screen import say, screen
+def _all(login: AboutLogin) -> Sequence[Summary]:
+    """All logins, of one account if that was typed; of one in any case where hosts share them."""
     from ...storage import local_index
+    from ..storage import shared_storage
+
+    if shared := shared_storage(login.store):
+        return shared.list(account=login.account)
+    return local_index().all(**{"account": login.account} if is_typed("account") else {})
+
+
+def _confirmed(entries: Sequence[Summary], *, yes: bool) -> Sequence[Summary]:
+    """The same, if a person agrees or has passed `--yes`."""
+    from ...prompt.screen import say, screen
     from ..describe import accounts_tell, plain
     from ..storage import is_interactive
 
-    entries = local_index().all()
     if not entries:
         screen.remark("You are not logged in to any server")
     elif not yes:
@@ -121,4 +129,4 @@ def _confirmed(*, yes: bool) -> list[Key]:
             say(f"  {plain(entry.key.server)}{which}")
         if not click.confirm(f"Log out of all {len(entries)}?", default=False, err=True):
             return []
-    return [entry.key for entry in entries]
+    return entries

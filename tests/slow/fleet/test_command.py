@@ -47,6 +47,21 @@ def test_a_login_lives_in_the_engine_from_one_command_to_the_next(
     assert inside("token", server.url).code == 3
 
 
+def test_all_logins_of_one_account_are_ended_and_no_others(
+    inside: Inside, place: RedisServer | PostgresServer, server: DemoServer
+) -> None:
+    for account in ("default", "ada"):
+        assert inside.log_in(server.url, "--account", account).code == 0
+    ran = inside("logout", "--all", "--yes", "--account", "ada", "--json")
+    assert [each["account"] for each in ran.answer["logged_out"]] == ["ada"]
+    assert ran.answer["logged_out"][0]["revoked"] is True
+    [left] = inside("list", "--json").answer["logins"]
+    assert left["account"] == "default"
+    ran = inside("logout", "--all", "--yes", MCP_CLIENT_AUTH_ACCOUNT="ada")
+    assert "not logged in to any server" in ran.err
+    assert len(inside("logout", "--all", "--yes", "--json").answer["logged_out"]) == 1
+
+
 def test_check_says_what_may_lose_logins_and_no_password(
     inside: Inside, place: RedisServer | PostgresServer
 ) -> None:
