@@ -25,6 +25,7 @@ from .values import (
     header_sources,
     hush,
     label,
+    pairs,
     port,
     proxy_url,
     storage_place,
@@ -130,9 +131,13 @@ def allow_private_addresses(section: str = "") -> Any:
     )
 
 
-def scope() -> Any:
+def scope(section: str = "") -> Any:
     return option(
-        "--scope", metavar="SCOPES", env="SCOPE", help="Scopes to request, separated by spaces."
+        "--scope",
+        metavar="SCOPES",
+        env="SCOPE",
+        section=section,
+        help="Scopes to request, separated by spaces.",
     )
 
 
@@ -421,3 +426,70 @@ class ClientToRegister:
         env="REDIRECT_URI",
         help="Redirect URI of the callback, on loopback.",
     )
+
+
+@command_line
+class Authorization:
+    """What to request, and what is known about the authorization server."""
+
+    issuer: str = issuer()
+    metadata_url: str = metadata_url()
+    endpoints: dict[str, str] = endpoints()
+    resource: str | None = option(
+        "--resource", metavar="URI", env="RESOURCE", help="Resource to send; empty sends none."
+    )
+    audience: str = option(
+        "--audience",
+        default="",
+        metavar="URI",
+        env="AUDIENCE",
+        help="Audience to request a token for.",
+    )
+    login_hint: str = option(
+        "--login-hint", default="", metavar="NAME", help="User name to suggest to the sign-in page."
+    )
+    params: dict[str, str] = option(
+        "--param",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=checked(pairs),
+        help="Extra parameter of the authorization request (repeatable).",
+    )
+    par: bool = option(
+        "--par", is_flag=True, help="Push the authorization request to the server (PAR)."
+    )
+    refresh_scope: bool = option(
+        "--refresh-scope", is_flag=True, help="Send the scopes with each refresh, too."
+    )
+    dpop: bool = option(
+        "--dpop",
+        is_flag=True,
+        help="Request tokens that only a key on this machine can use (DPoP).",
+    )
+    require_iss: bool = option(
+        "--require-iss",
+        is_flag=True,
+        help="Refuse an authorization server that does not promise iss.",
+    )
+    allow_mix_up: bool = option(
+        "--allow-mix-up",
+        is_flag=True,
+        help="Use a client metadata document even if codes of another server could come.",
+    )
+    assume_pkce_s256: bool = option(
+        "--assume-pkce-s256",
+        is_flag=True,
+        help="Use PKCE even if the server does not advertise it.",
+    )
+    allow_private_addresses: bool = allow_private_addresses()
+    gateway_headers: dict[str, Any] = gateway_headers()
+
+
+@command_line
+class NewLogin:
+    """What only a verb that logs in asks for."""
+
+    to_register: ClientToRegister = group(ClientToRegister, "Client")
+    client: Client = group(Client, "Client")
+    authorization: Authorization = group(Authorization, "Authorization")
+    provider: AtProvider = group(AtProvider, "Identity provider of a company")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import LoginRequired, Unavailable, UsageError
 from ..secret import quoted
-from .arguments import AboutLogin, AtProvider, Client, Network, Output, Route
+from .arguments import AboutLogin, AtProvider, Client, Network, NewLogin, Output, Route
 from .sources import is_typed, source_of
 
 if TYPE_CHECKING:
@@ -128,6 +128,56 @@ def enterprise_grant(there: AtProvider, client: str | None, redirect_uri: str) -
         idp_issuer=there.idp_issuer,
         idp_scope=there.idp_scope,
     )
+
+
+def for_new_login(
+    new: NewLogin, network: Network, scope: str | None, timeout: float, *, switch: bool = False
+) -> dict[str, Any]:
+    """The client, the scope, the grant and the options of a login; what cannot work is refused
+    before it is sent. `timeout`: the seconds that a person has."""
+    from ..protocol.options import CLIENT_NAME, Options
+    from ..protocol.redirects import callback_for
+
+    own, request = new.to_register, new.authorization
+    redirect_uri = own.redirect_uri
+    if own.callback_port:
+        if redirect_uri:
+            both = f"{source_of('callback_port')} and {source_of('redirect_uri')}"
+            raise UsageError(f"{both} cannot be combined")
+        redirect_uri = f"http://127.0.0.1:{own.callback_port}/callback"
+    options = Options(
+        resource=request.resource,
+        issuer=request.issuer,
+        metadata_url=request.metadata_url,
+        endpoints=endpoints_of(
+            request.endpoints, request.issuer, "authorization", "device_authorization"
+        ),
+        audience=request.audience,
+        login_hint=request.login_hint,
+        switch_account=switch,
+        authorize_params=request.params,
+        push_authorization_request=request.par,
+        initial_access_token=secret_in(own.initial_access_token_file),
+        redirect_uri=redirect_uri,
+        client_name=own.client_name or CLIENT_NAME,
+        refresh_scope=request.refresh_scope,
+        dpop=request.dpop,
+        login_timeout=timeout,
+        require_iss=request.require_iss,
+        allow_mix_up=request.allow_mix_up,
+        assume_pkce_s256=request.assume_pkce_s256,
+        allow_insecure_http=network.allow_insecure_http,
+        allow_private_addresses=request.allow_private_addresses,
+        headers=request.gateway_headers,
+    )
+    at_server = new.client.client_id or own.client_metadata_url
+    grant = enterprise_grant(new.provider, at_server, redirect_uri)
+    # where a person signs in at a company's provider, the callback is of the client there
+    document, carried = own.client_metadata_url, "" if grant else redirect_uri
+    client = client_of(new.client, document, carried)
+    if redirect_uri:
+        callback_for(client, False, "", options)
+    return {"client": client, "scope": scope, "options": options, "grant": grant}
 
 
 def secret_in(file: TextIO | None) -> str | None:

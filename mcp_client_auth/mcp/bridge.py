@@ -35,6 +35,7 @@ from .exchange import (
 from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, error_of, notification
 from .offers import Offers, called_tool, listed_tools, with_offered
 from .open_exchange import Stopped
+from .patience import Patience
 from .tools import Tool, has_headers, mirrored
 from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
 
@@ -95,6 +96,7 @@ class Bridge:
         self._schemas: dict[str, Mapping[str, Any]] = {}  # of tools whose arguments are in headers
         self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
+        self._patience = Patience(self._hand_over, self._waiting, lambda: self._server.settled)
         self._ended = False
 
     # From the client
@@ -145,14 +147,16 @@ class Bridge:
             self._refuse(number, 503, f"more than {MOST} requests at once. Try again later")
             return
         self._uploads.take(len(body))
-        opened = self._exchange(len(body), stateless=bool(_version_of(message)))
+        opened = self._exchange(len(body), message=message)
         with self._turn:
             self._open[_name(number)] = opened
         _start(self._serve, message, body, opened)
 
-    def _exchange(self, size: int = 0, auth: Any = None, *, stateless: bool = False) -> Exchange:
+    def _exchange(
+        self, size: int = 0, auth: Any = None, message: Message | None = None
+    ) -> Exchange:
         sent = once(lambda: self._uploads.give(size))
-        return Exchange(self._client, self._login, sent, auth, stateless=stateless)
+        return Exchange(self._client, self._login, sent, auth, message)
 
     # To the server
 
@@ -334,7 +338,7 @@ class Bridge:
         if message["method"] == "notifications/cancelled" and isinstance(params, dict):
             cancelled = self._open.get(_name(params.get("requestId")))
         # from 2026-07-28 on the end of the connection is the cancellation over HTTP
-        if cancelled is None or not cancelled.stateless:
+        if cancelled is None or not _version_of(cancelled.message or {}):
             self._deliver(message, body, self._exchange())
         if cancelled is not None:
             cancelled.stop()
@@ -360,11 +364,16 @@ class Bridge:
         text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
         self._write(text.encode() + b"\n")
 
-    def tell(self, text: str) -> None:
-        """Say something in the client's log, where a session is there that has one."""
-        if self._server.settled:
-            params = {"level": "warning", "logger": "mcp-client-auth", "data": text}
-            self._hand_over({**notification("notifications/message"), "params": params})
+    def waits(self, why: str) -> None:
+        """Tell the client what its requests wait for, until they do no more."""
+        self._patience.begin(why)
+
+    def waits_no_more(self) -> None:
+        self._patience.end()
+
+    def _waiting(self) -> list[Message]:
+        with self._turn:
+            return [each.message for each in self._open.values() if each.waits and each.message]
 
     def _refuse(self, number: Any, code: int, text: str) -> None:
         self._hand_over(_error(number, {"code": code, "message": text}))
@@ -416,6 +425,7 @@ class Bridge:
         with self._turn:
             self._ended, server, self._introduction = True, self._server, None
             under_way = [*self._open.values(), *([self._listener] if self._listener else [])]
+        self._patience.end()
         for each in under_way:
             each.stop()
         if server.session:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from .exchange import Head, Read, Send, Wait
+from .messages import Message
 from .open_exchange import OpenExchange
 
 MOST: Final = 512  # requests at once
@@ -31,11 +32,15 @@ class Exchange(OpenExchange):
         login: Login,
         sent: Callable[[], None] = lambda: None,
         auth: Any = None,
-        *,
-        stateless: bool = False,
+        message: Message | None = None,
     ) -> None:
         super().__init__(client, "", auth)
-        self._login, self.sent, self.stateless = login, sent, stateless
+        self._login, self._sent, self.message = login, sent, message
+        self.waits = True  # it, or its login
+
+    def sent(self) -> None:
+        self.waits = False
+        self._sent()
 
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
         if not isinstance(step, Send):

@@ -52,7 +52,8 @@ INSIDE = {
         project servers
         mcp_configs
         mcp_remote progress values
-        bridge_configs describe execute json_text quick sources stdio storage streams trace verbs
+        bridge_configs describe execute host_prompt json_text listening quick sources stdio storage
+        streams trace verbs
         quick_keyring
     """,
     "adapters": """
@@ -63,14 +64,15 @@ INSIDE = {
     """,
     "mcp": """
         __init__
-        bridge
-        tools upstream
+        bridge relay
+        serving tools
+        upstream
         connection
         older
         open_exchange
         exchange
-        events offers
-        messages
+        events offers patience
+        gate messages
     """,
     "doctor": """
         formats.html formats.junit formats.markdown formats.sarif

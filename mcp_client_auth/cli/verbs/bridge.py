@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ...errors import AuthError, UsageError
 from ..arguments import (
     AboutLogin,
+    NewLogin,
     command_line,
-    gateway_headers,
     group,
     no_browser,
     option,
+    scope,
     server,
 )
 from ..bridge_configs import CLIENTS, start_of
 from ..commands import verb
+from ..listening import Place, loopback
 from ..sources import is_typed
 from ..values import Seconds, checked
+
+if TYPE_CHECKING:
+    from ...mcp.bridge import Bridge
+    from ...mcp.upstream import Login
+    from ..client import Opened
 
 _LAST_ANSWERS: Final = 1.0
 _ONE_MORE: Final = 8  # for the stream of the server's own messages, and what is under way
@@ -70,17 +78,49 @@ class Arguments:
         metavar="CLIENT",
         help="Print what goes into the configuration of a client, such as cursor.",
     )
+    listen: Place | None = option(
+        "--listen",
+        metavar="ADDRESS",
+        callback=checked(loopback),
+        help="Serve over HTTP instead, at 127.0.0.1:PORT (or 0).",
+    )
+    secret_file: str | None = option(
+        "--secret-file",
+        metavar="FILE",
+        section="More",
+        help="Where the secret for --listen is kept (default: a new one at each start).",
+    )
+    scope: str | None = scope("More")
+    device: bool = option(
+        "--device",
+        is_flag=True,
+        env="DEVICE",
+        section="More",
+        help="Show a code for another device instead of opening a browser.",
+    )
+    auth_timeout: float = option(
+        "--auth-timeout",
+        type=Seconds(),
+        default=600.0,
+        metavar="SECONDS",
+        section="More",
+        help="How long to wait for you to sign in (default: 600).",
+    )
     login: AboutLogin = group(AboutLogin)
+    new: NewLogin = group(NewLogin)
     header: None = of_mcp_remote("--header", "--gateway-header 'NAME: ${VARIABLE}'")
     static_client: None = of_mcp_remote("--static-oauth-client-info", *_LOG_IN)
     static_metadata: None = of_mcp_remote("--static-oauth-client-metadata", *_LOG_IN)
-    resource: None = of_mcp_remote("--resource", "mcp-login URL --resource URI, once")
-    auth_timeout: None = of_mcp_remote("--auth-timeout", "mcp-login URL --timeout SECONDS, once")
     host: None = of_mcp_remote("--host", "mcp-login URL --redirect-uri URI, once")
     allow_http: None = of_mcp_remote("--allow-http", "--allow-insecure-http", flag=True)
     debug: None = of_mcp_remote("--debug", "--verbose or --trace FILE", flag=True)
     transport: None = of_mcp_remote("--transport", "nothing: streamable HTTP is what is spoken")
-    gateway_headers: dict[str, Any] = gateway_headers("Network")
+
+    def offers(self, name: str) -> bool:
+        """Whether the client may see and call the tool of that name."""
+        fits = [fnmatchcase(name, pattern) for pattern in self.allowed]
+        hidden = any(fnmatchcase(name, pattern) for pattern in self.ignored)
+        return not hidden and (any(fits) or not fits)
 
 
 @verb("bridge", Arguments)
@@ -92,72 +132,134 @@ def command(arguments: Arguments) -> None:
     if arguments.print_config:
         _print_config(arguments)
         return
-    from dataclasses import replace
-    from fnmatch import fnmatchcase
+    from ...mcp.upstream import MOST
+    from ..client import opened
+    from ..host_prompt import host_prompt
+    from ..sessions import for_new_login
 
-    from ...adapters.rpc import undelivered
-    from ...mcp.bridge import Bridge, lines_of
-    from ...mcp.upstream import MOST, Login
-    from ..client import asking_no_one, endpoint, opened
-    from ..sessions import usual_options
-    from ..stdio import Stdio
-
-    options = usual_options(arguments.login.network)
-    options = replace(options, headers=arguments.gateway_headers)
-
-    told: list[Callable[[str], None]] = []
-
-    def offers(name: str) -> bool:
-        fits = [fnmatchcase(name, pattern) for pattern in arguments.allowed]
-        hidden = any(fnmatchcase(name, pattern) for pattern in arguments.ignored)
-        return not hidden and (any(fits) or not fits)
-
+    _require_fitting(arguments)
+    hosts: list[Bridge] = []
+    protocol = for_new_login(
+        arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
+    )
     with opened(
         arguments.url,
         arguments.login,
         arguments.timeout or 30.0,
         on_failure="rpc",
         connections=MOST + _ONE_MORE,
-        prompt=_prompt(arguments, told),
-        options=options,
-    ) as (client, auth, fault_of):
-        url, quiet = arguments.url, asking_no_one(auth)
+        prompt=host_prompt(
+            lambda: hosts[0] if hosts else None,
+            browser=not arguments.no_browser,
+            device=arguments.device,
+        ),
+        **protocol,
+    ) as way:
+        if arguments.listen:
+            _listen(arguments, arguments.listen, way)
+        else:
+            _over_stdio(arguments, way, hosts)
 
-        def where() -> str:
-            """Where redirects of the server led at the login, which may come only now."""
-            from ...session.single_flight import wait
 
-            credential = auth.session.current()
-            if credential is None and not auth.session.settled():
-                try:
-                    credential = wait(auth.session.ready())
-                except AuthError:  # the request that follows tells it
-                    return url
-            return endpoint(url, credential)
+def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
+    from ...mcp.bridge import Bridge, lines_of
+    from ..stdio import Stdio
 
-        stdio = Stdio.taken()
-        bridge = Bridge(
-            client,
-            url,
-            stdio.write,
-            error_for=lambda error: undelivered(error, auth.session.key.server),
-            login=Login(where, quiet, lambda: quiet.last_error is not None),
-            offers=offers,
-            timeout=arguments.timeout,
-            fault_of=fault_of,
-        )
-        told.append(bridge.tell)
-        try:
-            for line in stdio.lines(lines_of):
-                if line is None:
-                    bridge.take_too_large()
-                else:
-                    bridge.take(line)
-            bridge.finish(_LAST_ANSWERS)
-        finally:
-            stdio.close()
-            auth.close()
-            bridge.close()
+    stdio = Stdio.taken()
+    bridge = Bridge(
+        way.client,
+        arguments.url,
+        stdio.write,
+        error_for=_error_for(way),
+        login=_login(arguments.url, way),
+        offers=arguments.offers,
+        timeout=arguments.timeout,
+        fault_of=way.fault_of,
+    )
+    hosts.append(bridge)
+    try:
+        for line in stdio.lines(lines_of):
+            if line is None:
+                bridge.take_too_large()
+            else:
+                bridge.take(line)
+        bridge.finish(_LAST_ANSWERS)
+    finally:
+        stdio.close()
+        way.auth.close()
+        bridge.close()
+
+
+def _listen(arguments: Arguments, place: Place, way: Opened) -> None:
+    """Until a signal ends it; stdin is no one's."""
+    from threading import Event
+
+    from ...mcp.exchange import LARGEST
+    from ...mcp.gate import PATH, Gate
+    from ...mcp.relay import Relay
+    from ...mcp.serving import Serving
+    from ...mcp.upstream import MOST_BYTES, Budget
+    from ...threads import shortest
+    from ..listening import secret_in, tell
+
+    secret, never = secret_in(arguments.secret_file), Event()
+    relay = Relay(
+        way.client,
+        arguments.url,
+        _login(arguments.url, way),
+        error_for=_error_for(way),
+        offers=arguments.offers if arguments.allowed or arguments.ignored else None,
+        timeout=arguments.timeout,
+        fault_of=way.fault_of,
+    )
+    serving = Serving(place.host, place.port, largest=LARGEST, budget=Budget(MOST_BYTES))
+    try:
+        serving.start(Gate(serving.hosts, secret).refusal, relay)
+        tell(serving.name, PATH, secret, arguments.secret_file)
+        while not never.wait(shortest()):
+            pass
+    finally:
+        way.auth.close()
+        serving.close()
+
+
+def _require_fitting(arguments: Arguments) -> None:
+    if arguments.secret_file and not arguments.listen:
+        raise UsageError("--secret-file needs --listen")
+    files = (
+        arguments.new.client.client_secret_file,
+        arguments.new.to_register.initial_access_token_file,
+        arguments.new.provider.idp_client_secret_file,
+    )
+    if any(file is not None and file.name in ("-", "<stdin>") for file in files):
+        raise UsageError("a secret cannot be read from standard input, which is the client's")
+
+
+def _error_for(way: Opened) -> Callable[[AuthError], Any]:
+    from ...adapters.rpc import undelivered
+
+    return lambda error: undelivered(error, way.auth.session.key.server)
+
+
+def _login(url: str, way: Opened) -> Login:
+    from ...mcp.upstream import Login
+    from ..client import asking_no_one, endpoint
+
+    auth, quiet = way.auth, asking_no_one(way.auth)
+
+    def where() -> str:
+        """Where redirects of the server led at the login, which may come only now."""
+        from ...session.single_flight import wait
+
+        credential = auth.session.current()
+        if credential is None and not auth.session.settled():
+            try:
+                credential = wait(auth.session.ready())
+            except AuthError:  # the request that follows tells it
+                return url
+        return endpoint(url, credential)
+
+    return Login(where, quiet, lambda: quiet.last_error is not None)
 
 
 def _print_config(arguments: Arguments) -> None:
@@ -165,7 +267,7 @@ def _print_config(arguments: Arguments) -> None:
     from ...protocol.urls import canonical
     from ...storage.settings import Settings
 
-    if arguments.gateway_headers:
+    if arguments.new.authorization.gateway_headers:
         raise UsageError(
             "a header for a gateway is a secret, and goes into no configuration",
             hint="Log in with it, which keeps it: mcp-login URL --gateway-header …",
@@ -192,21 +294,3 @@ def _typed() -> list[str]:
             text = os.path.abspath(one) if each.metavar == "FILE" and one != "-" else str(one)
             words += [each.opts[0], text]
     return words
-
-
-def _prompt(arguments: Arguments, told: list[Callable[[str], None]]) -> Any:
-    """A browser, and the address on stderr, which may be opened elsewhere as well. `told`: what
-    else is to say that it is there."""
-    from ...prompt.browser_prompt import BrowserPrompt
-    from ...prompt.open_browser import can_open
-    from ...prompt.screen import screen
-
-    if arguments.no_browser or not can_open():
-        return None
-
-    def show(url: str) -> None:
-        screen.say(f"Sign in here: {url}")
-        for tell in told:
-            tell("A call needs you to sign in: see your browser")
-
-    return BrowserPrompt(show_url=show)

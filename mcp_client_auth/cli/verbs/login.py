@@ -6,20 +6,13 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
-from ...errors import LoginFailed, RegistrationRefused, Unavailable, UsageError
+from ...errors import LoginFailed, RegistrationRefused, Unavailable
 from ..arguments import (
     AboutLogin,
-    AtProvider,
-    Client,
-    ClientToRegister,
-    allow_private_addresses,
+    NewLogin,
     command_line,
-    endpoints,
-    gateway_headers,
     group,
-    issuer,
     json_answer,
-    metadata_url,
     no_browser,
     option,
     scope,
@@ -29,70 +22,13 @@ from ..arguments import (
 from ..commands import verb
 from ..servers import require_name
 from ..sources import is_typed, source_of
-from ..values import checked, pairs
+from ..values import checked
 
 if TYPE_CHECKING:
     from ...credential import Credential
     from ...protocol.registration import PreRegistered
     from ...session.session import Session
     from ...storage import Summary
-
-
-@command_line
-class Authorization:
-    """What to request, and what is known about the authorization server."""
-
-    issuer: str = issuer()
-    metadata_url: str = metadata_url()
-    endpoints: dict[str, str] = endpoints()
-    resource: str | None = option(
-        "--resource", metavar="URI", env="RESOURCE", help="Resource to send; empty sends none."
-    )
-    audience: str = option(
-        "--audience",
-        default="",
-        metavar="URI",
-        env="AUDIENCE",
-        help="Audience to request a token for.",
-    )
-    login_hint: str = option(
-        "--login-hint", default="", metavar="NAME", help="User name to suggest to the sign-in page."
-    )
-    params: dict[str, str] = option(
-        "--param",
-        multiple=True,
-        metavar="NAME=VALUE",
-        callback=checked(pairs),
-        help="Extra parameter of the authorization request (repeatable).",
-    )
-    par: bool = option(
-        "--par", is_flag=True, help="Push the authorization request to the server (PAR)."
-    )
-    refresh_scope: bool = option(
-        "--refresh-scope", is_flag=True, help="Send the scopes with each refresh, too."
-    )
-    dpop: bool = option(
-        "--dpop",
-        is_flag=True,
-        help="Request tokens that only a key on this machine can use (DPoP).",
-    )
-    require_iss: bool = option(
-        "--require-iss",
-        is_flag=True,
-        help="Refuse an authorization server that does not promise iss.",
-    )
-    allow_mix_up: bool = option(
-        "--allow-mix-up",
-        is_flag=True,
-        help="Use a client metadata document even if codes of another server could come.",
-    )
-    assume_pkce_s256: bool = option(
-        "--assume-pkce-s256",
-        is_flag=True,
-        help="Use PKCE even if the server does not advertise it.",
-    )
-    allow_private_addresses: bool = allow_private_addresses()
-    gateway_headers: dict[str, Any] = gateway_headers()
 
 
 @command_line
@@ -123,10 +59,7 @@ class Arguments:
     )
     login: AboutLogin = group(AboutLogin)
     json: bool = json_answer()
-    to_register: ClientToRegister = group(ClientToRegister, "Client")
-    client: Client = group(Client, "Client")
-    authorization: Authorization = group(Authorization, "Authorization")
-    provider: AtProvider = group(AtProvider, "Identity provider of a company")
+    new: NewLogin = group(NewLogin)
 
 
 @verb("login", Arguments)
@@ -189,7 +122,7 @@ def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
     from ...prompt.open_browser import can_open
     from ...prompt.screen import screen
     from ..progress import Progress
-    from ..sessions import listener_for, session_for
+    from ..sessions import for_new_login, listener_for, session_for
     from ..storage import require_storage
 
     login, device = arguments.login, arguments.device
@@ -198,7 +131,17 @@ def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
     # with a device code no browser is opened here: who asks for one has theirs elsewhere
     opens = not arguments.no_browser and not device and can_open()
     prompt = talking_prompt(opens=opens, device=device)
-    protocol = {"prompt": prompt, "on_event": on_event, **_protocol(arguments)}
+    protocol: dict[str, Any] = {
+        "prompt": prompt,
+        "on_event": on_event,
+        **for_new_login(
+            arguments.new,
+            login.network,
+            arguments.scope,
+            arguments.timeout,
+            switch=arguments.switch,
+        ),
+    }
     session = session_for(arguments.url, login, **protocol)
     storage = session.ports.storage
     if not again:
@@ -231,54 +174,6 @@ def _names_with(name: str | None, server: str) -> dict[str, str]:
     if name:
         settings.name(name, server)
     return settings.names()
-
-
-def _protocol(arguments: Arguments) -> dict[str, Any]:
-    """The client, the scope and the options; what cannot work is refused before it is sent."""
-    from ...protocol.options import CLIENT_NAME, Options
-    from ...protocol.redirects import callback_for
-    from ..sessions import client_of, endpoints_of, enterprise_grant, secret_in
-
-    own, request = arguments.to_register, arguments.authorization
-    redirect_uri = own.redirect_uri
-    if own.callback_port:
-        if redirect_uri:
-            both = f"{source_of('callback_port')} and {source_of('redirect_uri')}"
-            raise UsageError(f"{both} cannot be combined")
-        redirect_uri = f"http://127.0.0.1:{own.callback_port}/callback"
-    options = Options(
-        resource=request.resource,
-        issuer=request.issuer,
-        metadata_url=request.metadata_url,
-        endpoints=endpoints_of(
-            request.endpoints, request.issuer, "authorization", "device_authorization"
-        ),
-        audience=request.audience,
-        login_hint=request.login_hint,
-        switch_account=arguments.switch,
-        authorize_params=request.params,
-        push_authorization_request=request.par,
-        initial_access_token=secret_in(own.initial_access_token_file),
-        redirect_uri=redirect_uri,
-        client_name=own.client_name or CLIENT_NAME,
-        refresh_scope=request.refresh_scope,
-        dpop=request.dpop,
-        login_timeout=arguments.timeout,
-        require_iss=request.require_iss,
-        allow_mix_up=request.allow_mix_up,
-        assume_pkce_s256=request.assume_pkce_s256,
-        allow_insecure_http=arguments.login.network.allow_insecure_http,
-        allow_private_addresses=request.allow_private_addresses,
-        headers=request.gateway_headers,
-    )
-    at_server = arguments.client.client_id or own.client_metadata_url
-    grant = enterprise_grant(arguments.provider, at_server, redirect_uri)
-    # where a person signs in at a company's provider, the callback is of the client there
-    document, carried = own.client_metadata_url, "" if grant else redirect_uri
-    client = client_of(arguments.client, document, carried)
-    if redirect_uri:
-        callback_for(client, False, "", options)
-    return {"client": client, "scope": arguments.scope, "options": options, "grant": grant}
 
 
 # What only a new login heeds; the others hold for a stored one too, or make a new one.

@@ -425,14 +425,32 @@ def test_without_a_login_each_call_says_so_and_the_next_one_after_a_login_works(
             assert host.ask(2, "tools/list", _meta=META)["result"]["tools"]
 
 
-def test_the_client_is_told_in_its_log_once_it_has_one() -> None:
-    with on_stage(sessions(fine)) as (_, host):
-        host.bridge.tell("too early")
+def test_while_a_person_signs_in_the_client_is_told() -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    class Slow(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            if b'"slow"' in request.content:
+                asked.set()
+                go.wait(PATIENCE)
+            yield request
+
+    with Stage(sessions(fine)) as stage, hosted(stage.url, Slow()) as host:
+        host.bridge.waits("too early for a log")
+        host.bridge.waits_no_more()
         host.begin()
-        host.bridge.tell("sign in")
-        [told] = [each for each in map(json.loads, host.lines) if "method" in each]
-    assert told["method"] == "notifications/message"
-    assert told["params"]["data"] == "sign in"
+        host.say({"id": "a", "method": "slow", "params": {"_meta": {"progressToken": "t"}}})
+        assert asked.wait(PATIENCE)
+        host.bridge.waits("sign in")
+        logged = host.got(lambda each: each.get("method") == "notifications/message")
+        shown = host.got(lambda each: each.get("method") == "notifications/progress")
+        host.bridge.waits_no_more()
+        go.set()
+        assert host.answer("a")["result"] == {"ok": 1}
+    assert logged["params"]["data"] == "sign in"
+    assert shown["params"]["progressToken"] == "t"
+    assert shown["params"]["message"] == "sign in"
+    assert sum("sign in" in line.decode() for line in host.lines) == 2
 
 
 def test_a_hidden_tool_is_neither_listed_nor_called() -> None:

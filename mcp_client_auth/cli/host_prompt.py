@@ -1,0 +1,74 @@
+"""How a program that a host has started brings a person to sign in: it has no terminal, but a log,
+and the host's own ways to show something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ..prompt.base import Invitation, Prompt
+
+
+class Host(Protocol):
+    """Who waits for the person, too."""
+
+    def waits(self, why: str) -> None:
+        """From now on."""
+        ...
+
+    def waits_no_more(self) -> None: ...
+
+
+class HostDisplay:
+    """The address and the code on stderr, and that they are there at the hosts of `hosts`."""
+
+    def __init__(self, hosts: Callable[[], Host | None]) -> None:
+        self._hosts = hosts
+
+    def invite(self, url: str, redirect_uri: str) -> None:
+        self._say(f"Sign in here: {url}", "Waiting for you to sign in: see your browser")
+
+    def show_code(self, invitation: Invitation) -> None:
+        there = f"{invitation.link} with the code {invitation.code}"
+        self._say(f"Sign in at {there}", f"Waiting for you to sign in at {there}")
+
+    def no_code(self, why: str) -> None:
+        self.say(f"There is no code for another device: {why}.")
+
+    def waiting(self, left: float) -> None: ...
+    def typed(self, count: int) -> None: ...
+
+    def say(self, text: str) -> None:
+        from ..prompt.screen import screen
+
+        screen.say(text)
+
+    def over(self) -> None:
+        if host := self._hosts():
+            host.waits_no_more()
+
+    def _say(self, text: str, why: str) -> None:
+        self.say(text)
+        if host := self._hosts():
+            host.waits(why)
+
+
+def host_prompt(
+    hosts: Callable[[], Host | None], *, browser: bool = True, device: bool = False
+) -> Prompt | None:
+    """None where no one can be asked. With a device code no browser is opened here: who asks for
+    one has theirs elsewhere."""
+    from ..prompt.browser_prompt import BrowserPrompt
+    from ..prompt.open_browser import can_open
+
+    opens = browser and not device and can_open()
+    if not opens and not device:
+        return None
+    display = HostDisplay(hosts)
+    return BrowserPrompt(
+        None if opens else lambda url: False,
+        display=display,
+        device=display if device else None,
+    )

@@ -1,0 +1,73 @@
+"""What a client is told while its requests wait for a person: hosts give up on a request after 30
+to 60 seconds of silence, and many begin to count anew with each progress notification.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from .messages import Message, notification
+
+_EVERY: Final = 10.0
+# Below all that a server may say of its own progress, which must grow from one to the next.
+_STEP: Final = 1e-6
+_LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"  # 2026-07-28: without it no log is wanted
+_LEVELS: Final = ("debug", "info", "notice", "warning")  # those that take in a warning
+
+
+class Patience:
+    """`say` hands a message to the client; `waiting` gives the requests that wait; `has_session`
+    tells whether the client has one, in which it takes log messages."""
+
+    def __init__(
+        self,
+        say: Callable[[Message], None],
+        waiting: Callable[[], Iterable[Message]],
+        has_session: Callable[[], bool],
+    ) -> None:
+        self._say, self._waiting, self._has_session = say, waiting, has_session
+        self._turn = threading.Condition()
+        self._why = ""
+        self._count = 0
+        self._thread: threading.Thread | None = None
+
+    def begin(self, why: str) -> None:
+        """Tell it now, and from now on."""
+        with self._turn:
+            self._why = why
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._tell, name="patience", daemon=True)
+                self._thread.start()
+        wants = (_meta(each).get(_LOG_LEVEL) for each in self._waiting())
+        if self._has_session() or any(level in _LEVELS for level in wants):
+            told = {"level": "warning", "logger": "mcp-client-auth", "data": why}
+            self._say({**notification("notifications/message"), "params": told})
+
+    def end(self) -> None:
+        with self._turn:
+            self._why = ""
+            self._turn.notify_all()
+
+    def _tell(self) -> None:
+        while True:
+            with self._turn:
+                why = self._why
+                if not why:
+                    self._thread = None
+                    return
+                self._count += 1
+            for each in self._waiting():
+                token = _meta(each).get("progressToken")
+                if isinstance(token, str | int):
+                    told = {"progressToken": token, "progress": self._count * _STEP, "message": why}
+                    self._say({**notification("notifications/progress"), "params": told})
+            with self._turn:
+                self._turn.wait_for(lambda: not self._why, _EVERY)
+
+
+def _meta(message: Message) -> dict[str, Any]:
+    params = message.get("params")
+    meta = params.get("_meta") if isinstance(params, dict) else None
+    return meta if isinstance(meta, dict) else {}

@@ -1,0 +1,283 @@
+"""Requests of clients that speak HTTP, what the server gets of them, and what comes back."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from mcp_client_auth import MCPAuth
+from mcp_client_auth.adapters.rpc import undelivered
+from mcp_client_auth.mcp.events import EventReader
+from mcp_client_auth.mcp.exchange import LARGEST
+from mcp_client_auth.mcp.relay import Relay
+from mcp_client_auth.mcp.serving import Serving
+from mcp_client_auth.mcp.upstream import MOST_BYTES, Budget, Login
+from mcp_client_auth.testing import DemoServer, Settings
+from mcp_client_auth.transport.racing import RacingTransport
+from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
+
+PATIENCE: Final = 60.0
+HELLO = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "héllo"}}
+CALL: Message = {"jsonrpc": "2.0", "id": 1, "method": "x"}
+NOTICE: Message = {"jsonrpc": "2.0", "method": "notifications/x"}
+
+
+@contextmanager
+def relayed(url: str, auth: Any = None, **more: Any) -> Iterator[httpx.Client]:
+    """A client of the listener in front of the server at `url`."""
+    transport = RacingTransport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    serving = Serving("127.0.0.1", 0, largest=LARGEST, budget=Budget(MOST_BYTES))
+    with httpx.Client(transport=transport, auth=auth) as upstream:
+        more.setdefault("error_for", lambda error: undelivered(error, url))
+        relay = Relay(upstream, url, Login(lambda: url, quiet=auth), **more)
+        serving.start(lambda *head: None, relay)
+        here = f"http://{serving.name}/"
+        with serving, httpx.Client(base_url=here, trust_env=False, timeout=PATIENCE) as client:
+            yield client
+
+
+@contextmanager
+def on_stage(behaviour: Behaviour, **more: Any) -> Iterator[tuple[Stage, httpx.Client]]:
+    with Stage(behaviour) as stage, relayed(stage.url, **more) as client:
+        yield stage, client
+
+
+def fine(request: Request) -> None:
+    request.result(ok=1)
+
+
+def test_a_session_is_the_clients_own_and_several_have_theirs() -> None:
+    with on_stage(sessions(fine)) as (stage, client):
+        begun = [client.post("", json={**CALL, "method": "initialize"}) for _ in range(2)]
+        named = [each.headers["Mcp-Session-Id"] for each in begun]
+        assert named == ["session-1", "session-2"]
+        for session in named:
+            answer = client.post("", json=CALL, headers={"Mcp-Session-Id": session})
+            assert answer.json() == {"jsonrpc": "2.0", "id": 1, "result": {"ok": 1}}
+            assert stage.requests[-1].headers["Mcp-Session-Id"] == session
+        assert client.delete("", headers={"Mcp-Session-Id": named[0]}).status_code == 200
+        again = client.post("", json=CALL, headers={"Mcp-Session-Id": named[0]})
+        assert again.status_code == 404  # which tells a client to begin a new one
+        done = client.post("", json=NOTICE, headers={"Mcp-Session-Id": named[1]})
+        assert (done.status_code, done.content) == (202, b"")
+
+
+def test_a_body_passes_byte_by_byte() -> None:
+    sent = b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"n":1.50,"s":"\\ud800"}}'
+    got = b'{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890123,"s":"\xc3\xa4"}}'
+    bodies: list[bytes] = []
+
+    def seen(request: Request) -> None:
+        bodies.append(json.dumps(request.message).encode())
+        request.reply(200, got)
+
+    with on_stage(seen) as (_, client):
+        answer = client.post("", content=sent, headers={"Content-Type": "application/json"})
+        assert answer.content == got
+        assert json.loads(bodies[0]) == json.loads(sent)
+
+
+def test_no_credential_and_no_cookie_passes_in_either_direction() -> None:
+    def behaviour(request: Request) -> None:
+        request.result(("Set-Cookie", "a=b"), ("WWW-Authenticate", "Bearer"), ok=1)
+
+    own = {"Authorization": "Bearer of-the-listener", "Cookie": "c=d", "X-Own": "1"}
+    with on_stage(behaviour) as (stage, client):
+        answer = client.post("", json=CALL, headers=own)
+    assert not {"set-cookie", "www-authenticate"} & answer.headers.keys()
+    sent = {name.lower() for name in stage.requests[0].headers}
+    assert not {"authorization", "cookie", "x-own"} & sent
+
+
+def test_a_stream_comes_as_it_is_sent_and_is_resumed_by_the_client() -> None:
+    go = threading.Event()
+
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.stream(event(request_message, request.headers["Last-Event-ID"]))
+            return
+        request.stream(b"retry: 10\n", event(HELLO, "7"))
+        go.wait(PATIENCE)
+        request.stream(event(request.answer(ok=1)))
+
+    request_message = {"jsonrpc": "2.0", "id": 1, "result": {"resumed": True}}
+    with on_stage(behaviour) as (stage, client):
+        with client.stream("POST", "", json=CALL) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            got, pieces = b"", answer.iter_raw()
+            while not got.endswith(b"\n\n"):
+                got += next(pieces)
+            assert got == b"retry: 10\n" + event(HELLO, "7")
+        resumed = client.get("", headers={"Last-Event-ID": "7", "Accept": "text/event-stream"})
+        go.set()
+        assert resumed.content == event(request_message, "7")
+    assert stage.requests[1].headers["Accept"] == "text/event-stream"
+
+
+def cut(request: Request) -> None:
+    request.head(200, "text/event-stream", ("Content-Length", "9999"))
+    request.wfile.write(event(HELLO))
+
+
+def test_a_stream_that_breaks_at_the_server_breaks_at_the_client() -> None:
+    with (
+        on_stage(cut) as (_, client),
+        client.stream("POST", "", json=CALL) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        answer.read()
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["before", "within"])
+def test_a_client_that_hangs_up_ends_it_at_the_server(streaming: bool) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def behaviour(request: Request) -> None:
+        if streaming:
+            request.stream(event(HELLO))
+        begun.set()
+        request.connection.settimeout(PATIENCE)
+        if request.connection.recv(1) == b"":
+            gone.set()
+
+    def hang_up(url: httpx.URL) -> None:
+        timeout = httpx.Timeout(PATIENCE, read=0.2)
+        with (
+            httpx.Client(trust_env=False, timeout=timeout) as client,
+            pytest.raises(httpx.ReadTimeout),
+        ):
+            client.post(url, json=CALL)
+
+    with on_stage(behaviour) as (_, client):
+        hanging = threading.Thread(target=hang_up, args=(client.base_url,))
+        hanging.start()
+        assert begun.wait(PATIENCE)
+        assert gone.wait(PATIENCE)
+        hanging.join(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "status"),
+    [
+        (lambda request: request.connection.close(), 503, 503),
+        (lambda request: request.reply(307, b"", ("Location", "https://x.example")), 502, 502),
+        (lambda request: request.reply(401, b"words"), 403, 403),
+    ],
+    ids=["broken", "redirect", "refused"],
+)
+def test_a_request_gets_an_error_of_json_rpc_and_the_rest_a_status(
+    behaviour: Behaviour, code: int, status: int
+) -> None:
+    with on_stage(behaviour) as (stage, client):
+        answer = client.post("", json={**CALL, "id": "a"})
+        assert answer.status_code == 200
+        assert answer.json()["id"] == "a"
+        assert answer.json()["error"]["code"] == code
+        assert stage.url in answer.json()["error"]["message"]
+        for other in (client.post("", json=NOTICE), client.get(""), client.post("", json=[])):
+            assert other.status_code == status
+            assert other.json()["id"] is None
+            assert not {"www-authenticate", "location"} & other.headers.keys()
+
+
+def test_what_the_server_refuses_by_itself_is_handed_on() -> None:
+    def behaviour(request: Request) -> None:
+        request.reply(400, b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600}}')
+
+    with on_stage(behaviour) as (_, client):
+        answer = client.post("", json=CALL)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == -32600
+
+
+def test_of_a_refusal_without_end_a_part_is_handed_on() -> None:
+    def behaviour(request: Request) -> None:
+        request.reply(500, b"x" * 1_000_000)
+
+    with on_stage(behaviour) as (_, client):
+        assert len(client.post("", json=CALL).content) == 64 * 1024
+
+
+def test_an_answer_that_takes_too_long_is_said() -> None:
+    never = threading.Event()
+
+    def late(request: Request) -> None:
+        never.wait(PATIENCE)
+
+    with on_stage(late, timeout=0.1) as (_, client):
+        error = client.post("", json=CALL).json()["error"]
+        never.set()
+    assert error["code"] == 503
+
+
+def test_without_a_login_a_call_says_so_and_the_next_one_after_a_login_works() -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    listing = {**CALL, "method": "tools/list", "params": {"_meta": meta}}
+    spoken = {
+        "Accept": "application/json, text/event-stream",
+        "Mcp-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/list",
+    }
+    with DemoServer(Settings()) as server:
+        auth = MCPAuth(server.url, prompt=None, storage="memory", on_failure="rpc")
+        with relayed(server.url, auth) as client:
+            error = client.post("", json=listing, headers=spoken).json()["error"]
+            assert error["code"] == 401
+            assert f"mcp-login {server.url}" in error["message"]
+            assert client.get("").status_code == 405
+            from mcp_client_auth import BrowserPrompt
+            from mcp_client_auth.testing import ScriptedBrowser
+
+            browser = ScriptedBrowser()
+            MCPAuth(server.url, prompt=BrowserPrompt(open_url=browser), storage="memory").login()
+            browser.join(PATIENCE)
+            answer = client.post("", json=listing, headers=spoken)
+            assert answer.json()["result"]["tools"], answer.text
+
+
+LISTED = [{"name": "add"}, {"name": "drop"}]
+
+
+def listing(request: Request) -> None:
+    if request.message.get("id") == 1:
+        request.result(tools=LISTED, nextCursor="2")
+    elif request.message.get("id") == 2:
+        two = json.dumps(request.answer(tools=LISTED), indent=1).replace("\n", "\ndata: ")
+        request.stream(
+            b"id: 1\nretry: 5\ndata:\n\n",
+            b": alive\n\n",
+            event(HELLO, "2"),
+            f"data: {two}\n\n".encode(),
+            b"id: 3\ndata:\n\n",
+        )
+    else:
+        request.result(ok=1)
+
+
+def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
+    with on_stage(listing, offers=lambda name: name != "drop") as (stage, client):
+        listed = client.post("", json={**CALL, "id": 1}).json()["result"]
+        assert listed == {"tools": [{"name": "add"}], "nextCursor": "2"}
+        events = client.post("", json={**CALL, "id": 2}).text
+        assert "drop" not in events
+        read = EventReader(LARGEST)
+        told = [json.loads(text) for text in read.feed(events.encode())]
+        assert told == [HELLO, {"jsonrpc": "2.0", "id": 2, "result": {"tools": [{"name": "add"}]}}]
+        assert (read.last_id, read.retry) == ("3", 0.005)
+        called: Message = {**CALL, "method": "tools/call", "params": {"name": "drop"}}
+        assert client.post("", json=called).json()["error"]["code"] == -32602
+        assert client.post("", json=[NOTICE, called]).status_code == 400
+        called["params"] = {"name": "add"}
+        assert client.post("", json={**called, "id": 3}).json()["result"] == {"ok": 1}
+    assert stage.methods == ["x", "x", "tools/call"]
