@@ -73,3 +73,14 @@ def test_the_command_prints_its_table() -> None:
     assert all(
         " at most " in line or " at least " in line or " exactly " in line for line in lines[1:]
     )
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read there")
+def test_the_bridges_are_compared_and_ours_is_small() -> None:
+    command = [sys.executable, "-m", "tests.slow.benchmarks.bridges", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode in (0, 1), done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("mcp-login bridge") for line in lines)
+    (memory,) = [line for line in lines if "memory of the bridge" in line]
+    assert "MISSED" not in memory
