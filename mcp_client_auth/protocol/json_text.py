@@ -11,7 +11,9 @@ def json_value(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_constant)
         # RFC 7493 §2.1: half a surrogate pair is no character, and could not be sent on
-        json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deep") from None
     return value
