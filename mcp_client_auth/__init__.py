@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
     from .secret import Secret as Secret
+    from .session.audit import AuditEvent as AuditEvent
     from .session.logout import LoggedOut as LoggedOut
     from .storage import Backend as Backend
     from .storage import Item as Item
@@ -89,6 +90,7 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "errors"),
     **dict.fromkeys(("Backend", "Item", "Storage", "Store", "Vault"), "storage"),
+    "AuditEvent": "session.audit",
     "BrowserPrompt": "prompt.browser_prompt",
     "ClientCredentials": "grants.client_credentials",
     "ClientMetadataDocument": "protocol.registration",

@@ -45,6 +45,7 @@ BESIDE: Final = (
     "notice",
     "decision",
     "waiting",
+    "audit",
     "message",  # of MCP, by a verb of the command: its HTTP method, and the status of the answer
 )
 

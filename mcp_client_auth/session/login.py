@@ -17,7 +17,7 @@ from ..threads import Cancel
 from .acceptance import prove, require_gain, waiting
 from .cooldown import LOGIN, STEP_UP, Cooling
 from .decision import in_use
-from .knowledge import WORDS, Accepted, Ask, For, HandBack, LoggedIn, Stored, same_token
+from .knowledge import WORDS, Accepted, Ask, For, HandBack, Stored, same_token
 from .lease import login_lease
 from .login_required import provider_required, require_no_static_token, require_someone_to_ask
 from .notes import read_mark
@@ -173,12 +173,12 @@ def into_place(
     """The new login in the place of what is there, if that is in use once the server has accepted
     the new one. `scope` if it is a step-up."""
     if not fresh.key.waits:
-        renewal.learn(LoggedIn(fresh, renewal.now()))
+        renewal.logged_in(fresh)
         return fresh
     if scope:
         require_gain(renewal.config, ports, fresh)
     kept, answer = prove(renewal.config, ports, fresh)
-    renewal.learn(LoggedIn(kept, renewal.now()))
+    renewal.logged_in(kept)
     if answer is None:
         return kept
     renewal.learn(Accepted(kept))

@@ -14,6 +14,7 @@ from ..protocol.management import unregister
 from ..protocol.registration import Client, Identity
 from ..storage import Storage
 from .acceptance import drop, waiting
+from .audit import audit
 
 if TYPE_CHECKING:
     from ..grants.base import Ports
@@ -61,6 +62,8 @@ def log_out(renewal: Renewal, cooling: Cooling, *, local: bool) -> LoggedOut:
             drop(ports, left)
         cooling.clear()
         renewal.forget()
+    if existed:
+        audit(config, ports, "forget", generation=stored.generation if stored else 0)
     if stored is None:
         return LoggedOut(existed, trouble=trouble)
     if config.identity:

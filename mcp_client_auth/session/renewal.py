@@ -51,6 +51,7 @@ from .turns import TURNS
 if TYPE_CHECKING:
     from ..credential import Credential
     from ..grants.base import Grant, LoginConfig, Ports
+    from .audit import Action
 
 End: TypeAlias = k.Send | k.Repeat | k.Ask | k.HandBack
 
@@ -278,6 +279,10 @@ class Renewal:
     def forget(self) -> None:
         self.learn(k.Forgotten())
 
+    def logged_in(self, fresh: Credential) -> None:
+        self.learn(k.LoggedIn(fresh, self.now()))
+        self._audit("finish", fresh)
+
     def reached(self, credential: Credential, url: str) -> Credential:
         """Keep where the server redirects the requests of a login to; it works without, too."""
         if url == credential.endpoint(self.config.server_url):
@@ -361,6 +366,7 @@ class Renewal:
         from ..protocol.tokens import summary
 
         self.ports.tell("refresh", url=old.token_endpoint, detail=summary(tokens))
+        self._audit("refresh", fresh)
         if old.dpop_key and (less := bearer_warning(tokens, old.tokens)):
             self.ports.tell("notice", url=old.token_endpoint, detail=less)
         return k.Send(fresh, self.known.due, "renewed"), False  # used once, whatever its life is
@@ -424,6 +430,7 @@ class Renewal:
         status = error.status if isinstance(error, TokenRefused) else 0
         where = old.token_endpoint
         tell(self.ports.on_event, Event("refresh", where, status, error.summary))
+        self._audit("refusal", old, error.code)
         self.learn(k.RefreshRefused(old, error, self.now()))
         outcome, storage, now = after_refusal(self.known), self.ports.storage, self.ports.clock()
         if outcome == "noted":
@@ -435,6 +442,12 @@ class Renewal:
                 storage.save(ended)
                 write_refusal(storage, ended, error, now)
         return outcome != "kept" and error.code in DEAD_CLIENT
+
+    def _audit(self, action: Action, credential: Credential, why: str = "") -> None:
+        if self.ports.storage.shared or self.config.by_application:
+            from .audit import audit
+
+            audit(self.config, self.ports, action, generation=credential.generation, why=why)
 
     def _faulted(self, error: Unavailable | BadResponse) -> None:
         """An answer that is no OAuth answer says nothing about the grant."""

@@ -6,11 +6,8 @@ it has sealed is sealed again.
 
 from __future__ import annotations
 
-import hmac
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from typing import Any, Final
 
 from ..errors import UsageError
@@ -21,6 +18,7 @@ from .sealed import (
     VARIABLE,
     fingerprint,
     given_keys,
+    named,
     opened,
     require_key,
     seal,
@@ -98,9 +96,8 @@ class Keys:
         return any(fingerprint(key) == raw["key"] for key in self.all())
 
     def names(self, *words: str) -> list[str]:
-        """What these words are called, by each of the keys: an HMAC, which no one can guess."""
-        text = json.dumps(words).encode()
-        return [hmac.digest(_naming(key), text, "sha256").hex()[:32] for key in self.all()]
+        """What these words are called, by each of the keys."""
+        return [named(key, *words) for key in self.all()]
 
     def _ask(self) -> None:
         given: Any = self._source()
@@ -133,7 +130,3 @@ class Keys:
             self._ask()
         except Exception as error:  # a KMS may raise anything, which may repeat a key
             logger.warning("the sealing keys cannot be read again: %s", type(error).__name__)
-
-
-def _naming(key: Secret) -> bytes:
-    return sha256(b"mcp-client-auth names" + key.reveal().encode()).digest()

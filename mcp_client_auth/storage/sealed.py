@@ -6,6 +6,7 @@ A sealed text that is copied to another place, or under another version, does no
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 import os
 from base64 import b64decode, b64encode
@@ -241,6 +242,12 @@ def _cipher(key: Secret) -> AESGCM:
 def fingerprint(key: Secret) -> str:
     """Which key it was, to tell a wrong one from a damaged record."""
     return hashlib.sha256(b"mcp-client-auth" + _bytes(key)).hexdigest()[:16]
+
+
+def named(key: Secret, *words: str) -> str:
+    """What these words are called by a key: an HMAC, which no one can guess."""
+    own = hashlib.sha256(b"mcp-client-auth names" + key.reveal().encode()).digest()
+    return hmac.digest(own, json.dumps(words).encode(), "sha256").hex()[:32]
 
 
 def _bytes(key: Secret) -> bytes:

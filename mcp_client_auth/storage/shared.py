@@ -135,6 +135,9 @@ class Shared(Storage):
     def save_for(self, text: str, note: Note, seconds: float) -> None:
         self._write_note(note, text, seconds)
 
+    def alias(self, account: str) -> str:
+        return self.keys.names("account", account)[0]
+
     def time_there(self, moment: float) -> float:
         return moment + self._ahead
 

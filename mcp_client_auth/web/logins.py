@@ -38,6 +38,7 @@ from .split_login import (
     is_private,
     name_of,
     opened,
+    refusals_told,
     require_browser,
     require_public,
     spent,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from ..adapters.authorizer import OnFailure
     from ..events import Listener
+    from ..protocol.authorization import AuthorizationCode
     from ..protocol.flow import Transport
     from ..protocol.options import Options
     from ..protocol.registration import Identity
@@ -155,14 +157,28 @@ class Logins:
         any `AuthError`.
         """
         person = _person(account)
+        with refusals_told(self._storage, self._usual.get("on_event"), person):
+            auth, pending, code = self._accepted(callback_url, person, binding, on_failure)
+            login = Login(auth, auth.session.finish_login(pending, code))
+        server_url = pending.config.server_url
+        self._open.put((canonical(server_url), person, on_failure), auth)
+        return login
+
+    def _accepted(
+        self,
+        callback_url: str,
+        person: str,
+        binding: str | EllipsisType | None,
+        on_failure: OnFailure,
+    ) -> tuple[MCPAuth, PendingLogin, AuthorizationCode]:
+        """The response, and the sign-in that it is to and that no other response finishes."""
         name = name_of(person, _state(callback_url))
         until = self._require_begun(person, name)
         text = self._storage.pop(name)
         if text is None:
             raise spent()
         pending = replace(PendingLogin.loads(text), expires_at=until)
-        server_url = pending.config.server_url
-        arguments = self._arguments(server_url, person)
+        arguments = self._arguments(pending.config.server_url, person)
         try:
             if binding is not ...:
                 require_browser(pending, binding)
@@ -177,9 +193,7 @@ class Logins:
             )  # the person's own answer may still arrive
             raise
         self._end(person, name)
-        login = Login(auth, auth.session.finish_login(pending, code))
-        self._open.put((canonical(server_url), person, on_failure), auth)
-        return login
+        return auth, pending, code
 
     def auth(
         self, server_url: str, *, account: str | int, on_failure: OnFailure = "raise"

@@ -5,19 +5,21 @@ Nothing waits in between, and another process may finish what this one has begun
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..adapters.httpx import MCPAuth
 from ..api import Login
-from ..errors import AuthorizationDenied, InsecureUrl, LoginFailed, UsageError
+from ..errors import AuthError, AuthorizationDenied, InsecureUrl, LoginFailed, UsageError
 from ..grants.pending import PendingLogin, not_this_login
 from ..origin import is_loopback, split
 from ..paths import record_id
 from ..protocol.redirects import AppRedirect
 from ..secret import quoted
+from ..session.audit import audit, refused
 from ..session.open import Arguments, open_session, require_usable
 from ..session.single_flight import cancellable
 from ..session.split_login import accept
@@ -124,18 +126,19 @@ def finish_login(
     arguments = Arguments(
         client=client, storage=storage, on_event=on_event, transport=transport, prompt=None
     )
-    require_browser(pending, binding)
     auth, pending = opened(pending, arguments, on_failure)
-    ports, name = auth.session.ports, name_of(pending.account, pending.state)
-    try:
-        code = accept(pending, callback_url, ports.clock())
-    except AuthorizationDenied:
-        if pending.once:
-            ports.storage.pop(name)
-        raise
-    if pending.once and ports.storage.pop(name) is None:
-        raise spent(pending.config.key.server)
-    return Login(auth, auth.session.finish_login(pending, code))
+    ports, name, key = auth.session.ports, name_of(pending.account, pending.state), auth.session.key
+    with refusals_told(ports.storage, on_event, pending.account, key.server):
+        require_browser(pending, binding)
+        try:
+            code = accept(pending, callback_url, ports.clock())
+        except AuthorizationDenied:
+            if pending.once:
+                ports.storage.pop(name)
+            raise
+        if pending.once and ports.storage.pop(name) is None:
+            raise spent(key.server)
+        return Login(auth, auth.session.finish_login(pending, code))
 
 
 async def abegin_login(
@@ -247,6 +250,7 @@ def begun(
     if pending.once:
         keep = hold or (lambda pending, seconds: _note(session.ports.storage, pending, seconds))
         keep(pending, pending.expires_at - session.ports.clock())
+    audit(session.config, session.ports, "begin")
     return pending
 
 
@@ -301,6 +305,18 @@ def guarded(
 def require_browser(pending: PendingLogin, binding: object) -> None:
     if not pending.is_bound_to(binding):
         raise not_this_login("the browser is not the one that it began in")
+
+
+@contextmanager
+def refusals_told(
+    storage: Storage, listener: Listener | None, account: str, server: str = ""
+) -> Iterator[None]:
+    """Each response that finishes no login is an event; `server`, if it is known whose it is."""
+    try:
+        yield
+    except AuthError as error:
+        refused(storage, listener, server or error.server, account, error)
+        raise
 
 
 def is_private(url: str, allowed: PrivateServers) -> bool:

@@ -119,7 +119,7 @@ INSIDE = {
         acceptance cooldown provider
         decision steps unauthorized
         store_tokens
-        notes
+        audit notes
         knowledge lease single_flight
         turns
     """,
@@ -162,7 +162,8 @@ INSIDE = {
         shared
         leases records
         file keys memory
-        sealed store
+        store
+        sealed
         settings
         index keyring_thread
         backend

@@ -53,6 +53,7 @@ NEVER = [
     *("grants.client_credentials", "grants.enterprise_managed", "grants.static_token"),
     *("grants.unattended", "grants.workload_identity", "keys.assertion_source"),
     *("protocol.client_document", "session.logout", "session.static_token"),
+    "session.audit",
     *("prompt.console", "prompt.notebook", "prompt.paste", "prompt.screen", "prompt.terminal"),
     *("storage.keyring", "storage.keyring_thread", "storage.memory", "testing"),
     *("click", "cryptography", "joserfc", "keyring"),

@@ -17,6 +17,7 @@ import pytest
 
 import mcp_client_auth
 from mcp_client_auth import (
+    AuditEvent,
     AuthError,
     BrowserPrompt,
     ClientCredentials,
@@ -190,6 +191,7 @@ def everything(home: Path) -> dict[str, Any]:
         "BrowserPrompt": BrowserPrompt(),
         "ClientMetadataDocument": ClientMetadataDocument("https://app.example/c.json"),
         "Credential": credential,
+        "AuditEvent": AuditEvent("audit", url, detail="begin"),
         "Event": Event("token", url),
         "FileStorage": file,
         "HttpTransport": HttpTransport(url),
