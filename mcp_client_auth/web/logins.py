@@ -22,6 +22,7 @@ from ..api import Login
 from ..credential import Key, Note
 from ..errors import AuthError, AuthorizationDenied, StorageError, UsageError
 from ..grants.pending import PendingLogin, not_this_login
+from ..paths import record_id
 from ..protocol.document import json_value
 from ..protocol.redirects import AppRedirect
 from ..protocol.urls import canonical
@@ -62,7 +63,9 @@ MOST_BEGUN: Final = 5
 _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
 _MOST_OPEN: Final = 1000
 _BEGUN: Final = "pending"
+_DIGITS: Final = 2  # of a person's id: 256 locks
 _SAME: Final = 2.0  # seconds
+_A_DAY: Final = 86_400.0  # after which no one is told any more how a sign-in has ended
 _LINE: Final = Turns()  # its own, for what runs there waits for renewals
 
 
@@ -355,9 +358,10 @@ class Logins:
 
     @contextmanager
     def _begun(self, person: str) -> Iterator[dict[str, tuple[float, str]]]:
-        """What is noted, to be changed; by one process at a time."""
+        """What is noted, to be changed; by one process at a time. Some people share a lock, for a
+        directory keeps the file of each lock."""
         note = Note(Key("", person), _BEGUN)
-        with self._storage.lock(note.key, _BEGUN):
+        with self._storage.lock(Key("", record_id(person)[:_DIGITS]), _BEGUN):
             noted = self._noted(person)
             before = dict(noted)
             yield noted
@@ -367,7 +371,7 @@ class Logins:
             if noted and noted != before:
                 there = self._storage.time_there
                 kept = {name: (there(until), over) for name, (until, over) in noted.items()}
-                self._storage.save(json.dumps(kept), note)
+                self._storage.save_for(json.dumps(kept), note, _A_DAY)
             elif not noted and before:
                 self._storage.delete(note)
 

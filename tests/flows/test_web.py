@@ -195,6 +195,14 @@ def test_what_is_begun_and_left_does_not_pile_up(
     assert len([name for name in storage.beside.names() if name.endswith(".pending")]) == MOST_BEGUN
 
 
+def test_very_many_people_leave_few_locks_behind(tmp_path: Path) -> None:
+    logins = Logins(FileStorage(tmp_path), redirect_uri=CALLBACK)
+    for number in range(300):
+        with logins._begun(f"person {number}"):
+            pass
+    assert 0 < len(list(tmp_path.glob("*.lock"))) <= 256
+
+
 def test_of_what_has_ended_the_last_are_told(
     logins: Logins, answer: Answer, storage: Storage
 ) -> None:
