@@ -23,6 +23,10 @@ from .directory import Directory
 
 MANY: Final = 200  # fewer are read faster than looked up
 _SORTED: Final = "sorted"  # a file that names the sorting to read
+# A person is one who has a name of their own over all servers. The sortings of older programs
+# lack those groups, and the names of those that have them begin with this.
+PERSON: Final = "person"
+_PEOPLE: Final = "p"
 _AN_HOUR: Final = 3600.0
 _A_DAY: Final = 86_400.0
 _DIGITS: Final = 2  # of a group's id, which name the file that it lies in with others
@@ -55,6 +59,8 @@ class Groups:
         id = record_id(*group)  # noqa: A001
         with suppress(StorageError):
             sorting = self._files.read(_SORTED) or ""
+            if group[0] == PERSON and not sorting.startswith(_PEOPLE):
+                return None
             files = Directory(self._files.path / sorting)
             text = files.read(id[:_DIGITS]) if sorting.isalnum() else None
             if text is not None or (sorting.isalnum() and files.path.is_dir()):
@@ -79,7 +85,7 @@ class Groups:
 
     def begin(self) -> str:
         """A new sorting, before all entries are read; empty while there are few."""
-        sorting = secrets.token_hex(8)
+        sorting = _PEOPLE + secrets.token_hex(8)
         with suppress(OSError):
             os.mkdir(os.path.join(self._place, sorting), 0o700)
             return sorting

@@ -30,7 +30,7 @@ from ..credential import (
 from ..errors import StorageError
 from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
-from .groups import Group
+from .groups import PERSON, Group
 
 LASTING: Final = ("keyring", "file")
 TOMBSTONE: Final = ".deleted"
@@ -268,7 +268,8 @@ def _no_collector() -> Iterator[None]:
 def _groups_of(entry: Summary) -> Sequence[Group]:
     key = entry.key
     account, client = (key.server, key.account), (entry.issuer, entry.client_id)
-    return ("server", key.server), ("account", *account), ("client", *client)
+    of_server = ("server", key.server), ("account", *account), ("client", *client)
+    return *of_server, (PERSON, key.account)
 
 
 def _group_with(fields: dict[str, str]) -> Group | None:
@@ -277,6 +278,7 @@ def _group_with(fields: dict[str, str]) -> Group | None:
         ("account", "server", "account"),
         ("server", "server"),
         ("client", "issuer", "client_id"),
+        (PERSON, "account"),
     ):
         if all(name in fields for name in names):
             return kind, *(fields[name] for name in names)

@@ -74,6 +74,23 @@ def test_logins_are_found_by_server_account_and_client_without_reading_all(
     assert servers(found(issuer=issuer, client_id="client-7")) == [(url(7), "default")]
     assert len(found(1, issuer=issuer, client_id="shared")) == 1
     assert found(server="https://mcp.example.org/") == []
+    assert servers(found(account="work")) == [(SERVER, "work")]
+    assert found(account="nobody") == []
+
+
+def test_the_logins_of_a_person_are_found_among_those_that_an_older_program_has_sorted(
+    many: FileStorage, home: Path
+) -> None:
+    """Its sortings have no groups of persons: so all entries are read, until the next sorting."""
+    groups = home / "settings.groups"
+    before = (groups / "sorted").read_text()
+    (groups / before).rename(groups / before[1:])
+    (groups / "sorted").write_text(before[1:])
+    assert servers(many.index.all(account="work")) == [(SERVER, "work")]
+    then = time.time() - 90_000
+    os.utime(groups / "sorted", (then, then))
+    many.list()
+    assert (groups / "sorted").read_text() != before[1:]
 
 
 @pytest.mark.usefixtures("unread")
