@@ -223,3 +223,11 @@ def test_server_account_grant_and_client_tell_keys_apart() -> None:
 def test_a_registration_is_kept_by_issuer_and_redirect_uri() -> None:
     keys = [ClientKey("https://a", "x"), ClientKey("https://b", "x"), ClientKey("https://a", "y")]
     assert len({key.id for key in keys}) == 3
+
+
+def test_options_that_are_nested_very_deep_are_damage() -> None:
+    """What could be read and not written again would end a login at its next renewal."""
+    deep = json.dumps({"a": "b"}).replace('"b"', "[" * 400 + "]" * 400)
+    record = dumps(replace(FULL, options={"x": "y"})).replace('"y"', deep)
+    with pytest.raises(StorageError, check=coded("damaged_record")):
+        loads(record, "a place")

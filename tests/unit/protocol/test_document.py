@@ -125,3 +125,17 @@ def test_a_number_may_be_written_as_a_string(value: object, expected: float | No
 def test_only_true_is_true(value: object) -> None:
     assert document(name=True).flag("name")
     assert not document(name=value).flag("name")
+
+
+@pytest.mark.parametrize("kind", ["[", '{"a":'])
+@pytest.mark.parametrize(("levels", "read"), [(200, True), (201, False), (900, False)])
+def test_a_value_is_at_most_200_levels_deep(kind: str, levels: int, read: bool) -> None:
+    """Near the end of the stack who reads it could, and who keeps it could not."""
+    end = "]" if kind == "[" else "}"
+    body = kind * levels + '"x"' + end * levels
+    assert (parsed(answer(body.encode())) is not None) is read
+
+
+def test_brackets_in_a_text_or_side_by_side_are_no_levels() -> None:
+    assert parsed(answer(["[{" * 5000])) == ["[{" * 5000]
+    assert parsed(answer([[]] * 5000)) == [[]] * 5000
