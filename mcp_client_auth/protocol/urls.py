@@ -150,7 +150,7 @@ class ServerUrl(_Checked):
             return []
         path = split(exact).path
         slashes = islice(_SLASH.finditer(path, 1, _LONGEST), _DEEPEST)
-        prefixes = [base + path[: slash.start()] for slash in slashes]
+        prefixes = [base + path[: slash.start()].rstrip("/") for slash in slashes]
         prefixes += [base + path] if len(path) <= _LONGEST else []
         deeper = [url for url in prefixes if len(url) > len(server.partition("?")[0])]
         deeper += [exact] if len(exact) <= _LONGEST else []
@@ -204,7 +204,7 @@ def canonical(server_url: str) -> str:
 
 def _spelled(url: str) -> str:
     parts = split(url)
-    path = parts.path.removesuffix("/")
+    path = parts.path.rstrip("/")  # of all slashes, so that a spelling is that of itself
     return origin_url(url) + path + (f"?{parts.query}" if parts.query else "")
 
 
