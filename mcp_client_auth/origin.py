@@ -92,7 +92,8 @@ def shown(url: str) -> Shown:
         whole = origin_url(url) + split(url).path
         return Shown(hidden(whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"))
     except ValueError:
-        return Shown(quoted(without_user_info(url.split("?")[0].split("#")[0]), 80))
+        text = without_user_info(url.split("?")[0].split("#")[0])
+        return Shown(quoted(text.strip("“”"), 80))  # it may be quoted already, in a note
 
 
 def without_user_info(url: str) -> str:

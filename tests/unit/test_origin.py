@@ -79,6 +79,7 @@ def test_scheme_host_and_port_make_the_origin(other: str) -> None:
 )
 def test_what_is_shown_of_a_url_holds_no_secret(url: str, expected: str) -> None:
     assert shown(url) == expected
+    assert shown(str(shown(url))) == expected, "as it is read from a note"
 
 
 @pytest.mark.parametrize(
