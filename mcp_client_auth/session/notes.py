@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 MARK: Final = "refused"
 _REASON: Final = "ended"
+_LONGEST: Final = 2000
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -155,11 +156,16 @@ def _write(storage: Storage, key: Key, name: str, text: str) -> bool:
     return False
 
 
+def _shown(value: Any) -> str:
+    """A text of an error, which was one short line when it was noted."""
+    return "".join(c if c.isprintable() else " " for c in string(value)[:_LONGEST])
+
+
 # what an error may be shown with; anything else in a note is left out
 _ERROR: Final[Readers] = {
-    **dict.fromkeys(("summary", "code", "url", "hint", "server", "step", "description"), string),
+    **dict.fromkeys(("summary", "code", "url", "hint", "server", "step", "description"), _shown),
     "remedy": lambda value: Remedy.of(
-        part if isinstance(part, str) else (string(part[0]), optional(string)(part[1]))
+        _shown(part) if isinstance(part, str) else (_shown(part[0]), optional(_shown)(part[1]))
         for part in value
     ),
     "status": count,

@@ -137,3 +137,14 @@ def test_a_kind_of_error_that_is_not_known_is_still_an_error(kept: Kept) -> None
     kept.storage.save(note, Note(KEY, "cooling"))
     with pytest.raises(AuthError, match="no"):
         kept.cooling().check("login")
+
+
+def test_a_note_that_was_changed_by_hand_is_shown_as_one_short_line(kept: Kept) -> None:
+    kept.cooling().remember("login", DENIED)
+    text = kept.storage.load(Note(KEY, "cooling")) or ""
+    changed = text.replace("the login was denied", "de\\u001b[2Jnied\\n" + "x" * 9000)
+    kept.storage.save(changed.replace('["again"]', '["a\\u001bgain"]'), Note(KEY, "cooling"))
+    with pytest.raises(AuthorizationDenied, match=r"de .2Jnied") as caught:
+        kept.cooling().check("login")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 3000
