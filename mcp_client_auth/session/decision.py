@@ -113,8 +113,8 @@ def _use(
                 return "unbound"
             if marked:
                 return "marked"
-            if need.replaced:
-                return "final"
+            if need.replaced:  # whatever others have heard of it, this request tries it twice
+                return "final" if need.repeated else "young"
             twice = need.repeated or known.second_try(sent) is not None
             lifetime = sent.tokens.lifetime
             youth = _YOUNG if lifetime is None else min(_YOUNG, lifetime / 2)
