@@ -114,6 +114,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all)
 
 
+def at_end_of_child(call: Callable[[], object], turn: int) -> None:
+    """Call it when this process ends, if it is one of `multiprocessing`, a higher `turn` first.
+
+    Where such a process was forked it ends without `atexit`; elsewhere this is called as well.
+    """
+    started = sys.modules.get("multiprocessing.process")
+    util = sys.modules.get("multiprocessing.util")
+    if started and util and started.parent_process() is not None:
+        util.Finalize(None, call, exitpriority=turn)
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
     """Around a login in IPython: an interrupt ends it at once, and is shown as one line."""

@@ -32,7 +32,7 @@ from ..origin import shown
 from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
 from ..storage.store import STORE_DOWN, SUPERSEDED
-from ..threads import fresh_in_children
+from ..threads import at_end_of_child, fresh_in_children
 from . import knowledge as k
 from .decision import after, after_refusal, next_step, without_store
 from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
@@ -399,6 +399,7 @@ class Renewal:
             self.ports.tell("storage", detail=error.summary, rule="used, and saved again later")
             _unsaved.add(self)
             if not waiting:
+                at_end_of_child(save_what_is_left, 1)
                 in_background(self.save_later)
         else:
             for event in before:

@@ -19,7 +19,14 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ..errors import AuthError, Unavailable
 from ..grants.gathering import Gathering
-from ..threads import Cancel, aborted, done_within, fresh_in_children, interruptible
+from ..threads import (
+    Cancel,
+    aborted,
+    at_end_of_child,
+    done_within,
+    fresh_in_children,
+    interruptible,
+)
 from .turns import TURNS, Elsewhere, Turn
 
 T = TypeVar("T")
@@ -38,9 +45,13 @@ class _Wire:
     def reset(self) -> None:
         self._turn = threading.Condition()
         self._threads: dict[threading.Thread, float] = {}
+        self._closes = False
 
     def enter(self, thread: threading.Thread, patience: float) -> None:
         with self._turn:
+            if not self._closes:
+                self._closes = True
+                at_end_of_child(self.close, 2)
             if self.ending and thread is not threading.main_thread():
                 raise Unavailable("the process is ending", code="ending", hint="Nothing was sent")
             self._threads[thread] = patience

@@ -24,6 +24,7 @@ import httpx
 import mcp_client_auth.session.renewal
 from mcp_client_auth import AuthError, MCPAuth, MemoryStorage
 from mcp_client_auth.credential import key_for
+from mcp_client_auth.session import single_flight
 from mcp_client_auth.storage import Storage, choose_storage
 
 HEADERS: Final = {"Accept": "application/json, text/event-stream"}
@@ -117,6 +118,24 @@ def leave_early(url: str, storage: str, argument: str) -> None:
         say([len(threads), sum(thread.is_alive() for thread in threads)])
 
     at_the_end.actions.append(last)
+
+
+def leave_as_child(url: str, storage: str, method: str) -> None:
+    """Have a process of `multiprocessing` do what `leave` does, and say how it has ended."""
+    import multiprocessing
+
+    process = multiprocessing.get_context(method).Process(target=_leave, args=(url, storage))
+    process.start()
+    process.join(PATIENCE)
+    say(process.exitcode)
+
+
+def _leave(url: str, storage: str) -> None:
+    mcp_client_auth.session.renewal.draw = lambda: 1.0
+    say(post(MCPAuth(url, storage=storage, prompt=None), url).status_code)
+    while not any(single_flight._wire._threads):
+        time.sleep(0.01)
+    say("leaving")
 
 
 def leave_late(url: str, storage: str, argument: str) -> None:
@@ -238,6 +257,7 @@ ACTIONS: Final[dict[str, Callable[[str, str, str], None]]] = {
         keep_on,
         leave,
         leave_early,
+        leave_as_child,
         leave_late,
         interrupted,
         die,

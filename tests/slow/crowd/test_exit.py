@@ -33,6 +33,24 @@ def test_an_exit_during_a_renewal_keeps_the_new_refresh_token(
     scene.works()
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_process_of_multiprocessing_keeps_the_new_refresh_token(
+    scene: Scene, crowd: Crowd, method: str
+) -> None:
+    """Which ends without `atexit` where it was forked."""
+    before = scene.age(left=20)
+    held = scene.server.hold_next()
+    parent = crowd.start("leave_as_child", method)
+    assert parent.says() == 200
+    parent.reaches(held)
+    parent.expect("leaving")
+    held.release()
+    assert parent.says() == 0
+    assert parent.end() == 0
+    scene.renewed_once(before)
+    scene.works()
+
+
 @KEPT
 @pytest.mark.parametrize("how", ["sync", "asyncio", "trio"])
 def test_ctrl_c_during_a_refresh_keeps_the_new_refresh_token(
