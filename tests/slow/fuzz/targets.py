@@ -509,7 +509,8 @@ def event_stream(data: bytes) -> None:
 
 
 def streamed(pieces: Iterable[bytes]) -> list[str]:
-    reader, texts = EventReader(1 << 21), []
+    reader = EventReader(1 << 21)
+    texts: list[str] = []
     try:
         for piece in pieces:
             texts += reader.feed(piece)
