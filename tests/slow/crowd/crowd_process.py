@@ -124,7 +124,8 @@ def leave_as_child(url: str, storage: str, method: str) -> None:
     """Have a process of `multiprocessing` do what `leave` does, and say how it has ended."""
     import multiprocessing
 
-    process = multiprocessing.get_context(method).Process(target=_leave, args=(url, storage))
+    context: Any = multiprocessing.get_context(method)
+    process = context.Process(target=_leave, args=(url, storage))
     process.start()
     process.join(PATIENCE)
     say(process.exitcode)
