@@ -292,12 +292,18 @@ def result_of(reply: Reply) -> Message:
         raise BadResponse("the result must be a JSON object", url=response.url)
     status, what = response.status, f"HTTP {response.status} with {described(response)}"
     if is_passing(status):
-        raise unavailable(response)
+        raise _passing(response)
     if status in (401, 403):
         raise Refused(f"the server refused: {what}", url=response.url, status=status)
     hint = _NOT_THERE if status in (404, 405) else ""
     summary = f"expected an MCP message, got {what}"
     raise BadResponse(summary, url=response.url, status=status, hint=hint)
+
+
+def _passing(response: HttpResponse) -> Unavailable:
+    """A gateway gives up on a server that goes on: only where it names a time nothing was done."""
+    error = unavailable(response)
+    return error if response.status == 429 or error.retry_after else error.advised(ENDED)
 
 
 def _older(server: Server, reply: Reply) -> str:

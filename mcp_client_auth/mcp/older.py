@@ -17,12 +17,13 @@ from ..errors import AuthError, BadResponse, Unavailable
 from ..origin import same_origin, split
 from .events import EventReader
 from .exchange import ENDED, LARGEST, SESSION, Head, Plan, Read, Send, body_of, is_stream
-from .messages import Message, encoded, read_messages
+from .messages import Message, answers, encoded, read_messages
 
 if TYPE_CHECKING:
     from .open_exchange import OpenExchange
 
 _FIRST_EVENT: Final = 30.0
+_SHORT: Final = 64 * 1024
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -86,6 +87,9 @@ class OlderSession:
             head = cast("Head", sent)
             if not 200 <= head.status < 300 or answer is None:
                 return head
+            if (refusal := self._refused(head, step.wanted, by, left)) is not None:
+                by.give(refusal)
+                return head
             by.close()
             if not by.wait_for(answer, until - time.monotonic()):
                 raise self._late()
@@ -93,6 +97,19 @@ class OlderSession:
             return Head(200, {**_JSON, SESSION: self.identity})
         finally:
             self._awaited.pop(_name(step.wanted), None)
+
+    def _refused(self, head: Head, number: Any, by: OpenExchange, left: float) -> bytes | None:
+        """What answers the message at once: the error of a login that stands for the response."""
+        if "json" not in head.headers.get("content-type", ""):
+            return None
+        body = b""
+        while len(body) <= _SHORT and (piece := by.do(Read(), left)):
+            body += cast("bytes", piece)
+        try:
+            messages = read_messages(body.decode())
+        except (BadResponse, UnicodeDecodeError):
+            return None
+        return body if any(answers(each, number) for each in messages) else None
 
     def end(self, why: AuthError | None = None) -> None:
         """Who waits for an answer is told; the next message begins a session of its own."""
