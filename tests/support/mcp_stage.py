@@ -184,11 +184,13 @@ class Older:
         self._made += 1
         session = str(self._made)
         mine = self.streams[session] = queue.Queue()
-        request.stream(f"event: endpoint\ndata: {self.endpoint.format(session)}\n\n".encode())
-        while message := mine.get():
-            request.wfile.write(event(message))
-            request.wfile.flush()
-        self.streams.pop(session, None)
+        try:
+            request.stream(f"event: endpoint\ndata: {self.endpoint.format(session)}\n\n".encode())
+            while message := mine.get():
+                request.wfile.write(event(message))
+                request.wfile.flush()
+        finally:
+            self.streams.pop(session, None)
 
     def end(self) -> None:
         for each in list(self.streams.values()):

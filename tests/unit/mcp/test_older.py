@@ -88,11 +88,13 @@ def test_a_call_falls_back_and_the_stream_ends_with_the_connection() -> None:
         assert connection.request("tools/list") == {"ok": 1}
         assert connection.request("tools/list") == {"ok": 1}
         connection.close()
+        [stream] = older.streams.values()
         for _ in range(1000):
             if not older.streams:
                 break
-            older.streams["1"].put(HELLO)  # it is written to a connection that has ended
+            stream.put(HELLO)  # it is written to a connection that has ended
             threading.Event().wait(0.01)
+        assert not older.streams
     places = [(each.command, each.path.partition("?")[0]) for each in stage.requests]
     assert places == [
         *[("POST", "/mcp"), ("POST", "/mcp"), ("GET", "/mcp")],

@@ -27,6 +27,7 @@ else:
         from mcp.server.fastmcp import Context, FastMCP
 
 ended: list[str] = []
+rested: list[float] = []
 
 
 class Colour(BaseModel):
@@ -65,6 +66,18 @@ async def hang(ctx: Context) -> str:
         ended.append("cancelled")
 
 
+async def rest(seconds: float) -> str:
+    """It takes its time."""
+    rested.append(seconds)
+    await anyio.sleep(seconds)
+    return "rested"
+
+
+async def rests() -> int:
+    """How often that was begun."""
+    return len(rested)
+
+
 async def endings() -> int:
     """How often that has happened."""
     return len(ended)
@@ -81,7 +94,8 @@ def application(server: Any) -> Any:
     if KIND == "sdk":
         from tests.slow.interop.tool_server import Events
 
-        server.add_tool(poll)
+        for tool in (poll, rest, rests):
+            server.add_tool(tool)
         return server.streamable_http_app(event_store=Events(), retry_interval=50)
     if KIND == "sdk-sse":
         return server.sse_app()
