@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from inspect import cleandoc
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -20,6 +20,7 @@ from .servers import is_host, known_name
 from .verbs import RARE, SECTIONS, VERBS, module_of
 
 A = TypeVar("A")
+Words: TypeAlias = Callable[[list[str], list[str]], list[str]]
 _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 _WIDEST: Final = 100
 _NARROWEST: Final = 30
@@ -143,6 +144,15 @@ class Verb(click.Command):
     """A verb whose help has its options in sections, and the environment's in one sentence."""
 
     context_class = Page
+    translated: Words | None = None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if self.translated:
+            options = (each for each in self.params if isinstance(each, click.Option))
+            args = self.translated(
+                args, [name for each in options if not each.is_flag for name in each.opts]
+            )
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         from .servers import NEARBY, require_trusted
@@ -184,17 +194,24 @@ class Verb(click.Command):
                 )
 
 
-def verb(name: str, arguments: type[A]) -> Callable[[Callable[[A], int | None]], Verb]:
-    """Make a verb of a function that takes its arguments; its docstring ends the help."""
+def verb(
+    name: str, arguments: type[A], translated: Words | None = None
+) -> Callable[[Callable[[A], int | None]], Verb]:
+    """Make a verb of a function that takes its arguments; its docstring ends the help.
+
+    `translated`: its words as we have them, from them and our options that a value follows.
+    """
 
     def made(function: Callable[[A], int | None]) -> Verb:
-        return Verb(
+        own = Verb(
             name,
             params=[*parameters(arguments), HelpAll()],
             callback=lambda **values: function(read(arguments, values)),
             help=f"{VERBS[name]}\n\n{cleandoc(function.__doc__ or '')}",
             context_settings=_SETTINGS,
         )
+        own.translated = translated
+        return own
 
     return made
 

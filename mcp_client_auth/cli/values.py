@@ -23,6 +23,7 @@ else:  # older versions of click are not generic
 
 _PROXIES: Final = ("http", "https", "socks", "socks5", "socks5h")
 _A_DAY: Final = 86_400.0
+VARIABLE: Final = re.compile(r"((?:[A-Za-z-]{1,20} )?)\$\{(\w+)\}")  # of a header: Token ${KEY}
 ENDPOINTS: Final = (
     "authorization",
     "token",
@@ -155,12 +156,14 @@ def header_sources(value: tuple[str, ...]) -> dict[str, Any]:
     headers: dict[str, str] = {}
     for line in value:
         name, colon, source = (part.strip() for part in line.partition(":"))
-        variable = re.fullmatch(r"\$\{(\w+)\}", source)
+        variable = VARIABLE.fullmatch(source)
         if not colon or not (variable or source[:1] == "@") or name in headers:
             raise click.BadParameter("expected 'NAME: ${VARIABLE}' or 'NAME: @FILE', a NAME once")
         if variable:
-            if not (text := os.environ.get(variable[1], "")):
-                raise click.BadParameter(f"the variable {variable[1]} is not set")
+            scheme, named = variable.groups()
+            if not (text := os.environ.get(named, "")):
+                raise click.BadParameter(f"the variable {named} is not set")
+            text = scheme + text.strip()
         else:
             try:
                 text = read_named(source[1:])

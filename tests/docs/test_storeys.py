@@ -51,6 +51,7 @@ INSIDE = {
         arguments
         project servers
         mcp_configs
+        mcp_remote_words
         mcp_remote progress values
         bridge_configs describe execute host_prompt json_text listening quick sources stdio storage
         streams trace verbs

@@ -23,31 +23,18 @@ from ..arguments import (
 from ..bridge_configs import CLIENTS, start_of
 from ..commands import verb
 from ..listening import Place, loopback
+from ..mcp_remote_words import client_of, ours, require_no_secret
 from ..sources import is_typed
 from ..values import Seconds, checked
 
 if TYPE_CHECKING:
     from ...mcp.bridge import Bridge
     from ...mcp.upstream import Login
+    from ...protocol.registration import PreRegistered
     from ..client import Opened
 
 _LAST_ANSWERS: Final = 1.0
 _ONE_MORE: Final = 8  # for the stream of the server's own messages, and what is under way
-
-
-_LOG_IN: Final = ("mcp-login URL --client-id ID, once",)
-
-
-def of_mcp_remote(flag_name: str, ours: str, *, flag: bool = False) -> Any:
-    """An option of mcp-remote, in whose configurations this verb may take its place."""
-
-    def refuse(given: Any) -> None:
-        if given:
-            raise UsageError(f"{flag_name} is an option of mcp-remote", hint=f"Here it is {ours}")
-
-    return option(
-        flag_name, is_flag=flag, hidden=True, callback=checked(refuse), help="Of mcp-remote."
-    )
 
 
 @command_line
@@ -108,22 +95,19 @@ class Arguments:
     )
     login: AboutLogin = group(AboutLogin)
     new: NewLogin = group(NewLogin)
-    header: None = of_mcp_remote("--header", "--gateway-header 'NAME: ${VARIABLE}'")
-    static_client: None = of_mcp_remote("--static-oauth-client-info", *_LOG_IN)
-    static_metadata: None = of_mcp_remote("--static-oauth-client-metadata", *_LOG_IN)
-    host: None = of_mcp_remote("--host", "mcp-login URL --redirect-uri URI, once")
-    allow_http: None = of_mcp_remote("--allow-http", "--allow-insecure-http", flag=True)
-    debug: None = of_mcp_remote("--debug", "--verbose or --trace FILE", flag=True)
-    transport: None = of_mcp_remote("--transport", "nothing: streamable HTTP is what is spoken")
+    static_client: str | None = option(
+        "--static-oauth-client-info", hidden=True, help="Of mcp-remote: a client as JSON."
+    )
 
     def offers(self, name: str) -> bool:
         """Whether the client may see and call the tool of that name."""
         fits = [fnmatchcase(name, pattern) for pattern in self.allowed]
-        hidden = any(fnmatchcase(name, pattern) for pattern in self.ignored)
+        # as mcp-remote has it
+        hidden = any(fnmatchcase(name.lower(), pattern.lower()) for pattern in self.ignored)
         return not hidden and (any(fits) or not fits)
 
 
-@verb("bridge", Arguments)
+@verb("bridge", Arguments, ours)
 def command(arguments: Arguments) -> None:
     """For clients that start their servers as commands: "command": "mcp-login", "args":
     ["bridge", "SERVER"]. Your browser opens when a request needs you to sign in; if no one can,
@@ -142,6 +126,8 @@ def command(arguments: Arguments) -> None:
     protocol = for_new_login(
         arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
     )
+    if arguments.static_client:
+        protocol["client"] = _static_client(arguments.static_client, arguments.new)
     with opened(
         arguments.url,
         arguments.login,
@@ -231,8 +217,18 @@ def _require_fitting(arguments: Arguments) -> None:
         arguments.new.to_register.initial_access_token_file,
         arguments.new.provider.idp_client_secret_file,
     )
-    if any(file is not None and file.name in ("-", "<stdin>") for file in files):
+    if any(file is not None and getattr(file, "name", "-") in ("-", "<stdin>") for file in files):
         raise UsageError("a secret cannot be read from standard input, which is the client's")
+
+
+def _static_client(value: str, new: NewLogin) -> PreRegistered:
+    from ...protocol.registration import PreRegistered
+
+    if new.client.client_id or new.to_register.client_metadata_url:
+        raise UsageError("--static-oauth-client-info and a client of ours cannot be combined")
+    client_id, secret, method = client_of(value)
+    redirect_uri = new.to_register.redirect_uri
+    return PreRegistered(client_id, secret, method, (redirect_uri,) if redirect_uri else ())
 
 
 def _error_for(way: Opened) -> Callable[[AuthError], Any]:
@@ -267,11 +263,15 @@ def _print_config(arguments: Arguments) -> None:
     from ...protocol.urls import canonical
     from ...storage.settings import Settings
 
+    if arguments.listen:
+        raise UsageError("--listen is for clients that start no command", hint="Start it yourself")
     if arguments.new.authorization.gateway_headers:
         raise UsageError(
             "a header for a gateway is a secret, and goes into no configuration",
             hint="Log in with it, which keeps it: mcp-login URL --gateway-header …",
         )
+    if arguments.static_client:
+        require_no_secret(arguments.static_client)
     start = start_of(canonical(arguments.url), Settings().names(), _typed())
     configuration = CLIENTS[arguments.print_config or ""]
     screen.remark(f"For {configuration.file}:")
@@ -290,7 +290,11 @@ def _typed() -> list[str]:
         if each.is_flag:
             words.append(each.opts[-1])
             continue
+        if isinstance(value, dict):
+            value = tuple("=".join(pair) for pair in value.items())
         for one in value if isinstance(value, tuple) else (value,):
-            text = os.path.abspath(one) if each.metavar == "FILE" and one != "-" else str(one)
+            text = str(getattr(one, "name", one))
+            if each.metavar == "FILE" and text != "-":
+                text = os.path.abspath(text)
             words += [each.opts[0], text]
     return words

@@ -64,20 +64,44 @@ def test_no_secret_goes_into_a_configuration(inside: Inside) -> None:
     assert "planted-key" not in ran.out + ran.err
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--header", "Authorization: Bearer planted-token"),
-        ("--static-oauth-client-info", '{"client_secret": "planted-token"}'),
-        ("--allow-http",),
-        ("--transport", "sse-only"),
-    ],
-)
-def test_an_option_of_mcp_remote_is_named(inside: Inside, words: tuple[str, ...]) -> None:
-    ran = inside("bridge", URL, *words)
+@pytest.mark.parametrize("form", ["=", " "])
+def test_a_configuration_of_mcp_remote_is_said_in_our_words(inside: Inside, form: str) -> None:
+    words = ["9696", "--debug", "--transport", "http-only", "--authorize-param", "a=b"]
+    client = '{"client_id": "ours", "client_secret": "${SECRET}"}'
+    words += f"--static-oauth-client-info{form}".split()
+    words = [*words[:-1], words[-1] + client] if form == "=" else [*words, client]
+    ran = inside("bridge", URL, *words, "--print-config", "cursor")
+    assert ran.code == 0, ran.err
+    [entry] = json.loads(ran.out)["mcpServers"].values()
+    said = entry["args"][entry["args"].index(URL) + 1 :]
+    assert sorted(said) == sorted(
+        [
+            *("--verbose", "--param", "a=b", "--static-oauth-client-info", client),
+            *("--redirect-uri", "http://localhost:9696/oauth/callback"),
+        ]
+    )
+
+
+def test_a_secret_in_a_configuration_of_mcp_remote_is_refused(inside: Inside) -> None:
+    client = '{"client_id": "ours", "client_secret": "planted-secret"}'
+    for more in ([], ["--print-config", "cursor"]):
+        ran = inside("bridge", URL, "--static-oauth-client-info", client, *more)
+        assert ran.code == 2
+        assert "${VARIABLE}" in ran.err
+        assert "planted-secret" not in ran.out + ran.err
+
+
+def test_what_a_client_has_of_the_listener_is_no_command(inside: Inside) -> None:
+    ran = inside("bridge", URL, "--listen", "127.0.0.1:0", "--print-config", "cursor")
     assert ran.code == 2
-    assert f"{words[0]} is an option of mcp-remote" in ran.err
-    assert "planted-token" not in ran.err
+    assert "--listen" in ran.err
+    assert inside("bridge", URL, "--secret-file", "x").code == 2
+
+
+def test_no_secret_is_read_from_the_clients_stdin(inside: Inside) -> None:
+    ran = inside("bridge", URL, "--client-id", "ours", "--client-secret-file", "-")
+    assert ran.code == 2
+    assert "standard input" in ran.err
 
 
 @pytest.mark.parametrize(
