@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from ..events import Event, Listener
     from ..prompt.base import Invitation, Prompt
 
 
@@ -22,13 +23,14 @@ class Host(Protocol):
 
 
 class HostDisplay:
-    """The address and the code on stderr, and that they are there at the hosts of `hosts`."""
+    """The address and the code on stderr; the host is told that they are there."""
 
-    def __init__(self, hosts: Callable[[], Host | None]) -> None:
-        self._hosts = hosts
+    def __init__(self, hosts: Callable[[], Host | None], *, opens: bool) -> None:
+        self._hosts, self._opens = hosts, opens
 
     def invite(self, url: str, redirect_uri: str) -> None:
-        self._say(f"Sign in here: {url}", "Waiting for you to sign in: see your browser")
+        where = "see your browser" if self._opens else "the address is in the log of mcp-login"
+        self._say(f"Sign in here: {url}", f"Waiting for you to sign in: {where}")
 
     def show_code(self, invitation: Invitation) -> None:
         there = f"{invitation.link} with the code {invitation.code}"
@@ -66,9 +68,30 @@ def host_prompt(
     opens = browser and not device and can_open()
     if not opens and not device:
         return None
-    display = HostDisplay(hosts)
+    display = HostDisplay(hosts, opens=opens)
     return BrowserPrompt(
         None if opens else lambda url: False,
         display=display,
         device=display if device else None,
     )
+
+
+class AnotherLogin:
+    """An event listener that tells a host of another program's login, which it waits for."""
+
+    def __init__(self, hosts: Callable[[], Host | None], beneath: Listener | None) -> None:
+        self._hosts, self._beneath = hosts, beneath
+        self._told = False
+
+    def __call__(self, event: Event) -> None:
+        if self._beneath:
+            self._beneath(event)
+        host = self._hosts()
+        if host is None or event.name == "message":
+            return
+        if event.name == "waiting":
+            self._told = True
+            host.waits(f"{event.detail[:1].upper()}{event.detail[1:]}")
+        elif self._told:  # its own has begun, or is not needed
+            self._told = False
+            host.waits_no_more()

@@ -45,6 +45,21 @@ _REFUSED: Final = {
     " ClientCredentials",
     "--token-endpoint": "pass --issuer URL, or --endpoint token=URL",
 }
+KNOWN: Final = frozenset(  # beside those that are ours as well
+    {
+        *_SAME,
+        *_NOT_NEEDED,
+        *_REFUSED,
+        "--host",
+        "--callback-path",
+        "--protocol",
+        "--header",
+        "--static-oauth-client-info",
+        "--static-oauth-client-metadata",
+        "--device-code",
+        "--disable-resource-parameter",
+    }
+)
 _CALLBACK: Final = "/oauth/callback"  # mcp-remote's own
 _PORT: Final = re.compile(r"[0-9]{1,5}")
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from .messages import Message, notification
@@ -37,6 +38,7 @@ class Patience:
         """Tell it now, and from now on."""
         with self._turn:
             self._why = why
+            self._turn.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._tell, name="patience", daemon=True)
                 self._thread.start()
@@ -64,7 +66,10 @@ class Patience:
                     told = {"progressToken": token, "progress": self._count * _STEP, "message": why}
                     self._say({**notification("notifications/progress"), "params": told})
             with self._turn:
-                self._turn.wait_for(lambda: not self._why, _EVERY)
+                self._turn.wait_for(partial(self._is_new, why), _EVERY)
+
+    def _is_new(self, told: str) -> bool:
+        return self._why != told
 
 
 def _meta(message: Message) -> dict[str, Any]:

@@ -118,11 +118,15 @@ def command(arguments: Arguments) -> None:
         return
     from ...mcp.upstream import MOST
     from ..client import opened
-    from ..host_prompt import host_prompt
-    from ..sessions import for_new_login
+    from ..host_prompt import AnotherLogin, host_prompt
+    from ..sessions import for_new_login, listener_for
 
     _require_fitting(arguments)
     hosts: list[Bridge] = []
+
+    def host() -> Bridge | None:
+        return hosts[0] if hosts else None
+
     protocol = for_new_login(
         arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
     )
@@ -135,10 +139,11 @@ def command(arguments: Arguments) -> None:
         on_failure="rpc",
         connections=MOST + _ONE_MORE,
         prompt=host_prompt(
-            lambda: hosts[0] if hosts else None,
+            host,
             browser=not arguments.no_browser,
             device=arguments.device,
         ),
+        on_event=AnotherLogin(host, listener_for(arguments.login.output)),
         **protocol,
     ) as way:
         if arguments.listen:

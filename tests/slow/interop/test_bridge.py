@@ -9,20 +9,21 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from mcp_client_auth.testing import DemoServer, Settings
+from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
+from mcp_client_auth.testing.serving import bound_socket
 from tests.slow.interop import processes
 from tests.support.mcp_stage import Request, Stage, sessions
 from tests.support.ports import free_port
 from tests.support.terminal import PATIENCE, Terminal, command
 
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "jsonrpc": "2.0",
     "id": 0,
     "method": "initialize",
@@ -144,6 +145,76 @@ def test_with_no_one_to_ask_a_call_says_so_and_after_a_login_elsewhere_it_works(
         terminal.log_in(server.url)
         host.say(INITIALIZE)
         assert host.hear()["result"]["serverInfo"]
+
+
+ASKED = {**INITIALIZE, "params": {**INITIALIZE["params"], "_meta": {"progressToken": "t"}}}
+
+
+def test_with_a_device_code_the_host_is_told_where_to_sign_in(terminal: Terminal) -> None:
+    settings = Settings(sessions=True, device_authorization=True, device_interval=1)
+    with DemoServer(settings) as server, bridge(terminal, server.url, "--device") as host:
+        host.say(ASKED)
+        while "with the code" not in (shown := host.hear()["params"])["message"]:
+            assert shown["progressToken"] == "t"
+        server.decide_device("allow")
+        while "result" not in (answer := host.hear()):
+            assert answer["method"] == "notifications/progress"
+        assert answer["result"]["serverInfo"]
+
+
+def test_the_words_of_mcp_remote_log_in_as_they_did_there(terminal: Terminal) -> None:
+    secret = "made-up-for-a-test-and-long-enough"
+    with closing(bound_socket()) as taken:
+        port = taken.getsockname()[1]
+    callback = f"http://localhost:{port}/oauth/callback"
+    client = RegisteredClient("ours", secret, "client_secret_post", (callback,))
+    told = '{"client_id": "ours", "client_secret": "${CLIENT_SECRET}"}'
+    words = ["--static-oauth-client-info", told, "--transport", "http-first", "--debug"]
+    with (
+        DemoServer(Settings(sessions=True, registration=False, clients=(client,))) as server,
+        bridge(terminal, server.url, str(port), *words, CLIENT_SECRET=secret) as host,
+    ):
+        host.say(INITIALIZE)
+        assert host.hear()["result"]["serverInfo"]
+        assert server.token_requests("authorization_code") == 1
+        host.process.send_signal(signal.SIGTERM)
+        _, err = host.process.communicate()
+    assert secret.encode() not in err
+
+
+def test_bridges_that_start_together_share_one_login(terminal: Terminal) -> None:
+    with DemoServer(Settings(sessions=True)) as server, ExitStack() as stack:
+        hosts = [stack.enter_context(bridge(terminal, server.url)) for _ in range(3)]
+        for host in hosts:
+            host.say(INITIALIZE)
+        for host in hosts:
+            while "result" not in (answer := host.hear()):
+                assert "method" in answer, answer
+        assert server.token_requests("authorization_code") == 1
+
+
+@pytest.mark.parametrize("end", ["eof", "sigterm", "deaf"])
+def test_each_end_ends_the_wait_for_a_person_too(terminal: Terminal, end: str) -> None:
+    terminal.decide("ignore")
+    with DemoServer(Settings(sessions=True)) as server, bridge(terminal, server.url) as host:
+        process = host.process
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        host.say(INITIALIZE)
+        while b"Sign in here" not in process.stderr.readline():
+            pass
+        if end == "eof":
+            process.stdin.close()
+        elif end == "sigterm":
+            process.send_signal(signal.SIGTERM)
+        else:
+            process.stdout.close()
+            host.say({"id": 7})  # no one reads the answer
+        code = process.wait()
+        if end != "deaf":
+            assert [json.loads(line) for line in process.stdout] == []
+    assert code == (143 if end == "sigterm" else 0)
 
 
 @pytest.mark.parametrize("end", ["eof", "sigterm", "deaf"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from mcp_client_auth.cli.mcp_remote_words import KNOWN
+from mcp_client_auth.cli.verbs.bridge import command as bridge
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.slow.interop.person import Person
 from tests.slow.interop.processes import COMMAND, install_line, node_modules
@@ -117,3 +120,14 @@ def test_how_it_was_started_is_read_out_of_a_configuration(
 def test_its_debug_log_names_the_server(person: Person, server: DemoServer, cache: Path) -> None:
     mcp_remote(cache, server.url, "--debug")
     assert f"Imported the login to {server.url}" in take_over(person)
+
+
+def test_each_option_that_it_reads_is_known_to_the_bridge() -> None:
+    program = node_modules() / "mcp-remote" / "dist"
+    if not program.is_dir():
+        pytest.skip(f"mcp-remote is needed: {install_line()}")
+    texts = [file.read_text("utf-8") for file in program.glob("*.js")]
+    theirs = {flag for text in texts for flag in re.findall(r'"(--[a-z][a-z0-9-]+)"', text)}
+    assert "--static-oauth-client-info" in theirs
+    ours = {name for each in bridge.params for name in each.opts} | {"--help", "--version"}
+    assert theirs - KNOWN - ours == set()
