@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from ..credential import ClientKey, Credential, Key, Note
-from ..errors import AuthError, StorageError, UsageError
+from ..errors import AuthError, StorageError, Unavailable, UsageError
 from ..paths import record_id
 from ..threads import fresh_in_children
 from .backend import LOCK_WAIT
@@ -34,6 +34,7 @@ _REMEMBERED: Final = 6 * 86_400.0  # shorter: what was deleted meanwhile is not 
 _BATCH: Final = 200
 _WRONG: Final = 5.0  # that an operator should know of
 _TRIES: Final = 5
+_UNREADABLE: Final = ("wrong_key", "damaged_record")
 
 
 class _Remembered(NamedTuple):
@@ -169,17 +170,19 @@ class Shared(Storage):
             if closed:
                 yield f"{closed} of {len(texts)} records were sealed with a key that is not here"
 
-    def reseal(self) -> Iterator[bool]:
-        """Seal each record again with the newest key; whether that was needed, one by one.
+    def reseal(self) -> Iterator[bool | None]:
+        """Seal each record again with the newest key; whether that was needed, one by one, and
+        None for one that no key opens or that was in use all the time.
 
-        A record that is in use waits for its lease. Notes and what is held end by themselves.
+        Everything else goes on meanwhile, and another run goes on where one was interrupted. Notes
+        and what is held end by themselves.
         """
         for batch in self._batches([""]):
             with self.leases.engine() as engine:
                 rows = engine.get_many(batch)
             for id, row in zip(batch, rows, strict=True):  # noqa: A001
                 if row.text:  # otherwise it was deleted
-                    yield not self.keys.is_newest(row.text) and self._resealed(id)
+                    yield self._resealed(id, row.text)
 
     def _rows(self, tags: Sequence[str]) -> Iterator[Iterable[tuple[str, Row]]]:
         """What has one of these tags, or all; at once where it is little."""
@@ -208,7 +211,15 @@ class Shared(Storage):
                     known.update(batch)
                     yield batch
 
-    def _resealed(self, id: str) -> bool:  # noqa: A002
+    def _resealed(self, id: str, text: str) -> bool | None:  # noqa: A002
+        try:
+            return not self.keys.is_newest(text) and self._sealed_again(id)
+        except (StorageError, Unavailable) as error:
+            if error.code not in (*_UNREADABLE, "locked"):
+                raise
+            return None
+
+    def _sealed_again(self, id: str) -> bool:  # noqa: A002
         with self.leases.held(id, REFRESH, LOCK_WAIT):
             with self.leases.engine() as engine:
                 row = engine.get(id)
@@ -228,7 +239,12 @@ class Shared(Storage):
         if isinstance(key, Note):
             with self.leases.engine() as engine:
                 text = engine.note(key.key.id, key.name)
-            return text and self.records.note(key, text)
+            try:
+                return text and self.records.note(key, text)
+            except StorageError as error:
+                if error.code not in _UNREADABLE:
+                    raise
+                return None  # the next one takes its place
         seen = self._read(key)
         if seen.broken and isinstance(key, Key):
             raise seen.broken

@@ -61,7 +61,10 @@ def command(arguments: Arguments) -> None:
         screen.remark(f"Created, where it was missing: {storage.where}")
     else:
         done = list(storage.reseal())
-        answer |= {"records": len(done), "resealed": sum(done)}
-        screen.remark(f"Sealed {sum(done)} of {len(done)} records again: {storage.where}")
+        resealed, left = done.count(True), done.count(None)
+        answer |= {"records": len(done), "resealed": resealed, "left": left}
+        screen.remark(f"Sealed {resealed} of {len(done)} records again: {storage.where}")
+        if left:
+            screen.remark(hanging("  ! ", f"{left} are in use, or no key that is given opens them"))
     if answers.as_json:
         answers.give(**answer)

@@ -95,6 +95,7 @@ def test_reseal_is_how_a_key_is_replaced(
     shared_at.cache_clear()  # the next command is another process
     answer = inside("store", "reseal", "--json", MCP_CLIENT_AUTH_KEY=f"{new}\n{old}").answer
     assert answer["resealed"] == answer["records"] >= 1
+    assert answer["left"] == 0
     shared_at.cache_clear()
     assert inside("token", server.url, MCP_CLIENT_AUTH_KEY=new).code == 0
     shared_at.cache_clear()

@@ -232,12 +232,41 @@ def test_the_newest_key_seals_and_all_open(fleet: Fleet, key: Key) -> None:
     both.save(full_client(), CLIENT_KEY)
     assert both.load(key) == full(key)
     assert [entry.key for entry in both.list(account=key.account)] == [key, other]
-    assert sorted(both.reseal()) == [False, False, True]
+    assert sorted(map(str, both.reseal())) == ["False", "False", "True"]
     only = fleet.host(key=new)
     assert only.load(key) == full(key)
     assert only.load(CLIENT_KEY) == full_client()
     assert [entry.key for entry in only.list(account=key.account)] == [key, other]
     assert [entry.key for entry in only.list(client_id="client-1")] == [key, other]
+
+
+@pytest.mark.parametrize("fleet", ["redis", "postgres"], indirect=True)
+def test_a_reseal_that_was_interrupted_goes_on_and_passes_what_it_cannot_open(
+    fleet: Fleet, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_client_auth.storage.shared.LOCK_WAIT", 0.2)
+    mine = [replace(key, server=f"https://mcp{n}.example.com/mcp") for n in range(6)]
+    for each in mine:
+        fleet.host().save(full(each))
+    fleet.host().save("a note", Note(key, "refused"))
+    engine, new = fleet.host().engine, new_key()
+    stranger = replace(key, account="stranger")
+    fleet.host(key=new_key()).save(full(stranger))
+    engine.put(mine[5].id, "damaged", engine.get(mine[5].id).version)
+    both = fleet.host(key=[new, fleet.key])
+    steps: Any = both.reseal()
+    while next(steps) is not True:
+        pass
+    steps.close()
+    with fleet.host().lock(mine[4]):  # perhaps it is the one that is done
+        again = [str(each) for each in both.reseal()]
+    assert again.count("None") in (2, 3)
+    last = [str(each) for each in both.reseal()]
+    assert again.count("True") + last.count("True") == 4
+    assert last.count("None") == 2
+    only = fleet.host(key=new)
+    assert [only.load(each) for each in mine[:5]] == [full(each) for each in mine[:5]]
+    assert only.load(Note(key, "refused")) is None, "of the old key, which ends by itself"
 
 
 # Leases

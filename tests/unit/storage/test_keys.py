@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mcp_client_auth import StorageError, UsageError
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.keys import Keys
 from mcp_client_auth.storage.sealed import new_key
@@ -82,17 +83,28 @@ def test_a_new_key_is_read_from_the_file_without_a_restart(
     assert keys.unseal(text, ABOUT, "there") == "a text"
 
 
-def test_a_function_that_gives_the_keys_is_not_asked_for_each_record() -> None:
-    asked = []
+def test_a_function_that_gives_the_keys_is_asked_once_an_hour() -> None:
+    """A KMS, which counts its calls and may take a key away."""
+    asked, given = [], [OLD]
 
-    def unwrap() -> list[str]:
+    def unwrap() -> list[Secret]:
         asked.append(1)
-        return [NEW.reveal()]
+        if not given:
+            raise ConnectionError("no KMS")
+        return given
 
     keys = Keys(unwrap)
     for _ in range(10):
         keys.unseal(keys.seal("a text", ABOUT), ABOUT, "there")
     assert len(asked) == 1
+    given.insert(0, NEW)
+    keys._asked -= 3601
+    assert Keys(NEW).unseal(keys.seal("a text", ABOUT), ABOUT, "there") == "a text"
+    given.clear()  # it is out of order: what is known is used for another hour
+    keys._asked -= 3601
+    for _ in range(10):
+        keys.unseal(keys.seal("a text", ABOUT), ABOUT, "there")
+    assert len(asked) == 3
 
 
 def test_the_file_storage_seals_with_the_first_of_several(
