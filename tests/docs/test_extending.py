@@ -86,7 +86,7 @@ def test_every_name_of_the_protocol_is_there_and_no_more_is_listed() -> None:
         assert getattr(protocol, name) is not None
     assert set(protocol.__all__) <= set(dir(protocol))
     with pytest.raises(AttributeError):
-        protocol.no_such_name  # noqa: B018
+        protocol.no_such_name  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_the_protocols_names_load_nothing_until_they_are_used() -> None:

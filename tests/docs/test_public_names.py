@@ -151,7 +151,7 @@ def test_every_public_name_is_declared_for_type_checkers() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
-        mcp_client_auth.nonsense  # noqa: B018
+        mcp_client_auth.nonsense  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_a_function_is_not_shadowed_by_a_module() -> None:
