@@ -79,9 +79,14 @@ class _Terminated(KeyboardInterrupt):
 
 def _called(arguments: list[str]) -> int:
     """By way of click, with SIGTERM as Ctrl-C; a second one ends the process at once."""
+    import io
     import signal
     import threading
 
+    for stream in (sys.stdout, sys.stderr):
+        # a pipe of Windows, or an old locale, has not all characters of our words
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
     ours = (
         sys.platform != "win32"
         and threading.current_thread() is threading.main_thread()
