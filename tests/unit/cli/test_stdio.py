@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -50,6 +51,7 @@ def test_messages_are_whole_whoever_writes_and_however_slowly_they_are_read(pipe
     assert sorted(got.splitlines(keepends=True)) == written
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
 def test_an_end_that_does_not_block_is_waited_for(pipes: Pipes) -> None:
     for handle in (pipes.stdio._inlet, pipes.stdio._outlet):
         os.set_blocking(handle, False)
