@@ -96,7 +96,7 @@ def test_they_are_kept_with_the_login_for_every_later_verb(
         seen.without.clear()
         ran = inside(*([words[0], world.url] if words != ["--force"] else [world.url]), *words[1:])
         assert ran.code == 0, ran.err
-        inside.browser.join(5)
+        inside.browser.join(60)
         assert not [url for url in seen.without if url.startswith(world.origin)], words
     assert inside("logout", world.url).code == 0
     assert seen.only_home

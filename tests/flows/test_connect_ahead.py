@@ -128,7 +128,7 @@ def test_it_ends_where_the_server_requires_no_login(status: int) -> None:
     answers = httpx.MockTransport(lambda request: httpx.Response(status))
     assert post(auth, url, transport=answers) == status
     assert len(transport.begun) == 1
-    assert transport.closed.acquire(timeout=10)
+    assert transport.closed.acquire(timeout=60)
     assert transport.taken == []
 
 

@@ -133,7 +133,7 @@ def person(request: pytest.FixtureRequest, library: Library) -> Iterator[Person]
     with kind(Settings(**settings)) as server:
         person = Person(library, server, **arguments)
         yield person
-        assert person.browser.join(5)
+        assert person.browser.join(60)
 
 
 def by_proof(nonces: str) -> tuple[type[DemoServer], dict[str, Any], dict[str, Any]]:

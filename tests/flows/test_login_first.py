@@ -31,7 +31,7 @@ Begin: TypeAlias = Callable[..., Login]
 def browser() -> Iterator[ScriptedBrowser]:
     scripted = ScriptedBrowser()
     yield scripted
-    assert scripted.join(5)
+    assert scripted.join(60)
 
 
 def in_a_loop(backend: str) -> Begin:

@@ -49,8 +49,8 @@ def test_a_login_is_read(cache: CacheDirectory) -> None:
     assert login.tokens.refresh_token is not None
     assert login.tokens.refresh_token.reveal() == REFRESH
     assert login.tokens.scope == ("notes:read",)
-    assert login.tokens.issued_at == pytest.approx(time.time() - 60, abs=5)
-    assert login.tokens.expires_at == pytest.approx(time.time() + 3540, abs=5)
+    assert login.tokens.issued_at == pytest.approx(time.time() - 60, abs=30)
+    assert login.tokens.expires_at == pytest.approx(time.time() + 3540, abs=60)
     assert login.issuer == ISSUER
     assert login.client is not None
     assert (login.client.client_id, login.client.issuer) == ("cached-client", ISSUER)
@@ -104,7 +104,7 @@ def test_a_token_without_an_expiry_may_live(cache: CacheDirectory, expires_in: A
 
 def test_a_file_of_tomorrow_is_of_now(cache: CacheDirectory) -> None:
     cache.plant(URL, without_issuer(expires_at=None), age=-86_400)
-    assert only(cache).tokens.expires_at == pytest.approx(time.time() + 3600, abs=5)
+    assert only(cache).tokens.expires_at == pytest.approx(time.time() + 3600, abs=60)
 
 
 # Names as mcp-remote 0.15.1 computes them: MD5 of the parts that are there, joined by a bar.

@@ -116,7 +116,7 @@ def test_a_stream_that_is_cut_is_resumed(library: Library) -> None:
 
 
 def test_calls_at_once_do_not_hinder_each_other() -> None:
-    barrier = threading.Barrier(8, timeout=20)
+    barrier = threading.Barrier(8, timeout=60)
 
     def behaviour(request: Request) -> None:
         barrier.wait()
@@ -133,7 +133,7 @@ def test_calls_at_once_do_not_hinder_each_other() -> None:
         for each in work:
             each.start()
         for each in work:
-            each.join(20)
+            each.join(60)
     assert sorted(results) == [(n, n) for n in range(8)]
 
 

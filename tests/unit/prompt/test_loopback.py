@@ -38,7 +38,7 @@ class Login:
         return right
 
     def get(self, query: str, **headers: str) -> httpx.Response:
-        with httpx.Client(trust_env=False, timeout=10) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             return client.get(self.listener.redirect_uri + query, headers=headers)
 
     def answer(self) -> Future[httpx.Response]:
@@ -292,7 +292,7 @@ def test_no_thread_is_left() -> None:
     page.result(60)
     login.pool.shutdown()
     for thread in set(threading.enumerate()) - before:
-        thread.join(3)
+        thread.join(60)
         assert not thread.is_alive()
     idle.close()
 
