@@ -20,7 +20,7 @@ from tests.support.python_path import ROOT
 PACKAGE, UNIT = ROOT / "mcp_client_auth", ROOT / "tests" / "unit"
 # Modules, the test below `tests` that tests them, and why it stands there.
 ELSEWHERE = """
-__main__ | slow/test_package.py | it is there for `python -m`
+__main__ | slow/packaging/test_built.py | it is there for `python -m`
 adapters.aiohttp | flows/test_http_libraries.py | a plug for another library, which has to be there
 adapters.requests | flows/test_http_libraries.py | a plug for another library, which has to be there
 adapters.urllib3 | flows/test_http_libraries.py | a plug for another library, which has to be there
