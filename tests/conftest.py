@@ -1,10 +1,11 @@
 """Every test has a home of its own and no browser but the one that it names."""
 
+import gc
 import os
 import random
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,17 @@ def is_default(config: pytest.Config) -> bool:
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """The default run does not load what other people's servers and browsers are driven with."""
     return True if is_default(config) and collection_path == SLOW else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Ten thousand tests live as long as the run: the collector need not walk them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -117,7 +117,8 @@ def _imported(text: str) -> Key | None:
     from joserfc.errors import InvalidKeyTypeError
     from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-    kinds: dict[Any, type[Key]] = {"EC": ECKey, "RSA": RSAKey, "OKP": OKPKey}
+    # RSA first: such a key takes long to load, and is loaded again for each type that does not fit
+    kinds: dict[Any, type[Key]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
     if text.startswith("{"):
         fields = json.loads(text)
         kind = kinds.get(fields.get("kty"))
