@@ -6,6 +6,7 @@ import random
 import re
 import signal
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ pytest_plugins = ["tests.support.fixtures", "mcp_client_auth.testing.plugin"]
 SLOW = Path(__file__).with_name("slow")
 SLOW_FIXTURES = {"elsewhere", "make_elsewhere", "secret_service", "terminal"}
 NUMBERS = count()  # of the directories of tests
+DIRECTORY = pytest.StashKey[Path]()
 KEYRINGS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")  # of the machine, not ours
 SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
 
@@ -62,7 +64,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    """Ten thousand tests live as long as the run: the collector need not walk them again and again."""
+    """The collector need not walk ten thousand tests again and again: they live to the end."""
     gc.disable()
     try:
         return (yield)
@@ -96,7 +98,7 @@ def starts_something(item: pytest.Item) -> bool:
     return callspec is not None and "keyring" in callspec.params.values()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@contextmanager
 def signals_of_a_terminal() -> Iterator[None]:
     """What a script starts in the background inherits Ctrl-C as ignored, and hands that on."""
     names = ("SIGINT", "SIGQUIT", "SIGHUP")
@@ -110,46 +112,14 @@ def signals_of_a_terminal() -> Iterator[None]:
         signal.signal(number, signal.SIG_IGN)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def use_one_authority(patch: pytest.MonkeyPatch, place: Path) -> None:
     """Clients read all authorities of the web as they are made, and take long; none is met here."""
     every, end = Path(certifi.where()).read_text(), "-----END CERTIFICATE-----\n"
-    one = tmp_path_factory.mktemp("authorities") / "one.pem"
-    one.write_text(every.partition(end)[0] + end)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(certifi, "where", lambda: str(one))
-        yield
+    place.write_text(every.partition(end)[0] + end)
+    patch.setattr(certifi, "where", lambda: str(place))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_waiting_for_the_disk() -> Iterator[None]:
-    """Power does not fail here. A test of what is synced when puts its own in its place."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fsync", lambda handle: None)
-        yield
-
-
-@pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In the place of pytest's own, which reads the directories of all tests to number the next,
-    and leaves a link beside each."""
-    name = re.sub(r"\W", "_", request.node.name)[:30]
-    path = tmp_path_factory.getbasetemp() / f"{name}{next(NUMBERS)}"
-    path.mkdir(mode=0o700)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def isolated_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "mcp-client-auth"
-    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(home))
-    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS):
-        monkeypatch.delenv(name, raising=False)
-    return home
-
-
-@pytest.fixture(scope="session")
-def keyrings_of_the_machine() -> None:
+def load_keyrings_of_the_machine() -> None:
     from keyring.backend import get_all_keyring
 
     with pytest.MonkeyPatch.context() as patch:
@@ -158,22 +128,54 @@ def keyrings_of_the_machine() -> None:
         get_all_keyring()  # loads their classes
 
 
+@pytest.fixture(scope="session", autouse=True)
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What all tests of a process share, and the directory that theirs lie in. One fixture, for
+    each is paid for again by every test."""
+    base = tmp_path_factory.getbasetemp()
+    with signals_of_a_terminal(), pytest.MonkeyPatch.context() as patch:
+        use_one_authority(patch, base / "one-authority.pem")
+        # power does not fail here; a test of what is synced when puts its own in its place
+        patch.setattr(os, "fsync", lambda handle: None)
+        load_keyrings_of_the_machine()
+        yield base
+
+
+def directory(test: pytest.Item, base: Path) -> Path:
+    if DIRECTORY not in test.stash:
+        name = re.sub(r"\W", "_", test.name)[:30]
+        test.stash[DIRECTORY] = base / f"{name}{next(NUMBERS)}"
+    return test.stash[DIRECTORY]
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, base: Path) -> Path:
+    """In the place of pytest's own, which reads the directories of all tests to number the next,
+    and leaves a link beside each."""
+    path = directory(request.node, base)
+    path.mkdir(mode=0o700)
+    return path
+
+
 @pytest.fixture(autouse=True)
-def fresh_keyring(keyrings_of_the_machine: None) -> Iterator[None]:
-    """The keyring library finds every backend class that a test has made, and remembers some."""
+def isolated_home(
+    request: pytest.FixtureRequest, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """In the test's own directory, which few tests need: it is made by the first that does."""
+    home = directory(request.node, base) / "mcp-client-auth"
+    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(home))
+    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def fresh_process(base: Path) -> Iterator[None]:
+    """What lasts as long as a process lasts as long as a test."""
     from keyring import backend, core
 
     classes = backend.KeyringBackend._classes
     before = set(classes)
-    yield
-    classes.intersection_update(before)
-    core._keyring_backend = None
-    vars(backend.get_all_keyring).pop("saved_result", None)
-
-
-@pytest.fixture(autouse=True)
-def fresh_process() -> Iterator[None]:
-    """What lasts as long as a process lasts as long as a test."""
     yield
     from mcp_client_auth.secret import KNOWN, Parts
     from mcp_client_auth.session.single_flight import _wire
@@ -181,6 +183,10 @@ def fresh_process() -> Iterator[None]:
     from mcp_client_auth.storage.memory import process_memory
     from mcp_client_auth.storage.placement import _warn_once
 
+    # the keyring library finds every backend class that a test has made, and remembers some
+    classes.intersection_update(before)
+    core._keyring_backend = None
+    vars(backend.get_all_keyring).pop("saved_result", None)
     _wire.ending = False  # a command that took the process's place would have ended it
     SHARED.reset()
     SHARED.waiting = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-import griffe
 import pytest
 
 import mcp_client_auth
@@ -16,13 +16,19 @@ from mcp_client_auth.testing import DemoServer
 from tests.support.documents import DOCS, EXAMPLE
 from tests.support.python_path import ROOT
 
+if TYPE_CHECKING:
+    import griffe
+
 PAGES = "\n".join(path.read_text("utf-8") for path in (DOCS / "reference").glob("*.md"))
 LISTED = set(re.findall(r"^::: (\S+)$", PAGES, re.MULTILINE))
+ERRORS = errors.__name__
 CODE = re.compile(r"Example:\n+ +```python\n(.*?)```", re.DOTALL)
 
 
 @cache
 def package() -> griffe.Object:
+    import griffe  # reads the whole package, so that only who runs these tests loads it
+
     loaded = griffe.load("mcp_client_auth", search_paths=[str(ROOT)], try_relative_path=False)
     assert isinstance(loaded, griffe.Object)
     return loaded
@@ -30,6 +36,8 @@ def package() -> griffe.Object:
 
 def home(name: str) -> griffe.Object:
     """Where a name that is imported from elsewhere is defined."""
+    import griffe
+
     found = package()[name.removeprefix("mcp_client_auth.")]
     target = found.final_target if isinstance(found, griffe.Alias) else found
     assert isinstance(target, griffe.Object)
@@ -37,16 +45,16 @@ def home(name: str) -> griffe.Object:
 
 
 def names() -> list[str]:
-    roots = {
-        "mcp_client_auth": mcp_client_auth.__all__,
-        "mcp_client_auth.extending": extending.__all__,
-        "mcp_client_auth.testing": testing.__all__,
-        "mcp_client_auth.errors": [n for n in vars(errors) if re.match(r"[A-Z][a-z]", n)],
+    """One name a thing; what is defined elsewhere, or is only imported here, is not listed."""
+    own = [n for n, value in vars(errors).items() if getattr(value, "__module__", "") == ERRORS]
+    roots: dict[ModuleType, list[str]] = {
+        mcp_client_auth: [name for name in mcp_client_auth.__all__ if name != "__version__"],
+        extending: extending.__all__,
+        testing: testing.__all__,
+        errors: [name for name in own if name[0].isupper()],
     }
-    found = {f"{root}.{name}" for root, listed in roots.items() for name in listed}
-    ours = (name for name in found if name != "mcp_client_auth.__version__")
-    by_home = {home(name).path: name for name in sorted(ours, reverse=True)}
-    return sorted(name for path, name in by_home.items() if path.startswith("mcp_client_auth."))
+    found = {f"{at.__name__}.{name}": getattr(at, name) for at in roots for name in roots[at]}
+    return sorted({id(found[name]): name for name in sorted(found, reverse=True)}.values())
 
 
 NAMES = names()
