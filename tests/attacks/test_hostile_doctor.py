@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from mcp_client_auth.cli.report import lines
@@ -42,7 +40,7 @@ def test_what_a_server_sends_ends_in_a_finding(
     world: World, examined: Examine, spot: Spot, name: str
 ) -> None:
     world.at(spot, BEHAVIOURS[name])
-    report = examined(world.url, options=SHORT)
+    report = examined(world.url)
     assert "itself failed" not in str(report)
     assert only(report, "local.port").level == "ok"  # the last checks came to their turn
 
@@ -53,10 +51,10 @@ def test_a_slow_server_costs_its_time_limit(
     world: World, examined: Examine, spot: Spot, slow: str
 ) -> None:
     world.at(spot, world.hang if slow == "hang" else world.drip)
-    began = time.monotonic()
     report = examined(world.url, options=SHORT)
-    assert time.monotonic() - began < 60
     assert report.error == "Unavailable"
+    assert report.caused_by
+    assert report.caused_by.came.endswith("within 0.5 s")
 
 
 def test_control_characters_never_reach_the_report(world: World, examined: Examine) -> None:

@@ -15,6 +15,7 @@ from mcp_client_auth.storage import Storage, storage_named
 from tests.support.storage_samples import CLIENT_KEY, full, full_client, with_token
 
 NEWER = "newer"
+LONG = 600.0
 Action = Callable[[Storage, Key, str], object]
 
 
@@ -50,9 +51,12 @@ def check_often(storage: Storage, key: Key, times: str) -> None:
 
 
 def append(storage: Storage, key: Key, letters: str) -> None:
-    """Add each letter to the token, as a refresh would: read, change, write, under the lock."""
+    """Add each letter to the token, as a refresh would: read, change, write, under the lock.
+
+    Its turn may come late on a busy machine: the wait for the lock has no limit that counts.
+    """
     for letter in letters:
-        with storage.lock(key):
+        with storage.lock(key, timeout=LONG):
             stored = storage.load(key)
             assert stored is not None
             storage.save(with_token(stored, stored.tokens.access_token.reveal() + letter))

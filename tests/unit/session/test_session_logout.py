@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -72,7 +73,8 @@ def test_a_logout_during_a_refresh_waits_for_it_and_ends_what_it_brought(world: 
         assert out.is_alive(), "the logout did not wait for the lock"
 
     world.faults = [slow]
-    program.post()
+    with suppress(LoginRequired):  # the logout may end the token before the request is answered
+        program.post()
     out.join(60)
     assert done == [LoggedOut(True, revoked=True)]
     assert program.storage.load(KEY) is None
