@@ -89,22 +89,24 @@ def examine(subject: Subject, on_check: Callable[[str], None] = lambda name: Non
                 _server(exam, subject)
     exam.perform("local.clock", machine.clock(exam))
     if subject.machine:
-        _machine(exam, subject)
+        exam.perform("local.software", machine.software())
+        exam.perform("local.storage", machine.storage(subject.storage), _STORAGE)
+        exam.perform("local.variables", machine.variables())
+        exam.perform("local.proxies", machine.proxies())
+        exam.perform("local.port", machine.callback())
+        exam.perform("local.browser", machine.browser())
     return exam.report()
-
-
-def _machine(exam: Exam, subject: Subject) -> None:
-    exam.perform("local.software", machine.software())
-    exam.perform("local.storage", machine.storage(subject.storage), _STORAGE)
-    exam.perform("local.variables", machine.variables())
-    exam.perform("local.proxies", machine.proxies())
-    exam.perform("local.port", machine.callback())
-    exam.perform("local.browser", machine.browser())
 
 
 def _server(exam: Exam, subject: Subject) -> None:
     answer = exam.perform("challenge", challenge(exam))
-    config = _config(exam, subject)
+    config = LoginConfig(
+        exam.server_url,
+        subject.key or key_for(subject.url),
+        subject.identity,
+        subject.scope,
+        subject.options,
+    )
     done = exam.perform("steps", _steps(exam, config, subject), _patience(subject)) or Walk()
     ended = done.error
     if answer is not None and ended is not None and ended.code == "login_not_required":
@@ -168,16 +170,6 @@ def _with_a_person(exam: Exam, config: LoginConfig, prompt: Prompt, server: Serv
         exam.findings.append(exam.cause)
     else:
         exam.perform("person", person.checks(exam, done, server))
-
-
-def _config(exam: Exam, subject: Subject) -> LoginConfig:
-    return LoginConfig(
-        exam.server_url,
-        subject.key or key_for(subject.url),
-        subject.identity,
-        subject.scope,
-        subject.options,
-    )
 
 
 def _patience(subject: Subject) -> float:

@@ -153,16 +153,13 @@ class Exam:
             self.unproven.add(origin_url(request.url))
             bare = replace(request, redirects=False, gateway={}, to_issuer=False)
             response = self._once(bare, self.behind, "unproven ")
-            self._share_addresses()
+            # the addresses that were connected to count in this examination, whatever transport it
+            # was: whom the server may name does not depend on its certificate
+            ours = getattr(self.transport, "addresses", None)
+            theirs = getattr(self.behind, "addresses", None)
+            if isinstance(ours, Addresses) and isinstance(theirs, Addresses):
+                ours.learn(theirs)
             return response
-
-    def _share_addresses(self) -> None:
-        """The addresses that were connected to count in this examination, whatever transport it
-        was: whom the server may name does not depend on its certificate."""
-        ours = getattr(self.transport, "addresses", None)
-        theirs = getattr(self.behind, "addresses", None)
-        if isinstance(ours, Addresses) and isinstance(theirs, Addresses):
-            ours.learn(theirs)
 
     def is_unproven(self, url: str) -> bool:
         """Whether what was read there proves nothing, so that nothing else may go there."""

@@ -37,6 +37,12 @@ _BY_CODE: Final = {
     "invalid_target": "resource-refused",
     "invalid_redirect_uri": "redirect-refused",
 }
+_BY_WORDS: Final = (
+    ("registered with other redirect URIs", "registration-redirect"),
+    ("protected resource metadata is not usable", "metadata-unfit"),
+    ("authorization server metadata is not usable", "server-unfit"),
+    ("authorization_endpoint", "server-unfit"),
+)
 _CERTIFICATES: Final = (
     ("has expired", "certificate-expired"),
     ("not yet valid", "certificate-future"),
@@ -112,17 +118,7 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         status = _STATUS.search(text)
         values["status"] = status[1] if status else ""
         return "server-error" if status else "no-connection", values
-    return _by_words(text), values
-
-
-def _by_words(text: str) -> str:
-    if "registered with other redirect URIs" in text:
-        return "registration-redirect"
-    if "protected resource metadata is not usable" in text:
-        return "metadata-unfit"
-    if "authorization server metadata is not usable" in text or "authorization_endpoint" in text:
-        return "server-unfit"
-    return ""
+    return next((fault for words, fault in _BY_WORDS if words in text), ""), values
 
 
 def _insecure(error: InsecureUrl, server_url: str) -> str:
@@ -143,17 +139,15 @@ def _resource(text: str, server_url: str) -> str:
         mine, theirs = split(server_url), split(named[1] if named else "")
     except ValueError:
         return "resource-other"
-    if theirs.scheme == "http" and mine.scheme == "https" and _known(theirs, mine):
+    inside = internal(theirs.hostname or "")
+    known = inside or theirs.hostname == mine.hostname
+    if theirs.scheme == "http" and mine.scheme == "https" and known:
         return "http-urls"
-    if internal(theirs.hostname or "") and not internal(mine.hostname or ""):
+    if inside and not internal(mine.hostname or ""):
         return "internal-address"
     if theirs.hostname != mine.hostname or theirs.scheme != mine.scheme:
         return "resource-other"
     return "resource-port" if theirs.port != mine.port else "resource-path"
-
-
-def _known(theirs: Any, mine: Any) -> bool:
-    return bool(theirs.hostname == mine.hostname or internal(theirs.hostname or ""))
 
 
 def internal(host: str) -> bool:

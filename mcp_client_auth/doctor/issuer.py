@@ -192,11 +192,13 @@ def abilities(
     question = exam.ask("issuer.identifier", requested, standard, server.issuer)
     if known.name.rstrip("/") == server.issuer.rstrip("/") and known.name != server.issuer:
         long = known.name if known.name.endswith("/") else server.issuer
-        holder = "authorization_servers" if long == known.name else "issuer"
+        holder, other = "authorization_servers", "issuer"
+        if long != known.name:
+            holder, other = other, holder
         yield question.found(
             "warning",
             "issuer-slash",
-            f"{holder} has a slash at the end, {_other(holder)} has none: {shown(long)}",
+            f"{holder} has a slash at the end, {other} has none: {shown(long)}",
             "clients that compare issuers as strings, as RFC 8414 §3.3 has it",
             issuer=long.rstrip("/"),
         )
@@ -228,10 +230,6 @@ def abilities(
         )
     yield from _offers(exam, requested, server, required)
     yield from _demands(exam, requested, server, identified=identified)
-
-
-def _other(holder: str) -> str:
-    return "issuer" if holder == "authorization_servers" else "authorization_servers"
 
 
 def _offers(

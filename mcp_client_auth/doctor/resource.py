@@ -131,7 +131,7 @@ def _nowhere(
         fault, url, belongs = astray
         where = f"{came} but at {split(url).path}, where no client looks ({listed})"
         values = {"found": split(url).path, "expected": shown(belongs)}
-        mount, path = _mount(url), split(belongs).path
+        mount, path = split(url).path.partition("/.well-known/")[0], split(belongs).path
         below = path.partition(_SUFFIX)[2].removeprefix(mount) or "/"
         values |= {"mount": mount, "below": below, "expected_path": path}
         values |= {"found_path": split(url).path}
@@ -167,10 +167,6 @@ def _astray(exam: Exam) -> Iterator[tuple[str, str, str]]:
             yield "metadata-mounted", f"{origin}{mount}/.well-known/{_SUFFIX}{tail}", belongs
     if path:
         yield "metadata-appended", f"{origin}{path}/.well-known/{_SUFFIX}", belongs
-
-
-def _mount(url: str) -> str:
-    return split(url).path.partition("/.well-known/")[0]
 
 
 def _fields(exam: Exam, document: ResourceMetadata) -> Check[None]:

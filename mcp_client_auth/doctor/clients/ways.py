@@ -26,7 +26,8 @@ def way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
         document: Mapping[str, Any] = client.get("document") or {}
         methods = " or ".join(document.get("methods", ()))
         remedy = f"List {methods} in token_endpoint_auth_methods_supported"
-        listed = _methods_listed(document, server)
+        taken = strings(server.get("token_endpoint_auth_methods_supported"))  # RFC 8414 §2
+        listed = bool({*document.get("methods", ())} & {*(taken or ())})
         if listed or "methods" not in document.get("requires", ()):
             came = f"it uses its document {document.get('url', '')}"
             unlisted = f", and authenticates with {methods}, which is not listed"
@@ -39,12 +40,6 @@ def way(client: ClientFacts, seen: Seen, server: Document) -> Iterator[Point]:
         yield from _registration(client, seen)
     else:
         yield _by_hand(client, seen)
-
-
-def _methods_listed(document: Mapping[str, Any], server: Document) -> bool:
-    """Whether the server lists a method of the client's document (RFC 8414 §2)."""
-    listed = strings(server.get("token_endpoint_auth_methods_supported")) or ()
-    return bool({*document.get("methods", ())} & {*listed})
 
 
 def _by_hand(client: ClientFacts, seen: Seen) -> Point:

@@ -111,24 +111,21 @@ _LEVELS: Final = ("error", "warning", "note", "ok")
 def html(reports: Sequence[Told], when: str = "") -> str:
     """`when`: the time of the examination, as it is to be shown."""
     version = reports[0]["mcp_client_auth"] if reports else ""
+    title = f"{len(reports)} MCP servers examined"
+    if len(reports) == 1:
+        title = str(reports[0]["verdict"]["sentence"])
     body = "\n".join(part for each in enumerate(reports) for part in _report(*each))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">
 <meta name="referrer" content="no-referrer">
-<title>{escape(_title(reports))}</title><style>{_STYLE}</style></head>
+<title>{escape(title)}</title><style>{_STYLE}</style></head>
 <body><header><span>mcp-login doctor</span><span>{escape(when)}</span></header>
 <main>{_contents(reports)}{body}</main>
 <footer>mcp-client-auth {escape(version)}. This page holds no secrets, fetches nothing and runs no
 script.</footer></body></html>
 """
-
-
-def _title(reports: Sequence[Told]) -> str:
-    if len(reports) == 1:
-        return str(reports[0]["verdict"]["sentence"])
-    return f"{len(reports)} MCP servers examined"
 
 
 def _contents(reports: Sequence[Told]) -> str:
@@ -160,7 +157,11 @@ def _report(number: int, report: Told) -> Iterator[str]:
         if these := [each for each in findings if each["level"] == level and each is not cause]:
             yield f"<section><h2>{title}</h2>{''.join(map(_finding, these))}</section>"
     if report.get("clients"):
-        yield _clients(report["clients"])
+        yield (
+            '<section><h2>Other clients</h2><div class="wide"><table><thead><tr><th>Client</th>'
+            "<th>Here</th><th>Why</th></tr></thead>"
+            f"{''.join(map(_client, report['clients']))}</table></div></section>"
+        )
     for level, title in (("note", "Good to know"), ("ok", "What is well")):
         if these := [each for each in findings if each["level"] == level]:
             rows = "".join(map(_finding if level == "note" else _line, these))
@@ -205,14 +206,6 @@ def _line(finding: Told) -> str:
 def _pasted(finding: Told) -> str:
     paste = finding.get("paste")
     return f"<pre>{escape(paste)}</pre>" if paste else ""
-
-
-def _clients(clients: Sequence[Told]) -> str:
-    return (
-        '<section><h2>Other clients</h2><div class="wide"><table><thead><tr><th>Client</th>'
-        f"<th>Here</th><th>Why</th></tr></thead>{''.join(map(_client, clients))}</table></div>"
-        "</section>"
-    )
 
 
 def _client(client: Told) -> str:

@@ -9,20 +9,15 @@ from xml.sax.saxutils import escape, quoteattr
 
 def junit(reports: Sequence[Mapping[str, Any]], *, strict: bool = False) -> str:
     """Errors are failures; warnings too with `strict`, and are text beside their case otherwise."""
-    suites = [_suite(report, strict=strict) for report in reports]
-    return "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>", *suites, _END])
-
-
-_END = "</testsuites>"
-
-
-def _suite(report: Mapping[str, Any], *, strict: bool) -> str:
     failing = ("error", "warning") if strict else ("error",)
-    cases = [_case(each, failing) for each in report["findings"]]
-    failed = sum(each["level"] in failing for each in report["findings"])
-    name = quoteattr(report["server"] or "this machine")
-    head = f'<testsuite name={name} tests="{len(cases)}" failures="{failed}">'
-    return "\n".join([head, *cases, "</testsuite>"])
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
+    for report in reports:
+        cases = [_case(each, failing) for each in report["findings"]]
+        failed = sum(each["level"] in failing for each in report["findings"])
+        name = quoteattr(report["server"] or "this machine")
+        head = f'<testsuite name={name} tests="{len(cases)}" failures="{failed}">'
+        lines += [head, *cases, "</testsuite>"]
+    return "\n".join([*lines, "</testsuites>"])
 
 
 def _case(finding: Mapping[str, Any], failing: Sequence[str]) -> str:

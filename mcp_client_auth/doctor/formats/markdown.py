@@ -32,14 +32,11 @@ def _report(report: Mapping[str, Any]) -> str:
             lines += ["", *(f"        {line}" for line in each["paste"].split("\n"))]
     if report.get("clients"):
         lines += ["", "| client | verdict | why | fix |", "|---|---|---|---|"]
-        lines += [_row(each) for each in report["clients"]]
+    for client in report.get("clients") or ():
+        word = _VERDICTS.get(client["verdict"]) or f"fails at step {client['step']}"
+        cells = client["name"], word, client["because"], "; ".join(client["remedies"])
+        lines.append("| " + " | ".join(map(plain, cells)) + " |")
     return "\n".join(lines)
-
-
-def _row(client: Mapping[str, Any]) -> str:
-    word = _VERDICTS.get(client["verdict"]) or f"fails at step {client['step']}"
-    cells = client["name"], word, client["because"], "; ".join(client["remedies"])
-    return "| " + " | ".join(map(plain, cells)) + " |"
 
 
 def plain(text: str) -> str:
