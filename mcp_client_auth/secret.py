@@ -141,9 +141,14 @@ class Parts:
         """Where the text repeats 12 characters or more, from left to right."""
         while self._new:
             try:
-                self._index(self._new.pop())
+                value = self._new.pop()
             except IndexError:  # another thread has taken the last one
                 break
+            for form in forms(value[:_CONSIDERED]):
+                for place in range(0, len(form) - _BLOCK + 1, _BLOCK):
+                    places = self._blocks.setdefault(form[place : place + _BLOCK], [])
+                    if len(places) < _PLACES:
+                        places.append((form, place))
         known, last, over = self._blocks, len(text) - _BLOCK, 0
         for at in range(last + 1):
             block = text[at : at + _BLOCK]
@@ -154,13 +159,6 @@ class Parts:
                 if end - start >= LEAST:
                     over = max(over, end)
                     yield start, end
-
-    def _index(self, value: str) -> None:
-        for form in forms(value[:_CONSIDERED]):
-            for place in range(0, len(form) - _BLOCK + 1, _BLOCK):
-                places = self._blocks.setdefault(form[place : place + _BLOCK], [])
-                if len(places) < _PLACES:
-                    places.append((form, place))
 
 
 def _extent(form: str, place: int, text: str, at: int) -> tuple[int, int]:

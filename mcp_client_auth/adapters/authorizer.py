@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from ..credential import Credential
-    from ..protocol.challenge import Challenge
     from ..protocol.flow import HttpResponse
     from ..protocol.probe import ServerAnswer
     from ..secret import Secret
@@ -252,7 +251,9 @@ class Authorizer:
                 ours = self._as_ours(answer)
                 challenge = ours.challenge
                 if answer.status == 401:
-                    if _wants_nonce(sent, challenge):  # that it gave will not do: no token can
+                    bound = sent is not None and sent.tokens.bound
+                    if bound and challenge is not None and challenge.error == "use_dpop_nonce":
+                        # the one that it gave will not do: no token can
                         return sent, answered, self._refused(sent)
                     self._tell("request", answer.url)
                     self._tell("challenge", answer.url, 401)
@@ -399,11 +400,6 @@ def _plain(url: str, storage: Storage | str | None) -> bool:
     except InsecureUrl:
         return False
     return not isinstance(storage, str) and not os.environ.get("MCP_CLIENT_AUTH_STORAGE")
-
-
-def _wants_nonce(sent: Credential | None, challenge: Challenge | None) -> bool:
-    bound = sent is not None and sent.tokens.bound
-    return bound and challenge is not None and challenge.error == "use_dpop_nonce"
 
 
 def _response(answer: Answer) -> HttpResponse:

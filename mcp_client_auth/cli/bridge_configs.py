@@ -46,10 +46,6 @@ def _nested(path: tuple[str, ...], start: Start, entry: Any) -> str:
     return json.dumps(entry, indent=2, ensure_ascii=False)
 
 
-def _opencode(start: Start) -> str:
-    return _nested(("mcp",), start, {"type": "local", "command": [start.command, *start.args]})
-
-
 def _text(template: str) -> Callable[[Start], str]:
     """Of TOML or YAML, in which texts and lists may be written as JSON has them."""
 
@@ -99,7 +95,12 @@ CLIENTS: Final = {
         _text("mcpServers:\n  {name}:\n    type: stdio\n    command: {command}\n    args: {args}"),
     ),
     "lm-studio": Configuration("mcp.json (Program, Edit mcp.json)", _json(_SERVERS)),
-    "opencode": Configuration("opencode.json", _opencode),
+    "opencode": Configuration(
+        "opencode.json",
+        lambda start: _nested(
+            ("mcp",), start, {"type": "local", "command": [start.command, *start.args]}
+        ),
+    ),
     "vscode": Configuration(".vscode/mcp.json", _json("servers", type="stdio")),
     "windsurf": Configuration("~/.codeium/windsurf/mcp_config.json", _json(_SERVERS)),
     "zed": Configuration("settings.json", _json("context_servers")),

@@ -123,7 +123,10 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
             return None
         scope = self.idp_scope
         words = parse(scope) if isinstance(scope, str) else tuple(scope)
-        return Provider(self.idp_issuer, self.idp_client, words, _proves(self.idp_client))
+        client = self.idp_client
+        # whether it has to prove itself, by more than its id
+        proves = client.secret or has_key(client) or client.method in (*WITH_SECRET, *CERTIFIED)
+        return Provider(self.idp_issuer, client, words, bool(proves))
 
     def presenting(self, login: Credential) -> Grant:
         return SignedIn(self, login)
@@ -290,11 +293,6 @@ class SignedIn(UnattendedGrant):
                 server=credential.key.server,
             )
         return UnattendedGrant.renew(self, config, ports, credential)
-
-
-def _proves(client: PreRegistered) -> bool:
-    """Whether it has to prove itself, by more than its id."""
-    return bool(client.secret) or has_key(client) or client.method in (*WITH_SECRET, *CERTIFIED)
 
 
 def _texts(value: object) -> tuple[str, ...]:

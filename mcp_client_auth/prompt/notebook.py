@@ -83,11 +83,9 @@ def notebook_output() -> Output | None:
         edited = about.mode == "edit" and about.request is not None
     except Exception:
         return None
-    return Output(lambda *, data, **_: _replace(marimo, data["text/html"])) if edited else None
-
-
-def _replace(marimo: Any, html: str) -> None:
-    marimo.output.replace(marimo.Html(html))
+    if not edited:
+        return None
+    return Output(lambda *, data, **_: marimo.output.replace(marimo.Html(data["text/html"])))
 
 
 def notebook_prompt(output: Output, *, opens: bool) -> Prompt:

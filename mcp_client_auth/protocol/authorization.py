@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
@@ -82,7 +80,14 @@ class AuthorizationRequest:
         Raises `Unrelated` for another request's answer, `IssuerMismatch` before anything
         else of an answer is used, `AuthorizationDenied` or `Unavailable` for an error.
         """
-        fields = _single_valued(query)
+        try:
+            query.encode()  # fails for what a terminal could not read as text
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            raise Unrelated("not text, or too many parameters") from None
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
+            raise Unrelated("a parameter is repeated (RFC 6749 §3.1)")
         if not self.state.matches(fields.get("state", "")):
             raise Unrelated("the state is not the one that was sent")
         self._check_issuer(fields.get("iss"))
@@ -360,15 +365,3 @@ def _require_a_place_to_push(server: ServerMetadata, options: Options) -> None:
         url=server.issuer,
         hint=Remedy("Leave out {Options.push_authorization_request=True}"),
     )
-
-
-def _single_valued(query: str) -> Mapping[str, str]:
-    try:
-        query.encode()  # fails for what a terminal could not read as text
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:
-        raise Unrelated("not text, or too many parameters") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Unrelated("a parameter is repeated (RFC 6749 §3.1)")
-    return MappingProxyType(fields)

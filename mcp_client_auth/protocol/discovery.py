@@ -86,30 +86,21 @@ def discover(
     answer = answer or ServerAnswer(server_url, HttpResponse(401, server_url))
     tried: list[Absence] = []
     metadata = yield from resource_metadata(server_url, answer, options, tried)
+    candidates: tuple[str, ...] = ()
     if options.issuer:
-        candidates: tuple[str, ...] = (options.issuer,)
+        candidates = (options.issuer,)
     elif metadata:
         candidates = metadata.authorization_servers[:_MOST_LISTED]
         if len(candidates) > 1:  # RFC 9728 §7.6 leaves the choice to the client
             candidates = tuple(sorted(candidates, key=rank)[:_MOST_SERVERS])
-    elif invents(answer, tried):
-        server = yield from _legacy(server_url, options, tried, usable)
-        return _discovery(server_url, answer, None, server, options)
-    elif is_passing(answer.status):
-        raise unavailable(answer.response)
-    else:
+    elif not invents(answer, tried):
+        if is_passing(answer.status):
+            raise unavailable(answer.response)
         raise (yield from no_authorization_server(server_url, answer, tried))
-    server = yield from _first_usable(candidates, options, usable)
-    return _discovery(server_url, answer, metadata, server, options)
-
-
-def _discovery(
-    server_url: ServerUrl,
-    answer: ServerAnswer,
-    metadata: ResourceMetadata | None,
-    server: ServerMetadata,
-    options: Options,
-) -> Discovery:
+    if metadata or options.issuer:
+        server = yield from _first_usable(candidates, options, usable)
+    else:
+        server = yield from _legacy(server_url, options, tried, usable)
     resource: str | None = metadata.resource if metadata else server_url.canonical
     if options.resource is not None:
         resource = options.resource or None

@@ -182,11 +182,6 @@ def _require_match(server: ServerUrl, final_url: str, resource: str, where: str)
     )
 
 
-def _passed(options: Options | None, issuer: Issuer) -> bool:
-    """Whether the caller named the place of its metadata."""
-    return bool(options and options.metadata_url and same_issuer(options.issuer, issuer))
-
-
 def read_server_metadata(
     issuer: Issuer, response: HttpResponse, options: Options | None = None
 ) -> ServerMetadata:
@@ -198,11 +193,12 @@ def read_server_metadata(
     document = read_document(response, "authorization server metadata", _NAME_THE_ENDPOINTS)
     named = document.need("issuer")
     if not same_issuer(named, issuer):
+        passed = options and options.metadata_url and same_issuer(options.issuer, issuer)
         raise IssuerMismatch(
             f"the authorization server metadata names another issuer: expected {issuer.shown},"
             f" got {quoted(shown(named))} (RFC 8414 §3.3)",
             url=response.url,
-            hint=_CHECK_WHAT_WAS_PASSED if _passed(options, issuer) else _NAME_THE_ISSUER,
+            hint=_CHECK_WHAT_WAS_PASSED if passed else _NAME_THE_ISSUER,
         )
     endpoints = {name: _endpoint(document, name, options) for name in _ENDPOINTS}
     token_endpoint = document.need("token_endpoint")

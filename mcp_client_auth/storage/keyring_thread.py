@@ -120,15 +120,11 @@ def _wait(answer: Future[Any], limit: float) -> None:
     """
     longest = max(limit, _OVERLOADED)
     while min(limit, longest) > _AN_INSTANT and not answer.done():
-        overload = _overload()
+        # how many times more threads want to run than on a machine that is well used
+        overload = max(_running() / (os.cpu_count() or 1) / _WELL_USED, 1.0)
         pause = min(_SLICE, limit * overload, longest)
         wait([answer], pause)
         limit, longest = limit - pause / overload, longest - pause
-
-
-def _overload() -> float:
-    """How many times more wants to run than on a machine that is well used; at least 1."""
-    return max(_running() / (os.cpu_count() or 1) / _WELL_USED, 1.0)
 
 
 def _running() -> int:
