@@ -32,7 +32,7 @@ from .exchange import (
     listen,
     result_of,
 )
-from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, error_of, notification
+from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, as_it_is, error_of, notification
 from .offers import Offers, called_tool, listed_tools, with_offered
 from .open_exchange import Stopped
 from .patience import Patience
@@ -361,8 +361,7 @@ class Bridge:
     # To the client
 
     def _hand_over(self, message: Message) -> None:
-        text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
-        self._write(text.encode() + b"\n")
+        self._write(as_it_is(message) + b"\n")
 
     def waits(self, why: str) -> None:
         """Tell the client what its requests wait for, until they do no more."""

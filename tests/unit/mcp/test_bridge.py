@@ -368,6 +368,20 @@ def test_numbers_and_texts_come_through_as_they_are() -> None:
     assert host.lines == [answer + b"\n"]
 
 
+def test_half_a_surrogate_pair_costs_no_answer() -> None:
+    def behaviour(request: Request) -> None:
+        request.reply(200, b'{"jsonrpc":"2.0","id":1,"result":{"s":"\\ud800 \xc3\xa4"}}')
+
+    with on_stage(behaviour) as (stage, host):
+        host.bridge.take(b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"s":"\\ud800"}}')
+        assert host.answer(1)["result"] == {"s": "\ufffd ä"}
+        host.bridge.take(b'{"jsonrpc":"2.0","id":"\\udc00","method":7}')
+        assert host.got(lambda each: "error" in each)["id"] == "\udc00"
+        host.bridge.take(b'[{"jsonrpc":"2.0","id":"\\udc00","method":"tools/call"}]')
+        assert host.answer("\udc00")["error"]
+    assert stage.requests[0].message["params"] == {"s": "\ud800"}
+
+
 def cut(request: Request) -> None:
     request.stream(event(HELLO))
 

@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from mcp_client_auth.errors import BadResponse, UsageError
-from mcp_client_auth.mcp.messages import encoded, is_request, read_messages, reply_to, request
+from mcp_client_auth.mcp.messages import (
+    as_it_is,
+    encoded,
+    is_request,
+    read_messages,
+    reply_to,
+    request,
+)
 
 
 def test_a_message_goes_out_as_compact_utf_8() -> None:
@@ -36,9 +43,25 @@ def test_a_reply_repeats_no_id_that_json_cannot_say() -> None:
     assert encoded(reply_to(asked)) == b'{"jsonrpc":"2.0","id":null,"result":{}}'
 
 
-def test_half_a_surrogate_pair_is_no_text() -> None:
-    with pytest.raises(BadResponse):
-        read_messages('{"jsonrpc": "2.0", "method": "\\ud800"}')
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\ud83d", "\ufffd"),
+        (r"\uDE00x", "\ufffdx"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (r"\ud83d\u00e4", "\ufffdä"),
+        (r"\\ud83d", r"\ud83d"),
+        (r"\\\ud83d", "\\\ufffd"),
+    ],
+)
+def test_a_text_that_was_cut_within_a_pair_is_read(written: str, read: str) -> None:
+    [message] = read_messages(f'{{"jsonrpc": "2.0", "method": "{written}"}}')
+    assert message["method"] == read
+
+
+def test_a_message_of_someone_else_is_written_whatever_it_says() -> None:
+    assert as_it_is({"a": "ä"}) == '{"a":"ä"}'.encode()
+    assert as_it_is({"a": "ä\ud800"}) == b'{"a":"\\u00e4\\ud800"}'
 
 
 @pytest.mark.parametrize(
