@@ -11,7 +11,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,27 +23,25 @@ from .exchange import (
     LARGEST,
     STATELESS,
     Head,
+    Plan,
     Reply,
     Server,
-    begin,
     exchange,
     farewell,
     is_lost,
     listen,
     result_of,
 )
-from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, as_it_is, error_of, notification
+from .introduced import LONGEST_VERSION, Introduced
+from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, as_it_is, error_of
+from .mirroring import Mirroring
 from .offers import Offers, called_tool, listed_tools, with_offered
 from .open_exchange import Stopped
 from .patience import Patience
-from .tools import Tool, has_headers, mirrored
 from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
 
 _MOST_NOTIFICATIONS: Final = 1000
-_MOST_PAGES: Final = 200
-_MOST_TOOLS: Final = 10_000
 _FIRST_MOMENT: Final = 30.0  # for the server to take in that the client is initialized
-_LONGEST_VERSION: Final = 40
 _VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1, and the next two
 _NO_REQUEST: Final = -32600
@@ -86,17 +84,17 @@ class Bridge:
         self._turn = threading.Condition()
         self._open: dict[str, Exchange] = {}  # by the ids of their requests
         self._running = 0
-        self._reviving = threading.Lock()
-        self._server = self._new_server()
-        self._introduction: tuple[Message, bytes] | None = None
+        self._session = Introduced(url, self._run, self._stop_listening)
         self._initialized = threading.Event()
         self._initialized.set()
         self._listener: Exchange | None = None
         self._no_stream: Server | None = None
-        self._schemas: dict[str, Mapping[str, Any]] = {}  # of tools whose arguments are in headers
+        self._mirroring = Mirroring()
         self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
-        self._patience = Patience(self._hand_over, self._waiting, lambda: self._server.settled)
+        self._patience = Patience(
+            self._hand_over, self._waiting, lambda: self._session.server.settled
+        )
         self._ended = False
 
     # From the client
@@ -122,8 +120,9 @@ class Bridge:
             self._refuse(None, _NO_REQUEST, "this line is not a JSON-RPC message")
         elif not isinstance(message.get("method"), str):
             if "result" in message or "error" in message:
-                self._uploads.take(len(body))
-                _start(self._respond, message, body)
+                size = max(len(body), MOST_BYTES // MOST)  # so that they are not too many, either
+                self._uploads.take(size)
+                _start(self._respond, message, body, size)
             else:
                 self._refuse(message.get("id"), _NO_REQUEST, "this is not a JSON-RPC message")
         elif "id" in message:
@@ -203,11 +202,9 @@ class Bridge:
         if version := _version_of(message):
             reply = self._stateless(version, message, body, opened)
         elif message["method"] == "initialize":
-            server = self._new_server()
-            reply = self._connection.run(exchange(server, message, None, body), via=opened)
-            if self._has_begun(server, reply):
-                self._introduction = message, body
-                self._become(server)
+            server = self._session.another()
+            reply = self._run(exchange(server, message, None, body), opened)
+            self._session.begun(server, message, body, reply)
         else:
             self._initialized.wait(_FIRST_MOMENT)  # a server refuses what comes before
             reply = self._in_session(message, body, opened)
@@ -216,104 +213,45 @@ class Bridge:
         answer = reply.message or {}
         if message["method"] == "tools/list":
             if version:
-                self._learn(listed_tools(answer))
+                self._mirroring.learn(listed_tools(answer))
             return with_offered(answer, self._offers)
         return answer
 
     def _in_session(self, message: Message, body: bytes, opened: Exchange) -> Reply:
         """Once more where the server has forgotten the session, which the client need not know."""
-        server = self._server
-        reply = self._connection.run(exchange(server, message, None, body), via=opened)
-        if is_lost(server, reply) and (other := self._revived(server)):
+        server = self._session.server
+        reply = self._run(exchange(server, message, None, body), opened)
+        if is_lost(server, reply) and (other := self._session.revived(server)):
             server = other
-            reply = self._connection.run(exchange(server, message, None, body), via=opened)
-        if 200 <= reply.status < 300 and server is self._server:
+            reply = self._run(exchange(server, message, None, body), opened)
+        if 200 <= reply.status < 300 and server is self._session.server:
             self._listen()
         return reply
 
-    def _new_server(self, version: str = "") -> Server:
-        return Server(self._url, {}, version)
-
-    def _has_begun(self, server: Server, reply: Reply) -> bool:
-        """Whether it is the result of a handshake, which `server` keeps then."""
-        result = (reply.message or {}).get("result")
-        version = result.get("protocolVersion") if isinstance(result, dict) else None
-        if not isinstance(version, str):
-            return False
-        fine = version.isascii() and version.isprintable() and len(version) < _LONGEST_VERSION
-        begin(server, reply, version if fine else "")
-        return True
-
-    def _become(self, server: Server) -> None:
-        with self._turn:
-            self._server, before = server, self._listener
-            self._listener = None
-        if before:
-            before.stop()
-
-    def _revived(self, lost: Server) -> Server | None:
-        """A new session in place of the lost one, begun as the client has begun that."""
-        with self._reviving:
-            if self._server is not lost:
-                return self._server
-            if self._introduction is None:
-                return None
-            logger.info("the server has forgotten the session: a new one is begun")
-            message, body = self._introduction
-            server = self._new_server()
-            reply = self._connection.run(
-                exchange(server, message, None, body), via=self._exchange()
-            )
-            if not self._has_begun(server, reply):
-                return None
-            done = notification("notifications/initialized")
-            self._connection.run(exchange(server, done), via=self._exchange())
-            self._become(server)
-            return server
+    def _run(self, plan: Plan[Reply], via: Exchange | None = None) -> Reply:
+        return self._connection.run(plan, via=via or self._exchange())
 
     def _stateless(self, version: str, message: Message, body: bytes, opened: Exchange) -> Reply:
-        server = self._new_server(STATELESS)
+        server = self._session.another(STATELESS)
         named = {"mcp-protocol-version": version}
         tool, params = called_tool(message), message.get("params", {})
 
         def send() -> Reply:
-            given = params.get("arguments")
-            schema = self._schemas.get(tool or "")
-            more = mirrored(schema, given if isinstance(given, dict) else {}) if schema else {}
-            return self._connection.run(
-                exchange(server, message, {**named, **more}, body), via=opened
-            )
+            more = self._mirroring.headers(tool, params.get("arguments"))
+            return self._run(exchange(server, message, {**named, **more}, body), opened)
 
         reply = send()
         code, _, _ = error_of(reply.message) or (0, "", None)
         if tool is not None and code == HEADER_MISMATCH:  # its schema may have changed
-            self._learn_schemas(server, named, params.get("_meta", {}))
+            self._mirroring.ask(
+                params.get("_meta", {}), lambda asked: self._run(exchange(server, asked, named))
+            )
             reply = send()
         return reply
 
-    def _learn_schemas(self, server: Server, named: dict[str, str], meta: Any) -> None:
-        """Which arguments are repeated in headers; clients over stdio know of none."""
-        cursor: dict[str, Any] = {}
-        for _ in range(_MOST_PAGES):
-            message = {"method": "tools/list", "params": {"_meta": meta, **cursor}}
-            message = {"jsonrpc": "2.0", "id": "mcp-login-bridge", **message}
-            reply = self._connection.run(exchange(server, message, named), via=self._exchange())
-            result = result_of(reply)
-            self._learn(result.get("tools"))
-            if not isinstance(result.get("nextCursor"), str) or not result["nextCursor"]:
-                return
-            cursor = {"cursor": result["nextCursor"]}
-
-    def _learn(self, listed: Any) -> None:
-        for tool in filter(None, map(Tool.read, listed if isinstance(listed, list) else [])):
-            if has_headers(tool.input_schema) and len(self._schemas) < _MOST_TOOLS:
-                self._schemas[tool.name] = tool.input_schema
-            else:
-                self._schemas.pop(tool.name, None)
-
-    def _respond(self, message: Message, body: bytes) -> None:
+    def _respond(self, message: Message, body: bytes, size: int) -> None:
         """The client's answer to a request of the server."""
-        opened = self._exchange(len(body))
+        opened = self._exchange(size)
         try:
             self._deliver(message, body, opened)
         finally:
@@ -338,17 +276,18 @@ class Bridge:
         if message["method"] == "notifications/cancelled" and isinstance(params, dict):
             cancelled = self._open.get(_name(params.get("requestId")))
         # from 2026-07-28 on the end of the connection is the cancellation over HTTP
-        if cancelled is None or not _version_of(cancelled.message or {}):
-            self._deliver(message, body, self._exchange())
         if cancelled is not None:
             cancelled.stop()
+        if cancelled is None or not _version_of(cancelled.message or {}):
+            self._deliver(message, body, self._exchange())
 
     def _deliver(self, message: Message, body: bytes, opened: Exchange) -> None:
         """What has no answer; there is no one to tell that it failed."""
         try:
             if version := _version_of(message):
-                server, named = self._new_server(STATELESS), {"mcp-protocol-version": version}
-                reply = self._connection.run(exchange(server, message, named, body), via=opened)
+                server = self._session.another(STATELESS)
+                named = {"mcp-protocol-version": version}
+                reply = self._run(exchange(server, message, named, body), opened)
             else:
                 reply = self._in_session(message, body, opened)
             if reply.status >= 400:
@@ -374,6 +313,9 @@ class Bridge:
         with self._turn:
             return [each.message for each in self._open.values() if each.waits and each.message]
 
+    def _has_session(self) -> bool:
+        return self._session.server.settled
+
     def _refuse(self, number: Any, code: int, text: str) -> None:
         self._hand_over(_error(number, {"code": code, "message": text}))
 
@@ -381,7 +323,7 @@ class Bridge:
 
     def _listen(self) -> None:
         with self._turn:
-            server = self._server
+            server = self._session.server
             done = self._listener is not None or self._no_stream is server
             if done or self._ended or not server.settled or not self._initialized.is_set():
                 return
@@ -392,7 +334,7 @@ class Bridge:
         try:
             head: Head = self._connection.run(listen(server), math.inf, listener)
             if head.status == 404 and server.session:
-                self._revived(server)
+                self._session.revived(server)
             elif not self._login.has_failed():
                 self._no_stream = server  # it offers none; another one begins with the next call
         except Stopped:
@@ -407,8 +349,15 @@ class Bridge:
             with self._turn:
                 if self._listener is listener:
                     self._listener = None
-        if self._server is not server:
+        if self._session.server is not server:
             self._listen()
+
+    def _stop_listening(self) -> None:
+        """The stream belongs to a session that is no more; the next call begins another."""
+        with self._turn:
+            before, self._listener = self._listener, None
+        if before:
+            before.stop()
 
     # The end
 
@@ -422,7 +371,7 @@ class Bridge:
     def close(self, seconds: float = 1.0) -> None:
         """Stop what is under way, and end the session, with the token that there is."""
         with self._turn:
-            self._ended, server, self._introduction = True, self._server, None
+            self._ended, server = True, self._session.end()
             under_way = [*self._open.values(), *([self._listener] if self._listener else [])]
         self._patience.end()
         for each in under_way:
@@ -464,28 +413,6 @@ def _version_of(message: Message) -> str:
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, dict) else None
     version = meta.get(_VERSION) if isinstance(meta, dict) else None
-    if not isinstance(version, str) or len(version) >= _LONGEST_VERSION:
+    if not isinstance(version, str) or len(version) >= LONGEST_VERSION:
         return ""
     return version if version.isascii() and version.isprintable() else ""
-
-
-def lines_of(read: Callable[[], bytes]) -> Iterator[bytes | None]:
-    """The lines of a stream that comes in pieces; None for one that is too large."""
-    kept: list[bytes] = []
-    size, skipping = 0, False
-    while piece := read():
-        *ended, rest = piece.split(b"\n")
-        for part in ended:
-            if skipping or size + len(part) > LARGEST:
-                yield None
-            elif line := b"".join([*kept, part]).strip():
-                yield line
-            kept, size, skipping = [], 0, False
-        size += len(rest)
-        skipping = skipping or size > LARGEST
-        if skipping:
-            kept = []
-        elif rest:
-            kept.append(rest)
-    if kept and not skipping and (line := b"".join(kept).strip()):
-        yield line  # a last one without its end

@@ -66,11 +66,13 @@ INSIDE = {
     "mcp": """
         __init__
         bridge relay
+        mirroring
         serving tools
         upstream
         connection
         older
         open_exchange
+        introduced lines
         exchange
         events offers patience
         gate messages

@@ -153,7 +153,8 @@ def command(arguments: Arguments) -> None:
 
 
 def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
-    from ...mcp.bridge import Bridge, lines_of
+    from ...mcp.bridge import Bridge
+    from ...mcp.lines import lines_of
     from ..stdio import Stdio
 
     stdio = Stdio.taken()

@@ -249,6 +249,32 @@ def test_each_end_is_a_clean_one_and_ends_the_session(terminal: Terminal, end: s
     assert stage.methods[-1] == "DELETE"
 
 
+@pytest.mark.parametrize("end", ["eof", "sigterm"])
+def test_each_end_ends_a_call_that_is_under_way(terminal: Terminal, end: str) -> None:
+    begun, gone = threading.Event(), threading.Event()
+
+    def behaviour(request: Request) -> None:
+        begun.set()
+        request.connection.settimeout(PATIENCE)
+        if request.connection.recv(1) == b"":
+            gone.set()
+
+    with Stage(behaviour) as stage, bridge(terminal, stage.url) as host:
+        process = host.process
+        assert process.stdin
+        assert process.stdout
+        host.say({"id": 1, "method": "x"})
+        assert begun.wait(PATIENCE)
+        if end == "eof":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.SIGTERM)
+        code = process.wait()
+        assert process.stdout.read() == b""
+        assert gone.wait(PATIENCE)
+    assert code == (143 if end == "sigterm" else 0)
+
+
 def test_a_host_that_is_killed_takes_its_bridge_along(terminal: Terminal) -> None:
     program = (
         "import os, subprocess, sys, time\n"

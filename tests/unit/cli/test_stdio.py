@@ -11,7 +11,7 @@ from contextlib import suppress
 import pytest
 
 from mcp_client_auth.cli.stdio import Stdio
-from mcp_client_auth.mcp.bridge import lines_of
+from mcp_client_auth.mcp.lines import lines_of
 
 PATIENCE = 60.0
 

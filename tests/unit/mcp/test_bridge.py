@@ -15,7 +15,7 @@ import pytest
 from mcp_client_auth import MCPAuth
 from mcp_client_auth.adapters.rpc import undelivered
 from mcp_client_auth.mcp import bridge as module
-from mcp_client_auth.mcp.bridge import Bridge, lines_of
+from mcp_client_auth.mcp.bridge import Bridge
 from mcp_client_auth.testing import DemoServer, Settings
 from mcp_client_auth.transport.racing import RacingTransport
 from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
@@ -149,7 +149,7 @@ def test_a_forgotten_session_is_begun_again_as_before_unseen() -> None:
         host.begin()
         host.ask(1)
         stage.behaviour = sessions(fine)  # it has restarted
-        host.bridge._server.session = "session-9"
+        host.bridge._session.server.session = "session-9"
         assert host.ask(2)["result"] == {"ok": 1}
         assert host.ask(3)["result"] == {"ok": 1}
     begun = [each.message for each in stage.requests if each.method == "initialize"]
@@ -163,7 +163,7 @@ def test_many_requests_find_the_session_forgotten_and_one_begins_it() -> None:
         host.begin()
         host.ask("first")
         stage.behaviour = sessions(fine)
-        host.bridge._server.session = "session-9"
+        host.bridge._session.server.session = "session-9"
         for number in range(1, 5):  # the stage has a short queue
             host.say({"id": number, "method": "x"})
         for number in range(1, 5):
@@ -231,7 +231,9 @@ def test_a_restarted_server_is_noticed_by_the_open_stream() -> None:
         host.begin()
         wait_for(stage, lambda each: each.command == "GET")
         inner[0] = sessions(fine, "2025-06-18")
-        host.bridge._server.session = "session-9"  # a stream that is begun again is refused now
+        host.bridge._session.server.session = (
+            "session-9"  # a stream that is begun again is refused now
+        )
         dropped.set()
         wait_for(stage, lambda each: each is not stage.requests[0] and each.method == "initialize")
         assert host.ask(1)["result"] == {"ok": 1}
@@ -549,11 +551,3 @@ def test_the_messages_of_a_batch_are_answered_one_by_one() -> None:
         batch = [{"jsonrpc": "2.0", "id": number, "method": "x"} for number in (1, "1")]
         host.bridge.take(json.dumps(batch).encode())
         assert host.answer(1)["result"] == host.answer("1")["result"] == {"ok": 1}
-
-
-def test_lines_are_found_whatever_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LARGEST", 8)
-    pieces = iter([b"a", b"b\r\n", b"\n \nc", b"", b"never"])
-    assert list(lines_of(lambda: next(pieces))) == [b"ab", b"c"]
-    pieces = iter([b"12345678\n123456789\n1234", b"56789", b"0\nd\n123456789", b""])
-    assert list(lines_of(lambda: next(pieces))) == [b"12345678", None, None, b"d"]

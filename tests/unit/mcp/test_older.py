@@ -221,7 +221,7 @@ def test_the_bridge_begins_again_after_the_stream_has_ended() -> None:
     with on_stage(older) as (stage, host):
         host.begin()
         host.ask(1)
-        first = host.bridge._server
+        first = host.bridge._session.server
         older.end()
         sessions = host.bridge._connection._older
         for _ in range(1000):
@@ -229,7 +229,7 @@ def test_the_bridge_begins_again_after_the_stream_has_ended() -> None:
                 break
             threading.Event().wait(0.01)
         assert host.ask(2)["result"] == {"ok": 1}
-        assert host.bridge._server is not first
+        assert host.bridge._session.server is not first
     begun = [each.message for each in stage.requests if each.method == "initialize"]
     assert begun[-1] == {"jsonrpc": "2.0", **INITIALIZE}
     assert stage.methods.count("notifications/initialized") == 2

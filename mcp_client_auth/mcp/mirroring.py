@@ -1,0 +1,45 @@
+"""Arguments of tools that a server wants to see in headers, too (2026-07-28, transports).
+
+Clients over stdio know of none, so the schemas are learned from the lists that pass, or asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from .exchange import Reply, result_of
+from .messages import Message
+from .tools import Tool, has_headers, mirrored
+
+_MOST_PAGES: Final = 200
+_MOST_TOOLS: Final = 10_000
+
+
+class Mirroring:
+    def __init__(self) -> None:
+        self._schemas: dict[str, Mapping[str, Any]] = {}
+
+    def headers(self, tool: str | None, given: Any) -> dict[str, str]:
+        """For a call of `tool`, as far as its schema is known."""
+        schema = self._schemas.get(tool or "")
+        return mirrored(schema, given if isinstance(given, dict) else {}) if schema else {}
+
+    def learn(self, listed: Any) -> None:
+        """From a list of tools."""
+        for tool in filter(None, map(Tool.read, listed if isinstance(listed, list) else [])):
+            if has_headers(tool.input_schema) and len(self._schemas) < _MOST_TOOLS:
+                self._schemas[tool.name] = tool.input_schema
+            else:
+                self._schemas.pop(tool.name, None)
+
+    def ask(self, meta: Any, answer: Callable[[Message], Reply]) -> None:
+        """From all pages of the list; `answer` gives the server's to a request."""
+        cursor: dict[str, Any] = {}
+        for _ in range(_MOST_PAGES):
+            message = {"method": "tools/list", "params": {"_meta": meta, **cursor}}
+            result = result_of(answer({"jsonrpc": "2.0", "id": "mcp-login-bridge", **message}))
+            self.learn(result.get("tools"))
+            if not isinstance(result.get("nextCursor"), str) or not result["nextCursor"]:
+                return
+            cursor = {"cursor": result["nextCursor"]}
