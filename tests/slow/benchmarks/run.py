@@ -41,6 +41,7 @@ from mcp_client_auth.session.single_flight import wait
 from mcp_client_auth.session.turns import MOST, MOST_AT_ONE
 from mcp_client_auth.testing.secret_service import SecretService
 from tests.slow.benchmarks.counts import HEADERS, LIST, NEEDED, crowds, requests_of_logins, scene
+from tests.slow.benchmarks.installed import OURS, weight
 from tests.slow.benchmarks.round_trips import measured
 from tests.unit.session.test_decision_outage import after_outage
 
@@ -631,7 +632,21 @@ def us(seconds: float) -> str:
     return f"{seconds * 1e6:.1f} µs"
 
 
+# An installation
+
+
+def an_installation(size: Size, home: Path) -> list[Row]:
+    """Beside what httpx alone brings along."""
+    ours, base = weight(OURS), weight("httpx")
+    mb = f"{ours.megabytes:.1f} MB"
+    return [
+        Row("packages that come along", f"{ours.packages}", f"{base.packages}", ours.packages, 30),
+        Row("… and all of it, in MB", mb, f"{base.megabytes:.1f} MB", ours.megabytes, 30),
+    ]
+
+
 BENCHMARKS = (
+    an_installation,
     starting,
     the_command,
     from_the_keyring,
