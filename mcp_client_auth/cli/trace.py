@@ -15,6 +15,7 @@ from typing import Any, Final
 from .. import __version__
 from ..errors import UsageError
 from ..events import Event
+from ..paths import Foreign, Unfit, is_foreign
 from ..prompt.screen import screen
 from ..secret import quoted
 
@@ -36,12 +37,11 @@ class Trace:
         self._handle: int | None = None
         try:
             if path != "-":
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NONBLOCK", 0)
+                flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NONBLOCK", 0)
                 if not path.startswith("/dev/"):  # there links stand for pipes of the shell: >(jq)
                     flags |= getattr(os, "O_NOFOLLOW", 0)
                 self._handle = os.open(os.path.expanduser(path), flags, 0o600)
-                if os.name == "posix" and stat.S_ISREG(os.fstat(self._handle).st_mode):
-                    os.fchmod(self._handle, 0o600)  # it may have been there
+                self._take(self._handle)
             self._write({"version": 1, "mcp_client_auth": __version__})
         except (OSError, ValueError) as error:
             number = getattr(error, "errno", None) or 0
@@ -50,6 +50,21 @@ class Trace:
                 f"the trace cannot be written to {quoted(path, 120)}: {why}",
                 hint="Name a file that you can write, or - for stderr",
             ) from None
+
+    @staticmethod
+    def _take(handle: int) -> None:
+        """Empty a file that was there; in a directory of many users, none that one of them put
+        there to read along, or to have a file of ours emptied."""
+        state = os.fstat(handle)
+        if not stat.S_ISREG(state.st_mode):
+            return
+        if is_foreign(state):
+            raise Foreign(0, "it belongs to another user")
+        if state.st_nlink > 1:
+            raise Unfit(0, "it is a file that has another name, too")
+        os.ftruncate(handle, 0)
+        if os.name == "posix":
+            os.fchmod(handle, 0o600)
 
     def __call__(self, event: Event) -> None:
         fields = {
