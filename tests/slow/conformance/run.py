@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.slow.conformance.scenarios import GROUPS, RUNS, Run
+from tests.slow.conformance.scenarios import BRIDGED_RUNS, GROUPS, RUNS, Run
 from tests.slow.conformance.suite import (
     CLIENT_TIME_LIMIT,
     TIME_LIMIT,
@@ -25,8 +25,11 @@ from tests.slow.conformance.suite import (
     find_suite,
     perform,
 )
+from tests.support.python_path import ROOT, search_path
 
 CLIENT = Path(__file__).with_name("client.py")
+BRIDGED = CLIENT.with_name("bridged.py")
+BRIDGED_SDK = CLIENT.with_name("bridged_sdk.py")
 _BAD = ("FAILURE", "WARNING")
 _REASON = 160
 
@@ -119,11 +122,12 @@ def _groups(text: str) -> list[str]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.slow.conformance.run", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--groups", type=_groups, default="core,backcompat", help="must pass")
+    parser.add_argument("--groups", type=_groups, help="must pass (core,backcompat; bridged: all)")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--only", default="", metavar="TEXT", help="runs whose name contains it")
     parser.add_argument("--http", choices=("httpx", "httpx2"), default="httpx", help="under test")
     parser.add_argument("--command", help="another client than client.py")
+    parser.add_argument("--bridge", action="store_true", help="the command between, over stdio")
     parser.add_argument("--show", action="store_true", help="the output of each failed run")
     parser.add_argument("--list", action="store_true", help="name the runs, run nothing")
     return parser.parse_args(arguments)
@@ -132,7 +136,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when every required run passed, 1 when one failed, 2 when nothing could be run."""
     options = _options(arguments)
-    runs = [run for run in RUNS if options.only in run.label]
+    every = BRIDGED_RUNS if options.bridge else RUNS
+    runs = [run for run in every if options.only in run.label]
     if options.list:
         print("\n".join(f"{run.label} {run.scenario.group}" for run in runs))
         return 0
@@ -144,13 +149,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not runs:
         print(f"no run is named like {options.only!r}", file=sys.stderr)
         return 2
-    command = options.command or shlex.join([sys.executable, str(CLIENT)])
-    environment = {"MCP_CONFORMANCE_HTTP": options.http}
+    environment = {"MCP_CONFORMANCE_HTTP": options.http, "PYTHONPATH": search_path(ROOT)}
+
+    def judged(run: Run) -> Verdict:
+        command = options.command or shlex.join([sys.executable, str(client_for(run, options))])
+        return judge(run, perform(suite, run, command, environment))
+
     with ThreadPoolExecutor(options.jobs) as pool:
-        verdicts = list(
-            pool.map(lambda run: judge(run, perform(suite, run, command, environment)), runs)
-        )
-    return _close(verdicts, options.groups, options.show)
+        verdicts = list(pool.map(judged, runs))
+    return _close(verdicts, options.groups or _usual(options), options.show)
+
+
+def _usual(options: argparse.Namespace) -> Sequence[str]:
+    return GROUPS if options.bridge else ("core", "backcompat")
+
+
+def client_for(run: Run, options: argparse.Namespace) -> Path:
+    if run.scenario.group == "transport":
+        return BRIDGED_SDK
+    return BRIDGED if options.bridge else CLIENT
 
 
 def _close(verdicts: Sequence[Verdict], groups: Sequence[str], with_output: bool) -> int:

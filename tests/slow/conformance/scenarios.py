@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-Group: TypeAlias = Literal["core", "backcompat", "draft", "extension"]
+Group: TypeAlias = Literal["core", "backcompat", "draft", "extension", "transport"]
 GROUPS: tuple[Group, ...] = get_args(Group)
 
 MARCH_25, JUNE_25, NOVEMBER_25, JULY_26 = "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"
@@ -86,3 +86,34 @@ SCENARIOS: tuple[Scenario, ...] = (
 )
 
 RUNS: tuple[Run, ...] = tuple(Run(each, version) for each in SCENARIOS for version in each.versions)
+
+# grants that a program uses for itself, which the command has no option for
+WITHOUT_A_PERSON = (
+    "auth/client-credentials-jwt",
+    "auth/client-credentials-basic",
+    "auth/enterprise-managed-authorization",
+    "auth/wif-jwt-bearer",
+)
+
+
+def _transport(name: str, *versions: str) -> Scenario:
+    return Scenario(name, "transport", versions)
+
+
+# what of the transport is the bridge's own; in the others the host answers for itself
+OVER_STDIO: tuple[Scenario, ...] = (
+    _transport("initialize", JUNE_25, NOVEMBER_25),
+    _transport("tools_call", JUNE_25, NOVEMBER_25, JULY_26),
+    _transport("sse-retry", NOVEMBER_25),
+    _transport("request-metadata", JULY_26),
+    _transport("http-standard-headers", JULY_26),
+    _transport("http-custom-headers", JULY_26),
+    _transport("http-invalid-tool-headers", JULY_26),
+    _transport("json-schema-ref-no-deref", JULY_26),
+    _transport("sep-2322-client-request-state", JULY_26),
+)
+
+BRIDGED_RUNS: tuple[Run, ...] = (
+    *(Run(each, version) for each in OVER_STDIO for version in each.versions),
+    *(run for run in RUNS if run.scenario.name not in WITHOUT_A_PERSON),
+)
