@@ -212,9 +212,8 @@ class Bridge:
             result_of(reply)  # which raises what it is
         answer = reply.message or {}
         if message["method"] == "tools/list":
-            if version:
-                self._mirroring.learn(listed_tools(answer))
-            return with_offered(answer, self._offers)
+            faulty = self._mirroring.learn(listed_tools(answer)) if version else set[str]()
+            return with_offered(answer, lambda name: name not in faulty and self._offers(name))
         return answer
 
     def _in_session(self, message: Message, body: bytes, opened: Exchange) -> Reply:

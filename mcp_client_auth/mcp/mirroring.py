@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ..events import logger
+from ..secret import quoted
 from .exchange import Reply, result_of
 from .messages import Message
-from .tools import Tool, has_headers, mirrored
+from .tools import Tool, has_headers, header_fault, mirrored
 
 _MOST_PAGES: Final = 200
 _MOST_TOOLS: Final = 10_000
@@ -25,13 +27,18 @@ class Mirroring:
         schema = self._schemas.get(tool or "")
         return mirrored(schema, given if isinstance(given, dict) else {}) if schema else {}
 
-    def learn(self, listed: Any) -> None:
-        """From a list of tools."""
+    def learn(self, listed: Any) -> set[str]:
+        """From a list of tools. Gives the names of those that a client has to leave out, because
+        their headers break the rules."""
+        faulty: set[str] = set()
         for tool in filter(None, map(Tool.read, listed if isinstance(listed, list) else [])):
-            if has_headers(tool.input_schema) and len(self._schemas) < _MOST_TOOLS:
+            self._schemas.pop(tool.name, None)
+            if why := header_fault(tool.input_schema):
+                logger.warning("the tool %s is left out: %s", quoted(tool.name, 80), why)
+                faulty.add(tool.name)
+            elif has_headers(tool.input_schema) and len(self._schemas) < _MOST_TOOLS:
                 self._schemas[tool.name] = tool.input_schema
-            else:
-                self._schemas.pop(tool.name, None)
+        return faulty
 
     def ask(self, meta: Any, answer: Callable[[Message], Reply]) -> None:
         """From all pages of the list; `answer` gives the server's to a request."""

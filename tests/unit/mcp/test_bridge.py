@@ -273,6 +273,14 @@ def test_arguments_that_the_server_wants_in_headers_are_there_at_the_second_try(
     assert stage.methods == ["tools/call", "tools/list", "tools/call", "tools/call"]
 
 
+def test_a_tool_whose_headers_break_the_rules_is_left_out() -> None:
+    broken = {"properties": {"region": {"type": "string", "x-mcp-header": "a b"}}}
+    listed = [{"name": "fine", "inputSchema": {}}, {"name": "broken", "inputSchema": broken}]
+    with on_stage(lambda request: request.result(tools=listed)) as (_, host):
+        assert host.ask(1, "tools/list", _meta=META)["result"]["tools"] == listed[:1]
+        assert host.ask(2, "tools/list")["result"]["tools"] == listed  # no rule before 2026-07-28
+
+
 def test_an_older_server_is_told_to_clients_as_such() -> None:
     with on_stage(sessions(fine)) as (_, host):
         assert host.ask(1, "server/discover", _meta=META)["error"]["code"] == -32601
