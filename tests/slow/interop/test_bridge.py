@@ -54,7 +54,9 @@ class Host:
 
 
 @contextmanager
-def bridge(terminal: Terminal, *words: str, **environment: str) -> Iterator[Host]:
+def bridge(
+    terminal: Terminal, *words: str, patience: float = PATIENCE, **environment: str
+) -> Iterator[Host]:
     process = subprocess.Popen(
         command("bridge", *words),
         env={**terminal.environment, **environment},
@@ -62,7 +64,7 @@ def bridge(terminal: Terminal, *words: str, **environment: str) -> Iterator[Host
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    too_late = threading.Timer(PATIENCE, process.kill)
+    too_late = threading.Timer(patience, process.kill)
     too_late.start()
     try:
         yield Host(process)
