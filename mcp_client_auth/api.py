@@ -195,7 +195,7 @@ class Login:
         return {name: MaskedText(value) for name, value in headers.items()}
 
     def tools(self) -> list[Tool]:
-        """The server's tools, listed anew: name, description and schema are the server's words."""
+        """The server's tools, listed again: name, description and schema are the server's words."""
         return self._mcp.use(lambda tools: tools.list())
 
     def call(self, tool: str, /, **arguments: Any) -> ToolResult:

@@ -476,7 +476,7 @@ class LoginFailed(AuthError):
         try:
             me = login("https://mcp.example.com/mcp")
         except LoginFailed as error:
-            print("nobody signed in:", error.summary)
+            print("no one signed in:", error.summary)
         ```
     """
 

@@ -46,7 +46,7 @@ class Secret:
         ```python
         from mcp_client_auth import Secret
 
-        token = Secret("what nobody may read in a log")
+        token = Secret("what no log may show")
         print(token)  # ****
         token.reveal()  # only where it is sent
         ```
@@ -66,7 +66,7 @@ class Secret:
         return self.__value
 
     def matches(self, text: str) -> bool:
-        """Whether it is this one, in constant time. `text` is anyone's, and no secret of ours."""
+        """Whether it is this one, in constant time. `text` may come from anyone."""
         from hmac import compare_digest
 
         ours, theirs = (each.encode(errors="surrogatepass") for each in (self.__value, text))

@@ -324,7 +324,7 @@ class Authorizer:
         return Send({"Authorization": None, "DPoP": None} if ours else {})
 
     def _proved(self, url: str, sent: Credential, answered: Answered) -> _Proved:
-        """The answer to a proof that the server can accept, else the first one (RFC 9449 §9).
+        """The answer to a proof that the server can accept, or the first one (RFC 9449 §9).
 
         A proof is for one URL and may want a nonce: once more where the client has followed a
         redirect with the old one, and once with the server's nonce. Neither tells of the token.

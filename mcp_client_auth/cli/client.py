@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Opened(NamedTuple):
-    """`fault_of` makes an error of ours of one of httpx's."""
+    """`fault_of` turns an error of httpx into one of ours."""
 
     client: httpx.Client
     auth: MCPAuth
@@ -75,8 +75,8 @@ def opened(
 def authorized(
     url: str, login: AboutLogin, timeout: float
 ) -> Iterator[tuple[httpx.Client, str, Callable[[Exception], AuthError]]]:
-    """A client with the login for `url`, where to send to, and what makes an error of ours of one
-    of httpx's; one that is raised inside becomes such an error."""
+    """A client with the login for `url`, where to send to, and what turns an error of httpx into
+    one of ours, as happens to one that is raised inside."""
     import httpx
 
     from ..session.single_flight import wait
@@ -99,7 +99,7 @@ def _tell(listener: Listener | None, response: httpx.Response) -> None:
 
 
 def _server_for(url: str, account: str) -> str:
-    """The server whose login goes with the URL: exactly this one, else the nearest above it."""
+    """The server whose login goes with the URL: this one, otherwise the nearest above it."""
     from ..credential import key_for
     from ..origin import split
     from ..protocol.urls import ServerUrl, canonical
@@ -189,7 +189,7 @@ def _client(
 
 
 def _fault(error: Exception, url: str, timeout: float, proxy: str | None) -> AuthError:
-    """What httpx raises, as an error of ours."""
+    """An error of httpx, as one of ours."""
     import httpx
 
     from ..transport.faults import UNCHANGED, Place, fault, reason

@@ -228,7 +228,7 @@ def cli() -> None: ...
 
 
 def usage_error(error: click.ClickException) -> UsageError:
-    """What click finds wrong with the words, as an error of ours.
+    """A usage error of click, as one of ours.
 
     Of options that are similar it names only one that is close.
     """

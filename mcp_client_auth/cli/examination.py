@@ -20,20 +20,20 @@ from .report import exit_code_of, print_text
 if TYPE_CHECKING:
     from ..doctor import Report
 
-Told: TypeAlias = Mapping[str, Any]
+Json: TypeAlias = Mapping[str, Any]
 TROUBLE: Final = ("warning", "error")
 _MOST_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Reporting:
     """How a run is shown and judged. `strict`: a warning fails it. `baseline`: the reports of an
     earlier run by server; what stands there does not count. `again`: seconds between two looks."""
 
     form: str = "text"
     strict: bool = False
     verbose: bool = False
-    baseline: Mapping[str, Told] | None = None
+    baseline: Mapping[str, Json] | None = None
     again: float | None = None
 
     def __post_init__(self) -> None:
@@ -47,43 +47,41 @@ class Wanted:
         return answers.as_json or self.form == "json"
 
 
-def run(examinations: Sequence[Callable[[], Report]], wanted: Wanted) -> int:
+def run(examinations: Sequence[Callable[[], Report]], reporting: Reporting) -> int:
     """Examine one server after the other and print what came; gives the worst exit code."""
     code = 0
-    reports: list[Report] = []
-    told: list[Told] = []
+    documents: list[Json] = []
     for examine in examinations:
         report = examine()
-        reports.append(report)
-        told.append(judged(report, wanted))
-        if wanted.form == "text" and not wanted.as_json:
-            if len(told) > 1:
+        documents.append(judged(report, reporting))
+        if reporting.form == "text" and not reporting.as_json:
+            if len(documents) > 1:
                 click.echo("")
-            print_text(report, verbose=wanted.verbose)
-            _print_changes(told[-1].get("changes"), "the baseline")
-        code = max(code, told[-1]["exit_code"])
-    if wanted.as_json:
-        click.echo(json.dumps(_whole(told, code), indent=2))
-    elif wanted.form != "text":
-        click.echo(rendered(told, wanted).encode())
-    if wanted.again is not None:
-        _watch(examinations, told, wanted.again)
+            print_text(report, verbose=reporting.verbose)
+            _print_changes(documents[-1].get("changes"), "the baseline")
+        code = max(code, documents[-1]["exit_code"])
+    if reporting.as_json:
+        click.echo(json.dumps(_whole(documents, code), indent=2))
+    elif reporting.form != "text":
+        click.echo(rendered(documents, reporting).encode())
+    if reporting.again is not None:
+        _watch(examinations, documents, reporting.again)
     return code
 
 
-def judged(report: Report, wanted: Wanted) -> Told:
+def judged(report: Report, reporting: Reporting) -> Json:
     """The report as JSON, with its exit code, and its changes where there is a baseline."""
-    code = exit_code_of(report, strict=wanted.strict)
-    told = report.as_json(code)
-    if wanted.baseline is None:
-        return told
-    changes = changed(wanted.baseline.get(told["server"], {}), told)
+    code = exit_code_of(report, strict=reporting.strict)
+    document = report.as_json(code)
+    if reporting.baseline is None:
+        return document
+    changes = changed(reporting.baseline.get(document["server"], {}), document)
     levels = {each["level"] for each in changes["new"]}
-    counts = "error" in levels or (wanted.strict and "warning" in levels)
-    return {**told, "exit_code": code if counts else 0, "changes": changes}
+    counts = "error" in levels or (reporting.strict and "warning" in levels)
+    return {**document, "exit_code": code if counts else 0, "changes": changes}
 
 
-def changed(before: Told, after: Told) -> dict[str, list[Any]]:
+def changed(before: Json, after: Json) -> dict[str, list[Any]]:
     """Errors and warnings that are new or gone. Their words may change, and they stay the same."""
     was, now = _troubles(before), _troubles(after)
     return {
@@ -92,13 +90,13 @@ def changed(before: Told, after: Told) -> dict[str, list[Any]]:
     }
 
 
-def _troubles(report: Told) -> dict[tuple[str, ...], Any]:
+def _troubles(report: Json) -> dict[tuple[str, ...], Any]:
     names = "check", "fault", "requested", "level"
     found = [each for each in report.get("findings", ()) if each["level"] in TROUBLE]
     return {tuple(str(each.get(name, "")) for name in names): each for each in found}
 
 
-def read_baseline(path: str) -> dict[str, Told]:
+def read_baseline(path: str) -> dict[str, Json]:
     """The reports of an earlier `--json` by server."""
     try:
         with open(path, "rb") as file:
@@ -114,19 +112,19 @@ def read_baseline(path: str) -> dict[str, Told]:
         ) from None
 
 
-def rendered(reports: Sequence[Told], wanted: Wanted) -> str:
-    if wanted.form == "sarif":
+def rendered(reports: Sequence[Json], reporting: Reporting) -> str:
+    if reporting.form == "sarif":
         from ..doctor.formats.sarif import sarif
 
         return sarif(reports)
-    if wanted.form == "html":
+    if reporting.form == "html":
         from ..doctor.formats.html import html
 
         return html(reports, time.strftime("%Y-%m-%d %H:%M %Z"))
-    if wanted.form == "junit":
+    if reporting.form == "junit":
         from ..doctor.formats.junit import junit
 
-        return junit(reports, strict=wanted.strict)
+        return junit(reports, strict=reporting.strict)
     from ..doctor.formats.markdown import markdown
 
     return markdown(reports)
@@ -139,14 +137,14 @@ def schema() -> str:
     return files("mcp_client_auth.doctor").joinpath("report.schema.json").read_text("utf-8")
 
 
-def _whole(reports: Sequence[Told], code: int) -> Told:
+def _whole(reports: Sequence[Json], code: int) -> Json:
     if len(reports) == 1:
         return reports[0]
     head = {"version": 1, "mcp_client_auth": __version__, "exit_code": code}
     return {**head, "reports": list(reports)}
 
 
-def _print_changes(changes: Told | None, since: str) -> None:
+def _print_changes(changes: Json | None, since: str) -> None:
     if changes is None:
         return
     new, gone = len(changes["new"]), len(changes["gone"])
@@ -155,14 +153,14 @@ def _print_changes(changes: Told | None, since: str) -> None:
         click.echo(line)
 
 
-def _lines(changes: Told) -> Iterator[str]:
+def _lines(changes: Json) -> Iterator[str]:
     for word in ("new", "gone"):
         for each in changes[word]:
             yield f"{word:<5}  {each['level']:<7}  {each['check']}: {each['came']}"
 
 
 def _watch(
-    examinations: Sequence[Callable[[], Report]], before: Sequence[Told], seconds: float
+    examinations: Sequence[Callable[[], Report]], before: Sequence[Json], seconds: float
 ) -> None:
     """Look again and again, and print what has changed; Ctrl-C ends it."""
     before = list(before)

@@ -113,7 +113,7 @@ def _weighed(
         token_endpoint=server.token_endpoint,
         client=client,
         tokens=cached.tokens,
-        # what mcp-remote sent: its option, else the metadata's, and without metadata none
+        # what mcp-remote sent: its option, otherwise the metadata's, and without metadata none
         resource=launch.resource or (discovery.resource if discovery.metadata else None),
         options=session.config.options.kept(),
         final_url=discovery.final_url,

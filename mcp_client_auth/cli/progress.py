@@ -88,7 +88,7 @@ class Patience:
         if event.rule != TRYING_AGAIN or self._shown or screen.quiet:
             return
         self._shown = True
-        answered = " HTTP " in event.detail  # else a proxy or this machine may be the cause
+        answered = " HTTP " in event.detail  # otherwise a proxy or this machine may be the cause
         what = "The authorization server is not working"
         what = what if answered else "The login cannot be renewed now"
         text = f"{what} ({plain(event.detail)}); retrying for up to {self._seconds:.0f} s."

@@ -85,7 +85,7 @@ class Stdio:
                     select.select([], [self._outlet], [])
                 except OSError:
                     self._closed = True
-                    with suppress(queue.Full):  # else `lines` looks before it gives the next
+                    with suppress(queue.Full):  # otherwise `lines` looks before it gives the next
                         self._lines.put_nowait(_END)
 
     def close(self) -> None:

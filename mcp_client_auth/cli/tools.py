@@ -55,8 +55,8 @@ def _tell(message: Mapping[str, Any]) -> None:
     from ..prompt.screen import screen
     from .describe import plain
 
-    told = json.dumps(message.get("params", {}), ensure_ascii=False)
-    screen.say(f"  {plain(str(message.get('method')), 80)} {plain(told)}")
+    params = json.dumps(message.get("params", {}), ensure_ascii=False)
+    screen.say(f"  {plain(str(message.get('method')), 80)} {plain(params)}")
 
 
 def read_object(word: str | None) -> dict[str, Any]:
@@ -109,17 +109,17 @@ def read_arguments(tool: Tool, words: tuple[str, ...], given: Mapping[str, Any])
 
 
 def _require_known(tool: Tool, arguments: Mapping[str, Any]) -> None:
-    named, asked = quoted(tool.name, 80), ""
+    named, hint = quoted(tool.name, 80), ""
     missing = [quoted(name, 80) for name in tool.required if name not in arguments]
     unknown = next((name for name in arguments if name not in tool.properties), None)
     if unknown is not None:
         near = get_close_matches(unknown, tool.properties, n=1)
-        asked = f"Did you mean {quoted(near[0], 80)}?" if near else ""
+        hint = f"Did you mean {quoted(near[0], 80)}?" if near else ""
         if tool.input_schema.get("additionalProperties") is False:
-            raise UsageError(f"the tool {named} has no argument {quoted(unknown, 80)}", hint=asked)
-        asked = f"It names no argument {quoted(unknown, 80)}. {asked}".strip()
+            raise UsageError(f"the tool {named} has no argument {quoted(unknown, 80)}", hint=hint)
+        hint = f"It names no argument {quoted(unknown, 80)}. {hint}".strip()
     if missing:
-        raise UsageError(f"the tool {named} needs {', '.join(missing)}", hint=asked)
+        raise UsageError(f"the tool {named} needs {', '.join(missing)}", hint=hint)
 
 
 def kinds(tool: Tool, schema: Any) -> set[str]:

@@ -162,7 +162,7 @@ def _server(exam: Exam, subject: Subject) -> None:
 
 
 def _with_a_person(exam: Exam, config: LoginConfig, prompt: Prompt, server: ServerMetadata) -> None:
-    """All the way, where nothing stands in the way of it."""
+    """The rest of a login, with a person who signs in, and checks of its tokens."""
     exam.on_check("person")
     done = person.sign_in(exam, config, prompt)
     if isinstance(done, AuthError):
@@ -254,7 +254,7 @@ def _one_each(exam: Exam) -> None:
 
 
 def _ask_endpoints(exam: Exam, known: Issuer, done: Walk | None) -> None:
-    """What is broken behind the point where a person is asked ends a login there all the same."""
+    """Check also the endpoints that a login reaches only after a person has signed in."""
     server = known.server
     at = len(exam.findings)
     if done is None or done.page is None:
@@ -269,7 +269,7 @@ def _ask_endpoints(exam: Exam, known: Issuer, done: Walk | None) -> None:
 
 
 def _of_another(exam: Exam, start: int) -> None:
-    """No login of ours comes to an authorization server that is named beside the one it takes."""
+    """Warn only: a login of ours uses another one of the authorization servers that are named."""
     for at, finding in enumerate(exam.findings[start:], start):
         if finding.level in ("error", "warning"):
             affected = "clients that take this authorization server"
@@ -277,7 +277,7 @@ def _of_another(exam: Exam, start: int) -> None:
 
 
 def _pages(exam: Exam, answer: ServerAnswer, resource: Resource, known: list[Issuer]) -> None:
-    """What pages in browsers may do; a host that is not trusted is not asked."""
+    """What pages in browsers may do; a host that is not trusted gets no request."""
     places = list(resource.places)
     named = {} if exam.is_unproven(exam.endpoint) else {exam.endpoint: "MCP endpoint"}
     registers = ""
@@ -309,8 +309,8 @@ def _issuers(
     done: Walk,
     required: tuple[str, ...],
 ) -> list[Issuer]:
-    """Every authorization server that a login might use, or that it would use once what it ends
-    at has been fixed. Where one can be used, a fault of another ends no login of ours."""
+    """Every authorization server that a login might use, or would use once the fault that ends it
+    is fixed. If one of them can be used, a fault of another is only a warning."""
     guessed, chosen = False, done.discovery.server if done.discovery else None
     if subject.options.issuer:
         names: tuple[str, ...] = (subject.options.issuer,)

@@ -15,7 +15,7 @@ from typing import Any, Final
 @dataclass(frozen=True, slots=True)
 class Fix:
     """`why`: the clause behind “a login fails here: ”. `products`: the lines to paste where the
-    product in front of the server is known; `paste` is for everybody else."""
+    product in front of the server is known; `paste` is for all others."""
 
     why: str
     change: str

@@ -262,6 +262,6 @@ def clean(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """A line to paste keeps the blanks that it begins with."""
+    """A line to paste keeps its leading spaces."""
     bare = text.lstrip(" ")
     return " " * (len(text) - len(bare)) + clean(bare)

@@ -74,7 +74,7 @@ class Grant(ABC):
         return self
 
     def command_options(self, identity: Identity) -> Mapping[str, str | bool]:
-        """What the command has to be told to log in by it."""
+        """The options of the command that logs in by it."""
         return {"device": True} if self.by_code else {}
 
     def discover(self, config: LoginConfig, ports: Ports) -> Discovery | None:
@@ -188,7 +188,7 @@ class Ports:
 
     @property
     def sender(self) -> Transport:
-        """The transport, with what is said here of each request."""
+        """The transport, with `headers` and `lasting` in each request."""
         return self._send if self.headers or self.lasting else self.transport
 
     def _send(self, request: HttpRequest) -> HttpResponse:

@@ -133,7 +133,7 @@ def require_own_client(
 ) -> None:
     """Refuse a client that another issuer knows, where a code of that one could be taken.
 
-    A metadata document is everybody's, and judged before (`client_kind`).
+    A metadata document belongs to no issuer, and was judged before (`client_kind`).
     """
     vouched = client.kind == "metadata-document" or same_issuer(options.issuer, server.issuer)
     if vouched or not may_be_mixed_up(server, options):

@@ -173,8 +173,8 @@ def _tokens_by_code(
     left = limit if short else code.expires_in
     ports, interval = quiet or ports, code.interval
     began, where = ports.monotonic(), code.server.token_endpoint
-    nobody = too_late(where, limit if short else None)
-    late: AuthError = nobody
+    unanswered = too_late(where, limit if short else None)
+    late: AuthError = unanswered
     visit.show(code)
     ports.tell("sign-in", detail="waiting for the person on another device")
     ports.tell("token-request", url=where, rule="polled until the person has decided (RFC 8628)")
@@ -184,5 +184,5 @@ def _tokens_by_code(
             return ports.run(poll(code, ports.clock(), signer))
         except AuthError as error:
             interval = wait_after(error, interval)
-            late = error if isinstance(error, Unavailable) else nobody
+            late = error if isinstance(error, Unavailable) else unanswered
     raise late  # the person may have signed in, and no answer has arrived

@@ -42,12 +42,12 @@ class ProviderSignIn(PersonGrant):
         def usable(server: ServerMetadata) -> None:
             require_code_grant(server, config.options)
 
-        def told(event: Event) -> None:
+        def marked(event: Event) -> None:
             found = event.name == "server-metadata" and event.status == 200
             tell(ports.on_event, replace(event, rule=OF_PROVIDER) if found else event)
 
         issuer, options = config.options.issuer, config.options
-        server = replace(ports, on_event=told).run(
+        server = replace(ports, on_event=marked).run(
             required_metadata(issuer, options, private=True, usable=usable)
         )
         return Discovery(config.server_url, None, None, server, None)

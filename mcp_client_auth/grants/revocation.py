@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def sign_out(
     ports: Ports, credential: Credential, identity: Identity, trouble: list[str]
 ) -> bool | None:
-    """Whether the server has ended the grant: its refresh token, else its access token."""
+    """Whether the server has ended the grant: its refresh token, otherwise its access token."""
     endpoint, tokens = credential.revocation_endpoint, credential.tokens
     if not endpoint:
         trouble.append("the authorization server offers no revocation")

@@ -107,8 +107,8 @@ class Waiting:
 
 
 def tell_of_waiting(event: Event) -> None:
-    """One line for a wait that another program's login causes; it stands in for the address that
-    this one would show, so it is told in quiet, too."""
+    """One line for a wait that another program's login causes; it replaces the address that this
+    one would show, so it is printed in quiet mode, too."""
     if event.name == "waiting":
         screen.tell(f"{event.detail[:1].upper()}{event.detail[1:]} (Ctrl-C to cancel).")
 

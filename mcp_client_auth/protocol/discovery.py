@@ -237,7 +237,7 @@ def _first_usable(
         try:
             return (yield from required_metadata(issuer, options, usable=usable))
         except Unavailable:
-            raise  # a hiccup is no reason to take the person somewhere else
+            raise  # a passing fault is no reason to take the person elsewhere
         except InsecureUrl as error:
             more = "" if options.issuer else OR_PIN
             first = first or error.advised(error.remedy, more)

@@ -1,7 +1,7 @@
 """An ID token and what it must say before it is used (OpenID Connect Core §3.1.3.7, §12.2).
 
 It comes from the token endpoint itself over TLS, which §3.1.3.7 (6) accepts in place of its
-signature: no key of the provider is fetched here. Whoever it is passed on to checks the signature.
+signature: no key of the provider is fetched here. The server that gets it next checks that.
 """
 
 from __future__ import annotations

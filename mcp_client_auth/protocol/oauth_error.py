@@ -47,7 +47,7 @@ def error_code(text: str) -> str:
 
 
 def is_passing(status: int) -> bool:
-    """Whether an answer tells of the server's trouble, and so nothing of what was sent."""
+    """Whether an answer reports trouble of the server, and so says nothing about the request."""
     return status == 429 or status >= 500
 
 

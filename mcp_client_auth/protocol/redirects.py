@@ -49,7 +49,7 @@ class Callback:
 def callback_for(
     identity: Identity, dynamic: bool, issuer: str, options: Options, host: str = "127.0.0.1"
 ) -> Callback:
-    """The caller's redirect URI; else one that the client carries; else one of our own on `host`.
+    """The caller's redirect URI, otherwise one that the client carries, or our own on `host`.
 
     A dynamically registered client has a path of its own for each issuer, so that an answer
     that was meant for another one cannot arrive here (RFC 9700 §4.4).

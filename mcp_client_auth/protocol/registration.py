@@ -31,7 +31,7 @@ class PreRegistered:
     """A client that was registered by hand (MCP "Pre-registration").
 
     `method` is how it proves itself at the token endpoint; by default private_key_jwt with a
-    key, else what the server lists. `redirect_uris` are those registered; the port of a
+    key, otherwise what the server lists. `redirect_uris` are those registered; the port of a
     loopback one may vary (RFC 8252 §7.3).
 
     `key` signs its assertions (RFC 7523): a private key as PEM or JWK text, or a callable that
@@ -176,7 +176,7 @@ class ClientMetadataDocument:
             client_id=self.url,
             issuer=server.issuer,
             kind="metadata-document",
-            # never a shared secret: the document is for everybody to read
+            # never a shared secret: the document is public
             method="private_key_jwt" if has_key(self) else "none",
             redirect_uris=self.redirect_uris,
             key_file=self.key_file,

@@ -13,7 +13,7 @@ OFFLINE: Final = "offline_access"
 
 
 def choose_scope(discovery: Discovery, named: Scopes | None) -> Scopes | None:
-    """The caller's; else the challenge's; else the resource's; else None (no parameter).
+    """The caller's, otherwise the challenge's, the resource's, or None (no parameter).
 
     `offline_access` is added where the authorization server lists it and there is scope
     information at all: without it most servers give no refresh token (OIDC Core §11).
@@ -27,7 +27,7 @@ def choose_scope(discovery: Discovery, named: Scopes | None) -> Scopes | None:
 
 
 def suggested(discovery: Discovery) -> Scopes | None:
-    """The challenge's; else the resource's; None where neither says anything."""
+    """The challenge's, otherwise the resource's; None if neither names any."""
     challenged = discovery.challenge.scope if discovery.challenge else None
     offered = discovery.metadata.scopes_supported if discovery.metadata else None
     return challenged if challenged is not None else offered

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..secret import Secret
 
-# Errors of the token endpoint: what it has said of the refresh token or of the client holds
+# Errors of the token endpoint that are final: the refresh token or the client is of no more use
 DEFINITE: Final = (
     "invalid_grant",
     "invalid_client",

@@ -230,7 +230,7 @@ def after(known: Knowledge, event: Happened) -> Knowledge:
             return Knowledge(known.grant, read=True)
         case k.Adopted(grant):
             return replace(known, grant=grant)
-        case _:  # a step that teaches nothing by itself
+        case _:  # a step after which nothing more is known
             return known
 
 

@@ -104,8 +104,8 @@ class LeasedLogin:
             return into_place(self.renewal, ports, fresh, scope)
 
     def _signed_in(self, grant: Grant) -> Grant:
-        """The grant with the login at its identity provider, if it rests on one: it is kept and
-        renewed by itself, and a person signs in there only if it has ended, or by force."""
+        """The grant with the login at its identity provider, if it rests on one: that is stored
+        and renewed separately, and a person signs in there only if it has ended, or by force."""
         if grant.provider is None:
             return grant
         login = None if self.force else self.renewal.signed_in()

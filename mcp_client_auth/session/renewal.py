@@ -89,10 +89,10 @@ class Renewal:
 
     __slots__ = (
         "__weakref__",
+        "_announced",
         "_flights",
         "_named",
         "_provider",
-        "_told",
         "config",
         "known",
         "ports",
@@ -100,9 +100,9 @@ class Renewal:
 
     def __init__(self, config: LoginConfig, ports: Ports, flights: Flights) -> None:
         self.config, self.ports, self._flights = config, ports, flights
-        self._named = config  # what the caller has said
+        self._named = config  # what the caller passed
         self._provider: Renewal | None = None
-        self._told: tuple[str, str] = ("", "")  # the last decision, which is told once
+        self._announced: tuple[str, str] = ("", "")  # the last decision, which is one event
         self.known = Knowledge(grant_of(config))
 
     def learn(self, event: Happened) -> None:
@@ -297,15 +297,16 @@ class Renewal:
         return credential
 
     def _decided(self, need: Need, *, locked: bool = False) -> Step:
-        """Told once, unless a fresh token is sent, or it holds under the lock, too."""
+        """One event, unless a fresh token is sent, or the decision is the same under the lock."""
         stored = self.look()
         step = next_step(self.known, stored, need, self.now())
         plain = not locked and isinstance(step, k.Send) and not step.renew
         if not (locked and isinstance(step, k.Refresh | k.Save)):
-            told = k.WORDS[type(step).__name__], step.why + (", under the lock" if locked else "")
-            if not plain and told != self._told:
-                self.ports.tell("decision", detail=told[0], rule=told[1])
-            self._told = told
+            why = step.why + (", under the lock" if locked else "")
+            decision = k.WORDS[type(step).__name__], why
+            if not plain and decision != self._announced:
+                self.ports.tell("decision", detail=decision[0], rule=decision[1])
+            self._announced = decision
         return step
 
     def _under_lock(self, need: Need) -> Step | None:

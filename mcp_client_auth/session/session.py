@@ -1,6 +1,6 @@
 """What a request and a verb ask of one login: a token now, a better one, a login, its end.
 
-Fresh token, else refresh, else the person; and never the person if no one can answer. A
+A fresh token, otherwise a refresh, otherwise the person; never the person if no one can answer. A
 grant that needs no person stands in their place. Which of these is next `decision` says. What a
 request with a fresh token does not need is imported where it is used.
 """
@@ -59,7 +59,7 @@ class Session:
 
     @property
     def config(self) -> LoginConfig:
-        """What the caller has said, and the stored login where they have said nothing."""
+        """What the caller passed, completed from the stored login."""
         return self._renewal.config
 
     @property

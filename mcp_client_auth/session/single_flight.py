@@ -231,7 +231,7 @@ class Flights:
                 if not self._under_way:
                     self._process, self._under_way = _shared.processes, {}
                 flight = self._under_way[name] = _Flight(cancel or Cancel(), Gathering(wants))
-                # else one cancelled waiter cancels it for all
+                # otherwise one cancelled waiter cancels it for all
                 flight.future.set_running_or_notify_cancel()
                 flight.person = person
             flight.outlives |= outlives

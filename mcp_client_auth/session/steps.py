@@ -101,7 +101,7 @@ def finish_login(pending: PendingLogin, code: AuthorizationCode, ports: Ports) -
     try:
         return kept_alive(partial(store_tokens, config, ports, grant_of(config), exchange))
     except TokenRefused as error:
-        if error.code in DEAD_CLIENT:  # the next login registers anew
+        if error.code in DEAD_CLIENT:  # the next login registers again
             forget_client(ports, request.client, request.redirect_uri)
         raise
 

@@ -89,7 +89,7 @@ class Unauthorized:
     def _awaited(
         self, other: Future[bool], sent: Credential, answer: ServerAnswer | None
     ) -> Better:
-        """Another request is sending this token a second time: what it hears is true of ours."""
+        """Another request is sending this token a second time, and its answer holds for ours."""
         self._repeated = sent
         accepted: bool = yield from awaited(other)
         return sent if accepted else (yield from self.better(sent, answer))
@@ -101,7 +101,7 @@ class Unauthorized:
             self._trying = None
 
     def close(self) -> None:
-        """Without an answer the others try by themselves."""
+        """Without an answer, each of the others tries for itself."""
         self.heard(0)
 
     def blocking(self, sent: Credential | None, answer: ServerAnswer | None) -> Credential | None:
@@ -109,7 +109,7 @@ class Unauthorized:
         work = self.better(sent, answer)
         while True:
             try:
-                next(work)  # it waits by itself: who yields to a task gets there later
+                next(work)  # this waits, too: a task that yields to others comes back later
             except StopIteration as done:
                 token: Credential | None = done.value
                 return token

@@ -50,7 +50,7 @@ _ELSEWHERE: Final = Remedy(
 
 
 def usable() -> tuple[Any, ...]:
-    """The backends that keep secrets, in keyring's order of preference; else `StorageError`.
+    """The backends that keep secrets, in keyring's order of preference. `StorageError` for none.
 
     It is one if the user or the application has named it. A plug-in that cannot tell its
     priority is left out, and does not hide those that can.

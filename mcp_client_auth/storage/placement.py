@@ -41,8 +41,8 @@ def choose_storage(storage: Storage | str | None = None, key: Key | None = None)
     """Where to look for `key` and where to keep it; nothing is touched yet, see `Storage.check`.
 
     A login is read from where the index says that it lies. A new one goes to the storage that
-    is `storage`, else the environment's, else the sealed file when there is a key for it, else
-    what a person has chosen before, else the keyring. Raises `UsageError` for an unknown name.
+    is `storage`, otherwise the environment's, the sealed file if there is a key for it, what a
+    person has chosen before, or the keyring, in this order. `UsageError` for an unknown name.
     """
     return _chosen(storage, key, library=False)
 
@@ -53,7 +53,7 @@ def library_storage(storage: Storage | str | None = None, key: Key | None = None
 
 
 def storage_named(name: str) -> Store:
-    """One store by itself, whatever the index says; `UsageError` for an unknown name."""
+    """The store of this name, whatever the index says; `UsageError` for an unknown name."""
     if name == "memory":
         from .memory import process_memory
 
@@ -160,7 +160,7 @@ class Placement(Storage):
                 return None
             if holder is None or error.code in ("damaged_record", "newer_record"):
                 raise
-            # it is told where the login lies, so that no one makes another instead of reaching it
+            # the error says where the login lies, so that no one makes a second one
             elsewhere = self._choice not in ("", holder.name)
             again = Remedy("Or log in again with {login.force=True}") if elsewhere else ""
             raise StorageError(
@@ -311,7 +311,7 @@ def _warn_once(why: str) -> None:
     frame, modules = sys._getframe(), [__name__]
     while frame := frame.f_back:  # type: ignore[assignment]
         modules.append(frame.f_globals.get("__name__") or "")
-    # the line of who called us: not one of ours, and of no one on a thread of our own
+    # the line that called this package; there is none on a thread of our own
     level = 1 + max(at for at, name in enumerate(modules, 1) if name.startswith(_PACKAGE))
     if modules[level - 1 : level] == ["threading"]:
         level = len(modules) + 1

@@ -256,7 +256,7 @@ def _bare(url: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when the visit ended on a 2xx page, else 1."""
+    """0 if the visit ended on a 2xx page, otherwise 1."""
     parser = argparse.ArgumentParser(prog="python -m mcp_client_auth.testing.browser")
     parser.add_argument("url")
     decisions = [decision for decision in get_args(Decision) if decision != "late"]

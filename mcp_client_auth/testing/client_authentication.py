@@ -18,7 +18,7 @@ Lookup = Callable[[str], RegisteredClient | None]
 def authenticated_client(
     authorization: str, parameters: dict[str, str], lookup: Lookup, assertions: Assertions
 ) -> RegisteredClient:
-    """The client that proved itself, else `invalid_client` (RFC 6749 §2.3, §5.2)."""
+    """The client that proved itself; otherwise `invalid_client` (RFC 6749 §2.3, §5.2)."""
     if "client_assertion" in parameters or "client_assertion_type" in parameters:
         return _by_assertion(authorization, parameters, lookup, assertions)
     if authorization:

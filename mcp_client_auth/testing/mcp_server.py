@@ -193,7 +193,7 @@ class _Endpoint:
             challenge = _named("DPoP", {**parameters, "algs": algorithms})
         else:
             challenge = _named("Bearer", parameters)
-        if dpop == "supported":  # RFC 9449 §7.2: both are taken, and both are said
+        if dpop == "supported":  # RFC 9449 §7.2: both are accepted, and both are named
             challenge += ", " + (_named("Bearer") if scheme == "DPoP" else _named("DPoP"))
         headers = {"WWW-Authenticate": challenge}
         if parameters.get("error") == "use_dpop_nonce":

@@ -46,10 +46,10 @@ def consent_page(
     login_name: str,
 ) -> HTMLResponse:
     items = "".join(f"<li>{escape(scope)}</li>" for scope in scopes)
-    wanted = f"<ul>{items}</ul>" if items else "<p>No particular scope.</p>"
+    listed = f"<ul>{items}</ul>" if items else "<p>No particular scope.</p>"
     body = f"""<h1>Allow {escape(client_name)} to use your notes?</h1>
 <p>Signed in as <strong>{escape(login_name)}</strong>. It asks for:</p>
-{wanted}
+{listed}
 <p>The answer goes to <strong>{escape(origin(redirect_uri))}</strong>.</p>
 <form method="post" action="{escape(action)}">
 <input type="hidden" name="transaction" value="{escape(transaction)}">

@@ -54,10 +54,10 @@ def mcp_auth_server(request: pytest.FixtureRequest, mcp_home: Path) -> Iterator[
 
 @pytest.fixture
 def mcp_person(mcp_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedBrowser]:
-    """Somebody at a browser, who allows every login of this process until `decision` is set."""
+    """A person at a browser, who allows every login of this process until `decision` is set."""
     person = ScriptedBrowser()
     monkeypatch.setattr("mcp_client_auth.prompt.open_browser.can_open", lambda *_: True)
     monkeypatch.setattr("mcp_client_auth.prompt.open_browser.open_url", person)
     yield person
-    person.decision = "ignore"  # who has not decided by now
+    person.decision = "ignore"  # no one has decided by now
     assert person.join(_END), "the browser is still open"

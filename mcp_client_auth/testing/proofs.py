@@ -64,7 +64,7 @@ class Proofs:
         return {NONCE_HEADER: self._nonces[1]} if self._nonces else {}
 
     def check(self, request: Request, url: str, token: str = "") -> str:
-        """The thumbprint of the key that signed for this very request, else `ProofFault`."""
+        """The thumbprint of the key that signed for this very request; otherwise `ProofFault`."""
         values = request.headers.getlist("dpop")
         if len(values) != 1:
             raise ProofFault("exactly one DPoP header is needed")

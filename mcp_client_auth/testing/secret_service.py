@@ -29,7 +29,7 @@ class SecretService:
     """Runs from `with` to the end of the block.
 
     `environment` is what a process needs to find it; `home` is where its files lie. Without a
-    `password` nobody has ever unlocked it, so that it has no collection.
+    `password` it was never unlocked, so that it has no collection.
     """
 
     def __init__(self, password: str | None = "password") -> None:

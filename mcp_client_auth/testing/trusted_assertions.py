@@ -23,7 +23,7 @@ def signed(key: Any, claims: Mapping[str, Any], kind: str = "JWT", seconds: floa
 
 
 def checked(token: str, trusted: Mapping[str, TrustedIssuer], audience: str) -> tuple[str, Any]:
-    """The `typ` and the claims of an assertion for `audience`, else `invalid_grant` (RFC 7523 §3).
+    """The `typ` and claims of an assertion for `audience`; `invalid_grant` otherwise (RFC 7523 §3).
 
     The key is looked up by the claimed issuer, and everything else checked with it.
     """

@@ -16,7 +16,7 @@ from ..protocol.options import Options
 
 T = TypeVar("T")
 # The classes of addresses, from the widest to the narrowest: a server may name peers of its
-# own class and wider ones. Nobody may name the last.
+# own class and wider ones. No one may name the last.
 PUBLIC, PRIVATE, LOOPBACK, FORBIDDEN = range(4)
 _METADATA: Final = frozenset({"100.100.100.200", "fd00:ec2::254", "168.63.129.16"})
 CLASS_NAMES: Final = ("public", "private", "loopback", "link-local or a metadata service")

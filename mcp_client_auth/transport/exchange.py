@@ -24,7 +24,7 @@ _TO_SOCKS: Final = ("socks.connect_tcp", _SOCKS_SETUP)
 
 
 class Exchange:
-    """One request and its answer, as httpcore tells of it.
+    """One request and its answer, as httpcore reports it.
 
     `connecting`: it has not come further than the first connection. `garbled`: what answered
     there is not a SOCKS proxy.

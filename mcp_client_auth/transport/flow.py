@@ -155,7 +155,7 @@ class Flow:
                     raise
                 except Exception as error:
                     if exchange.lost(error) and (request.method == "GET" or request.repeatable):
-                        continue  # of anything else no one can tell whether it was heard
+                        continue  # anything else may have been received
                     if not isinstance(error, _FAULTS) and not exchange.garbled:
                         raise
                     proxy = proxy_named(route.proxy) if route.proxy else ""

@@ -133,20 +133,20 @@ def command(arguments: Arguments) -> int:
     from ...protocol.options import Options
     from ...protocol.scopes import parse
     from ...storage import choose_storage
-    from ..examination import Wanted, read_baseline, run, schema
+    from ..examination import Reporting, read_baseline, run, schema
     from ..report import telling_checks
     from ..sessions import connection, endpoints_of
 
-    asked = arguments.reporting
-    if asked.schema:
+    given = arguments.reporting
+    if given.schema:
         click.echo(schema())
         return 0
-    wanted = Wanted(
-        form=asked.form,
-        strict=asked.strict or asked.fail_on == "warning",
+    reporting = Reporting(
+        form=given.form,
+        strict=given.strict or given.fail_on == "warning",
         verbose=arguments.verbose,
-        baseline=read_baseline(asked.baseline) if asked.baseline else None,
-        again=asked.watch,
+        baseline=read_baseline(given.baseline) if given.baseline else None,
+        again=given.watch,
     )
     options = Options(
         issuer=arguments.issuer,
@@ -187,7 +187,7 @@ def command(arguments: Arguments) -> int:
         return lambda: examine(subject, on_check=telling_checks())
 
     urls = dict.fromkeys([arguments.url or "", *arguments.more])
-    return run([examination(subject(*each)) for each in enumerate(urls)], wanted)
+    return run([examination(subject(*each)) for each in enumerate(urls)], reporting)
 
 
 def _identity(tried: Tried) -> Identity:

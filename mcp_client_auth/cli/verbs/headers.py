@@ -44,13 +44,13 @@ def command(arguments: Arguments) -> None:
         )
     connecting = os.environ.get(HOST_URL) or url
     try:
-        told = canonical(connecting)
+        named = canonical(connecting)
     except UsageError as error:
         whose = f"{HOST_URL}: " if os.environ.get(HOST_URL) else ""
         raise UsageError(f"{whose}{error.summary}", code=error.code, hint=error.remedy) from None
-    if canonical(url) != told:
+    if canonical(url) != named:
         raise UsageError(
-            f"{HOST_URL} is {quoted(told)}, but these headers are for {quoted(canonical(url))}",
+            f"{HOST_URL} is {quoted(named)}, but these headers are for {quoted(canonical(url))}",
             hint="Nothing was printed. Use the same server in both places",
         )
     options = replace(options, patience=0.0)

@@ -80,5 +80,5 @@ def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, .
             until = "refused by the server, log in again"
         name = ", ".join(called[server]) if server in called else ""
         lines.append((name, plain(server), own, entry.storage, until))
-    hidden = {at for at, told in ((0, bool(names)), (2, accounts_tell(entries))) if not told}
+    hidden = {at for at, useful in ((0, bool(names)), (2, accounts_tell(entries))) if not useful}
     return [tuple(cell for at, cell in enumerate(line) if at not in hidden) for line in lines]

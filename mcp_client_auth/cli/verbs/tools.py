@@ -57,6 +57,6 @@ def _show(tool: Tool) -> None:
         word = f"{plain(name, 80)}={plain(kind.upper(), 80)}"
         words.append(word if name in tool.required else f"[{word}]")
     write(hanging(f"{plain(tool.name, 128)} ", " ".join(words), sys.stdout).rstrip())
-    told = tool.description.strip().partition("\n\n")[0] or tool.title
-    if told:
-        write(hanging("    ", plain(" ".join(told.split()), _LONGEST), sys.stdout))
+    summary = tool.description.strip().partition("\n\n")[0] or tool.title
+    if summary:
+        write(hanging("    ", plain(" ".join(summary.split()), _LONGEST), sys.stdout))

@@ -95,14 +95,14 @@ class Catalogue:
 
     def chosen(self, names: Iterable[str]) -> tuple[ClientFacts, ...]:
         """Those that are named, in the file's order. Raises `UsageError` for an unknown one."""
-        wanted = {name.strip().lower() for name in names} - {""}
-        if unknown := sorted(wanted - {EVERY, *self.clients}):
+        ids = {name.strip().lower() for name in names} - {""}
+        if unknown := sorted(ids - {EVERY, *self.clients}):
             raise UsageError(
                 f"no client is known as {quoted(unknown[0], 60)}",
                 hint=f"Known: {', '.join(self.clients)}, or {EVERY}",
             )
-        every = EVERY in wanted
-        return tuple(c for c in self.clients.values() if every or c.id in wanted)
+        every = EVERY in ids
+        return tuple(c for c in self.clients.values() if every or c.id in ids)
 
 
 def chosen(names: Iterable[str]) -> tuple[ClientFacts, ...]:

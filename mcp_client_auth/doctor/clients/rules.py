@@ -1,7 +1,7 @@
 """What another client would meet here: its facts against what was seen. Pure.
 
-A rule asks for a fact only where the server is not as everybody wants it: what is ideal works with
-any client. Where the fact is needed and not established, the answer is "unknown", never a guess.
+A rule asks for a fact only where the server differs from what every client accepts. Where the
+fact is needed and not established, the answer is "unknown", never a guess.
 """
 
 from __future__ import annotations
@@ -193,7 +193,7 @@ def _matches(kind: str, url: str, resource: str) -> bool:
 def _resource_found(client: ClientFacts, seen: Seen) -> Rule[tuple[str, Document] | None]:
     order, likely = client.get("metadata_order"), ""
     places = resource_places(seen.url, seen.named)
-    if order is None:  # whoever looks anywhere looks where the header and the path agree
+    if order is None:  # every client looks at the place on which the header and the path agree
         path = "path" if seen.named in places["path"] else "path?"
         order = ["header?", path, "root?"]
     for place in order:

@@ -103,13 +103,13 @@ def _refused(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) -> Point
 
 def _answer_faults(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) -> Iterator[Point]:
     """What of an answer that registers the client is not as it requires."""
-    wanted = client.get("registration_answer") or ()
+    required = client.get("registration_answer") or ()
     dropped = [each for each in sent_uris(client) if each not in (trial.redirect_uris or (each,))]
     if dropped:
         came = f"the answer to its registration leaves out {enumerated(dropped)}"
-        outcome: Outcome = "fails" if "redirect_uris" in wanted else "unknown"
+        outcome: Outcome = "fails" if "redirect_uris" in required else "unknown"
         yield Point(8, outcome, came, "Keep every redirect URI, or refuse the registration", facts)
-    if "refresh_token" in wanted and "refresh_token" not in (trial.grant_types or ()):
+    if "refresh_token" in required and "refresh_token" not in (trial.grant_types or ()):
         given = "no grant_types"
         if trial.grant_types is not None:
             given = f"the grant_types {' '.join(trial.grant_types) or 'of an empty list'}"

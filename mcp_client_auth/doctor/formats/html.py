@@ -1,6 +1,6 @@
 """A report as one page: no script, nothing fetched, light and dark, fit to be printed and sent.
 
-Everything that a server has said is escaped; the page may do nothing but show it.
+Everything that came from a server is escaped, and the page runs no script.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from ...events import STEPS
 
-Told: TypeAlias = Mapping[str, Any]
+Json: TypeAlias = Mapping[str, Any]
 _STYLE: Final = """
 :root{color-scheme:light dark;--ground:#f4f5f7;--card:#fff;--line:#e2e5ea;--ink:#16191f;
 --soft:#565e6b;--code:#f0f2f5;--good:#0f7a4d;--good-t:#e2f5ec;--warn:#93590a;--warn-t:#fdf0d9;
@@ -108,7 +108,7 @@ _FIELDS: Final = {
 _LEVELS: Final = ("error", "warning", "note", "ok")
 
 
-def html(reports: Sequence[Told], when: str = "") -> str:
+def html(reports: Sequence[Json], when: str = "") -> str:
     """`when`: the time of the examination, as it is to be shown."""
     version = reports[0]["mcp_client_auth"] if reports else ""
     title = f"{len(reports)} MCP servers examined"
@@ -128,7 +128,7 @@ script.</footer></body></html>
 """
 
 
-def _contents(reports: Sequence[Told]) -> str:
+def _contents(reports: Sequence[Json]) -> str:
     """A table of the verdicts where there are several."""
     if len(reports) < 2:
         return ""
@@ -141,7 +141,7 @@ def _contents(reports: Sequence[Told]) -> str:
     return f'<nav><section><div class="wide"><table>{"".join(rows)}</table></div></section></nav>'
 
 
-def _report(number: int, report: Told) -> Iterator[str]:
+def _report(number: int, report: Json) -> Iterator[str]:
     verdict, findings = report["verdict"], _findings(report)
     ends = [f for f in findings if f["level"] == "error" and f["check"] == verdict["check"]]
     cause = ends[0] if ends else {}
@@ -172,12 +172,12 @@ def _report(number: int, report: Told) -> Iterator[str]:
             )
 
 
-def _findings(report: Told) -> list[Told]:
+def _findings(report: Json) -> list[Json]:
     """Those of the server; other clients have a table of their own."""
     return [each for each in report["findings"] if not each["check"].startswith("client.")]
 
 
-def _finding(finding: Told) -> str:
+def _finding(finding: Json) -> str:
     remedy = f"<p><b>Fix:</b> {escape(finding['remedy'])}</p>" if finding["remedy"] else ""
     return (
         f'<article class="{escape(finding["level"])}"><span class="pill">'
@@ -186,7 +186,7 @@ def _finding(finding: Told) -> str:
     )
 
 
-def _details(finding: Told, **more: str) -> str:
+def _details(finding: Json, **more: str) -> str:
     """What else a finding says; `more` are fields with their labels, before the others."""
     rows = "".join(
         f"<dt>{label}</dt><dd>{escape(finding[name])}</dd>"
@@ -198,17 +198,17 @@ def _details(finding: Told, **more: str) -> str:
     return f"<details><summary>Details</summary><dl>{rows}</dl></details>"
 
 
-def _line(finding: Told) -> str:
+def _line(finding: Json) -> str:
     check, came = escape(finding["check"]), escape(finding["came"])
     return f"<tr><td><code>{check}</code></td><td>{came}</td></tr>"
 
 
-def _pasted(finding: Told) -> str:
+def _pasted(finding: Json) -> str:
     paste = finding.get("paste")
     return f"<pre>{escape(paste)}</pre>" if paste else ""
 
 
-def _client(client: Told) -> str:
+def _client(client: Json) -> str:
     at = f"step {client['step']}, {client['step_name']}: " if client["verdict"] == "fails" else ""
     why = f"<p>{escape(at + client['because'])}</p>" if client["because"] else ""
     for remedy in client["remedies"]:
@@ -229,16 +229,16 @@ def _client(client: Told) -> str:
     )
 
 
-def _source(fact: Told) -> str:
+def _source(fact: Json) -> str:
     detail = f" ({fact['detail']})" if fact["detail"] else ""
     return f"{fact['sure']}, {fact['date']}: {fact['source']}{detail}"
 
 
-def _name(report: Told) -> str:
+def _name(report: Json) -> str:
     return str(report["server"] or "This machine")
 
 
-def _counts(report: Told) -> str:
+def _counts(report: Json) -> str:
     levels = [each["level"] for each in _findings(report)]
     found = [(level, levels.count(level)) for level in _LEVELS]
     return " ".join(

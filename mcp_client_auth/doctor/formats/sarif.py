@@ -46,8 +46,8 @@ def _rule(check: str, standard: str) -> dict[str, Any]:
 
 def _result(finding: Mapping[str, Any], index: int, server: str) -> dict[str, Any]:
     where = finding.get("where") or server
-    said = [finding["came"], f"Affects: {finding['stumbles']}" if finding["stumbles"] else ""]
-    said += [f"Fix: {finding['remedy']}" if finding["remedy"] else "", finding.get("paste", "")]
+    texts = [finding["came"], f"Affects: {finding['stumbles']}" if finding["stumbles"] else ""]
+    texts += [f"Fix: {finding['remedy']}" if finding["remedy"] else "", finding.get("paste", "")]
     names = "requested", "standard", "error", "fault"
     properties = {name: finding[name] for name in names if finding.get(name)}
     if where:
@@ -59,7 +59,7 @@ def _result(finding: Mapping[str, Any], index: int, server: str) -> dict[str, An
         "ruleId": finding["check"],
         "ruleIndex": index,
         "level": finding["level"],
-        "message": {"text": "\n".join(filter(None, said))},
+        "message": {"text": "\n".join(filter(None, texts))},
         "locations": [
             {
                 "physicalLocation": place,

@@ -13,7 +13,7 @@ import fastjsonschema
 import pytest
 
 from mcp_client_auth.cli.answers import answers
-from mcp_client_auth.cli.examination import Wanted, changed, read_baseline, run
+from mcp_client_auth.cli.examination import Reporting, changed, read_baseline, run
 from mcp_client_auth.doctor import Report
 from mcp_client_auth.errors import UsageError
 from tests.support.doctor_reports import URL, reports
@@ -36,7 +36,7 @@ def text() -> Iterator[None]:
 def test_each_report_keeps_to_the_published_schema(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = run(looks(name), Wanted(form="json"))
+    code = run(looks(name), Reporting(form="json"))
     told = json.loads(capsys.readouterr().out)
     require_published_shape(told)
     assert told["exit_code"] == code
@@ -44,7 +44,7 @@ def test_each_report_keeps_to_the_published_schema(
 
 def test_several_servers_keep_to_it_too(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     answers.as_json = True
-    assert run(looks("well", "broken", "others"), Wanted(baseline={})) == 5
+    assert run(looks("well", "broken", "others"), Reporting(baseline={})) == 5
     told = json.loads(capsys.readouterr().out)
     require_published_shape(told)
     assert [each["exit_code"] for each in told["reports"]] == [0, 5, 0]
@@ -74,31 +74,31 @@ def test_what_is_no_report_does_not_keep_to_it() -> None:
 def test_the_worst_gives_the_exit_code(
     names: list[str], strict: bool, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(looks(*names), Wanted(strict=strict)) == code
+    assert run(looks(*names), Reporting(strict=strict)) == code
     assert capsys.readouterr().out.count(URL + "\n") >= len(names)
 
 
 def test_what_stands_in_the_baseline_does_not_count(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(looks("warned"), Wanted(form="json"))
+    run(looks("warned"), Reporting(form="json"))
     kept = tmp_path / "kept.json"
     kept.write_text(capsys.readouterr().out)
     baseline = read_baseline(str(kept))
-    assert run(looks("warned"), Wanted(strict=True, baseline=baseline)) == 0
+    assert run(looks("warned"), Reporting(strict=True, baseline=baseline)) == 0
     assert "Since the baseline: 0 new, 0 gone" in capsys.readouterr().out
-    assert run(looks("broken"), Wanted(baseline=baseline)) == 5
+    assert run(looks("broken"), Reporting(baseline=baseline)) == 5
     said = capsys.readouterr().out
     assert "Since the baseline: 1 new, 0 gone" in said
     assert "new    error    resource.identifier: resource is elsewhere" in said
-    assert run(looks("well"), Wanted(baseline=baseline)) == 0
+    assert run(looks("well"), Reporting(baseline=baseline)) == 0
     assert "gone   warning  resource.identifier" in capsys.readouterr().out
 
 
 def test_a_baseline_of_several_servers_is_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run(looks("broken", "this machine"), Wanted(form="json"))
+    run(looks("broken", "this machine"), Reporting(form="json"))
     kept = tmp_path / "kept.json"
     kept.write_text(capsys.readouterr().out)
     assert set(read_baseline(str(kept))) == {URL, ""}
@@ -124,7 +124,7 @@ def test_a_baseline_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 def test_each_format_is_all_that_stands_on_stdout(
     form: str, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    assert run(looks("broken", "others"), Wanted(form=form)) == 5
+    assert run(looks("broken", "others"), Reporting(form=form)) == 5
     said = capfdbinary.readouterr().out.decode()
     if form == "sarif":
         assert len(json.loads(said)["runs"]) == 2
@@ -148,7 +148,7 @@ def test_each_format_is_all_that_stands_on_stdout(
 def test_what_cannot_be_combined_is_said(as_json: bool, wanted: dict[str, Any]) -> None:
     answers.as_json = as_json
     with pytest.raises(UsageError):
-        Wanted(**wanted)
+        Reporting(**wanted)
 
 
 def test_looking_again_prints_what_has_changed(
@@ -165,7 +165,7 @@ def test_looking_again_prints_what_has_changed(
 
     monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(KeyboardInterrupt):
-        run([look], Wanted(again=30.0))
+        run([look], Reporting(again=30.0))
     said = capsys.readouterr().out.rpartition("this machine")[2] or ""
     whole = said.split("\n")
     assert waits == [30.0] * 4
@@ -187,5 +187,5 @@ def test_the_page_has_the_time_of_the_examination(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     monkeypatch.setattr(time, "strftime", lambda form: "2026-11-29 03:10 UTC")
-    run(looks("well"), Wanted(form="html"))
+    run(looks("well"), Reporting(form="html"))
     assert b"2026-11-29 03:10 UTC" in capfdbinary.readouterr().out
