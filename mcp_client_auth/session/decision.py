@@ -113,7 +113,9 @@ def _use(
                 return "unbound"
             if marked:
                 return "marked"
-            if need.replaced:  # whatever others have heard of it, this request tries it twice
+            # whatever others have heard of it, this request tries it twice; that of a token which
+            # has ended on the way says nothing
+            if need.replaced and token.alive(now.wall):
                 return "final" if need.repeated else "young"
             twice = need.repeated or known.second_try(sent) is not None
             lifetime = sent.tokens.lifetime

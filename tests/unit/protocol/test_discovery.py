@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -305,6 +306,28 @@ def test_when_none_can_serve_the_first_reason_counts() -> None:
 
     with pytest.raises(PkceUnsupported):
         found(two(), usable=usable)
+
+
+@pytest.mark.parametrize(("fit", "served"), [(10, True), (11, False)])
+def test_of_very_many_authorization_servers_ten_are_asked(fit: int, served: bool) -> None:
+    listed = [f"https://as{number}.example.com" for number in range(1, 200)]
+    chosen = f"https://as{fit}.example.com"
+    web = Web(
+        {
+            RESOURCE_PLACE: answer(resource_document(authorization_servers=listed)),
+            chosen + WELL_KNOWN: answer(server_document(issuer=chosen)),
+        }
+    )
+    ranked: list[str] = []
+
+    def rank(issuer: str) -> int:  # each may be a look into the storage
+        ranked.append(issuer)
+        return 0
+
+    with nullcontext() if served else pytest.raises(BadResponse, match=r"as1\.example"):
+        assert found(web, rank=rank).server.issuer == chosen
+    assert len({place.partition("/.well")[0] for place in web.asked}) == 11, "and the resource"
+    assert ranked == listed[:100]
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING)

@@ -192,6 +192,13 @@ ROWS: dict[str, tuple[Knowledge, Stored, Any, type, dict[str, Any]]] = {
         Mark,
         {"again": False},
     ),
+    "401, new, ended on the way": (
+        K(),
+        Stored(DEAD),
+        Refused(DEAD, repeated=True, replaced=True),
+        Refresh,
+        {"credential": DEAD},
+    ),
     "401, new, elsewhere": (
         K(),
         Stored(OLD),

@@ -36,6 +36,7 @@ from mcp_client_auth.protocol.probe import read_answer
 from mcp_client_auth.protocol.redirects import callback_for
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.session.steps import log_in
+from mcp_client_auth.threads import Cancel
 from tests.support.session_world import (
     ISSUER,
     KEY,
@@ -92,6 +93,32 @@ def test_a_login_tells_its_steps_in_their_order(login: Login) -> None:
     probe(login.config, login.ports, held)
     assert [event.name for event in login.events if event.number] == list(STEPS)
     assert login.person.visits[0].ending == "signed-in"
+
+
+@pytest.mark.parametrize("moment", ["as the page is prepared", "before it is"])
+def test_a_login_that_is_closed_before_its_visit_brings_no_one_to_a_page(
+    login: Login, moment: str
+) -> None:
+    cancel = Cancel()
+    login.ports = replace(login.ports, cancel=cancel)
+    visit, entered = login.person.visit, login.person.visits
+
+    def closing(*arguments: Any) -> Visited:
+        if moment == "before it is":
+            cancel.cancel()
+        made = visit(*arguments)
+        if moment == "as the page is prepared":
+            cancel.cancel()
+        return made
+
+    login.person.visit = closing  # type: ignore[method-assign]
+    with pytest.raises(LoginFailed) as caught:
+        login()
+    assert caught.value.code == "aborted"
+    assert [each._cancelled for each in entered] == [True], "its listener is told"
+    assert entered[0].ending == "failed"
+    assert "register" not in login.places
+    assert login.storage.list() == []
 
 
 def test_the_record_holds_all_that_is_needed_to_use_it(login: Login) -> None:

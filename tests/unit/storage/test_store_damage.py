@@ -281,6 +281,18 @@ def test_an_entry_that_was_copied_from_another_one_counts_as_none(home: Path) ->
     assert [entry.key for entry in local_index().all()] == [KEY]
 
 
+@pytest.mark.parametrize("other", [Key("https://other.example"), KEY.beside])
+def test_a_record_that_was_copied_from_another_one_is_damaged(home: Path, other: Key) -> None:
+    """What a login holds goes nowhere but home, also where its text is in clear."""
+    storage = FileStorage()
+    storage.save(full(KEY))
+    (home / f"{other.id}.secret").write_bytes((home / f"{KEY.id}.secret").read_bytes())
+    with pytest.raises(StorageError) as caught:
+        storage.load(other)
+    assert caught.value.code == "damaged_record"
+    assert storage.load(KEY) == full(KEY)
+
+
 @pytest.fixture(params=PLACED)
 def put(request: pytest.FixtureRequest) -> Callable[[Path], None]:
     return PLACED[request.param]
