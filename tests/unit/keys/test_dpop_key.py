@@ -18,11 +18,12 @@ from mcp_client_auth import (
     UsageError,
 )
 from mcp_client_auth.keys import dpop_key
-from mcp_client_auth.keys.dpop_key import DpopSigner, TokenSigner
+from mcp_client_auth.keys.dpop_key import DpopSigner, TokenSigner, bearer_warning
 from mcp_client_auth.protocol.client_auth import FormPost, RequestSigner
 from mcp_client_auth.protocol.dpop import make_key
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
 from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.token_set import TokenSet
 from mcp_client_auth.secret import Secret
 from tests.support.key_samples import claims
 from tests.support.session_world import SERVER
@@ -169,3 +170,21 @@ def test_without_a_key_nothing_is_bound() -> None:
     assert not ports.signer(None).binds
     assert ports.signer(None).proof("POST", URL) == ""
     assert ports.signer(None, KEY.kept).binds
+
+
+@pytest.mark.parametrize(
+    ("bound", "before", "warned"),
+    [
+        (True, None, False),
+        (True, True, False),
+        (True, False, False),
+        (False, None, True),
+        (False, True, True),
+        (False, False, False),
+    ],
+)
+def test_a_token_that_is_not_bound_is_warned_of_unless_none_was_before(
+    bound: bool, before: bool | None, warned: bool
+) -> None:
+    then = None if before is None else TokenSet(TOKEN, 0.0, bound=before)
+    assert bool(bearer_warning(TokenSet(TOKEN, 0.0, bound=bound), then)) is warned

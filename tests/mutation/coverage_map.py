@@ -1,0 +1,113 @@
+"""Which tests run which lines, and how long each takes: made once for a room, kept in its file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.mutation.mutants import PACKAGE, ROOMS
+from tests.support.python_path import ROOT
+
+NODES: Final = "nodes"
+LINES: Final = "lines"
+
+
+class _Noting:
+    """A plugin of pytest: each test is a context of its own, whatever thread it works on."""
+
+    def __init__(self, coverage: Any) -> None:
+        self._coverage = coverage
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._coverage.switch_context(item.nodeid)
+        began = time.process_time()
+        done = yield
+        self.seconds[item.nodeid] = time.process_time() - began
+        self._coverage.switch_context("")
+        return done
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed:  # as it does without a mutant
+            self.failed.add(report.nodeid)
+
+
+def make(room: str, file: Path) -> None:
+    """Run the tests of a room under coverage; in a process of its own."""
+    from coverage import Coverage
+
+    coverage = Coverage(
+        data_file=None,
+        include=[str(PACKAGE / pattern) for pattern in ROOMS[room][0]],
+        branch=False,
+        config_file=False,
+    )
+    noting = _Noting(coverage)
+    coverage.start()
+    places = [str(ROOT / "tests" / place) for place in ROOMS[room][1]]
+    code = pytest.main(
+        [*places, "-q", "-p", "no:cacheprovider", "-m", "not slow", "--no-header"],
+        plugins=[noting],
+    )
+    coverage.stop()
+    if code not in (0, 1):
+        raise SystemExit(f"pytest ended with {code}")
+    data = coverage.get_data()
+    for node in noting.failed:
+        noting.seconds.pop(node, None)
+    numbers = {node: number for number, node in enumerate(noting.seconds)}
+    lines: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for measured in data.measured_files():
+        name = Path(measured).relative_to(PACKAGE).as_posix()
+        for line, contexts in data.contexts_by_lineno(measured).items():
+            lines[name][line] = sorted(numbers[each] for each in contexts if each in numbers)
+    nodes = [[node, round(seconds, 4)] for node, seconds in noting.seconds.items()]
+    file.write_text(json.dumps({NODES: nodes, LINES: lines}))
+
+
+class Map:
+    """The tests of a line, those of the room itself first and the quick ones of these first."""
+
+    def __init__(self, room: str, file: Path) -> None:
+        read = json.loads(file.read_text())
+        self._nodes: list[tuple[str, float]] = [(node, seconds) for node, seconds in read[NODES]]
+        self._lines: dict[str, dict[str, list[int]]] = read[LINES]
+
+    def tests(self, file: str, line: int, budget: float) -> tuple[list[str], float]:
+        """Those of the line, or of the statement that it goes on with, which is above it; of one
+        that is run as its module is loaded one of each function of the file. And their cost."""
+        known = self._lines.get(file, {})
+        above = (known.get(str(each)) for each in range(line, max(line - 8, 0), -1))
+        found = next(filter(None, above), None) or self._of_file(known)
+        chosen: list[str] = []
+        cost = 0.0
+        for number in sorted(found, key=lambda each: (not self._is_unit(each), self._cost(each))):
+            cost += self._cost(number)
+            if chosen and cost > budget:
+                break
+            chosen.append(self._nodes[number][0])
+        return chosen, cost
+
+    def _of_file(self, known: dict[str, list[int]]) -> list[int]:
+        found = {each for tests in known.values() for each in tests}
+        ranked = sorted(found, key=self._cost, reverse=True)
+        return [*{self._nodes[each][0].partition("[")[0]: each for each in ranked}.values()]
+
+    def _is_unit(self, number: int) -> bool:
+        return self._nodes[number][0].startswith("tests/unit/")
+
+    def _cost(self, number: int) -> float:
+        return self._nodes[number][1]
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], Path(sys.argv[2]))

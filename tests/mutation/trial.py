@@ -1,0 +1,141 @@
+"""One mutant under its tests, in a fork of this process: nothing is written to the source."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType
+from typing import Any, Final, NamedTuple
+
+from tests.mutation.mutants import PACKAGE, Mutant
+from tests.support.python_path import ROOT
+
+_LOADED: Final = (
+    *("anyio", "authlib.oauth2", "certifi", "click", "coverage", "cryptography.x509", "filelock"),
+    *("httpcore", "httpx", "httpx2", "hypothesis", "joserfc.jwk", "joserfc.jws", "keyring"),
+    *("keyring.backends", "platformdirs", "pytest", "starlette.applications", "trio", "uvicorn"),
+    *("h11", "requests", "xml.dom"),
+)
+_IGNORED: Final = "ignore::pytest.PytestAssertRewriteWarning"  # of plugins loaded before
+_SECONDS: Final = 60  # of the processor's time; the tests of one line take less
+
+
+class Outcome(NamedTuple):
+    """`killed`, `survived`, `too slow`, `uncovered`, or `error` where it could not be tried; `by`
+    names the test."""
+
+    outcome: str
+    by: str = ""
+    seconds: float = 0.0
+    tests: int = 0
+
+
+class _Mutated(SourceFileLoader):
+    """Loads one module with its change and keeps no compiled file of it."""
+
+    mutant: Mutant
+
+    def get_code(self, fullname: str) -> CodeType:
+        return compile(self.mutant.source(), self.path, "exec", dont_inherit=True)
+
+
+class _Finder:
+    def __init__(self, mutant: Mutant) -> None:
+        self._path = str(PACKAGE / mutant.file)
+        name = mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        self._name, self._mutant = f"mcp_client_auth.{name}", mutant
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != self._name:
+            return None
+        loader = _Mutated(name, self._path)
+        loader.mutant = self._mutant
+        return importlib.util.spec_from_file_location(name, self._path, loader=loader)
+
+
+class _Killer:
+    """A plugin of pytest that notes the first test that fails."""
+
+    by = ""
+    passed = 0
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.by = self.by or (report.nodeid if report.failed else "")
+        self.passed += report.passed and report.when == "call"
+
+    def pytest_collectreport(self, report: Any) -> None:
+        self.by = self.by or (report.nodeid or "collection" if report.failed else "")
+
+
+def warm() -> None:
+    """Load what every test needs, and nothing of the package: a fork costs no import of it."""
+    for name in _LOADED:
+        with suppress(ImportError):
+            __import__(name)
+    os.chdir(ROOT)
+    assert not [name for name in sys.modules if name.startswith("mcp_client_auth")]
+
+
+def tried(mutant: Mutant | None, tests: Sequence[str], patience: float) -> Outcome:
+    """The source as it is without a mutant."""
+    if not tests:
+        return Outcome("uncovered")
+    ours, theirs = os.pipe()
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        os.close(ours)
+        _run(mutant, list(tests), theirs)
+    os.close(theirs)
+    said, ready = b"", select.select([ours], [], [], patience)[0]
+    if ready:
+        said = os.read(ours, 65_536)
+    os.close(ours)
+    with suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    seconds = round(time.monotonic() - began, 1)
+    if not said:
+        return Outcome("too slow", "", seconds, len(tests))
+    by = said.decode("utf-8", "replace")
+    outcome = {"-": "survived", "!": "error"}.get(by[0], "killed")
+    return Outcome(outcome, by.strip("-!"), seconds, len(tests))
+
+
+def _run(mutant: Mutant | None, tests: list[str], told: int) -> None:
+    """Says the name of the test that has failed, or `-`."""
+    try:
+        os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if mutant is not None:
+            sys.meta_path.insert(0, _Finder(mutant))
+        import pytest
+
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (0, 1, 2):
+            os.dup2(nothing, number)
+        killer = _Killer()
+        with tempfile.TemporaryDirectory(prefix="mutant-") as place:
+            code = pytest.main(
+                [
+                    *(*tests, "-x", "-q", "-W", _IGNORED, "--basetemp", f"{place}/tests"),
+                    *("-p", "no:cacheprovider", "-p", "no:xdist"),
+                ],
+                plugins=[killer],
+            )
+        said = "-" if code == 0 else f"!pytest ended with {code}"
+        os.write(told, (killer.by or said).encode())
+    except BaseException as error:
+        os.write(told, f"!{type(error).__name__}: {error}".encode())
+    finally:
+        os._exit(0)
