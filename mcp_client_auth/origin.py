@@ -29,10 +29,14 @@ def split(url: str) -> SplitResult:
     """Split an absolute http(s) URL; `ValueError` for anything else, also a control character."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("a character that no URL has")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # whose own words repeat the whole of it
+        raise ValueError("its host or port cannot be read") from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not an absolute http(s) URL")
-    if parts.port == 0:  # raises ValueError when it is no port
+    if port == 0:
         raise ValueError("not a port")
     _require_host(parts.hostname, literal="[" in parts.netloc)
     return parts
@@ -45,7 +49,10 @@ def _require_host(host: str, *, literal: bool) -> None:
     if literal:
         import ipaddress
 
-        ipaddress.IPv6Address(host)
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError("its host is not an IPv6 address") from None
 
 
 def origin(url: str) -> Origin:
@@ -92,8 +99,7 @@ def shown(url: str) -> Shown:
         whole = origin_url(url) + split(url).path
         return Shown(hidden(whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"))
     except ValueError:
-        text = without_user_info(url.split("?")[0].split("#")[0])
-        return Shown(quoted(text.strip("“”"), 80))  # it may be quoted already, in a note
+        return Shown(quoted(without_user_info(url.split("?")[0].split("#")[0]), 80))
 
 
 def without_user_info(url: str) -> str:
