@@ -25,6 +25,7 @@ from ..credential import (
     strings,
 )
 from ..errors import AuthError, Remedy, StorageError, Unavailable
+from ..origin import Shown
 from ..protocol.json_text import json_value
 from ..storage.store import OUTAGE
 from .knowledge import Mark, Now, Outage
@@ -163,7 +164,8 @@ def _shown(value: Any) -> str:
 
 # what an error may be shown with; anything else in a note is left out
 _ERROR: Final[Readers] = {
-    **dict.fromkeys(("summary", "code", "url", "hint", "server", "step", "description"), _shown),
+    **dict.fromkeys(("summary", "code", "hint", "server", "step", "description"), _shown),
+    "url": lambda value: Shown(_shown(value)),  # as it was when it was noted
     "remedy": lambda value: Remedy.of(
         _shown(part) if isinstance(part, str) else (_shown(part[0]), optional(_shown)(part[1]))
         for part in value

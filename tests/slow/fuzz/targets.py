@@ -384,7 +384,7 @@ def token(data: bytes) -> None:
 
 
 def refreshed(data: bytes) -> None:
-    before = full(KEY)
+    before = replace(full(KEY), client=replace(full_client(), secret=Secret(PLANTED)))
     kept(before.renewed(carried_out(refresh(before, NOW), answer_of(data))))
 
 

@@ -81,11 +81,11 @@ def test_the_square_of_the_size_is_a_finding() -> None:
 
     def square(data: bytes) -> None:
         text = data.decode()
-        for at in range(0, len(text), 10):
-            text[at:].count("z")
+        for at in range(len(text)):
+            text[at:].replace("z", "")
 
-    assert list(costs(broken(use), SIZE, ("a",))) == []
-    assert [name for name, *_ in costs(broken(square), SIZE, ("a",))] != []
+    assert list(costs(broken(use), 20_000, ("a",), cheap=0.01)) == []
+    assert [name for name, *_ in costs(broken(square), 20_000, ("a",), cheap=0.01)] != []
 
 
 def test_an_input_is_changed_in_its_structure_and_by_its_seed() -> None:

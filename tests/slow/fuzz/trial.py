@@ -75,15 +75,17 @@ def costs(
     *,
     most: int = 1000,
     random: Random | None = None,
+    cheap: float = _CHEAP,
 ) -> Iterator[tuple[str, float, float]]:
     """What has cost more than in proportion: where the input was large, the seconds for half of
-    the size and for all of it. `most`: so many places of each good input, drawn by `random`."""
+    the size and for all of it. `most`: so many places of each good input, drawn by `random`;
+    `cheap`: seconds that need no second look."""
     for seed in target.seeds:
         names = [name for name, _ in grown(seed, 100, units)]
         drawn = {*(random or Random(0)).sample(names, min(most, len(names)))}
         halves = grown(seed, size // 2, units)
         for (name, whole), (_, half) in zip(grown(seed, size, units), halves, strict=True):
-            if name not in drawn or seconds(target, whole) < _CHEAP:
+            if name not in drawn or seconds(target, whole) < cheap:
                 continue
             large = min(seconds(target, whole) for _ in range(2))
             small = min(seconds(target, half) for _ in range(2))

@@ -148,3 +148,14 @@ def test_a_note_that_was_changed_by_hand_is_shown_as_one_short_line(kept: Kept) 
         kept.cooling().check("login")
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 3000
+
+
+@pytest.mark.parametrize("url", ["https://a b/", "https://a.example/" + "b" * 500])
+def test_a_url_that_was_shortened_or_quoted_is_remembered_as_it_was_shown(
+    kept: Kept, url: str
+) -> None:
+    error = LoginFailed("no", url=url)
+    kept.cooling().remember("login", error)
+    with pytest.raises(LoginFailed) as caught:
+        kept.cooling().check("login")
+    assert str(caught.value) == str(error)

@@ -111,7 +111,7 @@ def test_a_login_that_is_closed_before_its_visit_brings_no_one_to_a_page(
             cancel.cancel()
         return made
 
-    login.person.visit = closing  # type: ignore[method-assign]
+    login.person.visit = closing  # type: ignore[assignment, method-assign]
     with pytest.raises(LoginFailed) as caught:
         login()
     assert caught.value.code == "aborted"
