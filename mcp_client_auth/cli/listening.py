@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -35,7 +34,9 @@ def loopback(value: str) -> Place:
 
 def secret_in(path: str | None) -> Secret:
     """The one of a private file, which is made if it is missing; without a file a new one."""
-    made = secrets.token_urlsafe(_BYTES)
+    from secrets import token_urlsafe
+
+    made = token_urlsafe(_BYTES)
     if path is None:
         return Secret(made)
     named, path = quoted(path, 120), os.path.expanduser(path)
