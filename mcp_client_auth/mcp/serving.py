@@ -97,7 +97,7 @@ class Serving:
         self._wake, self._woken = socket.socketpair()
         self._changes: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._turn = threading.Condition()
-        self._open: set[_Connection] = set()
+        self._open: dict[_Connection, None] = {}  # the oldest first
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -189,9 +189,9 @@ class Serving:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = _Connection(raw, self)
         with self._turn:
-            full = len(self._open) >= _MOST
+            full = len(self._open) >= _MOST and not self._make_room()
             if not full:
-                self._open.add(connection)
+                self._open[connection] = None
         if full:
             with suppress(OSError):
                 raw.setblocking(False)
@@ -200,9 +200,19 @@ class Serving:
         else:
             threading.Thread(target=connection.run, name="listener", daemon=True).start()
 
+    def _make_room(self) -> bool:
+        """By the oldest connection of which no request has passed yet: who may not pass locks no
+        one out."""
+        stranger = next((each for each in self._open if not each.known), None)
+        if stranger is None:
+            return False
+        del self._open[stranger]
+        stranger.end()
+        return True
+
     def forget(self, connection: _Connection) -> None:
         with self._turn:
-            self._open.discard(connection)
+            self._open.pop(connection, None)
             self._turn.notify_all()
 
 
@@ -213,6 +223,7 @@ class _Connection:
         self._raw, self._serving = raw, serving
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self._gone: Cancel | None = None
+        self.known = False  # whether a request of it has passed
         self._patience = _HEAD_SECONDS  # for the first byte of the next request
 
     def run(self) -> None:
@@ -249,6 +260,7 @@ class _Connection:
                 return False
             refusal = self._serving.judge(*request[:3])
             if refusal is None:
+                self.known = True
                 return self._answered(request)
         except h11.RemoteProtocolError as error:
             refusal = Refusal(error.error_status_hint, "This is not a request of HTTP")

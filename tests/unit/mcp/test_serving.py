@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TypeAlias
 
 import pytest
@@ -251,11 +251,28 @@ def test_a_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_of_too_many_connections_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST", 2)
-    with served() as serving, wire(serving) as one, wire(serving), wire(serving) as third:
-        assert all_of(third).startswith(b"HTTP/1.1 503 ")
-        one.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert all_of(one).startswith(b"HTTP/1.1 200 ")
+    monkeypatch.setattr(module, "_MOST", 1)
+    with served() as serving, client(serving) as http_:
+        http_.request("GET", "/")
+        assert http_.getresponse().read() == b""
+        with wire(serving) as last:
+            assert all_of(last).startswith(b"HTTP/1.1 503 ")
+        http_.request("POST", "/", body="x")
+        assert http_.getresponse().read() == b"x"
+
+
+def test_who_has_not_passed_yet_makes_room_for_who_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 3)
+    with served() as serving, client(serving) as known, ExitStack() as strangers:
+        known.request("GET", "/")
+        known.getresponse().read()
+        for _ in range(20):
+            strangers.enter_context(wire(serving)).sendall(b"GET / HTTP/1.1\r\n")
+        with client(serving) as newcomer:
+            newcomer.request("POST", "/", body="new")
+            assert newcomer.getresponse().read() == b"new"
+        known.request("POST", "/", body="old")
+        assert known.getresponse().read() == b"old"
 
 
 def test_a_fault_of_ours_ends_that_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
