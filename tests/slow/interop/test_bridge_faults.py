@@ -246,7 +246,10 @@ class OlderServer:
         return [{"jsonrpc": "2.0", "id": message["id"], "result": {"ok": 1}}]
 
     def end(self) -> None:
+        """End the stream, and wait until the session is forgotten."""
         self._older.end()
+        while self._older.streams:
+            time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +288,6 @@ def test_a_fault_of_the_older_transport(older_host: Host, older: OlderServer, fa
 def test_an_older_stream_that_ends_between_two_calls(older_host: Host, older: OlderServer) -> None:
     before = older.done
     older.end()
-    time.sleep(0.3)  # it may be noticed before the next call, and need not be
     assert call(older_host, "between")["result"] == {"ok": 1}
     assert older.done == before + 1
 
@@ -360,14 +362,16 @@ def test_connections_that_are_reset_between_calls_are_made_again(
 @pytest.mark.parametrize("fault", ["reset", "held"])
 def test_a_call_that_is_under_way_is_done_once(relay: Relay, relayed: Host, fault: str) -> None:
     before = int(tool(relayed, "before", "rests"))
-
-    def meanwhile() -> None:
-        if fault == "reset":
-            relay.reset()
-            return
+    params = {"name": "rest", "arguments": {"seconds": 1}, "_meta": {"progressToken": "p"}}
+    relayed.say({"id": "rest", "method": "tools/call", "params": params})
+    while relayed.hear().get("method") != "notifications/progress":
+        pass
+    if fault == "reset":
+        relay.reset()
+    else:
         relay.flowing.clear()
-        threading.Timer(1, relay.flowing.set).start()
-
-    threading.Timer(0.4, meanwhile).start()
-    assert tool(relayed, "rest", "rest", seconds=1) == "rested"
+        threading.Timer(1.5, relay.flowing.set).start()
+    while (message := relayed.hear()).get("id") != "rest":
+        pass
+    assert message["result"]["content"][0]["text"] == "rested"
     assert int(tool(relayed, "after", "rests")) == before + 1

@@ -66,9 +66,10 @@ async def hang(ctx: Context) -> str:
         ended.append("cancelled")
 
 
-async def rest(seconds: float) -> str:
-    """It takes its time."""
+async def rest(seconds: float, ctx: Context) -> str:
+    """It takes its time, and says when that begins."""
     rested.append(seconds)
+    await ctx.report_progress(0)
     await anyio.sleep(seconds)
     return "rested"
 
