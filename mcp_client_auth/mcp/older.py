@@ -17,13 +17,14 @@ from ..errors import AuthError, BadResponse, Unavailable
 from ..origin import same_origin, split
 from .events import EventReader
 from .exchange import ENDED, LARGEST, SESSION, Head, Plan, Read, Send, body_of, is_stream
-from .messages import Message, answers, encoded, read_messages
+from .messages import Message, answers, read_messages
 
 if TYPE_CHECKING:
     from .open_exchange import OpenExchange
 
 _FIRST_EVENT: Final = 30.0
 _SHORT: Final = 64 * 1024
+_LONGEST_URL: Final = 8192
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -139,7 +140,7 @@ class OlderSession:
         if "method" in message:
             return False
         if waiting := self._awaited.get(_name(message.get("id"))):
-            _settle(waiting, encoded(message))
+            _settle(waiting, json.dumps(message).encode())  # half a surrogate pair is no error
         return True
 
 
@@ -148,7 +149,8 @@ def endpoint_of(url: str, said: str) -> str:
     the origin."""
     try:
         target = urldefrag(urljoin(url, said.strip())).url
-        fine = same_origin(url, target) and "@" not in split(target).netloc
+        near = same_origin(url, target) and len(target) <= _LONGEST_URL
+        fine = near and "@" not in split(target).netloc
     except ValueError:
         fine = False
     if not fine:

@@ -66,6 +66,7 @@ def test_an_endpoint_within_the_origin_is_taken(said: str, target: str) -> None:
         "/m\\..",
         "https://mcp.example:port/m",
         "/ä",
+        "/" + "m" * 9000,
     ],
 )
 def test_any_other_endpoint_gets_nothing(said: str) -> None:
@@ -214,6 +215,13 @@ def test_a_host_is_bridged_to_an_older_server() -> None:
             assert host.answer(number)
         host.bridge.finish(PATIENCE)
     assert all(json.loads(line).get("id") != 7 for line in host.lines)
+
+
+def test_an_answer_comes_through_as_it_is() -> None:
+    odd = {"n": 12345678901234567890123, "s": "\ud800 ü"}
+    with on_stage(introduced(lambda message: [answer(message, **odd)])) as (_, host):
+        host.begin()
+        assert host.ask(1)["result"] == odd
 
 
 def test_the_bridge_begins_again_after_the_stream_has_ended() -> None:
