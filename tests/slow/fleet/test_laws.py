@@ -519,6 +519,38 @@ def test_a_forked_child_uses_connections_and_leases_of_its_own(fleet: Fleet, key
     assert fleet.host().load(key) == bare(key)
 
 
+@pytest.mark.parametrize("fleet", ["redis", "postgres"], indirect=True)
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_gives_up_no_lease_of_its_parent_and_keeps_its_own(
+    fleet: Fleet, key: Key
+) -> None:
+    storage, other = fleet.host(lease=1.0), fleet.host(lease=1.0)
+    ready, over = os.pipe(), os.pipe()
+    with ExitStack() as block:
+        block.enter_context(storage.lock(key))
+        child = os.fork()
+        if child == 0:  # it leaves the block, and holds another for longer than that lasts
+            code = 1
+            os.close(over[1])  # so that it hears of the end of its parent
+            try:
+                block.close()
+                with storage.lock(key, "another"):
+                    os.write(ready[1], b"x")
+                    os.read(over[0], 1)
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(ready[1])
+        block.callback(os.close, over[1])
+        assert os.read(ready[0], 1)
+        for purpose in ("refresh", "another"):
+            with pytest.raises(Unavailable), other.lock(key, purpose, timeout=1.5):
+                pass
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with other.lock(key), other.lock(key, "another"):
+        pass
+
+
 def test_a_lease_whose_release_was_not_heard_is_still_ours(fleet: Fleet, key: Key) -> None:
     here, there = fleet.host(lease=60.0), fleet.host(lease=60.0)
     release = here.engine.release
