@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mcp_client_auth import AuthError, LoginRequired
+from mcp_client_auth import AuthError, LoginFailed, LoginRequired
 from mcp_client_auth.cli.flags import hint_of
 from tests.providers.fake_provider import Provider
 from tests.providers.row import Refused, Row, Without
@@ -60,11 +60,16 @@ def test_a_login_before_the_first_request_serves_it(row: Row) -> None:
         assert visitor.browser.visits in (1, 2)
 
 
+def patience(error: type[AuthError]) -> float:
+    """Short only where no one comes back from the browser."""
+    return 0.6 if error is LoginFailed else 60.0
+
+
 @pytest.mark.parametrize(
     ("row", "without"), WITHOUT, ids=[f"{row}-{n}" for n, (row, _) in enumerate(WITHOUT)]
 )
 def test_the_default_refuses_and_names_the_option(row: Row, without: Without) -> None:
-    with visiting(row, without.passes, login_timeout=0.6) as visitor:
+    with visiting(row, without.passes, login_timeout=patience(without.error)) as visitor:
         if without.refreshed:
             assert visitor.call(visitor.program()) == 200
             visitor.expire()
@@ -85,7 +90,7 @@ def test_the_default_refuses_and_names_the_option(row: Row, without: Without) ->
 def test_what_the_provider_refuses_is_refused(row: Row, refused: Refused) -> None:
     """The fake is as strict as the provider is said to be, and its answer becomes an error."""
     wrong = refused.wrong
-    with visiting(row, login_timeout=0.6) as visitor:
+    with visiting(row, login_timeout=patience(refused.error)) as visitor:
         refreshed = wrong.at == "refresh"
         if refreshed:
             assert visitor.call(visitor.program()) == 200

@@ -174,7 +174,7 @@ def metadata(built: Built) -> Message:
 
 
 def test_every_dependency_may_be_used_with_this_licence(installed: Mapping[str, Installed]) -> None:
-    """Nothing that the package brings along asks more than to be named."""
+    """None of what the package brings along has one that reaches over to its users."""
     code = (
         "import json\nfrom importlib.metadata import distributions\n"
         "print(json.dumps([[d.name, d.metadata.get('License-Expression') or "
