@@ -53,6 +53,8 @@ class Clone:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
+    if not (ROOT / ".git").exists():
+        pytest.skip("a clone of the repository is needed: git clone")
     return Clone(tmp_path / "clone")
 
 
