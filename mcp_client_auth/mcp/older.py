@@ -140,7 +140,7 @@ class OlderSession:
         if "method" in message:
             return False
         if waiting := self._awaited.get(_name(message.get("id"))):
-            _settle(waiting, json.dumps(message).encode())  # half a surrogate pair is no error
+            _settle(waiting, json.dumps(message).encode())
         return True
 
 
