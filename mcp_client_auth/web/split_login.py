@@ -322,7 +322,13 @@ def refusals_told(
 def is_private(url: str, allowed: PrivateServers) -> bool:
     """Whether the application has said that this server may be at a private address."""
     if callable(allowed):
-        return bool(allowed(url))
+        answer = allowed(url)
+        if not isinstance(answer, bool):  # that of an `async def` would allow all of them
+            raise UsageError(
+                f"allow_private_servers has answered with a {type(answer).__name__}",
+                hint="Expected a function, not a coroutine function, that returns True or False",
+            )
+        return answer
     listed = isinstance(allowed, Collection) and not isinstance(allowed, str)
     if not (listed and all(isinstance(host, str) for host in allowed)):
         raise UsageError(
