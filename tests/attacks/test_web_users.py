@@ -49,10 +49,6 @@ CORP = ["mcp.corp.example"]
 )
 def test_a_url_that_looks_like_that_of_an_allowed_server_is_none(url: str) -> None:
     assert not is_private(url, CORP)
-    with pytest.raises(AuthError):
-        logins(World(), allow_private_servers=[*CORP, "127.0.0.1"]).begin(
-            url.replace("evil.example", "127.0.0.2"), account="ada"
-        )
 
 
 def logins(world: World, **more: Any) -> Logins:
@@ -79,7 +75,7 @@ def test_a_coroutine_function_does_not_allow_every_server_inside() -> None:
 
 def test_a_function_that_says_no_is_heard() -> None:
     with pytest.raises(InsecureUrl):
-        logins(World(), allow_private_servers=lambda url: False).begin(
+        logins(World(), allow_private_servers=lambda url: False, transport=None).begin(
             "https://10.0.0.1/mcp", account="ada"
         )
 
