@@ -20,7 +20,7 @@ SECTIONS: Final = {
         "token": "Print a valid access token, refreshed first if needed.",
         "tools": "List the tools of a server.",
         "call": "Call a tool of a server.",
-        "bridge": "Give an MCP client a server behind a login, over stdio.",
+        "bridge": "Give an MCP client a server behind a login.",
         "headers": "Print the headers of an authorized request as JSON.",
         "request": "Make an authorized HTTP request.",
         "exec": "Run a command with the token in its environment.",
