@@ -133,16 +133,17 @@ class Serving:
         self.close()
 
     @contextmanager
-    def watched(self, raw: socket.socket, gone: Cancel) -> Iterator[None]:
-        """Hear meanwhile of a client that hangs up."""
+    def watched(
+        self, raw: socket.socket, gone: Cancel, forgotten: threading.Event
+    ) -> Iterator[None]:
+        """Hear meanwhile of a client that hangs up. Before `raw` may be closed it has to be
+        `forgotten`, which the answer need not wait for."""
 
         def forget() -> bool:
             try:
                 self._selector.unregister(raw)
             except (KeyError, ValueError):
                 return False
-            finally:
-                forgotten.set()
             return True
 
         def look() -> None:
@@ -152,19 +153,21 @@ class Serving:
                         return
                 gone.cancel()
 
-        forgotten = threading.Event()
+        forgotten.clear()
         self._do(lambda: self._selector.register(raw, selectors.EVENT_READ, look))
         try:
             yield
         finally:
             self._do(forget)
-            if not self._closed:
-                forgotten.wait(_LINGER)  # it must not be closed before
+            self._do(forgotten.set)
+            if self._closed:
+                forgotten.set()
 
     def _do(self, change: Callable[[], object]) -> None:
         self._changes.put(change)
-        with suppress(OSError):  # the end
-            self._wake.send(b".")
+        if not self._closed:
+            with suppress(OSError):  # the end
+                self._wake.send(b".")
 
     def _run(self) -> None:
         """The one thread that touches the selector."""
@@ -172,12 +175,19 @@ class Serving:
         self._selector.register(self._socket, selectors.EVENT_READ, self._accept)
         while not self._closed:
             for key, _ in self._selector.select():
-                key.data()
+                try:
+                    key.data()
+                except Exception:  # of one connection; the others go on
+                    logger.exception("the listener failed at a connection")
+        self._do_all()
 
     def _change(self) -> None:
         self._woken.recv(4096)
+        self._do_all()
+
+    def _do_all(self) -> None:
         while not self._changes.empty():
-            with suppress(OSError, ValueError):  # it has ended meanwhile
+            with suppress(OSError, ValueError, KeyError):  # it has ended meanwhile
                 self._changes.get()()
 
     def _accept(self) -> None:
@@ -186,7 +196,8 @@ class Serving:
         except OSError:  # it has left again; or there are no more files
             time.sleep(0.01)
             return
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = _Connection(raw, self)
         with self._turn:
             full = len(self._open) >= _MOST and not self._make_room()
@@ -197,8 +208,12 @@ class Serving:
                 raw.setblocking(False)
                 raw.send(b"HTTP/1.1 503 \r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             raw.close()
-        else:
+            return
+        try:
             threading.Thread(target=connection.run, name="listener", daemon=True).start()
+        except RuntimeError:  # there are no more threads
+            self.forget(connection)
+            raw.close()
 
     def _make_room(self) -> bool:
         """By the oldest connection of which no request has passed yet: who may not pass locks no
@@ -223,6 +238,8 @@ class _Connection:
         self._raw, self._serving = raw, serving
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self._gone: Cancel | None = None
+        self._forgotten = threading.Event()
+        self._forgotten.set()
         self.known = False  # whether a request of it has passed
         self._patience = _HEAD_SECONDS  # for the first byte of the next request
 
@@ -295,7 +312,7 @@ class _Connection:
                 self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
                 return False
             self._gone = reply.gone
-            with self._serving.watched(self._raw, reply.gone):
+            with self._serving.watched(self._raw, reply.gone, self._forgotten):
                 self._serving.answer(request._replace(body=body), reply)
         finally:
             self._gone = None
@@ -343,6 +360,7 @@ class _Connection:
                 self._raw.settimeout(left)
                 if not self._raw.recv(_PIECE):
                     break
+        self._forgotten.wait(_LINGER)
         self._raw.close()
 
 
