@@ -240,7 +240,8 @@ def test_many_threads_may_ask_in_one_flow(keeping: Keeping) -> None:
     with HttpTransport(keeping.url).flow() as flow, ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(flow, get(keeping.url)) for _ in range(60)]
         assert {answer.result(60).status for answer in answers} == {200}
-    assert sum(keeping.counts) == 60
+    # a connection that is closed under one of them costs it a second request, as any that broke
+    assert sum(keeping.counts) >= 60
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="TCP_QUICKACK is Linux's")
