@@ -105,6 +105,17 @@ def fresh_in_children(thing: Resettable) -> None:
     _resettable.add(thing)
 
 
+class FreshInChildren:
+    """Something of a process that all sessions share: it resets in every forked child."""
+
+    def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        raise NotImplementedError
+
+
 def _reset_all() -> None:
     for thing in list(_resettable):
         thing.reset()

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ..protocol.flow import Transport
     from ..protocol.options import Options
     from ..protocol.registration import Identity
-    from ..protocol.scopes import Scopes
     from ..protocol.urls import ServerUrl
     from ..storage import Storage
     from .session import Session
@@ -146,7 +145,11 @@ def open_session(
     transport = given.get("transport") or HttpTransport(url, options)
     ports = Ports(storage=storage, transport=transport, on_event=given.get("on_event"))
     ports = ports.carrying(options.gateway_headers(server_url))
-    scope = _scopes(given.get("scope"))
+    scope = given.get("scope")
+    if scope is not None:
+        from ..protocol.scopes import parse
+
+        scope = parse(scope) if isinstance(scope, str) else tuple(scope)
     config = LoginConfig(server_url, key, client, scope, options, grant)
     if by_application:
         config = replace(config, by_application=True)
@@ -203,11 +206,3 @@ def _usual_options() -> Options:
     from ..protocol.options import Options
 
     return Options()
-
-
-def _scopes(scope: str | Sequence[str] | None) -> Scopes | None:
-    if scope is None:
-        return None
-    from ..protocol.scopes import parse
-
-    return parse(scope) if isinstance(scope, str) else tuple(scope)

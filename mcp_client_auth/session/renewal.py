@@ -32,7 +32,7 @@ from ..origin import shown
 from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
 from ..storage.store import STORE_DOWN, SUPERSEDED
-from ..threads import at_end_of_child, fresh_in_children
+from ..threads import FreshInChildren, at_end_of_child
 from . import knowledge as k
 from .decision import after, after_refusal, next_step, without_store
 from .knowledge import Happened, Knowledge, Need, Now, Step, Stored, same_token
@@ -66,12 +66,8 @@ _LONGER: Final = 2.0  # times its patience, after which an answer that was sent 
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
 
-class _Learning:
+class _Learning(FreshInChildren):
     """One mutex for all sessions, held for one assignment: two threads would lose an update."""
-
-    def __init__(self) -> None:
-        self.reset()
-        fresh_in_children(self)
 
     def reset(self) -> None:
         self.mutex = threading.Lock()

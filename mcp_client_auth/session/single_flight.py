@@ -21,10 +21,10 @@ from ..errors import AuthError, Unavailable
 from ..grants.gathering import Gathering
 from ..threads import (
     Cancel,
+    FreshInChildren,
     aborted,
     at_end_of_child,
     done_within,
-    fresh_in_children,
     interruptible,
 )
 from .turns import TURNS, Elsewhere, Turn
@@ -34,13 +34,10 @@ _AT_EXIT: Final = 20.0
 _LOOK: Final = 1.0  # how often who waits looks whether it is late
 
 
-class _Wire:
+class _Wire(FreshInChildren):
     """The threads that have sent what must be answered and kept; at exit no more are let on."""
 
-    def __init__(self) -> None:
-        self.ending = False
-        self.reset()
-        fresh_in_children(self)
+    ending = False
 
     def reset(self) -> None:
         self._turn = threading.Condition()
@@ -110,16 +107,13 @@ class _Flight:
         self.callers, self.outlives, self.person = 0, False, False
 
 
-class _Shared:
+class _Shared(FreshInChildren):
     """What all sessions share, for there may be many: one mutex, held for a moment.
 
     `processes`: how often this one was forked; what is older than that was its parent's.
     """
 
-    def __init__(self) -> None:
-        self.processes = 0
-        self.reset()
-        fresh_in_children(self)
+    processes = 0
 
     def reset(self) -> None:
         self.mutex = threading.Lock()

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..errors import Unavailable
-from ..threads import fresh_in_children
+from ..threads import FreshInChildren
 
 MOST: Final = 32
 MOST_AT_ONE: Final = 8
@@ -51,12 +51,8 @@ class _Mine(threading.local):
     place = ""
 
 
-class Turns:
+class Turns(FreshInChildren):
     """All lines of one process."""
-
-    def __init__(self) -> None:
-        self.reset()
-        fresh_in_children(self)
 
     def reset(self) -> None:
         self._mine = _Mine()
