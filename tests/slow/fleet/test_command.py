@@ -125,3 +125,37 @@ def test_an_engine_that_is_down_asks_no_one_to_log_in(inside: Inside) -> None:
     ran = inside("token", "https://mcp.example.com/mcp", "--store", "redis://127.0.0.1:1")
     assert ran.code == 6, ran.err
     assert "cannot be reached" in ran.err
+
+
+def test_what_another_program_keeps_there_is_left_alone(
+    inside: Inside, place: RedisServer | PostgresServer
+) -> None:
+    """A namespace or a schema in which something else lies."""
+    from mcp_client_auth.credential import key_for
+
+    url = "https://mcp.example.com/mcp"
+    if isinstance(place, RedisServer):
+        import redis
+
+        theirs = redis.Redis.from_url(place.url, decode_responses=True)
+        name = f"mcp-client-auth:{{{key_for(url).id}}}:r"
+        theirs.set(name, "theirs")
+    else:
+        import psycopg
+
+        with psycopg.connect(place.url) as connection:
+            connection.execute("DROP SCHEMA mcp_client_auth CASCADE")
+            connection.execute("CREATE SCHEMA mcp_client_auth")
+            connection.execute("CREATE TABLE mcp_client_auth.records (id text, theirs text)")
+            connection.execute("INSERT INTO mcp_client_auth.records VALUES ('1', 'theirs')")
+    ran = inside("token", url)
+    assert ran.code == 7, ran.err
+    assert "WRONGTYPE" in ran.err or "has no tables of ours" in ran.err
+    if isinstance(place, RedisServer):
+        assert theirs.get(name) == "theirs"
+        theirs.close()
+    else:
+        with psycopg.connect(place.url) as connection:
+            rows = connection.execute("TABLE mcp_client_auth.records").fetchall()
+            assert rows == [("1", "theirs")]
+            connection.execute("DROP SCHEMA mcp_client_auth CASCADE")

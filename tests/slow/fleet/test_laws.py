@@ -15,6 +15,7 @@ import pytest
 
 from mcp_client_auth.credential import ClientKey, Credential, Key, Note
 from mcp_client_auth.errors import AuthorizationDenied, StorageError, Unavailable
+from mcp_client_auth.paths import record_id
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.session.cooldown import SECONDS, Cooling
@@ -221,6 +222,36 @@ def test_a_record_that_was_copied_to_another_does_not_open(fleet: Fleet, key: Ke
     assert caught.value.code == "damaged_record"
     fleet.host().save(bare(other))  # a new login takes its place
     assert fleet.host().load(other) == bare(other)
+
+
+def test_what_is_held_opens_under_its_own_name_only(fleet: Fleet) -> None:
+    storage = fleet.host()
+    text = storage.records.seal_held("of ada", "a verifier")
+    storage.engine.hold(record_id("pending", "of eve"), text, 60)
+    with pytest.raises(StorageError) as caught:
+        storage.pop("of eve")
+    assert caught.value.code == "damaged_record"
+
+
+@pytest.mark.parametrize("fleet", ["redis", "postgres"], indirect=True)
+def test_a_record_of_a_newer_format_is_left_alone(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    storage.save(full(key))
+    row = storage.engine.get(key.id)
+    newer = storage.records.plain(key.id, row.text).replace('"version":1', '"version":2', 1)
+    text = storage.records.seal_plain(key.id, newer)
+    storage.engine.put(key.id, text, row.version)
+    other = fleet.host()
+    attempts: list[Callable[[], object]] = [
+        lambda: other.load(key),
+        lambda: other.save(bare(key)),
+    ]
+    for attempt in attempts:
+        with pytest.raises(StorageError) as caught:
+            attempt()
+        assert caught.value.code == "newer_record"
+    assert list(other.list()) == []
+    assert storage.engine.get(key.id).text == text
 
 
 def test_the_newest_key_seals_and_all_open(fleet: Fleet, key: Key) -> None:
