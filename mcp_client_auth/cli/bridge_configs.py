@@ -113,9 +113,11 @@ def start_of(url: str, names: dict[str, str], options: list[str]) -> Start:
     words = ["bridge", url, *options]
     installed = shutil.which("mcp-login", path=str(Path(sys.executable).parent))
     installed = installed or shutil.which("mcp-login")
-    if installed:
-        return Start(_name(url, names), os.path.abspath(installed), words)
-    return Start(_name(url, names), sys.executable, ["-m", "mcp_client_auth", *words])
+    # Windows looks in the working directory first; and clients start it in a directory of theirs,
+    # in which Python would look for modules
+    if installed and os.path.isabs(installed):
+        return Start(_name(url, names), installed, words)
+    return Start(_name(url, names), sys.executable, ["-P", "-m", "mcp_client_auth", *words])
 
 
 def _name(url: str, names: dict[str, str]) -> str:

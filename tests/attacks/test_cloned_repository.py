@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from mcp_client_auth.prompt.open_browser import open_url
 from tests.support.hostile import World
 from tests.support.inside import Inside, credential
+from tests.support.python_path import ROOT
 
 URL = "https://mcp.example.invalid/mcp"
 PROGRAMS = ("firefox", "xdg-open", "gio", "open", "wslview", "security", "mcp-login", "python3")
@@ -121,3 +124,28 @@ def test_a_browser_that_the_user_names_by_its_path_is_started(
     monkeypatch.setenv("BROWSER", str(clone / "firefox"))
     assert open_url("https://auth.example.com/authorize") is True
     assert (clone / "started").exists()
+
+
+@posix
+@pytest.mark.parametrize("path", [".", ""], ids=["the directory", "nothing"])
+def test_no_configuration_starts_a_program_of_the_directory(
+    inside: Inside, clone: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A client would start it each time."""
+    monkeypatch.setenv("PATH", f"{path}:/nowhere")
+    monkeypatch.setattr(sys, "executable", "/nowhere/bin/python")
+    told = inside("bridge", URL, "--print-config", "claude-desktop").out
+    assert str(clone) not in told
+    [start] = json.loads(told[told.index("{") :])["mcpServers"].values()
+    assert start["command"] == "/nowhere/bin/python"
+    assert start["args"][:3] == ["-P", "-m", "mcp_client_auth"], "not from where it is started"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [["-m"], ["-P", "-m"]], ids=["as typed", "as configured"])
+def test_no_module_of_the_directory_is_loaded(inside: Inside, clone: Path, how: list[str]) -> None:
+    words = [sys.executable, *how, "mcp_client_auth", "login", URL, "--no-browser"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MCP_CLIENT_AUTH_STORAGE": "file"}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120)
+    assert "already logged in" in done.stderr, done.stderr
+    assert not (clone / "imported").exists()
