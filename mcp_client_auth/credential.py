@@ -28,7 +28,8 @@ NOTHING: Final[Mapping[str, Any]] = {}  # one for all who have none
 # Left out while empty, so that older programs read on
 _LATER: Final = {"key_file", "algorithm", "dpop", "bound", "dpop_key", "final_url", "headers"}
 _NEWEST: Final = 1_000_000
-_LAST_MOMENT: Final = 32_503_680_000.0  # the year 3000, where the calendar of Windows ends
+LAST_MOMENT: Final = 32_503_680_000.0  # the year 3000, where the calendar of Windows ends
+HIGHEST: Final = 1 << 62  # of what is counted
 Reader: TypeAlias = Callable[[Any], Any]
 Readers: TypeAlias = Mapping[str, Reader]
 T = TypeVar("T")
@@ -292,25 +293,28 @@ def string(value: Any) -> str:
 
 def moment(value: Any) -> float:
     """Seconds since the epoch, within every platform's calendar."""
-    return _number(value, 0, _LAST_MOMENT)
+    return _number(value, 0, LAST_MOMENT)
 
 
 def strings(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError
-    return _once(tuple(map(_word, value)))
+    try:
+        return _words(tuple(value))
+    except TypeError:  # what cannot be hashed is not a text
+        raise ValueError from None
 
 
 @lru_cache(256)
-def _once(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Scopes and callbacks that stand in many records: in memory once."""
-    return words
+def _words(values: tuple[Any, ...]) -> tuple[str, ...]:
+    """Scopes and callbacks that stand in many records: checked, and in memory, once."""
+    return tuple(map(_word, values))
 
 
 def count(value: Any) -> int:
     if not isinstance(value, int):
         raise ValueError
-    return int(_number(value, 0, 1 << 62))
+    return int(_number(value, 0, HIGHEST))
 
 
 def flag(value: Any) -> bool:
