@@ -96,7 +96,7 @@ def record_ids(named: "Iterable[tuple[str, ...]]") -> "list[str]":
     from json.encoder import encode_basestring_ascii as spelled
 
     # as json.dumps writes it, in a third of the time
-    texts = [f"[{', '.join(map(spelled, words))}]" for words in named]
+    texts = ["[" + ", ".join(map(spelled, words)) + "]" for words in named]
     return [sha256(text.encode()).hexdigest()[:32] for text in texts]
 
 

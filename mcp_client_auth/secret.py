@@ -238,8 +238,13 @@ hidden = KNOWN.hidden
 
 def quoted(text: str, limit: int = _QUOTED) -> str:
     """A server's own text, made fit to stand in a message: printable, short, in quotes."""
+    return f"“{clean(text, limit)}”"
+
+
+def clean(text: str, limit: int = _QUOTED) -> str:
+    """The same without quotes."""
     text = hidden(text[: limit * 4])
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    clean = " ".join(text.split())
-    return f"“{clean if len(clean) <= limit else clean[: limit - 1] + '…'}”"
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

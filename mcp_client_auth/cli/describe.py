@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from ..credential import PERSONAL, PROVIDER, Credential
+from ..credential import PERSONAL, PROVIDER, Credential, Key
 from ..errors import AuthError
 from ..paths import REFUSED, home
 from ..prompt.screen import hanging, screen
-from ..secret import quoted
+from ..secret import clean
 from ..storage import Summary, storage_named
 
 if TYPE_CHECKING:
     from ..session.knowledge import Mark
+    from ..storage.directory import Directory
 
 
 # two hours are 120 minutes until they are more
@@ -28,7 +29,7 @@ _KINDS: Final = {PERSONAL: "", PROVIDER: "identity provider"}
 
 def plain(text: str, limit: int = 300) -> str:
     """A server's words as they may stand in a terminal: printable, short, on one line."""
-    return quoted(text, limit)[1:-1]
+    return clean(text, limit)
 
 
 def report(credential: Credential, where: str, *, heading: str) -> None:
@@ -49,14 +50,19 @@ def account_of(entry: Summary) -> dict[str, str]:
     beside = [entry]
     with suppress(AuthError):
         beside = local_index().all(server=entry.key.server) or beside
-    return {"account": label_of(entry)} if accounts_tell(beside) else {}
+    return {"account": label(entry.key)} if accounts_tell(beside) else {}
 
 
 def accounts_tell(entries: Sequence[Summary]) -> bool:
     """Whether the accounts of these logins tell a person anything: one has a name, belongs to a
     program, or is one of several at its server."""
-    servers = {entry.key.server for entry in entries}
-    return len(servers) < len(entries) or any(label_of(entry) != _UNNAMED for entry in entries)
+    keys = [entry.key for entry in entries]
+    return tells([key.server for key in keys], map(label, keys))
+
+
+def tells(servers: Sequence[str], labels: Iterable[str]) -> bool:
+    """The same by the servers and the labels of their accounts."""
+    return len(set(servers)) < len(servers) or not {_UNNAMED}.issuperset(labels)
 
 
 def details(entry: Summary, where: str) -> dict[str, str]:
@@ -100,11 +106,9 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([(line % tuple(row)).rstrip() for row in rows])
 
 
-def marked() -> set[str]:
+def marked(directory: Directory) -> set[str]:
     """The ids of all logins of which `refused` may know something."""
-    with suppress(OSError):
-        return {n.removesuffix(REFUSED) for n in os.listdir(home()) if n.endswith(REFUSED)}
-    return set()
+    return {n.removesuffix(REFUSED) for n in directory.names() if n.endswith(REFUSED)}
 
 
 def refused(entry: Summary) -> Mark | None:
@@ -118,11 +122,12 @@ def refused(entry: Summary) -> Mark | None:
     return None
 
 
-def label(account: str, grant: str, client: str) -> str:
+def label(key: Key) -> str:
     """The account; behind it what tells another program's login, or one without a person."""
+    return _label(key.account, key.grant, key.client)
+
+
+@cache
+def _label(account: str, grant: str, client: str) -> str:
     own = " ".join(word for word in (_KINDS.get(grant, grant), client) if word)
     return plain(account + (f" ({own})" if own else ""))
-
-
-def label_of(entry: Summary) -> str:
-    return label(entry.key.account, entry.key.grant, entry.key.client)

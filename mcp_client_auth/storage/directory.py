@@ -301,6 +301,14 @@ class Directory:
         )
 
 
+class Listed(Directory):
+    """The same for one reading: its names are listed once, for there may be very many."""
+
+    def names(self) -> list[str]:
+        self._names = getattr(self, "_names", None) or super().names()
+        return self._names
+
+
 def _remove_old(path: Path) -> bool:
     """Whether this was a file of a day ago, which no one is writing any more."""
     with suppress(OSError):

@@ -63,9 +63,9 @@ def storage_named(name: str) -> Store:
     return _store(name, Directory().path)
 
 
-def local_index() -> Index:
+def local_index(directory: Directory | None = None) -> Index:
     """What is known of all logins in the user's directory, whichever store keeps the secrets."""
-    return Index(FileBackend())
+    return Index(FileBackend(directory))
 
 
 def name_of(storage: Storage) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -28,28 +27,31 @@ def command(arguments: Arguments) -> None:
     """It shows what is stored and when it expires, without opening a keyring or asking a server."""
     from ...prompt.screen import screen
     from ...storage import local_index
+    from ...storage.directory import Listed
     from ...storage.settings import Settings
     from ..answers import answers, login_fields
+    from ..describe import marked
     from ..storage import shared_storage
 
     gc.disable()  # of 100,000 logins none is garbage before the end
-    shared = shared_storage()
-    entries, names = shared.list() if shared else local_index().all(), Settings().names()
+    shared, here, names = shared_storage(), Listed(), Settings().names()
+    entries = shared.list() if shared else local_index(here).all()
     if answers.as_json:
         answers.give(logins=[login_fields(entry, names) for entry in entries])
     elif entries:
-        click.echo(listing(entries, names), color=True)  # it has no colours to look for
+        marks = set() if shared else marked(here)
+        click.echo(listing(entries, names, marks), color=True)  # it has no colours to look for
     else:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
 
 
-def listing(entries: Sequence[Summary], names: dict[str, str]) -> str:
+def listing(entries: Sequence[Summary], names: dict[str, str], marks: Collection[str] = ()) -> str:
     """A table; in a terminal too narrow for it, a few lines for each login."""
     from ...environment import terminal_width
     from ...prompt.screen import hanging
     from ..describe import table
 
-    head, *lines = rows(entries, names)
+    head, *lines = rows(entries, names, marks)
     whole, width = table([head, *lines]), terminal_width(sys.stdout)
     if not width or max(map(len, whole.splitlines())) <= width:
         return whole
@@ -62,23 +64,29 @@ def listing(entries: Sequence[Summary], names: dict[str, str]) -> str:
     return "\n".join(parts)
 
 
-def rows(entries: Sequence[Summary], names: dict[str, str]) -> list[tuple[str, ...]]:
+def rows(
+    entries: Sequence[Summary], names: dict[str, str], marks: Collection[str]
+) -> list[tuple[str, ...]]:
     """A line each below its heading; a column of names where there are any, and of accounts
-    where they tell anything."""
-    from ..describe import accounts_tell, expiry, label, marked, plain, refused
+    where they tell anything. `marks`: the ids of those that may have been refused."""
+    from ..describe import expiry, label, plain, refused, tells
 
-    marks, labelled, now = marked(), cache(label), time.time()
+    now = time.time()
     called: dict[str, list[str]] = {}
     for name, url in names.items():
         called.setdefault(url, []).append(name)
-    lines = [("NAME", "SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")]
-    for entry in entries:
-        key = entry.key
-        server, own = key.server, labelled(key.account, key.grant, key.client)
+    cells = []
+    for entry in entries:  # once: there may be so many that each look is a wait for memory
+        key, server = entry.key, entry.key.server
         until = expiry(entry.expires_at, renewable=entry.renewable, now=now)
         if marks and key.id in marks and refused(entry):
             until = "refused by the server, log in again"
         name = ", ".join(called[server]) if server in called else ""
-        lines.append((name, plain(server), own, entry.storage, until))
-    hidden = {at for at, useful in ((0, bool(names)), (2, accounts_tell(entries))) if not useful}
-    return [tuple(cell for at, cell in enumerate(line) if at not in hidden) for line in lines]
+        cells.append((name, plain(server), label(key), entry.storage, until))
+    heads = ("NAME", "SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")
+    columns = dict(zip(heads, zip(*cells, strict=True), strict=True))
+    if not names:
+        del columns["NAME"]
+    if not tells(columns["SERVER"], columns["ACCOUNT"]):
+        del columns["ACCOUNT"]
+    return [tuple(columns), *zip(*columns.values(), strict=True)]

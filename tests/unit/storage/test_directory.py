@@ -18,7 +18,7 @@ import pytest
 from mcp_client_auth.credential import Key
 from mcp_client_auth.errors import StorageError
 from mcp_client_auth.storage import Storage, Summary, local_index, storage_named
-from mcp_client_auth.storage.directory import Directory
+from mcp_client_auth.storage.directory import Directory, Listed
 from mcp_client_auth.storage.file import FileBackend, FileStorage
 from mcp_client_auth.storage.index import Index
 from tests.support.storage_samples import full
@@ -568,3 +568,11 @@ def test_more_writers_than_names_all_write(home: Path, directory: Directory) -> 
         (home / f".name.{number}").touch()
     directory.write("name", "new")
     assert directory.read("name") == "new"
+
+
+def test_one_reading_lists_the_directory_once(home: Path, directory: Directory) -> None:
+    directory.write("name", "text")
+    reading = Listed()
+    assert reading.names() == ["name"]
+    directory.write("later", "text")
+    assert (reading.names(), sorted(Listed().names())) == (["name"], ["later", "name"])
