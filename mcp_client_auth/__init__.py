@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .prompt.base import Prompt as Prompt
     from .prompt.browser_prompt import BrowserPrompt as BrowserPrompt
     from .prompt.device import DevicePrompt as DevicePrompt
-    from .protocol.options import Endpoints as Endpoints
+    from .protocol.endpoints import Endpoints as Endpoints
     from .protocol.options import Options as Options
     from .protocol.registration import ClientMetadataDocument as ClientMetadataDocument
     from .protocol.registration import PreRegistered as PreRegistered
@@ -98,7 +98,7 @@ _HOMES = {
     "DeviceCode": "grants.device_code",
     "DevicePrompt": "prompt.device",
     "EnterpriseManaged": "grants.enterprise_managed",
-    "Endpoints": "protocol.options",
+    "Endpoints": "protocol.endpoints",
     "Event": "events",
     "FileStorage": "storage.file",
     "HttpTransport": "transport",

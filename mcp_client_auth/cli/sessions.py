@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from ..credential import Credential, Key
     from ..events import Event, Listener
     from ..grants.base import Grant
+    from ..protocol.endpoints import Endpoints
     from ..protocol.flow import Transport
-    from ..protocol.options import Endpoints, Options
+    from ..protocol.options import Options
     from ..protocol.registration import Identity
     from ..session.open import Arguments
     from ..session.session import Session
@@ -53,7 +54,7 @@ def connection(route: Route) -> dict[str, Any]:
 
 def endpoints_of(named: dict[str, str], issuer: str, *ways: str) -> Endpoints | None:
     """`ways`: one of these endpoints is needed beside the token's, as what a person signs in at."""
-    from ..protocol.options import Endpoints
+    from ..protocol.endpoints import Endpoints
 
     if not named:
         return None

@@ -115,8 +115,7 @@ class Grant(ABC):
         """The next tokens, from the endpoint of the last ones and for the same scope."""
 
 
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """An identity provider as the caller has named it, and the client that it knows us as.
 
     `scope` is empty for the usual one. `client` may lack its secret where a stored login has it;
@@ -281,7 +280,7 @@ class ChosenClient(NamedTuple):
     reused: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Login:
     """One try to get tokens: what it may use, and what it has used so far.
 

@@ -16,9 +16,10 @@ from ..origin import shown
 from ..protocol import _authlib
 from ..protocol.client_auth import UNSIGNED, FormPost, RequestSigner
 from ..protocol.discovery import required_metadata
+from ..protocol.endpoints import Endpoints
 from ..protocol.flow import Flow, HttpResponse
 from ..protocol.metadata import caller_server_metadata
-from ..protocol.options import Endpoints, Options, require_url
+from ..protocol.options import Options, require_url
 from ..protocol.registration import (
     CERTIFIED,
     WITH_SECRET,

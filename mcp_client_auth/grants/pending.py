@@ -33,8 +33,9 @@ from ..errors import AuthError, StorageError, Untrusted, UsageError
 from ..keys.dpop_key import UNBOUND, DpopChoice
 from ..protocol.authorization import AuthorizationRequest
 from ..protocol.dpop import read_key
+from ..protocol.endpoints import Endpoints
 from ..protocol.metadata import ServerMetadata
-from ..protocol.options import Endpoints, Options
+from ..protocol.options import Options
 from ..protocol.registration import SUPPORTED_METHODS, Client
 from ..protocol.urls import Endpoint, Issuer, ServerUrl
 from ..secret import Secret

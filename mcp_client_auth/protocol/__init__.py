@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .dynamic_registration import read_registration as read_registration
     from .dynamic_registration import register as register
     from .dynamic_registration import registration_request as registration_request
+    from .endpoints import Endpoints as Endpoints
     from .flow import AsyncTransport as AsyncTransport
     from .flow import Flow as Flow
     from .flow import HttpRequest as HttpRequest
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from .metadata import ServerMetadata as ServerMetadata
     from .metadata import read_resource_metadata as read_resource_metadata
     from .metadata import read_server_metadata as read_server_metadata
-    from .options import Endpoints as Endpoints
     from .options import Options as Options
     from .probe import ServerAnswer as ServerAnswer
     from .probe import ask_server as ask_server
@@ -95,7 +95,8 @@ _HOMES = {
     **dict.fromkeys(("deletion_request", "read_deletion", "unregister"), "management"),
     **dict.fromkeys(("ResourceMetadata", "read_resource_metadata"), "metadata"),
     **dict.fromkeys(("ServerMetadata", "read_server_metadata"), "metadata"),
-    **dict.fromkeys(("Endpoints", "Options"), "options"),
+    "Endpoints": "endpoints",
+    "Options": "options",
     **dict.fromkeys(("ServerAnswer", "ask_server", "probe_request", "read_answer"), "probe"),
     **dict.fromkeys(("push", "push_request", "read_push"), "pushed"),
     **dict.fromkeys(("Client", "ClientMetadataDocument", "PreRegistered"), "registration"),

@@ -10,8 +10,9 @@ from ..errors import AuthError, BadResponse, IssuerMismatch, Remedy, ResourceMis
 from ..origin import same_origin, shown
 from ..secret import quoted
 from .document import Document, read_document
+from .endpoints import Endpoints
 from .flow import HttpResponse
-from .options import Endpoints, Options
+from .options import Options
 from .urls import Endpoint, Issuer, ServerUrl, same_issuer
 
 _ABSENT: Final = Endpoint()

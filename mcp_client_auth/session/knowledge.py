@@ -6,7 +6,7 @@ making a dataclass takes six times as long and every first request waits for thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
@@ -35,8 +35,7 @@ class Now(NamedTuple):
 # What is known
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """The server refused this token after everything was tried; also a note in the store.
 
     `token` is a fingerprint and `generation` that of its record, so a mark never falls on a
@@ -48,11 +47,14 @@ class Mark:
     token: str
     since: float
     generation: int = 0
-    reason: AuthError | None = field(default=None, compare=False)
+    reason: AuthError | None = None
     unproven: bool = False
     again: bool = False
-    noted: bool = field(default=False, compare=False)
-    why = "only a new login is left to try"
+    noted: bool = False
+
+    @property
+    def why(self) -> str:
+        return "only a new login is left to try"
 
     def names(self, token: Credential | None) -> bool:
         return token is not None and self.token == fingerprint(token)

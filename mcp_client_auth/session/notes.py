@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import errors
@@ -43,7 +42,7 @@ def read_mark(storage: Storage, key: Key) -> Mark | None:
     """What was noted of a token that the server refused; see `Mark`."""
     with suppress(*UNREADABLE):
         mark = Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
-        return replace(mark, since=storage.time_here(mark.since))
+        return mark._replace(since=storage.time_here(mark.since))
     return None
 
 

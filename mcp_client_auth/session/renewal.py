@@ -472,12 +472,12 @@ class Renewal:
             reason = noted[0] if noted else token_refused(server)
             if fresh:
                 reason = fresh_token_refused(server, bound=sent.tokens.bound)
-            mark = replace(mark, reason=reason)
+            mark = mark._replace(reason=reason)
         self._note(mark)
 
     def _note(self, mark: k.Mark) -> None:
         noted = write_mark(self.ports.storage, self.config.key, mark)
-        self.learn(replace(mark, noted=noted))
+        self.learn(mark._replace(noted=noted))
 
 
 def in_background(work: Callable[[], None]) -> None:

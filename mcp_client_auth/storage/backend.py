@@ -6,8 +6,7 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..credential import ClientKey, Key, Note
 from ..errors import StorageError
@@ -17,8 +16,7 @@ from .groups import Groups
 LOCK_WAIT: Final = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One text to keep.
 
     `id` is that of its key, 32 hex digits, and `kind` what its name ends with. `about` is what
@@ -54,7 +52,7 @@ class Item:
     @property
     def aside(self) -> Item:
         """Where a text that turned out to be damaged is kept: it is not read again."""
-        return replace(self, kind=self.kind + DAMAGED)
+        return self._replace(kind=self.kind + DAMAGED)
 
 
 class Vault(ABC):

@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from ..credential import VERSION, damaged, record
@@ -283,7 +282,7 @@ def _service(item: Item) -> str:
 
 def _beside(item: Item) -> Item:
     """The file of a record that is too large."""
-    return replace(item, kind=_SEALED + item.kind.removeprefix(RECORD))
+    return item._replace(kind=_SEALED + item.kind.removeprefix(RECORD))
 
 
 def _seal_of(text: str | None, place: str) -> Secret | None:

@@ -15,10 +15,10 @@ from mcp_client_auth.grants.enterprise_managed import IdentityProvider, token_ex
 from mcp_client_auth.grants.unattended import Target
 from mcp_client_auth.protocol.client_auth import FormPost
 from mcp_client_auth.protocol.dynamic_registration import registration_request
+from mcp_client_auth.protocol.endpoints import Endpoints
 from mcp_client_auth.protocol.flow import HttpRequest
 from mcp_client_auth.protocol.management import deletion_request
 from mcp_client_auth.protocol.metadata import ServerMetadata
-from mcp_client_auth.protocol.options import Endpoints
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.secret import Secret
 from tests.support.loopback_server import LoopbackServer, says

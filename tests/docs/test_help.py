@@ -111,7 +111,7 @@ def test_every_variable_that_is_named_is_read() -> None:
 def test_the_endpoints_that_it_names_are_those_of_the_options() -> None:
     from dataclasses import fields
 
-    from mcp_client_auth.protocol.options import Endpoints
+    from mcp_client_auth.protocol.endpoints import Endpoints
 
     assert set(ENDPOINTS) == {field.name for field in fields(Endpoints)}
 

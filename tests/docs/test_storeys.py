@@ -186,7 +186,7 @@ INSIDE = {
         document times
         assertions
         _authlib challenge client flow jose json_text options token_set
-        gateway urls
+        endpoints gateway urls
     """,
 }
 # They use the package as its users do: its public names load what they need.

@@ -80,6 +80,7 @@ prompt.device | flows/test_device_code.py | a code on another device
 prompt.terminal.* | unit/prompt/terminal/test_reader.py | the reader's two kinds of keys
 protocol._authlib | unit/protocol/test_authorization.py | its one use
 protocol.dynamic_registration | unit/protocol/test_registration.py | how a client is had
+protocol.endpoints | unit/protocol/test_options.py | a part of the options
 protocol.gateway | attacks/test_gateway_headers.py | it matters who sees them
 protocol.management | flows/test_logout.py | a client is deleted with its login
 protocol.json_text | unit/protocol/test_document.py | its reader is that of documents

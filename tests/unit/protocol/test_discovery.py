@@ -20,9 +20,10 @@ from mcp_client_auth.events import Event
 from mcp_client_auth.protocol.authorization import require_code_grant
 from mcp_client_auth.protocol.challenge import Challenge
 from mcp_client_auth.protocol.discovery import Discovery, discover
+from mcp_client_auth.protocol.endpoints import Endpoints
 from mcp_client_auth.protocol.flow import HttpResponse, run
 from mcp_client_auth.protocol.metadata import ServerMetadata
-from mcp_client_auth.protocol.options import LATEST, Endpoints, Options
+from mcp_client_auth.protocol.options import LATEST, Options
 from mcp_client_auth.protocol.urls import ServerUrl, same_issuer
 from tests.support.protocol_samples import (
     ISSUER,

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from mcp_client_auth.errors import UsageError
-from mcp_client_auth.protocol.options import Endpoints, Options
+from mcp_client_auth.protocol.endpoints import Endpoints
+from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.secret import Secret
 
 

@@ -19,10 +19,11 @@ from mcp_client_auth.protocol.authorization import AuthorizationRequest
 from mcp_client_auth.protocol.device import read_device_authorization, wait_after
 from mcp_client_auth.protocol.discovery import Discovery
 from mcp_client_auth.protocol.dynamic_registration import read_registration
+from mcp_client_auth.protocol.endpoints import Endpoints
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.metadata import caller_server_metadata
 from mcp_client_auth.protocol.oauth_error import unavailable
-from mcp_client_auth.protocol.options import Endpoints, Options
+from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.times import duration, http_date, retry_after
 from mcp_client_auth.protocol.tokens import read_token_response, summary

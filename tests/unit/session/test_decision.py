@@ -338,7 +338,7 @@ LEARNED: dict[str, tuple[Knowledge, Any, dict[str, Any]]] = {
             "current": HEIR,
             "due": 13_240.0,
             "read": True,
-            "mark": replace(mark(OLD), token=d.fingerprint(HEIR), generation=0),
+            "mark": mark(OLD)._replace(token=d.fingerprint(HEIR), generation=0),
         },
     ),
     "no heir of an old mark": (
@@ -490,7 +490,7 @@ def test_a_call_ends_whatever_goes_wrong(
             case Save(fresh, over):
                 known = after(known, d.SaveFailed(over, fresh, FULL, now))
             case Mark():
-                known = after(known, replace(step, reason=NO))
+                known = after(known, step._replace(reason=NO))
             case Wait(until, error):
                 if error and until > NOW.steady + 10:
                     return
