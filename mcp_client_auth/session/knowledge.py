@@ -1,7 +1,6 @@
 """What a session knows, needs, does next and hears: the values that `decision` maps.
 
-Nothing here decides. A step that was carried out is an event, too. Most are named tuples, for
-making a dataclass takes six times as long and every first request waits for this module.
+Nothing here decides. A step that was carried out is an event, too.
 """
 
 from __future__ import annotations
@@ -9,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
 from ..secret import Secret
+from .value import Value
 
 if TYPE_CHECKING:
     from ..grants.base import Grant
@@ -24,7 +24,7 @@ _LONGEST_MARGIN: Final = 360.0
 _NEVER: Final = float("inf")
 
 
-class Now(NamedTuple):
+class Now(Value):
     """One reading of both clocks and one random number (0 to 1)."""
 
     wall: float
@@ -35,7 +35,7 @@ class Now(NamedTuple):
 # What is known
 
 
-class Mark(NamedTuple):
+class Mark(Value):
     """The server refused this token after everything was tried; also a note in the store.
 
     `token` is a fingerprint and `generation` that of its record, so a mark never falls on a
@@ -63,7 +63,7 @@ class Mark(NamedTuple):
         return 0 <= wall - self.since < COOLING
 
 
-class RefreshRefusal(NamedTuple):
+class RefreshRefusal(Value):
     """A refresh token that was refused, and when (steady) it may be sent again."""
 
     token: Secret | None
@@ -72,7 +72,7 @@ class RefreshRefusal(NamedTuple):
     until: float
 
 
-class Outage(NamedTuple):
+class Outage(Value):
     """A passing fault of the token endpoint: nothing is sent there until `until` (steady)."""
 
     error: AuthError
@@ -80,7 +80,7 @@ class Outage(NamedTuple):
     until: float
 
 
-class Unsaved(NamedTuple):
+class Unsaved(Value):
     """An answer that could not be saved in place of `over`; saved again from `until` (steady)."""
 
     over: Credential
@@ -142,7 +142,7 @@ class Knowledge:
         return self.mark if self.mark and self.mark.names(token) else None
 
 
-class Stored(NamedTuple):
+class Stored(Value):
     """One reading of the store: the record that fits, the mark, the generation in the index.
 
     `refusal`: why the record was not renewed by any process, and since when (wall). `outage`: what
@@ -173,14 +173,14 @@ class For(Enum):
     HANDING_OUT = "for another program, which cannot tell us that it was refused"
 
 
-class Newer(NamedTuple):
+class Newer(Value):
     """A newer token than this one. `explicit`: the caller wants a refresh, whatever is marked."""
 
     than: Credential
     explicit: bool = False
 
 
-class Refused(NamedTuple):
+class Refused(Value):
     """Another token: a request got a 401 with `sent`.
 
     `repeated`: it was sent twice. `replaced`: it was issued after the request's first 401.
@@ -200,7 +200,7 @@ Need: TypeAlias = For | Newer | Refused
 # What is done next, and by which rule
 
 
-class Send(NamedTuple):
+class Send(Value):
     """`due`: from then on (wall) it is looked at again. `renew`: begin its renewal meanwhile."""
 
     credential: Credential
@@ -209,14 +209,14 @@ class Send(NamedTuple):
     renew: bool = False
 
 
-class Repeat(NamedTuple):
+class Repeat(Value):
     """The same token once more, after `SECOND_CHANCE` seconds."""
 
     credential: Credential
     why: str = "a young token may not have reached every replica"
 
 
-class Refresh(NamedTuple):
+class Refresh(Value):
     """Under the lock. `usable`: if no refresh can be sent, the token is still good."""
 
     credential: Credential
@@ -225,7 +225,7 @@ class Refresh(NamedTuple):
     explicit: bool = False
 
 
-class Save(NamedTuple):
+class Save(Value):
     """Under the lock."""
 
     credential: Credential
@@ -233,7 +233,7 @@ class Save(NamedTuple):
     why: str = "the store lacks an answer that was received"
 
 
-class Wait(NamedTuple):
+class Wait(Value):
     """Until `until` (steady); with an `error`, only within the caller's patience."""
 
     until: float
@@ -241,20 +241,20 @@ class Wait(NamedTuple):
     why: str
 
 
-class Ask(NamedTuple):
+class Ask(Value):
     """A person, or the grant that needs none. `drop`: what is current has expired."""
 
     why: str
     drop: bool = False
 
 
-class HandBack(NamedTuple):
+class HandBack(Value):
     """The server's own answer to this request stands."""
 
     why: str
 
 
-class Fail(NamedTuple):
+class Fail(Value):
     error: AuthError
     why: str
 
@@ -276,70 +276,70 @@ Step: TypeAlias = Send | Repeat | Refresh | Save | Mark | Wait | Ask | HandBack 
 # What happened
 
 
-class Read(NamedTuple):
+class Read(Value):
     """The store was read."""
 
     stored: Stored
     now: Now
 
 
-class Accepted(NamedTuple):
+class Accepted(Value):
     """The server answered a request with this token by anything but a 401."""
 
     sent: Credential
 
 
-class TriedAgain(NamedTuple):
+class TriedAgain(Value):
     """The second try of a young token has ended; `accepted` also where there was no answer."""
 
     sent: Credential
     accepted: bool
 
 
-class LoggedIn(NamedTuple):
+class LoggedIn(Value):
     fresh: Credential
     now: Now
 
 
-class Refreshed(NamedTuple):
+class Refreshed(Value):
     old: Credential
     fresh: Credential
     now: Now
     explicit: bool = False
 
 
-class RefreshRefused(NamedTuple):
+class RefreshRefused(Value):
     old: Credential
     error: AuthError
     now: Now
 
 
-class Faulted(NamedTuple):
+class Faulted(Value):
     error: Unavailable
     now: Now
 
 
-class Saved(NamedTuple):
+class Saved(Value):
     fresh: Credential
     now: Now
 
 
-class SaveFailed(NamedTuple):
+class SaveFailed(Value):
     over: Credential
     fresh: Credential
     error: AuthError
     now: Now
 
 
-class Insisted(NamedTuple):
+class Insisted(Value):
     """The caller wants a refresh now: what was refused for a while is sent again."""
 
 
-class Forgotten(NamedTuple):
+class Forgotten(Value):
     """A logout."""
 
 
-class Adopted(NamedTuple):
+class Adopted(Value):
     """The grant that the stored login was made by, where the caller has named none."""
 
     grant: Grant

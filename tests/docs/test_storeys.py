@@ -124,7 +124,7 @@ INSIDE = {
         store_tokens
         audit notes
         knowledge lease single_flight
-        turns
+        turns value
     """,
     "grants": """
         identity_provider selection
