@@ -13,7 +13,7 @@ import secrets
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final
 
@@ -31,7 +31,7 @@ _AN_HOUR: Final = 3600.0
 _A_DAY: Final = 86_400.0
 _DIGITS: Final = 2  # of a group's id, which name the file that it lies in with others
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-_LINE: Final = re.compile(r"^([0-9a-f]{32}) ([0-9a-f]{32})$", re.MULTILINE)
+_MEMBER: Final = re.compile(r" ([0-9a-f]{32})$", re.MULTILINE)
 Group = tuple[str, ...]
 
 
@@ -64,8 +64,7 @@ class Groups:
             files = Directory(self._files.path / sorting)
             text = files.read(id[:_DIGITS]) if sorting.isalnum() else None
             if text is not None or (sorting.isalnum() and files.path.is_dir()):
-                lines = _LINE.findall(text or "")
-                return dict.fromkeys(member for owner, member in lines if owner == id)
+                return dict.fromkeys(_members_of(id, text or ""))
         return None
 
     def join(self, member: str, groups: Iterable[Group]) -> None:
@@ -118,3 +117,14 @@ class Groups:
             os.write(handle, text.encode())
         finally:
             os.close(handle)
+
+
+def _members_of(id: str, text: str) -> Iterator[str]:  # noqa: A002
+    """Those of one group among the lines of many, which are searched and not read one by one."""
+    at = text.find(id)
+    while at >= 0:
+        behind = at + len(id)
+        member = _MEMBER.match(text, behind) if text[at - 1 : at] in ("", "\n") else None
+        if member:
+            yield member[1]
+        at = text.find(id, behind)
