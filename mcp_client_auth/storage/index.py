@@ -41,6 +41,8 @@ _BATCH: Final = 50  # texts, which are parsed faster together
 DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 _OF_KEY: Final = itemgetter("server", "account", "grant", "client")
 _OF_ENTRY: Final = itemgetter("issuer", "storage", "scope", "expires_at", "renewable")
+_UNNAMED: Final = "default"
+_NO_ONE: Final = (PERSON, _UNNAMED)
 _ORDER: Final = ("key.server", "key.account", "key.client")
 
 
@@ -284,7 +286,8 @@ def _groups_of(entry: Summary) -> Sequence[Group]:
     key = entry.key
     account, client = (key.server, key.account), (entry.issuer, entry.client_id)
     of_server = ("server", key.server), ("account", *account), ("client", *client)
-    return *of_server, (PERSON, key.account)
+    # who has no name is no person: their group would be as large as all of it
+    return of_server if key.account == _UNNAMED else (*of_server, (PERSON, key.account))
 
 
 def _group_with(fields: dict[str, str]) -> Group | None:
@@ -295,6 +298,6 @@ def _group_with(fields: dict[str, str]) -> Group | None:
         ("client", "issuer", "client_id"),
         (PERSON, "account"),
     ):
-        if all(name in fields for name in names):
+        if all(name in fields for name in names) and (kind, fields.get("account")) != _NO_ONE:
             return kind, *(fields[name] for name in names)
     return None

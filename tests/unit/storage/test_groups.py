@@ -11,10 +11,11 @@ from shutil import copytree
 import pytest
 
 from mcp_client_auth.credential import Credential, Key, key_for
+from mcp_client_auth.paths import record_id
 from mcp_client_auth.storage import Summary
 from mcp_client_auth.storage.directory import Directory
 from mcp_client_auth.storage.file import FileStorage
-from mcp_client_auth.storage.groups import MANY
+from mcp_client_auth.storage.groups import MANY, PERSON
 from tests.support.storage_samples import bare
 
 SERVER = "https://mcp.example.com/mcp"
@@ -76,6 +77,15 @@ def test_logins_are_found_by_server_account_and_client_without_reading_all(
     assert found(server="https://mcp.example.org/") == []
     assert servers(found(account="work")) == [(SERVER, "work")]
     assert found(account="nobody") == []
+
+
+def test_logins_without_a_name_are_read_from_among_all(many: FileStorage, home: Path) -> None:
+    """Their group would be as large as all others together."""
+    assert len(many.index.all(account="default")) == len(many.index.all()) - 2
+    unnamed = record_id(PERSON, "default")
+    files = [file for file in (home / "settings.groups").rglob("*") if file.is_file()]
+    assert len(files) > 100
+    assert not any(unnamed in file.read_text() for file in files)
 
 
 def test_the_logins_of_a_person_are_found_among_those_that_an_older_program_has_sorted(
