@@ -57,10 +57,10 @@ def accounts_tell(entries: Sequence[Summary]) -> bool:
     """Whether the accounts of these logins tell a person anything: one has a name, belongs to a
     program, or is one of several at its server."""
     keys = [entry.key for entry in entries]
-    return tells([key.server for key in keys], map(label, keys))
+    return useful([key.server for key in keys], map(label, keys))
 
 
-def tells(servers: Sequence[str], labels: Iterable[str]) -> bool:
+def useful(servers: Sequence[str], labels: Iterable[str]) -> bool:
     """The same by the servers and the labels of their accounts."""
     return len(set(servers)) < len(servers) or not {_UNNAMED}.issuperset(labels)
 

@@ -69,7 +69,7 @@ def rows(
 ) -> list[tuple[str, ...]]:
     """A line each below its heading; a column of names where there are any, and of accounts
     where they tell anything. `marks`: the ids of those that may have been refused."""
-    from ..describe import expiry, label, plain, refused, tells
+    from ..describe import expiry, label, plain, refused, useful
 
     now = time.time()
     called: dict[str, list[str]] = {}
@@ -87,6 +87,6 @@ def rows(
     columns = dict(zip(heads, zip(*cells, strict=True), strict=True))
     if not names:
         del columns["NAME"]
-    if not tells(columns["SERVER"], columns["ACCOUNT"]):
+    if not useful(columns["SERVER"], columns["ACCOUNT"]):
         del columns["ACCOUNT"]
     return [tuple(columns), *zip(*columns.values(), strict=True)]
