@@ -91,18 +91,13 @@ def run(sample: list[Mutant], state: Path, minutes: float, *, again: bool) -> No
 
 
 def trial(mutant: Mutant, known: Map, broken: set[str], good: set[str]) -> Outcome:
-    """A test that fails without the mutant, too, kills none; one that is slow shows nothing."""
+    """A test that fails without the mutant, too, kills none."""
     tests, cost = known.tests(mutant.file, mutant.line, _BUDGET)
-    patience = min(30 + 15 * cost, 240)
     while True:
-        left = [each for each in tests if each not in broken]
-        outcome = tried(mutant, left, patience)
-        if outcome.outcome == "too slow":
-            clean = tried(None, left, patience).outcome
-            return outcome._replace(outcome="unsure") if clean == "too slow" else outcome
+        outcome = tried(mutant, [each for each in tests if each not in broken], 20 + 5 * cost)
         if outcome.outcome != "killed" or "::" not in outcome.by or outcome.by in good:
             return outcome
-        if tried(None, [outcome.by], patience).outcome == "survived":
+        if tried(None, [outcome.by], 20 + 5 * cost).outcome == "survived":
             good.add(outcome.by)
             return outcome
         broken.add(outcome.by)

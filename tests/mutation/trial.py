@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from pathlib import Path
 from types import CodeType
 from typing import Any, Final, NamedTuple
 
@@ -26,12 +27,13 @@ _LOADED: Final = (
     *("h11", "requests", "xml.dom"),
 )
 _IGNORED: Final = "ignore::pytest.PytestAssertRewriteWarning"  # of plugins loaded before
-_SECONDS: Final = 60  # of the processor's time; the tests of one line take less
+_STILL: Final = 45  # seconds in which nothing runs: it waits for what does not come
+_LONGEST: Final = 1200.0
 
 
 class Outcome(NamedTuple):
-    """`killed`, `survived`, `too slow`, `uncovered`, or `error` where it could not be tried; `by`
-    names the test."""
+    """`killed`, `survived`, `too slow`, `uncovered`, or `unsure` and `error` where it could not be
+    tried; `by` names the test."""
 
     outcome: str
     by: str = ""
@@ -85,8 +87,8 @@ def warm() -> None:
     assert not [name for name in sys.modules if name.startswith("mcp_client_auth")]
 
 
-def tried(mutant: Mutant | None, tests: Sequence[str], patience: float) -> Outcome:
-    """The source as it is without a mutant."""
+def tried(mutant: Mutant | None, tests: Sequence[str], seconds: float) -> Outcome:
+    """The source as it is without a mutant. `seconds`: of the processor, for all of the tests."""
     if not tests:
         return Outcome("uncovered")
     ours, theirs = os.pipe()
@@ -94,28 +96,41 @@ def tried(mutant: Mutant | None, tests: Sequence[str], patience: float) -> Outco
     child = os.fork()
     if child == 0:
         os.close(ours)
-        _run(mutant, list(tests), theirs)
+        _run(mutant, list(tests), theirs, seconds)
     os.close(theirs)
-    said, ready = b"", select.select([ours], [], [], patience)[0]
-    if ready:
-        said = os.read(ours, 65_536)
+    said, still = b"", 0
+    while still < _STILL and time.monotonic() - began < _LONGEST:
+        if select.select([ours], [], [], 1)[0]:
+            said = os.read(ours, 65_536)
+            break
+        still = still + 1 if _waits(child) else 0
+    unsure = not said and time.monotonic() - began >= _LONGEST
     os.close(ours)
     with suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    seconds = round(time.monotonic() - began, 1)
+    lasted = round(time.monotonic() - began, 1)
     if not said:
-        return Outcome("too slow", "", seconds, len(tests))
+        return Outcome("unsure" if unsure else "too slow", "", lasted, len(tests))
     by = said.decode("utf-8", "replace")
     outcome = {"-": "survived", "!": "error"}.get(by[0], "killed")
-    return Outcome(outcome, by.strip("-!"), seconds, len(tests))
+    return Outcome(outcome, by.strip("-!"), lasted, len(tests))
 
 
-def _run(mutant: Mutant | None, tests: list[str], told: int) -> None:
+def _waits(process: int) -> bool:
+    """Whether none of its threads runs or would like to: a loaded machine looks different."""
+    with suppress(OSError):
+        tasks = Path(f"/proc/{process}/task").iterdir()
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in tasks]
+        return all(state == "S" for state in states)
+    return False
+
+
+def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> None:
     """Says the name of the test that has failed, or `-`."""
     try:
         os.setpgid(0, 0)
-        resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         if mutant is not None:
             sys.meta_path.insert(0, _Finder(mutant))
