@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
@@ -147,3 +148,23 @@ def test_what_comes_after_the_time_is_told_that_nobody_needs_it() -> None:
     with pytest.raises(LoginFailed, check=coded("timeout")):
         race.wait(0)
     assert not race.take(TokenSet(Secret("late"), issued_at=0.0))
+
+
+CAUSES: dict[str, tuple[dict[str, Any], str]] = {
+    "no metadata": ({}, "publishes no metadata"),
+    "a client of theirs": ({"client": Client("own", ISSUER, "pre-registered", "none")}, "“own”"),
+    "a prompt": ({"parameters": (("prompt", "consent"),)}, "sent prompt “consent”"),
+    "a pushed request": ({"pushed_for": 90.0}, "good for 90 s only"),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_a_wait_without_an_answer_tells_where_to_look(cause: str) -> None:
+    """Each of these may be why a page of the server shows an error and nothing comes back."""
+    request = replace(asked("http://127.0.0.1:1/callback"), **CAUSES[cause][0])
+    if cause != "no metadata":
+        request = replace(request, server=replace(request.server, source="metadata"))
+    with pytest.raises(LoginFailed) as caught:
+        FirstAnswer(request).wait(0)
+    assert "redirect URI" in caught.value.hint
+    assert [each for each, (_, told) in CAUSES.items() if told in caught.value.hint] == [cause]
