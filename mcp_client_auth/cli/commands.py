@@ -147,7 +147,7 @@ class Verb(click.Command):
     translated: Words | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if self.translated:
+        if self.translated and not ctx.resilient_parsing:  # as in a completion
             options = (each for each in self.params if isinstance(each, click.Option))
             args = self.translated(
                 args, [name for each in options if not each.is_flag for name in each.opts]
