@@ -50,7 +50,8 @@ async def callback(request: Request) -> Response:
 
 
 async def whoami(request: Request) -> Response:
-    me = await logins.auth(url, account=person(request)).alogin()  # the stored one, or an error
+    auth = await logins.aauth(url, account=person(request))
+    me = await auth.alogin()  # the stored one, or an error
     return PlainTextResponse((await me.acall("whoami")).text)
 
 

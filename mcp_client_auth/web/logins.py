@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 from ..adapters.httpx import MCPAuth
 from ..api import Login
 from ..credential import Key, Note
-from ..errors import AuthError, AuthorizationDenied, StorageError, UsageError
+from ..errors import AuthError, AuthorizationDenied, StorageError, Unavailable, UsageError
 from ..grants.pending import PendingLogin, not_this_login
 from ..paths import record_id
 from ..protocol.document import json_value
@@ -87,8 +87,10 @@ class Logins:
     If it is not one person (a team, a visitor without a session), set `binding` of the begun
     login as a `__Host-` cookie, and pass what that cookie holds to `finish`.
 
-    Safe from any thread, task and event loop. The twins for event loops run at most 32 sign-ins
-    at once, 8 of them at one server, and finish 8 of one person; the others wait in line.
+    Safe from any thread, task and event loop. Each call asks the storage, over the network where
+    hosts share it, so there are twins of all of them for an event loop. They begin at most 32
+    sign-ins at once, 8 of them at one server, and do 8 things of one person; the others wait in
+    line.
 
     Example:
         ```python
@@ -205,7 +207,7 @@ class Logins:
 
         It asks no one: where there is no login its requests raise `LoginRequired`. The same
         object each time, as long as it is one of the last thousand and no other process has
-        changed its login: ask for it again for each client.
+        changed its login: ask for it again for each client. The storage is asked for that.
         """
         person = _person(account)
         require_usable("auth", server_url, {})
@@ -225,7 +227,7 @@ class Logins:
             return False  # the storage is read for the next request
         try:
             entry = self._storage.summary(held.key)
-        except StorageError:
+        except (StorageError, Unavailable):
             return False  # a request goes on with its token where the storage is out of order
         if entry is None:
             return True
@@ -278,6 +280,20 @@ class Logins:
             )
 
         return await await_(_in_line(f"{_person(account)}'s", work))
+
+    async def aauth(
+        self, server_url: str, *, account: str | int, on_failure: OnFailure = "raise"
+    ) -> MCPAuth:
+        """`auth` for a running event loop."""
+
+        def work() -> MCPAuth:
+            return self.auth(server_url, account=account, on_failure=on_failure)
+
+        return await await_(_in_line(f"{_person(account)}'s", work))
+
+    async def aof(self, account: str | int) -> Sequence[Summary]:
+        """`of` for a running event loop."""
+        return await await_(_in_line(f"{_person(account)}'s", lambda: self.of(account)))
 
     async def aforget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
         """`forget` for a running event loop."""

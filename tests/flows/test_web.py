@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from mcp_client_auth import (
+    AuthError,
     AuthorizationDenied,
     BadResponse,
     ClientMetadataDocument,
@@ -362,14 +363,21 @@ def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
         post(one.auth(SERVER, account="ada"), world)
 
 
+@pytest.mark.parametrize(
+    "fault", [StorageError("the disk is gone", code="io"), Unavailable("cut off", code="store")]
+)
 def test_a_storage_that_is_out_of_order_does_not_stop_a_login_in_use(
-    worker: Worker, answer: Answer, world: World, monkeypatch: pytest.MonkeyPatch
+    worker: Worker,
+    answer: Answer,
+    world: World,
+    fault: AuthError,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     logins = worker()
     log_in(logins, answer)
 
     def down(key: Any) -> Any:
-        raise StorageError("the disk is gone", code="io")
+        raise fault.fresh()
 
     monkeypatch.setattr(logins._storage, "summary", down)
     assert post(logins.auth(SERVER, account="ada"), world) == 200
@@ -409,6 +417,31 @@ def test_the_twins_run_in_a_line_of_bounded_length(
     assert most[0] <= before + 32
 
     assert len(world.authorization.registrations) == 1
+
+
+def test_what_asks_the_storage_has_a_twin(
+    logins: Logins, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_in(logins, answer)
+    asked: set[int] = set()
+    for name in ("summary", "list"):
+        work = getattr(logins._storage, name)
+
+        def note(*words: Any, work: Any = work, **named: Any) -> Any:
+            asked.add(threading.get_ident())
+            return work(*words, **named)
+
+        monkeypatch.setattr(logins._storage, name, note)
+
+    async def ask() -> None:
+        assert await logins.aauth(SERVER, account="ada") is logins._open.get(
+            (SERVER, "ada", "raise")
+        )
+        assert list(await logins.aof("ada")) == list(await logins.aof("ada"))
+
+    anyio.run(ask)
+    assert asked
+    assert threading.get_ident() not in asked
 
 
 def test_an_error_of_a_twin_is_the_error_of_the_call(logins: Logins) -> None:
