@@ -95,7 +95,7 @@ def ours(words: list[str], taking: Collection[str]) -> list[str]:
             if given != "legacy":
                 raise UsageError(
                     "--protocol of mcp-remote is not known here",
-                    hint="Messages pass as they are, so client and server need a revision in common",
+                    hint="Messages pass as they are: client and server need a common revision",
                 )
         elif name == "--header":
             [given] = [value] if equals else _value(left, name)
