@@ -17,7 +17,7 @@ from ..errors import AuthError, BadResponse, Unavailable
 from ..origin import same_origin, split
 from .events import EventReader
 from .exchange import ENDED, LARGEST, SESSION, Head, Plan, Read, Send, body_of, is_stream
-from .messages import Message, answers, read_messages
+from .messages import Message, answers, as_it_is, read_messages
 
 if TYPE_CHECKING:
     from .open_exchange import OpenExchange
@@ -140,7 +140,7 @@ class OlderSession:
         if "method" in message:
             return False
         if waiting := self._awaited.get(_name(message.get("id"))):
-            _settle(waiting, json.dumps(message).encode())
+            _settle(waiting, as_it_is(message))
         return True
 
 

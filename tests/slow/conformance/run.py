@@ -2,6 +2,9 @@
 
     python -m tests.slow.conformance.run --groups core,backcompat,draft
 
+`--bridge` puts `mcp-login bridge` between a client over stdio and the suite, and adds the suite's
+scenarios of the transport.
+
 Every run is its own process with its own time limit. What is not in `--groups` is run and
 reported as well; only a required run that failed makes the exit status 1.
 """
