@@ -25,7 +25,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, Final
 
-from tests.mutation.coverage_map import Map
+from tests.mutation.coverage_map import Map, is_current
 from tests.mutation.mutants import Mutant, drawn
 from tests.mutation.trial import Outcome, tried, warm
 
@@ -35,11 +35,11 @@ _BUDGET: Final = 10.0  # seconds of tests for one mutant
 
 
 def maps(state: Path, rooms: set[str]) -> dict[str, Map]:
-    """Those that are there, and the others once they are made."""
+    """Those of the source as it is; the others are made."""
     made = {}
     for room in rooms:
         file = state / f"map-{room}.json"
-        if not file.exists():
+        if not is_current(room, file):
             print(f"making the map of {room}", flush=True)
             each = [sys.executable, "-m", "tests.mutation.coverage_map", room, str(file)]
             subprocess.run(each, check=True, stdout=subprocess.DEVNULL)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from tests.support.python_path import ROOT
 
 NODES: Final = "nodes"
 LINES: Final = "lines"
+SOURCE: Final = "source"
 
 
 class _Noting:
@@ -71,7 +73,17 @@ def make(room: str, file: Path) -> None:
         for line, contexts in data.contexts_by_lineno(measured).items():
             lines[name][line] = sorted(numbers[each] for each in contexts if each in numbers)
     nodes = [[node, round(seconds, 4)] for node, seconds in noting.seconds.items()]
-    file.write_text(json.dumps({NODES: nodes, LINES: lines}))
+    file.write_text(json.dumps({NODES: nodes, LINES: lines, SOURCE: source_of(room)}))
+
+
+def source_of(room: str) -> str:
+    """A digest of the files of a room: of others the lines are not known."""
+    paths = sorted(path for pattern in ROOMS[room][0] for path in PACKAGE.glob(pattern))
+    return sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def is_current(room: str, file: Path) -> bool:
+    return file.exists() and json.loads(file.read_text()).get(SOURCE) == source_of(room)
 
 
 class Map:

@@ -65,14 +65,23 @@ class _Finder:
 
 
 class _Killer:
-    """A plugin of pytest that notes the first test that fails."""
+    """A plugin of pytest that selects tests and notes the first one that fails. Functions are
+    named on its command line, for the names of their cases may differ from run to run."""
 
-    by = ""
-    passed = 0
+    def __init__(self, tests: Sequence[str]) -> None:
+        self._order = {test: number for number, test in enumerate(tests)}
+        self.by = ""
+
+    @property
+    def functions(self) -> list[str]:
+        return [*dict.fromkeys(test.partition("[")[0] for test in self._order)]
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        items[:] = [item for item in items if item.nodeid in self._order] or items
+        items.sort(key=lambda item: self._order.get(item.nodeid, 0))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self.by = self.by or (report.nodeid if report.failed else "")
-        self.passed += report.passed and report.when == "call"
 
     def pytest_collectreport(self, report: Any) -> None:
         self.by = self.by or (report.nodeid or "collection" if report.failed else "")
@@ -139,11 +148,19 @@ def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> 
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
-        killer = _Killer()
+        killer = _Killer(tests)
         with tempfile.TemporaryDirectory(prefix="mutant-") as place:
             code = pytest.main(
                 [
-                    *(*tests, "-x", "-q", "-W", _IGNORED, "--basetemp", f"{place}/tests"),
+                    *(
+                        *killer.functions,
+                        "-x",
+                        "-q",
+                        "-W",
+                        _IGNORED,
+                        "--basetemp",
+                        f"{place}/tests",
+                    ),
                     *("-p", "no:cacheprovider", "-p", "no:xdist"),
                 ],
                 plugins=[killer],
