@@ -1,0 +1,52 @@
+"""The mutants of `python -m tests.mutation`: small, distinct, of the whole sample, and tried."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.mutation.__main__ import EQUIVALENT, equivalent
+from tests.mutation.mutants import PACKAGE, mutants
+from tests.support.python_path import ROOT
+
+ROOM = "listener"
+TRIED = """
+import sys
+from tests.mutation.mutants import mutants
+from tests.mutation.trial import tried, warm
+
+warm()
+found = next(m for m in mutants("listener") if "_digest returned" in m.what)
+print(tried(None, [sys.argv[1]], 60).outcome, tried(found, [sys.argv[1]], 60).outcome)
+"""
+
+
+def test_each_mutant_has_a_name_of_its_own_and_is_another_program() -> None:
+    found = list(mutants(ROOM))
+    assert len({mutant.key for mutant in found}) == len(found) > 300
+    kinds = {mutant.kind.partition(" ")[0] for mutant in found}
+    assert kinds >= {"comparison", "and,", "not", "constant", "returned", "left", "swapped"}
+    for mutant in found[::20]:
+        source = ast.unparse(mutant.source())
+        compile(source, mutant.file, "exec")
+        assert source != ast.unparse(ast.parse((PACKAGE / mutant.file).read_text("utf-8")))
+
+
+def test_what_counts_as_equivalent_is_a_mutant_and_has_a_reason() -> None:
+    rows = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if "#" not in line[:1]]
+    assert len(equivalent()) == len(rows)
+    assert all(len(reason) > 20 for reason in equivalent().values())
+
+
+def test_a_mutant_is_tried_in_a_fork_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    test = tmp_path / "test_digest.py"
+    test.write_text(
+        "from mcp_client_auth.prompt.loopback import _digest\n\n\n"
+        "def test_a_digest():\n    assert _digest('a') != _digest('b')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", TRIED, str(test)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["survived", "killed"], done.stderr
