@@ -39,7 +39,7 @@ class Listening(NamedTuple):
 
 
 @contextmanager
-def listening(terminal: Terminal, *words: str) -> Iterator[Listening]:
+def listening(terminal: Terminal, *words: str, lines: int = 4) -> Iterator[Listening]:
     process = subprocess.Popen(
         command("bridge", *words, "--listen", "127.0.0.1:0"),
         env=terminal.environment,
@@ -53,7 +53,7 @@ def listening(terminal: Terminal, *words: str) -> Iterator[Listening]:
     said: list[str] = []
     assert process.stderr
     try:
-        while len(said) < 4:
+        while len(said) < lines:
             said.append(process.stderr.readline())
         url = re.search(r"http://\S+/mcp", said[0])
         secret = re.search(r"Bearer (\S+)", said[1])
@@ -219,6 +219,23 @@ def test_with_no_one_to_ask_a_call_says_so_and_after_a_login_elsewhere_it_works(
         terminal.log_in(server.url)
         answer = client.post(here.url, json=begin, headers=accepted)
         assert "serverInfo" in answer.text
+
+
+def test_a_secret_of_a_file_is_the_same_at_each_start_and_is_not_said(terminal: Terminal) -> None:
+    file = terminal.home / "secret"
+    told = set()
+    for _ in range(2):
+        with (
+            Stage(lambda request: request.result(ok=1)) as stage,
+            listening(terminal, stage.url, "--secret-file", str(file), lines=2) as here,
+            httpx.Client(trust_env=False, timeout=PATIENCE) as client,
+        ):
+            secret = file.read_text().strip()
+            told.add(secret)
+            assert secret not in "".join(here.said)
+            headers = {"Authorization": f"Bearer {secret}"}
+            assert client.post(here.url, json=CALL, headers=headers).json()["result"] == {"ok": 1}
+    assert len(told) == 1
 
 
 def test_a_session_passes_through_and_its_end(terminal: Terminal) -> None:

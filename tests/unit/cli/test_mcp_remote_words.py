@@ -10,6 +10,7 @@ import pytest
 
 from mcp_client_auth import UsageError
 from mcp_client_auth.cli.mcp_remote_words import client_of, ours
+from mcp_client_auth.cli.verbs.bridge import command as bridge
 
 URL = "https://mcp.example.com/sse"
 TAKING = ["--account", "--timeout", "--param", "--resource", "--ignore-tool"]
@@ -128,6 +129,12 @@ def test_what_is_no_client_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as refused:
         client_of(text)
     assert "planted-secret" not in f"{refused.value.summary} {refused.value.hint}"
+
+
+def test_a_shell_that_completes_is_not_told_what_is_missing() -> None:
+    bridge.make_context("bridge", [URL, "--host"], resilient_parsing=True)
+    with pytest.raises(UsageError, match="--host needs a value"):
+        bridge.make_context("bridge", [URL, "--host"])
 
 
 def test_a_variable_that_is_not_set_is_said() -> None:
