@@ -26,7 +26,7 @@ from tests.slow.packaging.pythons import INSTALL, PROJECT, pythons
 # With the lowest dependencies these cannot be installed: they want newer ones.
 TOO_NEW = ("fastmcp", "mcp", "jupyterlab", "ipykernel", "nbclient", "basedpyright", "playwright")
 _WANTS = re.compile(rf"^\s*(from|import) ({'|'.join(TOO_NEW)})\b", re.MULTILINE)
-_EXTRAS = "demo,testing,httpx2,socks,redis,postgres"
+_EXTRAS = "demo,docs,testing,httpx2,socks,redis,postgres"
 
 
 def main() -> int:
