@@ -74,6 +74,7 @@ def release(version: str) -> None:
 
 
 def require_clean() -> None:
+    git("var", "GIT_COMMITTER_IDENT")  # who could not commit learns it now
     if left := git("status", "--porcelain"):
         raise NotReleased(f"the clone is not clean:\n{left}")
 
