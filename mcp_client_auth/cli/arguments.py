@@ -83,7 +83,8 @@ def group(kind: type[T], section: str = "") -> T:
 )
 def command_line(kind: type[T]) -> type[T]:
     """Make a dataclass of such fields. It has no repr: a proxy's URL may hold a password."""
-    return dataclass(frozen=True, repr=False, eq=False, kw_only=True)(kind)
+    # the type checker keeps it frozen: at run time that takes longer than the rest of it
+    return dataclass(repr=False, eq=False, kw_only=True)(kind)
 
 
 def server(*, required: bool = True, **more: Any) -> Any:

@@ -34,7 +34,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 # Of a login by a browser: discovery, registration, the sign-in.
 OF_LOGIN = [
-    *("protocol.absence", "protocol.discovery", "protocol.metadata"),
+    *("protocol.absence", "protocol.discovery", "protocol.endpoints", "protocol.metadata"),
     *("protocol.dynamic_registration", "protocol.probe", "protocol.redirects"),
     *("grants.authorization_code", "grants.clients", "grants.probe", "grants.retry"),
     *("session.cooldown", "session.lease", "session.login", "session.login_required"),
@@ -43,7 +43,7 @@ OF_LOGIN = [
 # Of each request to a token endpoint.
 OF_TOKEN_REQUEST = [
     *("protocol.authorization", "protocol.client_auth", "protocol.document", "protocol.flow"),
-    *("protocol.oauth_error", "protocol.scopes", "protocol.tokens"),
+    *("protocol.gateway", "protocol.oauth_error", "protocol.scopes", "protocol.tokens"),
     *("transport.connect", "transport.exchange", "transport.flow", "transport.pools"),
     "filelock",
 ]
