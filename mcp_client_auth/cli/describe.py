@@ -99,11 +99,10 @@ def _minute(minutes: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(minutes * 60))
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    line = "  ".join(f"%-{width}s" for width in widths)
-    return "\n".join([(line % tuple(row)).rstrip() for row in rows])
+def table(columns: Sequence[Sequence[str]]) -> str:
+    """Columns side by side, two spaces between them."""
+    line = "  ".join(f"%-{max(map(len, column))}s" for column in columns)
+    return "\n".join([(line % row).rstrip() for row in zip(*columns, strict=True)])
 
 
 def marked(directory: Directory) -> set[str]:

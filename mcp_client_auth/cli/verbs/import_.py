@@ -127,7 +127,7 @@ def _show(
             name = plain(client.client_id, 24) if client else "unknown"
             renewable = "yes" if tokens.refresh_token else "no"
             rows.append((plain(offer.server, 100), written, renewable, name, offer.takes))
-        say(table(rows))
+        say(table(list(zip(*rows, strict=True))))
     for offer in offers:
         if offer.remark:
             say(f"  {plain(offer.server, 100)}: {offer.remark}")

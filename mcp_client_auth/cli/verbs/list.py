@@ -51,10 +51,11 @@ def listing(entries: Sequence[Summary], names: dict[str, str], marks: Collection
     from ...prompt.screen import hanging
     from ..describe import table
 
-    head, *lines = rows(entries, names, marks)
-    whole, width = table([head, *lines]), terminal_width(sys.stdout)
+    columns = columns_of(entries, names, marks)
+    whole, width = table(columns), terminal_width(sys.stdout)
     if not width or max(map(len, whole.splitlines())) <= width:
         return whole
+    head, *lines = zip(*columns, strict=True)
     at = head.index("SERVER")
     parts = []
     for row in lines:
@@ -64,29 +65,34 @@ def listing(entries: Sequence[Summary], names: dict[str, str], marks: Collection
     return "\n".join(parts)
 
 
-def rows(
+def columns_of(
     entries: Sequence[Summary], names: dict[str, str], marks: Collection[str]
-) -> list[tuple[str, ...]]:
-    """A line each below its heading; a column of names where there are any, and of accounts
+) -> list[list[str]]:
+    """A column of texts each below its heading; of names where there are any, and of accounts
     where they tell anything. `marks`: the ids of those that may have been refused."""
     from ..describe import expiry, label, plain, refused, useful
 
-    now = time.time()
     called: dict[str, list[str]] = {}
     for name, url in names.items():
         called.setdefault(url, []).append(name)
-    cells = []
+    named, servers, accounts = ["NAME"], ["SERVER"], ["ACCOUNT"]
+    kept, expires, now = ["KEPT IN"], ["EXPIRES"], time.time()
     for entry in entries:  # once: there may be so many that each look is a wait for memory
         key, server = entry.key, entry.key.server
         until = expiry(entry.expires_at, renewable=entry.renewable, now=now)
         if marks and key.id in marks and refused(entry):
             until = "refused by the server, log in again"
-        name = ", ".join(called[server]) if server in called else ""
-        cells.append((name, plain(server), label(key), entry.storage, until))
-    heads = ("NAME", "SERVER", "ACCOUNT", "KEPT IN", "EXPIRES")
-    columns = dict(zip(heads, zip(*cells, strict=True), strict=True))
-    if not names:
-        del columns["NAME"]
-    if not useful(columns["SERVER"], columns["ACCOUNT"]):
-        del columns["ACCOUNT"]
-    return [tuple(columns), *zip(*columns.values(), strict=True)]
+        if called:
+            named.append(", ".join(called[server]) if server in called else "")
+        servers.append(plain(server))
+        accounts.append(label(key))
+        kept.append(entry.storage)
+        expires.append(until)
+    told = useful(servers[1:], accounts[1:])
+    return [
+        *([named] if called else []),
+        servers,
+        *([accounts] if told else []),
+        kept,
+        expires,
+    ]
