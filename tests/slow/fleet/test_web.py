@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_client_auth import Logins
+from mcp_client_auth import AuditEvent, Event, Logins
 from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.storage.shared import Shared
-from mcp_client_auth.testing import DemoServer
+from mcp_client_auth.testing import DemoServer, Settings
+from tests.slow.crowd.crowd_scene import scene_of
 from tests.slow.fleet.conftest import Fleet
 from tests.slow.test_web_processes import process
 from tests.support.app_browser import AppBrowser
@@ -30,6 +31,21 @@ def test_users_begin_at_one_host_and_finish_at_another(
     assert process("finish", place, server.url, own) == ["done"] * 5
     assert process("finish", place, server.url, own) == ["spent"] * 5
     assert server.count("/register") == 1
+
+
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_the_hosts_of_a_fleet_call_an_account_the_same_in_their_audit(fleet: Fleet) -> None:
+    events: list[Event] = []
+    with scene_of(fleet.host(), Settings()) as scene:
+        for _ in range(2):
+            scene.age()
+            auth = scene.auth(storage=fleet.host(), on_event=events.append)
+            auth.session.refresh()
+        auth.session.log_out()
+    audited = [each for each in events if isinstance(each, AuditEvent)]
+    assert [each.detail for each in audited] == ["refresh", "refresh", "forget"]
+    assert {each.account for each in audited} == {fleet.host().alias("default")}
+    assert audited[0].generation < audited[1].generation == audited[2].generation
 
 
 def test_one_user_is_listed_and_forgotten_and_no_other(fleet: Fleet, server: DemoServer) -> None:
