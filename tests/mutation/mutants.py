@@ -21,7 +21,7 @@ PACKAGE: Final = ROOT / "mcp_client_auth"
 ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "protocol": (
         ("protocol/*.py",),
-        ("unit/protocol", "flows/test_signin.py", "flows/test_auth.py", "providers"),
+        ("unit/protocol", "flows/test_signin.py", "flows/test_auth.py"),
     ),
     "grants": (
         ("grants/*.py",),
