@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 REFRESH: Final = "refresh"
 NEVER: Final = float("inf")
 MOST: Final = 4096
+EXTENDED: Final = 10  # times in its life, nearly all of which is left to whoever is cut off
 _AGAIN: Final = 0.5
 
 
@@ -188,7 +189,7 @@ class Leases:
 
     def _extend_all(self) -> None:
         """One thread for all leases, as long as there are any."""
-        pause, mine = self.seconds / 3, threading.current_thread()
+        pause, mine = self.seconds / EXTENDED, threading.current_thread()
         while True:
             time.sleep(pause)
             with self._mutex:
@@ -197,7 +198,7 @@ class Leases:
                     self._keeper = None
                 if self._keeper is not mine:
                     return
-            pause = self.seconds / 3
+            pause = self.seconds / EXTENDED
             try:
                 for lease in leases:
                     with self.engine() as engine:

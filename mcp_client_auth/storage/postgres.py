@@ -28,7 +28,7 @@ _ANSWERS: Final = 5.0
 _CONNECTION: Final[dict[str, Any]] = {
     "autocommit": True,
     "prepare_threshold": None,
-    "connect_timeout": 5,
+    "connect_timeout": 3,
     "tcp_user_timeout": 5000,  # ms, after which a host that is cut off knows it
     "keepalives_idle": 5,
     "keepalives_interval": 2,
