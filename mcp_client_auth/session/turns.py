@@ -1,4 +1,4 @@
-"""Whose turn it is in a crowd: at most 32 renewals run in a process, 8 of them at one place.
+"""Whose turn it is in a crowd: at most 31 renewals run in a process, 8 of them at one place.
 
 A place is a token endpoint or, as long as that is not known, an MCP server. The others wait in
 line, place after place in turn, so that one that hangs stalls none of the rest. What waits for a
@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from ..errors import Unavailable
 from ..threads import FreshInChildren
 
-MOST: Final = 32
+MOST: Final = 31  # threads; with the one that extends leases they are 32
 MOST_AT_ONE: Final = 8
 
 
