@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -36,15 +36,25 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 class Child:
-    """A server process, to be killed at any moment."""
+    """A server process, to be killed at any moment; it listens on loopback and at `addresses`."""
 
     process: subprocess.Popen[bytes] | None = None
+    addresses: Sequence[str] = ()
+    started = 0.0
+
+    @property
+    def url(self) -> str:
+        raise NotImplementedError
+
+    @property
+    def age(self) -> float:
+        return time.monotonic() - self.started
 
     def start(self) -> None:
         raise NotImplementedError
 
     def run(self, *command: str, user: str | None = None) -> None:
-        nowhere = subprocess.DEVNULL
+        nowhere, self.started = subprocess.DEVNULL, time.monotonic()
         self.process = subprocess.Popen(
             command, stdout=nowhere, stderr=nowhere, user=user, cwd="/", start_new_session=True
         )
@@ -81,7 +91,8 @@ class RedisServer(Child):
         """With what it had, unless it was started with `--appendonly no`."""
         self.run(
             self._program,
-            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory)),
+            *("--port", str(self.port), "--dir", str(self._directory)),
+            *("--bind", "127.0.0.1", *self.addresses),
             *("--requirepass", self.password, "--save", "", "--appendonly", "yes"),
             *self._options,
         )
@@ -158,10 +169,14 @@ class PostgresServer(Child):
                 user=self._user,
                 cwd="/",
             )
+            if self.addresses:
+                with (data / "pg_hba.conf").open("a") as rules:
+                    rules.write("host all all 10.0.0.0/8 scram-sha-256\n")
         (data / "postmaster.pid").unlink(missing_ok=True)
         self.run(
             *(self._postgres, "-D", str(data), "-p", str(self.port)),
-            *("-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="),
+            *("-c", f"listen_addresses={','.join(['127.0.0.1', *self.addresses])}"),
+            *("-c", "unix_socket_directories=", "-c", "max_connections=300"),
             *("-c", "fsync=off", "-c", "shared_buffers=16MB"),
             user=self._user,
         )
@@ -189,7 +204,9 @@ class Bouncer(Child):
         users.write_text(f'"app" "{server.password}"\n')
         settings.write_text(
             f"[databases]\npostgres = host=127.0.0.1 port={server.port}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {self.port}\n"
+            "[pgbouncer]\n"
+            f"listen_addr = {','.join(['127.0.0.1', *self._server.addresses])}\n"
+            f"listen_port = {self.port}\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\nunix_socket_dir =\n"
             "pool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 200\n"
         )

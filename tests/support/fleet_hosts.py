@@ -1,55 +1,96 @@
-"""The storage of a host of a fleet, by the URL of its engine."""
+"""The hosts of a fleet: processes that work, and what they say."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from typing import Final
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Self
 
-from mcp_client_auth.storage.shared import Shared
-from tests.support.python_path import ROOT, search_path
+from mcp_client_auth.paths import VARIABLE
+from tests.support.engines import until
+from tests.support.fleet_storage import LEASE
+from tests.support.python_path import LEAN, ROOT, search_path
 
-LEASE: Final = 3.0  # of the tests, which do not wait for 20 s
-
-
-def storage_at(url: str, namespace: str, lease: float = LEASE) -> Shared:
-    """With the key of the environment."""
-    if url.startswith("redis"):
-        from mcp_client_auth.storage.redis import RedisStorage
-
-        return RedisStorage(url, namespace=namespace, lease=lease)
-    from mcp_client_auth.storage.postgres import PostgresStorage
-
-    return PostgresStorage(url, schema=namespace, lease=lease)
+PATIENCE: Final = 240.0
+GOOD: Final = "200"
+FINAL: Final = (GOOD, "LoginRequired")
 
 
-def crowd(
-    engine: str, namespace: str, server: str, hosts: int, workers: int, seconds: int
-) -> list[dict[str, int]]:
-    """Let so many processes work with one login at once; what each counts of its answers."""
-    script = ROOT / "tests" / "support" / "fleet_process.py"
-    arguments = [engine, namespace, server, str(workers), str(seconds)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(script), *arguments],
-            env={**os.environ, "PYTHONPATH": search_path()},
+class Host:
+    """A host's processes, one for each of `accounts`, which may have the same one."""
+
+    def __init__(
+        self, command: Sequence[str], home: Path, accounts: Sequence[str], **told: Any
+    ) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.workers = len(accounts)
+        self.said: list[dict[str, Any]] = []
+        script = ROOT / "tests" / "support" / "fleet_process.py"
+        self._process = subprocess.Popen(
+            [*command, sys.executable, str(script)],
+            env={**os.environ, "PYTHONPATH": search_path(LEAN), VARIABLE: str(home)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
-        for _ in range(hosts)
-    ]
-    try:
-        for host in running:
-            assert host.stdout is not None
-            assert host.stdout.readline() == "ready\n"
-        for host in running:
-            assert host.stdin is not None
-            host.stdin.write("go\n")
-            host.stdin.flush()
-        return [json.loads(host.communicate(timeout=seconds + 300)[0]) for host in running]
-    finally:
-        for host in running:
-            host.kill()
+        told = {"ahead": 0.0, "stop": "", "lease": LEASE, "accounts": accounts, **told}
+        self._tell(json.dumps(told))
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def go(self) -> None:
+        until(lambda: self.at("ready") or not self._reader.is_alive(), PATIENCE)
+        self._tell("go")
+
+    def at(self, moment: str) -> list[int]:
+        """The workers that have said that they are there."""
+        return [each["pid"] for each in self.said if each.get("at") == moment]
+
+    @property
+    def answers(self) -> Counter[str]:
+        return Counter(each["answer"] for each in self.said if "answer" in each)
+
+    def served(self, before: int = 0) -> bool:
+        """Whether each worker has had a good answer after so many lines, or will have none."""
+        answers = [each for each in self.said[before:] if "answer" in each]
+        served = {each["pid"] for each in answers if each["answer"].startswith(FINAL)}
+        return len(served) == self.workers
+
+    def kill_all(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(PATIENCE)
+
+    def end(self) -> Counter[str]:
+        """As programs end: what is on the wire is waited for."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return self.answers
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *why: object) -> None:
+        with self._process:
+            if self._process.poll() is None:
+                self.kill_all()
+            self._reader.join(PATIENCE)
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.said.append(json.loads(line))

@@ -1,47 +1,90 @@
-"""One host of a fleet: `fleet_process.py ENGINE_URL NAMESPACE SERVER_URL WORKERS SECONDS`.
+"""One host of a fleet, told what to do by a line of JSON on stdin; it goes on at the next line.
 
-Its workers share nothing but the engine. Waits for a line on stdin, then prints one of JSON: the
-requests that were answered well, and what went wrong with others.
+Its workers are processes that share nothing but the engine and the home of their host. They say
+what happens in lines of JSON, and end as programs do when stdin ends.
 """
 
 from __future__ import annotations
 
 import json
-import sys
-import threading
+import logging
+import os
+import select
 import time
-from collections import Counter
-
-import httpx
-
-from mcp_client_auth import MCPAuth
-from tests.support.fleet_hosts import storage_at
-
-HEADERS = {"Accept": "application/json, text/event-stream"}
-LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-
-ENGINE, NAMESPACE, SERVER, WORKERS, SECONDS = sys.argv[1:]
-results: Counter[str] = Counter()
-ends: list[float] = []
+from typing import Any
 
 
-def work() -> None:
-    auth = MCPAuth(SERVER, storage=storage_at(ENGINE, NAMESPACE), prompt=None)
-    with httpx.Client(auth=auth, timeout=60, trust_env=False) as client:
-        while time.monotonic() < ends[0]:
+def told() -> str:
+    """A line and no byte more: the rest is for others."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(0, 1)):
+        line += byte
+    return line.decode()
+
+
+def say(**what: Any) -> None:
+    os.write(1, json.dumps({"pid": os.getpid(), **what}).encode() + b"\n")
+
+
+TOLD = json.loads(told())
+_time = time.time
+time.time = lambda: _time() + TOLD["ahead"]  # before anyone has taken the right clock
+
+import httpx  # noqa: E402
+
+from mcp_client_auth import MCPAuth  # noqa: E402
+from mcp_client_auth.storage.shared import Shared  # noqa: E402
+from tests.support.fleet_storage import HEADERS, LIST, storage_at  # noqa: E402
+
+logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # engines are killed here
+_PAUSE = 0.5
+_HOUR = 3600.0
+
+
+def work(account: str) -> None:
+    storage = storage_at(TOLD["engine"], TOLD["namespace"], TOLD["lease"])
+    stop_at(TOLD["stop"], storage)
+    auth = MCPAuth(TOLD["server"], account=account, storage=storage, prompt=None)
+    with httpx.Client(auth=auth, timeout=120, trust_env=False) as client:
+        while True:
             try:
-                results[str(client.post(SERVER, headers=HEADERS, json=LIST).status_code)] += 1
+                answer = str(client.post(TOLD["server"], headers=HEADERS, json=LIST).status_code)
             except Exception as error:
-                results[f"{type(error).__name__}: {error}"] += 1
-            time.sleep(0.5)
+                answer = f"{type(error).__name__} {getattr(error, 'code', '')}: {error}"
+            say(answer=answer)
+            if select.select([0], [], [], _PAUSE)[0]:
+                return
 
 
-print("ready", flush=True)
-sys.stdin.readline()
-ends.append(time.monotonic() + float(SECONDS))
-threads = [threading.Thread(target=work) for _ in range(int(WORKERS))]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-print(json.dumps(results), flush=True)
+def stop_at(moment: str, storage: Shared) -> None:
+    """Say when a renewal is at this moment; but for the one on the wire, it stands still there."""
+    take, put = storage.engine.take, storage.engine.put
+
+    def reached(now: str) -> None:
+        if now == moment:
+            say(at=now)
+            time.sleep(0 if now == "sending" else _HOUR)
+
+    def taking(id: str, purpose: str, *rest: Any) -> Any:  # noqa: A002
+        taken = take(id, purpose, *rest)
+        if taken.ours and purpose == "refresh":
+            reached("before")
+        return taken
+
+    def putting(*record: Any, **how: Any) -> Any:
+        written = put(*record, **how)
+        reached("sending" if how.get("same") else "saved")
+        return written
+
+    vars(storage.engine).update(take=taking, put=putting)
+
+
+say(at="ready")
+told()
+for account in TOLD["accounts"]:
+    if os.fork() == 0:
+        work(account)
+        break
+else:
+    for _ in TOLD["accounts"]:
+        os.wait()

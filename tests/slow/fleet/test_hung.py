@@ -19,7 +19,7 @@ from mcp_client_auth.testing import Settings
 from tests.slow.crowd.crowd_scene import HEADERS, LIST, scene_of
 from tests.support.codes import coded
 from tests.support.engines import Child, PostgresServer, RedisServer, until
-from tests.support.fleet_hosts import storage_at
+from tests.support.fleet_storage import storage_at
 
 
 def family(process: int) -> list[int]:

@@ -17,22 +17,6 @@ from tests.support.engines import RedisServer
 USERS = [f"user {number}" for number in range(5)]
 
 
-def test_users_begin_at_one_host_and_finish_at_another(
-    redis_server: RedisServer, server: DemoServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
-    redis_server.flush()
-    place = redis_server.url
-    callbacks = [AppBrowser().sign_in(page) for page in process("begin", place, server.url, USERS)]
-    wrong = [*USERS[1:], "nobody"]  # each brings the response to the sign-in of their neighbour
-    stolen = process("finish", place, server.url, list(zip(wrong, callbacks, strict=True)))
-    assert stolen == ["not_this_login"] * 5
-    own = list(zip(USERS, callbacks, strict=True))
-    assert process("finish", place, server.url, own) == ["done"] * 5
-    assert process("finish", place, server.url, own) == ["spent"] * 5
-    assert server.count("/register") == 1
-
-
 @pytest.mark.parametrize("fleet", ["redis"], indirect=True)
 def test_the_hosts_of_a_fleet_call_an_account_the_same_in_their_audit(fleet: Fleet) -> None:
     events: list[Event] = []
