@@ -114,8 +114,8 @@ def _use(
             if marked:
                 return "marked"
             # whatever others have heard of it, this request tries it twice; that of a token which
-            # has ended on the way says nothing
-            if need.replaced and token.alive(now.wall):
+            # has ended on the way says nothing, unless its server has given it no life at all
+            if need.replaced and (token.alive(now.wall) or not token.tokens.lifetime):
                 return "final" if need.repeated else "young"
             twice = need.repeated or known.second_try(sent) is not None
             lifetime = sent.tokens.lifetime
