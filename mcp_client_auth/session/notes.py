@@ -102,13 +102,16 @@ def remove_refusal(storage: Storage, key: Key) -> None:
 
 
 def read_outage(storage: Storage, key: Key, now: float) -> tuple[AuthError, float, float] | None:
-    """What another host has heard of the token endpoint, its pause, and what is left of that."""
+    """What another host has heard of the token endpoint, its pause, and what is left of that.
+
+    Less than nothing for twice as long again: whoever tries next makes the pause longer.
+    """
     entry = _read(storage, key, OUTAGE)
     with suppress(*UNREADABLE):
-        since = storage.time_here(moment(entry["since"]))
+        since, pause = storage.time_here(moment(entry["since"])), moment(entry["pause"])
         left = moment(entry["wait"]) - max(now - since, 0.0)
-        if left > 0:
-            return read_error(entry["error"]), moment(entry["pause"]), left
+        if left > -2 * pause:
+            return read_error(entry["error"]), pause, left
     return None
 
 
@@ -120,7 +123,7 @@ def write_outage(storage: Storage, key: Key, outage: Outage, left: float, now: N
             "wait": left,
             "since": storage.time_there(now.wall),
         }
-        storage.save_for(json.dumps(entry), Note(key, OUTAGE), left)
+        storage.save_for(json.dumps(entry), Note(key, OUTAGE), left + 2 * outage.pause)
 
 
 def error_fields(error: AuthError) -> dict[str, Any]:

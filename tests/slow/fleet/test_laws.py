@@ -526,7 +526,10 @@ def test_what_is_noted_by_a_wrong_clock_ends_for_all_at_once(
         heard = read_outage(reader, key, now())
         assert heard is not None
         assert 3 < heard[2] <= 8
-        assert read_outage(reader, key, now() + 9) is None
+        over = read_outage(reader, key, now() + 9)
+        assert over is not None
+        assert over[2] < 0, "whoever tries next knows the pause"
+        assert read_outage(reader, key, now() + 25) is None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -177,6 +177,17 @@ def test_all_hosts_pause_for_the_fault_that_one_has_met(world: World) -> None:
     assert world.refreshes == 1
 
 
+def test_a_program_that_starts_after_a_pause_makes_the_next_one_longer(world: World) -> None:
+    storage = Engine()
+    storage.save(credential(world, age=3601))
+    world.faults = [document({}, TOKEN, 503)] * 100
+    for _ in range(30):
+        with pytest.raises(Unavailable):
+            program_of(world, storage, patience=0).post()
+        world.clock.go(1)
+    assert len(world.sent) <= 7
+
+
 @pytest.mark.parametrize("note", ["", "{}", "[]", '{"wait": "long"}', '{"wait": 1e999}'])
 def test_a_note_that_cannot_be_read_stops_no_one(world: World, note: str) -> None:
     storage = Engine()
