@@ -221,8 +221,8 @@ def after(known: Knowledge, event: Happened) -> Knowledge:
             return after(rest, k.Send(fresh, k.due(fresh, now.draw), "saved"))
         case k.SaveFailed(over, fresh, error, now):
             pause = _longer(known.unsaved)
-            if isinstance(error, Unavailable):
-                pause = min(pause, _STORE_PAUSE)
+            if isinstance(error, Unavailable):  # others take over soon after the store is back
+                pause = _FIRST_PAUSE
             unsaved = k.Unsaved(over, fresh, pause, now.steady + pause, error)
             moment = min(k.due(fresh, now.draw), now.wall + pause)  # then it is saved again
             return after(replace(known, unsaved=unsaved), k.Send(fresh, moment, "unsaved"))
