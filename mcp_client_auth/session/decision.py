@@ -113,12 +113,13 @@ def _use(
                 return "unbound"
             if marked:
                 return "marked"
-            # whatever others have heard of it, this request tries it twice; that of a token which
-            # has ended on the way says nothing, unless its server has given it no life at all
-            if need.replaced and (token.alive(now.wall) or not token.tokens.lifetime):
+            # whatever others have heard of it, this request tries it twice; the refusal of one that
+            # has ended on the way says nothing, unless it never lasts that long
+            lifetime = sent.tokens.lifetime
+            lasting = lifetime is None or lifetime > 2 * k.SECOND_CHANCE
+            if need.replaced and (token.alive(now.wall) or not lasting):
                 return "final" if need.repeated else "young"
             twice = need.repeated or known.second_try(sent) is not None
-            lifetime = sent.tokens.lifetime
             youth = _YOUNG if lifetime is None else min(_YOUNG, lifetime / 2)
             young = 0 <= now.wall - sent.tokens.issued_at < youth
             return "young" if young and not twice else "spent"

@@ -199,6 +199,13 @@ ROWS: dict[str, tuple[Knowledge, Stored, Any, type, dict[str, Any]]] = {
         Refresh,
         {"credential": DEAD},
     ),
+    "401, new, that never lasts": (
+        K(),
+        Stored(token("x", 3, 2)),
+        Refused(token("x", 3, 2), repeated=True, replaced=True),
+        Mark,
+        {"again": False},
+    ),
     "401, new, elsewhere": (
         K(),
         Stored(OLD),
