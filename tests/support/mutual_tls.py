@@ -71,12 +71,17 @@ class Authority:
         address: x509.GeneralName = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
         if host:
             address = x509.DNSName(host)
-        return (
+        by_whom = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        may = x509.KeyUsage(True, False, False, False, False, ca, ca, False, False)
+        return (  # with all that Python demands since 3.13 (RFC 5280 §4.2.1)
             x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
             .not_valid_before(now - _DAY)
             .not_valid_after(now + _DAY)
             .add_extension(x509.SubjectAlternativeName([address]), critical=False)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(by_whom, critical=False)
+            .add_extension(may, critical=True)
             .sign(self._key, hashes.SHA256())
         )
 
