@@ -20,7 +20,8 @@ from mcp_client_auth.storage import choose_storage
 from mcp_client_auth.storage.backend import Item
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.keyring import KeyringStorage
-from mcp_client_auth.storage.sealed import new_key
+from mcp_client_auth.storage.memory import MemoryBackend
+from mcp_client_auth.storage.sealed import SealedBackend, new_key
 from tests.support.codes import coded
 from tests.support.storage_samples import (
     CLIENT_KEY,
@@ -410,3 +411,9 @@ def test_a_sealed_file_that_belongs_to_another_key_is_damaged(
     with pytest.raises(StorageError) as caught:
         storage.load(key)
     assert caught.value.code == "damaged_record"
+
+
+def test_a_sealed_backend_lists_what_it_holds() -> None:
+    held = SealedBackend(MemoryBackend(), new_key)
+    held.write(Item("a", ".json"), "text")
+    assert list(held.names()) == [Item("a", ".json").name]
