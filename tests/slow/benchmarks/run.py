@@ -1,4 +1,5 @@
-"""What it costs, on one page: `python -m tests.slow.benchmarks.run` (`--quick` for a look).
+"""What it costs, on one page: `python -m tests.slow.benchmarks.run` (`--quick` for a look,
+`--only memory` for some of its rows).
 
 Each figure stands against a baseline that was measured in the same run, turn by turn with
 it; both are medians. Exit code 1 when a target was missed.
@@ -95,14 +96,17 @@ class Row:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--quick", action="store_true", help="few rounds, small crowds")
-    size = QUICK if parser.parse_args().quick else Size()
+    names = [benchmark.__name__ for benchmark in BENCHMARKS]
+    parser.add_argument("--only", action="append", choices=names, help="this one; repeat for more")
+    given = parser.parse_args()
+    size, chosen = QUICK if given.quick else Size(), given.only or names
     rows: list[Row] = []
     # a first import that has to compile measures the compiler
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     compileall.compile_dir(Path(mcp_client_auth.__file__).parent, quiet=2)
     with tempfile.TemporaryDirectory() as home:
         os.environ["MCP_CLIENT_AUTH_HOME"] = home
-        for benchmark in BENCHMARKS:
+        for benchmark in (each for each in BENCHMARKS if each.__name__ in chosen):
             rows += benchmark(size, Path(home) / benchmark.__name__)
     print(page(rows))
     return 0 if all(row.met for row in rows) else 1
