@@ -108,7 +108,7 @@ class Bridge:
             return
         if isinstance(value, list) and value:  # a batch of revision 2025-03-26
             for each in value:
-                self._take(each, json.dumps(each).encode())
+                self._take(each, as_it_is(each))
         else:
             self._take(value, line)
 

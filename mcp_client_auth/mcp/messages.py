@@ -22,6 +22,9 @@ _ESCAPE: Final = re.compile(
     r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+# What Python writes for a number such as 1e999, and no one else can read; texts are passed over.
+_NOT_FINITE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+_NUMBERS: Final = {"Infinity": "1e999", "-Infinity": "-1e999", "NaN": "null"}
 
 
 class ServerError(Refused):
@@ -54,10 +57,13 @@ def encoded(message: Message) -> bytes:
         ) from None
 
 
-def as_it_is(message: Message) -> bytes:
-    """A message of someone else; half a surrogate pair, which UTF-8 cannot say, stays escaped."""
+def as_it_is(message: Message | list[Any]) -> bytes:
+    """A message of someone else; half a surrogate pair, which UTF-8 cannot say, stays escaped, and
+    a number too large for us stays one."""
     for ascii_only in (False, True):
         text = json.dumps(message, ensure_ascii=ascii_only, separators=(",", ":"))
+        if "Infinity" in text or "NaN" in text:
+            text = _NOT_FINITE.sub(lambda found: _NUMBERS.get(found[0], found[0]), text)
         with suppress(UnicodeEncodeError):
             return text.encode()
     raise AssertionError

@@ -19,7 +19,7 @@ from .connection import Connection
 from .events import EventReader
 from .exchange import LARGEST, Head, Plan, Read, Send
 from .gate import to_client, to_server
-from .messages import Message, is_request
+from .messages import Message, as_it_is, is_request
 from .offers import Offers, called_tool, listed_tools, with_offered
 from .open_exchange import Stopped
 from .serving import Reply, Request
@@ -137,7 +137,7 @@ def _offered(text: str, offers: Offers) -> str:
     if not any(isinstance(each, dict) and listed_tools(each) for each in messages):
         return text
     kept = [with_offered(each, offers) if isinstance(each, dict) else each for each in messages]
-    return json.dumps(kept if isinstance(value, list) else kept[0], ensure_ascii=True)
+    return as_it_is(kept if isinstance(value, list) else kept[0]).decode()
 
 
 def _hidden(body: bytes, offers: Offers) -> str | None:
@@ -160,7 +160,7 @@ def _refuse(request: Request, reply: Reply, error: Message, status: int) -> None
     message = _json(request.body)
     asked = isinstance(message, dict) and is_request(message)
     told = {"jsonrpc": "2.0", "id": message["id"] if asked else None, "error": error}
-    reply.whole(200 if asked else status, _JSON, json.dumps(told).encode())
+    reply.whole(200 if asked else status, _JSON, as_it_is(told))
 
 
 def _status(error: AuthError) -> int:

@@ -64,6 +64,12 @@ def test_a_message_of_someone_else_is_written_whatever_it_says() -> None:
     assert as_it_is({"a": "ä\ud800"}) == b'{"a":"\\u00e4\\ud800"}'
 
 
+def test_a_number_too_large_for_us_stays_one_that_others_can_read() -> None:
+    given = '{"a":[1e999,-1e999],"Infinity":"\\\\\\"NaN","-Infinity":1}'
+    assert as_it_is(json.loads(given)).decode() == given
+    assert as_it_is([json.loads("NaN")]) == b"[null]"
+
+
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
