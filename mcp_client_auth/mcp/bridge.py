@@ -35,7 +35,7 @@ from .exchange import (
 from .introduced import LONGEST_VERSION, Introduced
 from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, as_it_is, error_of
 from .mirroring import Mirroring
-from .offers import Offers, called_tool, listed_tools, with_offered
+from .offers import Offers, called_tool, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
 from .patience import Patience
 from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
@@ -54,8 +54,8 @@ class Bridge:
 
     `client` is one of httpx or httpx2 that brings the login; `write` takes each message for the
     client's side, from any thread. `error_for` gives the error of JSON-RPC for one of ours.
-    `offers`: whether the client may see and call the tool of that name. `timeout`: seconds for
-    the answer to a request; None for as long as the client waits.
+    `offers`: whether the client may see and call the tool of that name; None for all. `timeout`:
+    seconds for the answer to a request; None for as long as the client waits.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class Bridge:
         *,
         error_for: Callable[[AuthError], Message],
         login: Login | None = None,
-        offers: Offers = lambda name: True,
+        offers: Offers | None = None,
         timeout: float | None = None,
         fault_of: Callable[[Exception], AuthError] | None = None,
     ) -> None:
         self._client, self._url, self._write = client, url, write
         self._error_for, self._offers = error_for, offers
+        self._parsed = strictly if offers else json.loads
         self._login = login or Login(lambda: url)
         self._connection = _Forwarding(
             client,
@@ -102,7 +103,7 @@ class Bridge:
     def take(self, line: bytes) -> None:
         """A line of the client. Waits while too much is on its way to the server."""
         try:
-            value = json.loads(line.decode())  # as lenient as can be: it is handed on as it is
+            value = self._parsed(line.decode())  # handed on as it is, so with leniency
         except (ValueError, RecursionError):
             self._refuse(None, _NOT_JSON, "this line is not JSON")
             return
@@ -125,6 +126,9 @@ class Bridge:
                 _start(self._respond, message, body, size)
             else:
                 self._refuse(message.get("id"), _NO_REQUEST, "this is not a JSON-RPC message")
+        elif self._offers and (hidden := hidden_tool(message, self._offers)) is not None:
+            unknown = f"Unknown tool: {quoted(hidden, 80)}"
+            self._refuse(message.get("id"), _INVALID_PARAMS, unknown)
         elif "id" in message:
             self._take_request(message, body)
         else:
@@ -135,10 +139,7 @@ class Bridge:
             self._notifications.put((message, body))
 
     def _take_request(self, message: Message, body: bytes) -> None:
-        number, called = message["id"], called_tool(message)
-        if called is not None and not self._offers(called):
-            self._refuse(number, _INVALID_PARAMS, f"Unknown tool: {quoted(called, 80)}")
-            return
+        number = message["id"]
         with self._turn:
             full = self._running >= MOST
             self._running += not full
@@ -213,7 +214,8 @@ class Bridge:
         answer = reply.message or {}
         if message["method"] == "tools/list":
             faulty = self._mirroring.learn(listed_tools(answer)) if version else set[str]()
-            return with_offered(answer, lambda name: name not in faulty and self._offers(name))
+            offers = self._offers or (lambda name: True)
+            return with_offered(answer, lambda name: name not in faulty and offers(name))
         return answer
 
     def _in_session(self, message: Message, body: bytes, opened: Exchange) -> Reply:

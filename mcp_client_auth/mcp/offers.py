@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from .messages import Message
 
 Offers: TypeAlias = Callable[[str], bool]  # whether it may, by the name of a tool
+
+_KEYS: Final = ("jsonrpc", "id", "method", "params", "name")
+
+
+def strictly(text: str) -> Any:
+    """JSON that everyone reads alike. Some servers take the first of two equal keys, and some
+    take keys in any case: none of them may call another tool than was looked at here.
+
+    Raises `ValueError` or `RecursionError` for other text.
+    """
+    value = json.loads(text, object_pairs_hook=_once_each)
+    for message in value if isinstance(value, list) else [value]:
+        called = isinstance(message, dict) and message.get("method") == "tools/call"
+        for each in (message, message.get("params")) if called else (message,):
+            if isinstance(each, dict) and any(map(_is_misspelled, each)):
+                raise ValueError("a key in another case")
+    return value
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key that stands twice")
+    return made
+
+
+def _is_misspelled(key: str) -> bool:
+    return key not in _KEYS and key.casefold() in _KEYS
+
+
+def hidden_tool(message: Message, offers: Offers) -> str | None:
+    """The tool that it calls and may not; empty for one without a name."""
+    if message.get("method") != "tools/call":
+        return None
+    name = called_tool(message) or ""
+    return None if name and offers(name) else name
 
 
 def called_tool(message: Message) -> str | None:

@@ -20,13 +20,14 @@ from .events import EventReader
 from .exchange import LARGEST, Head, Plan, Read, Send
 from .gate import to_client, to_server
 from .messages import Message, as_it_is, is_request
-from .offers import Offers, called_tool, listed_tools, with_offered
+from .offers import Offers, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
 from .serving import Reply, Request
 from .upstream import Exchange, Login
 
 _JSON: Final = "application/json"
-_INVALID_PARAMS: Final = -32602  # JSON-RPC 2.0 §5.1
+_NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1
+_INVALID_PARAMS: Final = -32602
 _HEARTBEAT: Final = b": \n\n"
 _SHOWN: Final = 64 * 1024  # of an answer that is none
 
@@ -54,8 +55,7 @@ class Relay:
 
     def __call__(self, request: Request, reply: Reply) -> None:
         posted = request.method == "POST"
-        if posted and self._offers and (hidden := _hidden(request.body, self._offers)):
-            refused = {"code": _INVALID_PARAMS, "message": f"Unknown tool: {quoted(hidden, 80)}"}
+        if posted and self._offers and (refused := _refused(request.body, self._offers)):
             _refuse(request, reply, refused, 400)
             return
         # no browser opens for what is no message of the client
@@ -140,12 +140,18 @@ def _offered(text: str, offers: Offers) -> str:
     return as_it_is(kept if isinstance(value, list) else kept[0]).decode()
 
 
-def _hidden(body: bytes, offers: Offers) -> str | None:
-    """A tool that it calls, one message of several perhaps, and may not."""
-    value = _json(body)
+def _refused(body: bytes, offers: Offers) -> Message | None:
+    """The error of a body with a call that may not be, or one that cannot be looked at."""
+    try:
+        value = strictly(body.decode())
+    except (ValueError, RecursionError):
+        return {"code": _NOT_JSON, "message": "this cannot be read as JSON in one way only"}
     messages = value if isinstance(value, list) else [value]
-    called = [called_tool(each) for each in messages if isinstance(each, dict)]
-    return next((name for name in called if name is not None and not offers(name)), None)
+    called = [hidden_tool(each, offers) for each in messages if isinstance(each, dict)]
+    hidden = next((name for name in called if name is not None), None)
+    if hidden is None:
+        return None
+    return {"code": _INVALID_PARAMS, "message": f"Unknown tool: {quoted(hidden, 80)}"}
 
 
 def _json(text: str | bytes) -> Any:

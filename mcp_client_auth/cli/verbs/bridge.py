@@ -99,6 +99,11 @@ class Arguments:
         "--static-oauth-client-info", hidden=True, help="Of mcp-remote: a client as JSON."
     )
 
+    @property
+    def choice(self) -> Callable[[str], bool] | None:
+        """None where every tool is offered."""
+        return self.offers if self.allowed or self.ignored else None
+
     def offers(self, name: str) -> bool:
         """Whether the client may see and call the tool of that name."""
         fits = [fnmatchcase(name, pattern) for pattern in self.allowed]
@@ -164,7 +169,7 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
         stdio.write,
         error_for=_error_for(way),
         login=_login(arguments.url, way),
-        offers=arguments.offers,
+        offers=arguments.choice,
         timeout=arguments.timeout,
         fault_of=way.fault_of,
     )
@@ -200,7 +205,7 @@ def _listen(arguments: Arguments, place: Place, way: Opened) -> None:
         arguments.url,
         _login(arguments.url, way),
         error_for=_error_for(way),
-        offers=arguments.offers if arguments.allowed or arguments.ignored else None,
+        offers=arguments.choice,
         timeout=arguments.timeout,
         fault_of=way.fault_of,
     )

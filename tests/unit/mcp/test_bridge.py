@@ -489,6 +489,11 @@ def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
         assert listed == {"tools": [{"name": "add"}, "odd"], "nextCursor": "2"}
         assert host.ask(2, "tools/call", name="drop")["error"]["code"] == -32602
         assert host.ask(3, "tools/call", name="add")["result"] == {"ok": 1}
+        two = b'"params":{"name":"drop"},"params":{"name":"add"}'
+        host.bridge.take(b'{"jsonrpc":"2.0","id":4,"method":"tools/call",' + two + b"}")
+        assert host.answer(None)["error"]["code"] == -32700
+        host.say({"method": "tools/call", "params": {"name": "drop"}})
+        assert host.got(lambda each: each.get("error", {}).get("code") == -32602 and not each["id"])
     assert stage.methods == ["tools/list", "tools/call"]
 
 

@@ -278,6 +278,11 @@ def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
         called: Message = {**CALL, "method": "tools/call", "params": {"name": "drop"}}
         assert client.post("", json=called).json()["error"]["code"] == -32602
         assert client.post("", json=[NOTICE, called]).status_code == 400
+        whole, deep = json.dumps(called)[:-1], "[" * 100_000 + "]" * 100_000
+        for rest in ('"params":{"name":"add"}', f'"n":{"9" * 5000}', f'"n":{deep}'):
+            kind = {"Content-Type": "application/json"}
+            answer = client.post("", content=f"{whole},{rest}}}", headers=kind)
+            assert answer.json()["error"]["code"] == -32700
         called["params"] = {"name": "add"}
         assert client.post("", json={**called, "id": 3}).json()["result"] == {"ok": 1}
     assert stage.methods == ["x", "x", "tools/call"]
