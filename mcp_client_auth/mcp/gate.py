@@ -66,8 +66,9 @@ class Gate:
             if scheme.lower() == "bearer" and self._secret.matches(secret.strip()):
                 return None
             return Refusal(401, _UNPROVEN, (("WWW-Authenticate", "Bearer"),))
-        before, slash, rest = target[1:].partition("/")
-        if f"{slash}{rest}" == PATH and self._secret.matches(before):
+        root, _, rest = target.partition("/")
+        before, slash, rest = rest.partition("/")
+        if not root and f"{slash}{rest}" == PATH and self._secret.matches(before):
             return None
         return Refusal(404, "Nothing is here")
 
@@ -79,12 +80,20 @@ def _unfit(method: str, headers: Headers) -> Refusal | None:
     # which of two a proxy and a server believe may differ
     if {"content-length", "transfer-encoding"} <= counts.keys():
         return Refusal(400, "The length of the request is given in two ways")
+    lengths = [value for name, value in headers if name == "content-length"]
+    # a server that does not read it would take it for the next request, of another client perhaps
+    if method != "POST" and ("transfer-encoding" in counts or any(map(_is_some, lengths))):
+        return Refusal(400, "Only a POST has a body")
     if any(counts[name] > 1 for name in counts if name != "accept" and _is_handed_on(name)):
         return Refusal(400, "A header is given twice")
     kind = next((value for name, value in headers if name == "content-type"), "")
     if method == "POST" and kind.partition(";")[0].strip().lower() != "application/json":
         return Refusal(415, "A message of MCP is application/json")
     return None
+
+
+def _is_some(length: str) -> bool:
+    return length.strip("0") != ""
 
 
 def _is_handed_on(name: str) -> bool:
