@@ -101,10 +101,11 @@ def _is_handed_on(name: str) -> bool:
 
 
 def to_server(headers: Headers) -> dict[str, str]:
-    """The headers of a request that the server gets."""
+    """The headers of a request that the server gets, as they are sent: in UTF-8."""
     kept: dict[str, str] = {}
     for name, value in headers:
         if _is_handed_on(name):
+            value = value.encode("latin-1").decode("utf-8", "surrogateescape")
             kept[name] = f"{kept[name]}, {value}" if name in kept else value
     return kept
 

@@ -56,7 +56,9 @@ class OpenExchange:
         sent = client.build_request(
             step.method,
             step.url or self._url,
-            headers=headers,
+            headers=[
+                (k.encode(), v.encode("utf-8", "surrogateescape")) for k, v in headers.items()
+            ],
             content=step.body or None,
             timeout=timeout,
             extensions={SENDER: self},

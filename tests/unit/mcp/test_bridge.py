@@ -217,6 +217,24 @@ def test_the_stream_of_the_server_itself_is_resumed_and_ends_with_the_bridge() -
     assert sum(each.command == "GET" for each in stage.requests) == 2
 
 
+def test_a_stream_is_resumed_after_an_event_whose_id_is_not_ascii() -> None:
+    resumed: list[bytes] = []
+
+    def behaviour(request: Request) -> None:
+        if request.command != "GET":
+            request.stream("id: é7\nretry: 1\ndata:\n\n".encode())
+        elif last := request.headers.get("Last-Event-ID"):
+            resumed.append(last.encode("latin-1"))
+            request.stream(event({"jsonrpc": "2.0", "id": 1, "result": {"ok": 1}}))
+        else:
+            request.reply(405)
+
+    with on_stage(sessions(behaviour)) as (_, host):
+        host.begin()
+        assert host.ask(1)["result"] == {"ok": 1}
+    assert resumed == ["é7".encode()]  # HTML Living Standard §9.2.3: as UTF-8
+
+
 def test_a_restarted_server_is_noticed_by_the_open_stream() -> None:
     dropped, inner = threading.Event(), [sessions(lambda request: streaming(request))]
 

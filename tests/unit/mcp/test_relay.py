@@ -246,6 +246,13 @@ def test_without_a_login_a_call_says_so_and_the_next_one_after_a_login_works() -
             assert answer.json()["result"]["tools"], answer.text
 
 
+def test_a_header_that_is_not_ascii_passes_byte_by_byte() -> None:
+    with on_stage(fine) as (stage, client):
+        client.post("", json=CALL, headers={b"Mcp-X": "é".encode(), b"Mcp-Y": b"\xe9"})
+    assert stage.requests[0].headers["Mcp-X"].encode("latin-1") == "é".encode()
+    assert stage.requests[0].headers["Mcp-Y"].encode("latin-1") == b"\xe9"
+
+
 LISTED = [{"name": "add"}, {"name": "drop"}]
 
 
