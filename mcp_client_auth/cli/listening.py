@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -41,10 +42,8 @@ def secret_in(path: str | None) -> Secret:
         return Secret(made)
     named, path = quoted(path, 120), os.path.expanduser(path)
     try:
-        with suppress(FileExistsError):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-            with open(os.open(path, flags, 0o600), "w") as file:
-                file.write(made + "\n")
+        if not os.path.lexists(path):
+            _make(path, made + "\n")
         state = os.lstat(path)
         text = read_private(path).decode("ascii", "replace").strip()
     except (OSError, ValueError) as error:
@@ -61,6 +60,24 @@ def secret_in(path: str | None) -> Secret:
             hint="Name a file that does not exist: it is made with a new secret",
         )
     return Secret(text)
+
+
+def _make(path: str, text: str) -> None:
+    """A private file, there with all of its text or not at all; one that came first stays."""
+    aside = f"{path}.{os.getpid()}-{time.monotonic_ns()}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with open(os.open(aside, flags, 0o600), "w") as file:
+            file.write(text)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            os.replace(aside, path)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(aside)
 
 
 def tell(name: str, path: str, secret: Secret, file: str | None) -> None:

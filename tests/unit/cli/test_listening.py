@@ -50,6 +50,36 @@ def test_a_file_is_made_for_its_owner_and_kept(tmp_path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+def test_two_that_start_at_once_have_one_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, opened = tmp_path / "secret", os.open
+    others: list[Secret | None] = []
+
+    def another_starts(path: str, flags: int, *more: int) -> int:
+        handle = opened(path, flags, *more)
+        if flags & os.O_CREAT and not others:
+            others.append(None)
+            others[0] = secret_in(str(file))
+        return handle
+
+    monkeypatch.setattr(os, "open", another_starts)
+    assert secret_in(str(file)) == others[0]
+    assert [*tmp_path.iterdir()] == [file]
+
+
+def test_a_file_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: str) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "link", refused)
+    file = tmp_path / "secret"
+    assert secret_in(str(file)).reveal() == file.read_text().strip()
+    assert [*tmp_path.iterdir()] == [file]
+
+
 @pytest.mark.parametrize("text", ["", "short", SECRET + "/../x", f"{SECRET}\n{SECRET}", "ü" * 30])
 def test_what_is_no_secret_is_refused_and_not_repeated(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secret"
