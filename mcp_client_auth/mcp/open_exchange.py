@@ -46,7 +46,10 @@ class OpenExchange:
         if self.stopped:
             raise Stopped
         if isinstance(step, Read):
-            return next(self._pieces, b"")
+            piece = next(self._pieces, b"")
+            if not piece and self.stopped:  # a body without a length ends like that, too
+                raise Stopped
+            return piece
         if isinstance(step, Wait):
             self._stop.wait(step.seconds)
             return None

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import ssl
 import threading
 
 import httpx
+import pytest
 
-from mcp_client_auth.mcp.exchange import Send
+from mcp_client_auth.mcp.exchange import Read, Send
+from mcp_client_auth.mcp.open_exchange import OpenExchange, Stopped
 from mcp_client_auth.mcp.upstream import Budget, Exchange, Login, once
+from mcp_client_auth.transport.racing import RacingTransport
+from tests.support.mcp_stage import Request, Stage
 
 PATIENCE = 60.0
 
@@ -56,3 +62,21 @@ def test_each_message_is_sent_to_where_the_login_says_and_told_as_sent() -> None
             exchange.close()
     assert asked == ["https://a.example/mcp", "https://b.example/mcp"]
     assert sent == [1, 1]
+
+
+def test_a_body_that_was_stopped_has_not_come_to_its_end() -> None:
+    def behaviour(request: Request) -> None:
+        request.stream(b": open\n\n")
+        stage.over.wait(PATIENCE)
+
+    transport = RacingTransport(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    with Stage(behaviour) as stage, httpx.Client(transport=transport) as client:
+        opened = OpenExchange(client, stage.url)
+        opened.do(Send("GET", {}), math.inf)
+        assert opened.do(Read(), math.inf) == b": open\n\n"
+        stopping = threading.Timer(0.2, opened.stop)  # while it is read
+        stopping.start()
+        with pytest.raises(Stopped):
+            opened.do(Read(), math.inf)
+        stopping.join()
+        opened.close()
