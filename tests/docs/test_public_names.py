@@ -101,6 +101,7 @@ NEEDED = {
         "session",
         "single_flight",
         "turns",
+        "value",
     },
     "transport": {"http", "tls"},
     "prompt": set(),
