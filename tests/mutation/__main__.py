@@ -6,10 +6,10 @@
 
 A sample is drawn with a fixed seed, equally over the rooms. Each mutant is tried in a fork of a
 process that has loaded everything but the package, by the tests that run its line: those of the
-room first. What came of it is appended to a file of the state directory, so that a run goes on
-where the one before has ended. `--again` tries those once more that had survived; delete the map
-of a room whose tests have changed. What cannot be seen from outside stands in `equivalent.txt`, one
-by one with the reason.
+room first; a storage that hosts share also at real engines. What came of it is appended to a file
+of the state directory, so that a run goes on where the one before has ended. `--again` tries those
+once more that had survived; delete the map of a room whose tests have changed. What cannot be seen
+from outside stands in `equivalent.txt`, one by one with the reason.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ from tests.mutation.trial import Outcome, tried, warm
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
 SEEN: Final = ("killed", "too slow")
 _BUDGET: Final = 10.0  # seconds of tests for one mutant
+# What of the source only a real engine can judge, and the tests that start one if it is installed.
+_AT_ENGINES: Final = {f"storage/{each}.py" for each in ("leases", "postgres", "records", "redis")}
+_AT_ENGINES.add("storage/shared.py")
+_ENGINES: Final = ("tests/slow/fleet/test_laws.py", 60.0)
 
 
 def maps(state: Path, rooms: set[str]) -> dict[str, Map]:
@@ -91,13 +95,24 @@ def run(sample: list[Mutant], state: Path, minutes: float, *, again: bool) -> No
 
 
 def trial(mutant: Mutant, known: Map, broken: set[str], good: set[str]) -> Outcome:
-    """A test that fails without the mutant, too, kills none."""
+    """By the tests of its line, then, where these do not see it, by those at real engines."""
     tests, cost = known.tests(mutant.file, mutant.line, _BUDGET)
+    outcome = confirmed(mutant, tests, 20 + 5 * cost, broken, good)
+    if outcome.outcome in SEEN or mutant.file not in _AT_ENGINES:
+        return outcome
+    place, seconds = _ENGINES
+    return confirmed(mutant, [place], seconds, broken, good)
+
+
+def confirmed(
+    mutant: Mutant, tests: list[str], seconds: float, broken: set[str], good: set[str]
+) -> Outcome:
+    """A test that fails without the mutant, too, kills none."""
     while True:
-        outcome = tried(mutant, [each for each in tests if each not in broken], 20 + 5 * cost)
+        outcome = tried(mutant, [each for each in tests if each not in broken], seconds)
         if outcome.outcome != "killed" or "::" not in outcome.by or outcome.by in good:
             return outcome
-        if tried(None, [outcome.by], 20 + 5 * cost).outcome == "survived":
+        if tried(None, [outcome.by], seconds).outcome == "survived":
             good.add(outcome.by)
             return outcome
         broken.add(outcome.by)
