@@ -96,10 +96,12 @@ class Map:
 
     def tests(self, file: str, line: int, budget: float) -> tuple[list[str], float]:
         """Those of the line, or of the statement that it goes on with, which is above it; of one
-        that is run as its module is loaded one of each function of the file. And their cost."""
+        that is run as its module is loaded all of the file, in more time. And their cost."""
         known = self._lines.get(file, {})
         above = (known.get(str(each)) for each in range(line, max(line - 8, 0), -1))
-        found = next(filter(None, above), None) or self._of_file(known)
+        found = next(filter(None, above), None)
+        if found is None:
+            found, budget = list({each for tests in known.values() for each in tests}), 3 * budget
         chosen: list[str] = []
         cost = 0.0
         for number in sorted(found, key=lambda each: (not self._is_unit(each), self._cost(each))):
@@ -108,11 +110,6 @@ class Map:
                 break
             chosen.append(self._nodes[number][0])
         return chosen, cost
-
-    def _of_file(self, known: dict[str, list[int]]) -> list[int]:
-        found = {each for tests in known.values() for each in tests}
-        ranked = sorted(found, key=self._cost, reverse=True)
-        return [*{self._nodes[each][0].partition("[")[0]: each for each in ranked}.values()]
 
     def _is_unit(self, number: int) -> bool:
         return self._nodes[number][0].startswith("tests/unit/")
