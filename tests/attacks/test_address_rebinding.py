@@ -13,6 +13,7 @@ from mcp_client_auth.errors import InsecureUrl, Unavailable
 from mcp_client_auth.protocol.flow import HttpRequest
 from mcp_client_auth.transport import addresses as addresses_module
 from mcp_client_auth.transport.addresses import LOOPBACK, PRIVATE, PUBLIC, Addresses, host_class
+from tests.support.codes import coded
 from tests.support.loopback_server import LoopbackServer, says
 
 PUBLIC_SERVER = "https://mcp.example.com/mcp"
@@ -217,6 +218,15 @@ def test_a_private_server_may_name_private_peers_and_no_narrower_ones() -> None:
     for inside in ("127.0.0.1", "169.254.169.254"):
         with pytest.raises(InsecureUrl):
             addresses.admit("auth.corp.example", inside)
+
+
+def test_what_an_applications_user_may_not_name_is_told_apart_from_what_a_server_may_not() -> None:
+    addresses = Addresses(PUBLIC_SERVER, Options(), public_only=True)
+    with pytest.raises(InsecureUrl, check=coded("private_server")):
+        addresses.admit(TYPED, "10.0.0.1", private=True)
+    with pytest.raises(InsecureUrl, check=coded("forbidden_address")):
+        addresses.admit("auth.example.com", "10.0.0.1")
+    addresses.admit("auth.example.com", "10.0.0.1", private=True)
 
 
 @pytest.fixture

@@ -87,6 +87,30 @@ def test_an_expired_token_is_had_again_from_the_id_token_that_still_lives(
     assert company.provider.token_requests("refresh_token") == 0
 
 
+def test_an_id_token_that_is_about_to_end_is_renewed_before_it_is_passed_on(
+    company: Company,
+) -> None:
+    """The exchange may take a moment, and the servers' clocks differ."""
+    storage, now = MemoryStorage(), time.time()
+    assert call(company.auth(storage)) == 200
+    company.expire(storage, own_key(company))
+    held = company.held(storage)
+    tokens = replace(held.tokens, issued_at=now - 1, expires_at=now + 25)
+    storage.save(replace(held, tokens=tokens))
+    assert call(company.auth(storage, prompt=None)) == 200
+    assert company.provider.token_requests("refresh_token") == 1
+
+
+@pytest.mark.parametrize("scope", ["email groups", ["email", "groups"]])
+def test_scopes_may_be_words_or_a_list(scope: Any) -> None:
+    client = PreRegistered("a")
+    grant = EnterpriseManaged(
+        idp_client=client, idp_issuer="https://idp.example.com", idp_scope=scope
+    )
+    assert grant.provider
+    assert grant.provider.scope == ("email", "groups")
+
+
 def test_an_expired_id_token_is_renewed_and_what_was_rotated_is_kept(company: Company) -> None:
     storage = MemoryStorage()
     assert call(company.auth(storage)) == 200

@@ -230,6 +230,23 @@ def test_a_record_sealed_with_a_lost_key_can_be_logged_out_of(
     assert list(files.list()) == []
 
 
+def test_a_record_whose_key_is_not_at_hand_can_be_logged_out_of(
+    server: DemoServer,
+    files: FileStorage,
+    log_in: Callable[..., Login],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import base64
+
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", base64.b64encode(os.urandom(32)).decode())
+    log_in()
+    monkeypatch.delenv("MCP_CLIENT_AUTH_KEY")
+    done = logout(server.url, storage=files)
+    assert (done.found, done.revoked) == (True, None)
+    assert "so nothing could be revoked" in done.trouble[0]
+    assert list(files.list()) == []
+
+
 def test_memory_forgets_too(server: DemoServer, log_in: Callable[..., Login]) -> None:
     memory = MemoryStorage()
     me = log_in(storage=memory)

@@ -89,6 +89,14 @@ def test_when_the_server_refuses_it_later_no_browser_opens(server: DemoServer) -
     assert call(server, MCPAuth(server.url, storage=storage, prompt=None)) == 200
 
 
+def test_the_session_that_it_was_given_to_says_the_same(server: DemoServer) -> None:
+    me = login(server.url, token=server.mint_token(), storage=MemoryStorage())
+    server.expire_access_tokens()
+    with pytest.raises(LoginRequired) as caught:
+        call(server, me.auth)
+    assert "--token-file" in caught.value.command
+
+
 def test_it_replaces_a_login_only_by_force_and_a_login_replaces_it_so(server: DemoServer) -> None:
     storage, prompt = MemoryStorage(), BrowserPrompt(ScriptedBrowser())
     first = login(server.url, storage=storage, prompt=prompt).credential

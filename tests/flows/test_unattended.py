@@ -37,6 +37,9 @@ from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.support.grants_scene import CLIENT, HEADERS, LIST, NAMES, SECRET, Scene, scene_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")
+EXCHANGED = EnterpriseManaged(
+    idp_client=PreRegistered("a"), idp_issuer="https://idp.example.com", assertion="x"
+)
 
 
 @pytest.fixture(params=NAMES)
@@ -401,6 +404,7 @@ def test_a_saml_assertion_is_named_as_one(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         ({"grant": ClientCredentials()}, "needs a client"),
+        ({"grant": EXCHANGED}, "needs a client"),
         ({"grant": WorkloadIdentity(assertion="x"), "client": object()}, "of the type object"),
         ({"grant": ClientCredentials(), "client": CLIENT, "prompt": "device"}, "DevicePrompt"),
         ({"prompt": "device"}, "DevicePrompt"),

@@ -19,7 +19,7 @@ from mcp_client_auth.errors import (
 from mcp_client_auth.events import Event
 from mcp_client_auth.protocol.authorization import require_code_grant
 from mcp_client_auth.protocol.challenge import Challenge
-from mcp_client_auth.protocol.discovery import Discovery, discover
+from mcp_client_auth.protocol.discovery import Discovery, absent, discover
 from mcp_client_auth.protocol.endpoints import Endpoints
 from mcp_client_auth.protocol.flow import HttpResponse, run
 from mcp_client_auth.protocol.metadata import ServerMetadata
@@ -519,6 +519,15 @@ def test_a_document_without_servers_gives_its_scopes_to_a_pinned_issuer() -> Non
     metadata = found(web, options=PINNED).metadata
     assert metadata
     assert metadata.scopes_supported == ("a",)
+
+
+@pytest.mark.parametrize(
+    ("status", "came"), [(299, None), (300, "HTTP 300"), (301, "HTTP 301"), (204, "an empty body")]
+)
+def test_a_document_comes_with_a_success_only(status: int, came: str | None) -> None:
+    page = answer({} if status != 204 else b"", status)
+    absence = absent(page)
+    assert (absence and absence.came) == came
 
 
 def test_a_document_of_no_use_counts_as_absent_and_is_told_of() -> None:

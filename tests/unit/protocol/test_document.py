@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_client_auth.errors import BadResponse
-from mcp_client_auth.protocol.document import Document, described, parsed, read_document
+from mcp_client_auth.protocol.document import (
+    Document,
+    described,
+    parsed,
+    read_document,
+    redirected_to,
+)
 from tests.support.protocol_samples import answer, html
 
 
@@ -139,3 +145,18 @@ def test_a_value_is_at_most_200_levels_deep(kind: str, levels: int, read: bool) 
 def test_brackets_in_a_text_or_side_by_side_are_no_levels() -> None:
     assert parsed(answer(["[{" * 5000])) == ["[{" * 5000]
     assert parsed(answer([[]] * 5000)) == [[]] * 5000
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "expected"),
+    [
+        (302, "/login?state=secret", "https://auth.example.com/login"),
+        (399, "https://other.example/", "https://other.example/"),
+        (300, "/login", "https://auth.example.com/login"),
+        (299, "/login", ""),
+        (400, "/login", ""),
+        (302, "", ""),
+    ],
+)
+def test_a_redirect_is_named_by_where_it_leads(status: int, location: str, expected: str) -> None:
+    assert redirected_to(answer(b"", status, location=location)) == expected

@@ -183,6 +183,8 @@ def test_a_target_has_neither_query_nor_fragment_nor_user_info(url: str, expecte
         ([], ""),
         (["eyJ7S_zG.eyJH0-Z.HX4w-7v"], "eyJ7S_zG.eyJH0-Z.HX4w-7v"),
         ([" n1 "], "n1"),
+        (["!~"], "!~"),  # the first and the last letter that it may have
+        (["a\x7f"], ""),
         (["a", "b"], ""),
         (["a b"], ""),
         (['a"b'], ""),

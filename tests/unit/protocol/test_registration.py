@@ -554,6 +554,22 @@ def test_a_guessed_endpoint_that_refuses_the_client_is_one(status: int) -> None:
     assert caught.value.code == "invalid_client_metadata"
 
 
+@pytest.mark.parametrize(
+    ("response", "admits"),
+    [
+        (answer({"message": "forbidden"}, 403), True),
+        (answer(b"Forbidden", 403), False),
+        (answer({"message": "no"}, 400), False),
+    ],
+)
+def test_only_an_answer_of_its_own_says_that_it_knows_whom_it_admits(
+    response: HttpResponse, admits: bool
+) -> None:
+    with pytest.raises(RegistrationRefused) as caught:
+        read_registration(server(), REDIRECT, None, response)
+    assert ("only admit clients" in caught.value.hint) == admits
+
+
 def test_the_callback_is_known_as_the_reason_in_an_error_that_is_an_object() -> None:
     refusal = answer({"error": {"code": "invalid_redirect_uri", "message": "no IP"}}, 400)
     with pytest.raises(RegistrationRefused) as caught:

@@ -126,8 +126,10 @@ def test_a_name_helps_what_keeps_secrets_and_nothing_else(
     if counts:
         assert usable() == (backend,)
     else:
-        with pytest.raises(StorageError, match="no OS keyring"):
+        with pytest.raises(StorageError, match="no OS keyring") as caught:
             usable()
+        offers = "offers" in caught.value.summary
+        assert offers == (module != "keyring.backends.fail"), "that one stands for none"
 
 
 def test_on_windows_a_credential_does_not_roam_and_the_applications_backend_is_left_alone(
