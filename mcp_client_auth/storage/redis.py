@@ -312,12 +312,13 @@ class RedisEngine(Engine):
 
     def fault(self, error: Exception) -> tuple[bool, str] | None:
         errors = self._redis.exceptions
-        if not isinstance(error, errors.RedisError | OSError):
+        whole = errors.RedisClusterException  # no node of it answers; not a RedisError
+        if not isinstance(error, (errors.RedisError, whole, OSError)):
             return None
         refused = (errors.AuthenticationError, errors.AuthorizationError)
         passing = (
             *(errors.ConnectionError, errors.TimeoutError, errors.ReadOnlyError, OSError),
-            *(errors.ClusterError, errors.MasterDownError, errors.TryAgainError),
+            *(whole, errors.ClusterError, errors.MasterDownError, errors.TryAgainError),
         )
         return isinstance(error, passing) and not isinstance(error, refused), self._url.words(error)
 

@@ -82,6 +82,7 @@ def test_a_password_that_the_library_repeats_is_masked() -> None:
         (redis.ConnectionError(f"no {SPELLED}"), True),
         (redis.ResponseError("OOM command not allowed"), False),
         (redis.exceptions.ReadOnlyError("a replica"), True),
+        (redis.exceptions.RedisClusterException("Redis Cluster cannot be connected"), True),
     ):
         passes, words = storage.engine.fault(error) or (None, "")
         assert passes is passing
