@@ -91,6 +91,15 @@ class Session:
         self._renewal.ahead()
         return known.current
 
+    def rests_on(self, stored: Credential) -> bool:
+        """Whether the token in memory is that of this record, or an answer that is to replace it.
+
+        No generation tells: a login after a logout begins with the first one again.
+        """
+        known = self._renewal.known
+        latest = known.latest(k.Stored(stored))
+        return latest is not None and same_token(latest, known.current)
+
     def owns(self, url: str) -> bool:
         """Whether our token goes with a request to `url`: below our server's directory, and
         no login to a more specific server is stored. Looks into the index; remember the answer."""

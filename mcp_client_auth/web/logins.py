@@ -64,7 +64,6 @@ _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is t
 _MOST_OPEN: Final = 1000
 _BEGUN: Final = "pending"
 _DIGITS: Final = 2  # of a person's id: 256 locks
-_SAME: Final = 2.0  # seconds
 _A_DAY: Final = 86_400.0  # after which no one is told any more how a sign-in has ended
 _LINE: Final = Turns()  # its own, for what runs there waits for renewals
 
@@ -88,7 +87,7 @@ class Logins:
     login as a `__Host-` cookie, and pass what that cookie holds to `finish`.
 
     Safe from any thread, task and event loop. Each call asks the storage, over the network where
-    hosts share it, so there are twins of all of them for an event loop. They begin at most 32
+    hosts share it, so there are twins of all of them for an event loop. They begin at most 31
     sign-ins at once, 8 of them at one server, and do 8 things of one person; the others wait in
     line.
 
@@ -226,17 +225,10 @@ class Logins:
         if held is None:
             return False  # the storage is read for the next request
         try:
-            entry = self._storage.summary(held.key)
+            stored = self._storage.load(held.key)
         except (StorageError, Unavailable):
             return False  # a request goes on with its token where the storage is out of order
-        if entry is None:
-            return True
-        if entry.generation < held.generation:
-            return False  # what could not be saved yet is newer
-        if entry.generation > held.generation:
-            return True
-        end, ours = entry.expires_at or 0.0, held.tokens.expires_at or 0.0
-        return abs(end - ours) > _SAME  # the clock of the storage is known to that
+        return stored is None or not auth.session.rests_on(stored)
 
     def of(self, account: str | int) -> Sequence[Summary]:
         """What is known of the logins of a user: server, scope, expiry; nothing secret."""
@@ -447,7 +439,7 @@ def _state(callback_url: str) -> str:
 
 
 def _in_line(place: str, work: Callable[[], T]) -> Future[T]:
-    """Do it on a thread, now or when it is its turn; at most 32 run, and 8 at one place."""
+    """Do it on a thread, now or when it is its turn; at most 31 run, and 8 at one place."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 

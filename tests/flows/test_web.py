@@ -363,6 +363,52 @@ def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
         post(one.auth(SERVER, account="ada"), world)
 
 
+@pytest.mark.parametrize("lifetime", [3600, None])
+def test_a_login_after_a_logout_elsewhere_counts_however_often_the_last_was_renewed(
+    lifetime: int | None, worker: Worker, answer: Answer, world: World
+) -> None:
+    """It is of the first generation again, and its token may end at the same time, or never."""
+    world.authorization.lifetime = lifetime
+    one, other = worker(), worker()
+    for renewed in (0, 2):
+        log_in(one, answer)
+        for _ in range(renewed):
+            one.auth(SERVER, account="ada").session.refresh()
+        first = one.auth(SERVER, account="ada")
+        assert post(first, world) == 200
+        other.forget("ada")
+        log_in(other, answer)
+        again = one.auth(SERVER, account="ada")
+        assert again is not first
+        assert post(again, world) == 200
+        newest = other.auth(SERVER, account="ada").session.fresh()
+        assert again.session.fresh().tokens == newest.tokens
+
+
+def test_an_answer_that_could_not_be_saved_is_newer_than_the_storage(
+    worker: Worker, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logins = worker()
+    log_in(logins, answer)
+    auth = logins.auth(SERVER, account="ada")
+    save = logins._storage.save
+    written: list[Any] = []
+
+    def full(value: Any, *more: Any) -> None:
+        written.append(value)
+        if len(written) > 1:  # the proof before it was kept
+            raise StorageError("the disk is full", code="io")
+        save(value, *more)
+
+    monkeypatch.setattr(logins._storage, "save", full)
+    monkeypatch.setattr("mcp_client_auth.session.renewal.in_background", lambda work: None)
+    fresh = auth.session.refresh()
+    assert logins.auth(SERVER, account="ada") is auth
+    assert auth.session.current() is fresh
+    monkeypatch.undo()
+    auth.session._renewal.save_at_exit()
+
+
 @pytest.mark.parametrize(
     "fault", [StorageError("the disk is gone", code="io"), Unavailable("cut off", code="store")]
 )
@@ -379,7 +425,7 @@ def test_a_storage_that_is_out_of_order_does_not_stop_a_login_in_use(
     def down(key: Any) -> Any:
         raise fault.fresh()
 
-    monkeypatch.setattr(logins._storage, "summary", down)
+    monkeypatch.setattr(logins._storage, "load", down)
     assert post(logins.auth(SERVER, account="ada"), world) == 200
 
 
