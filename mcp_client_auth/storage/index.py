@@ -51,6 +51,7 @@ class Summary:
     """What may be known of a credential without reading it: nothing here is secret.
 
     `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
+    there is a refresh token, or a grant that needs no person; `storage` names the storage that
     holds the secret; `client_id` is the client that the credential was issued to,
     `generation` the credential's own. `backend` is where the storage keeps it, for a look past
     its own search, and may be out of date.
@@ -100,7 +101,7 @@ class Summary:
     def read(cls, text: str, storage: str) -> Summary:
         """The same from a stored credential, without a look at what is secret in it.
 
-        Raises one of `DAMAGES`: it is for texts that nobody else can have written.
+        Raises one of `DAMAGES`: it is for texts that no one else can have written.
         """
         raw = json.loads(text)
         tokens, grant = raw["tokens"], raw["key"]["grant"]
