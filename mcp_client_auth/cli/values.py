@@ -124,8 +124,6 @@ def proxy_url(value: str) -> str:
 
 def storage_place(value: str) -> str:
     """What can be opened; a file is for a URL with a password."""
-    from urllib.parse import urlsplit
-
     from ..paths import read_named
 
     if value[:1] == "@":
@@ -136,11 +134,9 @@ def storage_place(value: str) -> str:
         if "://" not in value:
             raise UsageError(f"{source_of('store')} names a file without the URL of a storage")
     elif "://" in value and is_typed("store"):
-        try:
-            password = urlsplit(value).password
-        except ValueError:
-            password = "?"  # noqa: S105 - whatever there is
-        if password:
+        from ..storage.engine import passwords_in
+
+        if passwords_in(value):
             raise UsageError(
                 "--store contains a password, which every user of this machine could read",
                 hint="Pass the URL in MCP_CLIENT_AUTH_STORAGE, or as --store @FILE",

@@ -56,22 +56,32 @@ class Address:
     `vars` nor a debugger lists it."""
 
     def __init__(self, url: str) -> None:
-        try:
-            password = unquote(urlsplit(url).password or "")
-        except ValueError:  # no URL at all
-            password = ""
         self.whole: Callable[[], str] = lambda: url
-        self._password = Secret(password)
+        self._passwords = passwords_in(url)
 
     @property
     def near(self) -> bool:
         """Whether it is on this machine."""
-        host = urlsplit(self.whole()).hostname or ""
-        return not host or is_loopback_host(host)
+        return is_near(urlsplit(self.whole()).hostname or "")
 
     def words(self, error: Exception) -> str:
         """What an engine's library says."""
-        return quoted(masked(f"{type(error).__name__}: {error}", [self._password]), 200)
+        return quoted(masked(f"{type(error).__name__}: {error}", self._passwords), 200)
+
+
+def passwords_in(url: str) -> Sequence[Secret]:
+    """Those of its user information and of its query, as the libraries read them: not all of them
+    end a password at `?` or `#`."""
+    authority = url.partition("://")[2].partition("/")[0]
+    pairs = [part.partition("=") for part in url.partition("?")[2].split("&")]
+    found = [value for name, _, value in pairs if "password" in unquote(name).lower()]
+    found.append(authority.rpartition("@")[0].partition(":")[2])
+    return [Secret(unquote(each)) for each in found if each]
+
+
+def is_near(host: str) -> bool:
+    """Whether a host, or a socket's directory, is this machine."""
+    return not host or host[0] in "/@" or is_loopback_host(host)
 
 
 class Engine(ABC):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..secret import Secret, quoted
-from .engine import Address, Engine, Row, Taken, Written
+from .engine import Address, Engine, Row, Taken, Written, is_near
 from .keys import Keys
 from .shared import LEASE, Shared
 
@@ -241,7 +241,8 @@ class PostgresEngine(Engine):
         except self._psycopg.Error:  # what it says may repeat the URL
             raise UsageError("this URL of a PostgreSQL cannot be read") from None
         tls = str(parts.get("sslmode")) in ("require", "verify-ca", "verify-full")
-        self.private = self._url.near or tls
+        hosts = f"{parts.get('hostaddr') or parts.get('host') or ''}".split(",")
+        self.private = tls or all(map(is_near, hosts))
         host, port = parts.get("host") or "localhost", parts.get("port") or 5432
         self.where = f"PostgreSQL at {host}:{port} ({self._schema})"
         pool = self._pools.ConnectionPool(

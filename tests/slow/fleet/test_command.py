@@ -107,8 +107,14 @@ def test_reseal_is_how_a_key_is_replaced(
 
 
 @pytest.mark.parametrize("verb", [("store", "check"), ("token", "https://mcp.example.com/mcp")])
-def test_a_password_in_the_arguments_is_refused(inside: Inside, verb: tuple[str, ...]) -> None:
-    ran = inside(*verb, "--store", "redis://:planted-password@127.0.0.1:1")
+@pytest.mark.parametrize(
+    "url",
+    ["redis://:planted-password@127.0.0.1:1", "redis://127.0.0.1:1?password=planted-password"],
+)
+def test_a_password_in_the_arguments_is_refused(
+    inside: Inside, verb: tuple[str, ...], url: str
+) -> None:
+    ran = inside(*verb, "--store", url)
     assert ran.code == 2
     assert "MCP_CLIENT_AUTH_STORAGE" in ran.err
     assert "planted" not in ran.err

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mcp_client_auth import PostgresStorage, UsageError
+from mcp_client_auth.storage.engine import Address
 from mcp_client_auth.storage.sealed import new_key
 
 KEY = new_key()
@@ -48,6 +49,37 @@ def test_the_place_is_shown_without_the_password() -> None:
     assert storage.where == "PostgreSQL at db.example.com:5433 (logins), sealed"
     assert "planted" not in f"{storage!r} {storage.ddl()} {vars(storage)}"
     assert "logins.records" in storage.ddl()
+
+
+@pytest.mark.parametrize(
+    ("place", "private"),
+    [
+        ("localhost/app", True),
+        ("[::1]/app", True),
+        ("/app?host=/run/postgresql", True),
+        ("db.example.com/app?sslmode=require", True),
+        ("db.example.com/app", False),
+        ("/app?host=db.example.com", False),
+        ("localhost/app?hostaddr=192.0.2.7", False),
+        ("127.0.0.1:5432,db.example.com:5432/app", False),
+    ],
+)
+def test_what_leaves_this_machine_without_encryption_is_known(place: str, private: bool) -> None:
+    assert PostgresStorage(f"postgresql://{place}", key=KEY).engine.private is private
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        "postgresql://db.example.com/app?user=app&password=planted%2Fpassword-Uw2",
+        "postgresql://db.example.com/app?sslpassword=planted%2Fpassword-Uw2",
+        "postgresql://app:planted%2Fpassword-Uw2?#@db.example.com/app",
+    ],
+)
+def test_a_password_is_masked_wherever_the_url_has_it(url: str) -> None:
+    words = Address(url).words(OSError("no planted/password-Uw2 and no planted%2Fpassword-Uw2"))
+    assert "planted" not in words
 
 
 def test_what_the_library_says_is_masked_and_told_apart() -> None:
