@@ -125,11 +125,25 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all)
 
 
+class _Ends(FreshInChildren):
+    """What is called when this process ends."""
+
+    def reset(self) -> None:
+        self.calls: set[Callable[[], object]] = set()
+
+
+_ends: Final = _Ends()
+
+
 def at_end_of_child(call: Callable[[], object], turn: int) -> None:
     """Call it when this process ends, if it is one of `multiprocessing`, a higher `turn` first.
 
     Where such a process was forked it ends without `atexit`; elsewhere this is called as well.
+    However often this is said, it is called once.
     """
+    if call in _ends.calls:
+        return
+    _ends.calls.add(call)
     started = sys.modules.get("multiprocessing.process")
     util = sys.modules.get("multiprocessing.util")
     if started and util and started.parent_process() is not None:

@@ -42,13 +42,10 @@ class _Wire(FreshInChildren):
     def reset(self) -> None:
         self._turn = threading.Condition()
         self._threads: dict[threading.Thread, float] = {}
-        self._closes = False
 
     def enter(self, thread: threading.Thread, patience: float) -> None:
         with self._turn:
-            if not self._closes:
-                self._closes = True
-                at_end_of_child(self.close, 2)
+            at_end_of_child(self.close, 2)
             if self.ending and thread is not threading.main_thread():
                 raise Unavailable("the process is ending", code="ending", hint="Nothing was sent")
             self._threads[thread] = patience

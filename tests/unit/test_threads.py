@@ -100,3 +100,31 @@ def test_elsewhere_an_interrupt_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(KeyboardInterrupt) as caught, interruptible():
         raise KeyboardInterrupt
     assert not hasattr(caught.value, "_render_traceback_")
+
+
+def test_what_is_called_at_the_end_of_a_child_is_called_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A storage that is down makes each of many sessions say it."""
+    from multiprocessing import process, util
+
+    said: list[tuple[object, int]] = []
+
+    def first() -> None:
+        pass
+
+    def last() -> None:
+        pass
+
+    monkeypatch.setattr(process, "parent_process", lambda: process.current_process())
+    monkeypatch.setattr(
+        util, "Finalize", lambda of, call, exitpriority: said.append((call, exitpriority))
+    )
+    monkeypatch.setattr(threads, "_ends", threads._Ends())
+    for _ in range(3):
+        threads.at_end_of_child(last, 1)
+        threads.at_end_of_child(first, 2)
+    assert said == [(last, 1), (first, 2)]
+    threads._ends.reset()  # as in a child of its own
+    threads.at_end_of_child(first, 2)
+    assert said[2:] == [(first, 2)]
