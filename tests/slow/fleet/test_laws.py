@@ -298,6 +298,8 @@ def test_a_reseal_that_was_interrupted_goes_on_and_passes_what_it_cannot_open(
     only = fleet.host(key=new)
     assert [only.load(each) for each in mine[:5]] == [full(each) for each in mine[:5]]
     assert only.load(Note(key, "refused")) is None, "of the old key, which ends by itself"
+    told = [each for each in only.warnings() if "records" in each]
+    assert told == ["1 of 7 records were sealed with a key that is not here"]
 
 
 # Leases
