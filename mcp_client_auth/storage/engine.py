@@ -131,7 +131,7 @@ class Engine(ABC):
         seconds: float,
         least: float,
     ) -> Taken:
-        """Take a lease that no one has, if the engine has run for `least` seconds."""
+        """Take a lease that no one has, if the engine has kept leases for `least` seconds."""
 
     @abstractmethod
     def extend(self, id: str, purpose: str, owner: str, seconds: float) -> bool:  # noqa: A002

@@ -2,7 +2,7 @@
 
 Nothing lasts longer than a statement but what lies in the tables, so that a pool of connections
 may stand between (PgBouncer in transaction mode). What may be forgotten by a crash, the leases, is
-not written to disk.
+not written to disk; a row among them, without an id, is lost with them and shows that.
 """
 
 from __future__ import annotations
@@ -95,11 +95,16 @@ VALUES (%(id)s, {micros}, '', {end})
 ON CONFLICT (id) DO UPDATE SET
   version = greatest(r.version + 1, excluded.version), text = '', tags = ARRAY[]::text[],
   until = excluded.until""",
+    # a process that crashes empties the table, and the start stays what it was; so does a failover
     "take": """
-WITH done AS (
+WITH began AS (
+  INSERT INTO {s}.leases (id, purpose, owner, until) VALUES ('', '', '', {end})
+  ON CONFLICT DO NOTHING),
+done AS (
   INSERT INTO {s}.leases AS l (id, purpose, owner, until)
   SELECT %(id)s, %(purpose)s, %(owner)s, {end} WHERE %(least)s::float8 <= 0
-  OR extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) >= %(least)s::float8
+  OR (extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) >= %(least)s::float8
+    AND EXISTS (SELECT 1 FROM {s}.leases WHERE id = '' AND until <= clock_timestamp()))
   OR EXISTS (SELECT 1 FROM {s}.leases WHERE id = %(id)s AND purpose = %(purpose)s
     AND owner = %(owner)s AND until > clock_timestamp())
   ON CONFLICT (id, purpose) DO UPDATE SET owner = excluded.owner, until = excluded.until
@@ -107,6 +112,9 @@ WITH done AS (
   RETURNING 1)
 SELECT (SELECT count(*) FROM done),
   coalesce((SELECT version FROM {s}.records r WHERE id = %(id)s AND {live}), 0)""",
+    "none_yet": """
+INSERT INTO {s}.leases (id, purpose, owner, until) VALUES ('', '', '', clock_timestamp())
+ON CONFLICT DO NOTHING""",
     "extend": """
 INSERT INTO {s}.leases AS l (id, purpose, owner, until)
 VALUES (%(id)s, %(purpose)s, %(owner)s, {end})
@@ -270,7 +278,11 @@ class PostgresEngine(Engine):
 
     def create(self) -> None:
         with self._connection() as connection:
+            leases = f"{self._schema}.leases"
+            [before] = connection.execute("SELECT to_regclass(%s)", [leases]).fetchone()
             connection.execute(self.ddl())
+            if before is None:
+                connection.execute(self._statements["none_yet"])
 
     def get(self, id: str) -> Row:  # noqa: A002
         return _row(self._one("get", id=id))

@@ -182,6 +182,16 @@ class PostgresServer(Child):
         )
         until(lambda: answers(self.url))
 
+    def crash(self) -> None:
+        """One of its processes ends at once, and it begins again in all of them."""
+        import psycopg
+
+        with psycopg.connect(self.url) as one, psycopg.connect(self.url, autocommit=True) as other:
+            os.kill(one.info.backend_pid, signal.SIGKILL)
+            with pytest.raises(psycopg.OperationalError):
+                until(lambda: other.execute("SELECT 1") is None)  # it ends them all
+        until(lambda: answers(self.url))
+
     def __exit__(self, *why: object) -> None:
         super().__exit__(*why)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -16,7 +16,7 @@ from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.storage.shared import Shared
 from mcp_client_auth.testing import Settings
 from tests.slow.crowd.crowd_scene import HEADERS, LIST, Scene, scene_of
-from tests.support.engines import Child, PostgresServer, RedisServer
+from tests.support.engines import Child, PostgresServer, RedisServer, until
 from tests.support.fleet_storage import storage_at
 
 LEASE = 2.0
@@ -94,3 +94,24 @@ def test_without_the_engine_no_one_refreshes_and_no_one_is_asked_to_log_in(fleet
     fleet.engine.kill()
     assert fleet.asks(fleet.host(patience=1.0)).result(60) == ("Unavailable", "store")
     assert fleet.scene.refreshes == 0
+
+
+@pytest.mark.parametrize("fleet", ["postgres"], indirect=True)
+def test_a_crash_that_empties_the_leases_leaves_each_holder_time_to_come_back(fleet: Fleet) -> None:
+    """One process of the engine is killed, as for its memory: it forgets all leases, and is up
+    again before anyone has noticed, with the start that it had."""
+    here, there = fleet.make().engine, fleet.make().engine
+
+    def takes(engine: Any, id: str, owner: str) -> bool:  # noqa: A002
+        return bool(engine.take(id, "refresh", owner, LEASE, LEASE).ours)
+
+    until(lambda: takes(there, "another", "there"))
+    assert takes(here, "one", "here")
+    assert isinstance(fleet.engine, PostgresServer)
+    fleet.engine.crash()
+    assert not takes(there, "one", "there")
+    assert here.extend("one", "refresh", "here", LEASE)
+    here.release("one", "refresh", "here")
+    until(lambda: takes(there, "one", "there"))
+    here.close()
+    there.close()
