@@ -53,7 +53,7 @@ def home() -> str:
 
     why = "HOME is not set, and this user ID has no entry in the user database"
     if named:
-        why = f"{VARIABLE} is {quoted(named, 120)}, which depends on a directory that is not there"
+        why = f"{VARIABLE} is {quoted(named)}, which depends on a directory that is not there"
     raise StorageError(
         f"there is no directory to keep logins in: {why}",
         code="no_home",

@@ -40,7 +40,7 @@ def secret_in(path: str | None) -> Secret:
     made = token_urlsafe(_BYTES)
     if path is None:
         return Secret(made)
-    named, path = quoted(path, 120), os.path.expanduser(path)
+    named, path = quoted(path), os.path.expanduser(path)
     try:
         if not os.path.lexists(path):
             _make(path, made + "\n")
@@ -84,7 +84,7 @@ def tell(name: str, path: str, secret: Secret, file: str | None) -> None:
     """How to connect, on stderr, which is the only place where the secret stands."""
     from ..prompt.screen import screen
 
-    shown = f"(the line in {quoted(file, 120)})" if file else secret.reveal()
+    shown = f"(the line in {quoted(file)})" if file else secret.reveal()
     screen.say(f"Listening at http://{name}{path}, with the header")
     screen.say(f"  Authorization: Bearer {shown}")
     if not file:

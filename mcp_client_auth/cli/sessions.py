@@ -184,7 +184,7 @@ def for_new_login(
 def secret_in(file: TextIO | None) -> str | None:
     if file is None:
         return None
-    named = f"the secret file {quoted(file.name, 80)}"
+    named = f"the secret file {quoted(file.name)}"
     try:
         secret = file.read().strip()
     except (OSError, ValueError):

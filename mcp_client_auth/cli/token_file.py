@@ -40,7 +40,7 @@ def keep_token(
     try:
         token = file.read(_LARGEST)
     except (OSError, ValueError):
-        raise UsageError(f"the token file {quoted(file.name, 80)} cannot be read as text") from None
+        raise UsageError(f"the token file {quoted(file.name)} cannot be read as text") from None
     session = stored_session(url, login)
     require_storage(session.ports.storage, named=login.store is not None)
     return session.keep_token(token, force=force), session
@@ -52,7 +52,7 @@ def _warn_of_others(file: TextIO) -> None:
 
     state = os.fstat(file.fileno())
     if os.name == "posix" and stat.S_ISREG(state.st_mode) and state.st_mode & _ANYONE:
-        name = quoted(file.name, 80)
+        name = quoted(file.name)
         screen.remark(
             f"Other users of this machine may read {name}: delete it, or chmod 600 it.", "warning"
         )

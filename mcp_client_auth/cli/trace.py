@@ -47,7 +47,7 @@ class Trace:
             number = getattr(error, "errno", None) or 0
             why = _WHY.get(number) or getattr(error, "strerror", None) or "it is not a path"
             raise UsageError(
-                f"the trace cannot be written to {quoted(path, 120)}: {why}",
+                f"the trace cannot be written to {quoted(path)}: {why}",
                 hint="Name a file that you can write, or - for stderr",
             ) from None
 

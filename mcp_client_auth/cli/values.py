@@ -96,7 +96,7 @@ def endpoint_pairs(value: tuple[str, ...]) -> dict[str, str]:
 def existing(ctx: click.Context, parameter: click.Parameter, path: str | None) -> str | None:
     if path and not os.path.exists(path):
         where = source_of(parameter.name or "")
-        raise UsageError(f"{where} names {quoted(path, 120)}, which does not exist")
+        raise UsageError(f"{where} names {quoted(path)}, which does not exist")
     return path
 
 

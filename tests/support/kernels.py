@@ -37,7 +37,8 @@ class Cell:
 
 
 class Kernel:
-    """`on_box` is called with each request for a password, `on_page` with the first link."""
+    """`on_box` is called with each request for a password, `on_page` with the first link, `on_show`
+    with whatever else the cell shows, too."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
@@ -49,6 +50,7 @@ class Kernel:
         stdin: bool = True,
         on_page: Callable[[str], object] = str,
         on_box: Callable[[Cell], object] = str,
+        on_show: Callable[[Cell], object] = str,
     ) -> Cell:
         cell, identity = Cell(), self.client.execute(code, allow_stdin=stdin)
         end = time.monotonic() + PATIENCE
@@ -71,6 +73,8 @@ class Kernel:
             self._note(cell, kind, content)
             if kind == "display_data" and "authorize?" in str(content):
                 on_page(cell.page)
+            if "display_data" in kind:
+                on_show(cell)
         raise AssertionError(f"the cell did not end: {cell}")
 
     def _note(self, cell: Cell, kind: str, content: Mapping[str, Any]) -> None:

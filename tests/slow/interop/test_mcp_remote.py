@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from mcp_client_auth.cli.verbs.bridge import command as bridge
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.slow.interop.person import Person
 from tests.slow.interop.processes import COMMAND, install_line, node_modules
+from tests.support.ports import free_port
 
 NOBODY = f"{shlex.quote(sys.executable)} -c pass"  # a browser that opens and stays blank
 
@@ -30,13 +32,19 @@ def server() -> Iterator[DemoServer]:
         yield server
 
 
+@functools.cache
+def port_of(cache: Path) -> int:
+    """The one that it derives from the URL may be taken, and the address that it shows stale."""
+    return free_port()
+
+
 def mcp_remote(cache: Path, url: str, *arguments: str) -> None:
     """Its own client: it signs in, connects, lists the tools and ends with its standard input."""
     node, script = shutil.which("node"), node_modules() / "mcp-remote" / "dist" / "client.js"
     if node is None or not script.exists():
         pytest.skip(f"Node and mcp-remote are needed: {install_line()}")
     process = subprocess.Popen(
-        [node, str(script), url, *arguments],
+        [node, str(script), url, str(port_of(cache)), *arguments],
         env={**os.environ, "MCP_REMOTE_CONFIG_DIR": str(cache), "BROWSER": NOBODY},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
