@@ -65,7 +65,9 @@ _MOST_OPEN: Final = 1000
 _BEGUN: Final = "pending"
 _DIGITS: Final = 2  # of a person's id: 256 locks
 _A_DAY: Final = 86_400.0  # after which no one is told any more how a sign-in has ended
-_LINE: Final = Turns()  # its own, for what runs there waits for renewals
+# lines of their own, for what runs there waits for renewals
+_AT_SERVERS: Final = Turns()
+_AT_STORAGE: Final = Turns()  # one user can name more servers that hang than there are turns
 
 
 class Logins:
@@ -89,7 +91,7 @@ class Logins:
     Safe from any thread, task and event loop. Each call asks the storage, over the network where
     hosts share it, so there are twins of all of them for an event loop. They begin at most 31
     sign-ins at once, 8 of them at one server, and do 8 things of one person; the others wait in
-    line.
+    line. What asks the storage alone waits for no server.
 
     Example:
         ```python
@@ -281,16 +283,17 @@ class Logins:
         def work() -> MCPAuth:
             return self.auth(server_url, account=account, on_failure=on_failure)
 
-        return await await_(_in_line(f"{_person(account)}'s", work))
+        return await await_(_in_line(f"{_person(account)}'s", work, _AT_STORAGE))
 
     async def aof(self, account: str | int) -> Sequence[Summary]:
         """`of` for a running event loop."""
-        return await await_(_in_line(f"{_person(account)}'s", lambda: self.of(account)))
+        person = _person(account)
+        return await await_(_in_line(f"{person}'s", lambda: self.of(person), _AT_STORAGE))
 
     async def aforget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
         """`forget` for a running event loop."""
         person = _person(account)
-        work = _in_line(f"{person}'s", lambda: self._forget(person, server_url))
+        work = _in_line(f"{person}'s", lambda: self._forget(person, server_url), _AT_STORAGE)
         return {server: await await_(future) for server, future in (await await_(work)).items()}
 
     def _arguments(self, server_url: str, account: str | int) -> Arguments:
@@ -438,8 +441,8 @@ def _state(callback_url: str) -> str:
     return values[0] if len(values) == 1 else ""
 
 
-def _in_line(place: str, work: Callable[[], T]) -> Future[T]:
-    """Do it on a thread, now or when it is its turn; at most 31 run, and 8 at one place."""
+def _in_line(place: str, work: Callable[[], T], line: Turns = _AT_SERVERS) -> Future[T]:
+    """Do it on a thread, now or when it is its turn; at most 31 of a line run, 8 at one place."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 
@@ -455,5 +458,5 @@ def _in_line(place: str, work: Callable[[], T]) -> Future[T]:
         future.set_result(result)
         return None
 
-    _LINE.take(place, Turn(run, future.set_exception))
+    line.take(place, Turn(run, future.set_exception))
     return future

@@ -465,12 +465,45 @@ def test_the_twins_run_in_a_line_of_bounded_length(
     assert len(world.authorization.registrations) == 1
 
 
+def test_sign_ins_at_servers_that_hang_keep_no_one_from_the_login_that_they_have(
+    logins: Logins, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any user may name any number of such servers."""
+    log_in(logins, answer)
+    over, hanging = threading.Event(), threading.Semaphore(0)
+
+    def hang(*_: Any, **__: Any) -> None:
+        hanging.release()
+        over.wait(60)
+
+    monkeypatch.setattr(logins, "begin", hang)
+
+    async def begin(number: int) -> None:
+        await logins.abegin(f"https://mcp{number}.example.net/mcp", account="eve")
+
+    async def everyone() -> None:
+        async with anyio.create_task_group() as tasks:
+            for number in range(40):
+                tasks.start_soon(begin, number)
+            for _ in range(31):
+                await anyio.to_thread.run_sync(hanging.acquire)
+            try:
+                with anyio.fail_after(30):
+                    await logins.aauth(SERVER, account="ada")
+                    assert len(await logins.aof("ada")) == 1
+                    assert await logins.aforget("bob") == {}
+            finally:
+                over.set()
+
+    anyio.run(everyone)
+
+
 def test_what_asks_the_storage_has_a_twin(
     logins: Logins, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log_in(logins, answer)
     asked: set[int] = set()
-    for name in ("summary", "list"):
+    for name in ("load", "list"):
         work = getattr(logins._storage, name)
 
         def note(*words: Any, work: Any = work, **named: Any) -> Any:
