@@ -104,7 +104,12 @@ class Shared(Storage):
         return in_order(found)[:most]
 
     def summary(self, key: Key) -> Summary | None:
-        credential = self._load(key)
+        try:
+            credential = self._load(key)
+        except StorageError as error:
+            if error.code not in _UNREADABLE:
+                raise
+            return Summary(key, "", None, None, False, self.name)  # it is there, and can be deleted
         return Summary.of(credential, self.name) if credential else None
 
     def lock(

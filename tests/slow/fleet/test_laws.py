@@ -20,6 +20,7 @@ from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.session.cooldown import SECONDS, Cooling
 from mcp_client_auth.session.knowledge import COOLING, Mark, Now, Outage
+from mcp_client_auth.session.logout import forget
 from mcp_client_auth.session.notes import (
     read_mark,
     read_outage,
@@ -222,6 +223,19 @@ def test_a_record_that_was_copied_to_another_does_not_open(fleet: Fleet, key: Ke
     assert caught.value.code == "damaged_record"
     fleet.host().save(bare(other))  # a new login takes its place
     assert fleet.host().load(other) == bare(other)
+
+
+@pytest.mark.parametrize("how", ["damaged", "of another key"])
+def test_what_cannot_be_read_can_be_logged_out(fleet: Fleet, key: Key, how: str) -> None:
+    storage = fleet.host()
+    writer = storage if how == "damaged" else fleet.host(key=new_key())
+    writer.save(full(key))
+    if how == "damaged":
+        storage.engine.put(key.id, "damaged", storage.engine.get(key.id).version)
+    existed, stored, trouble = forget(storage, key)
+    assert (existed, stored) == (True, None)
+    assert "nothing could be revoked" in trouble[0]
+    assert storage.load(key) is None
 
 
 def test_what_is_held_opens_under_its_own_name_only(fleet: Fleet) -> None:
