@@ -75,6 +75,15 @@ def test_an_idle_connection_is_let_go_after_a_while(listener: Listener) -> None:
         assert idle.recv(1) == b""
 
 
+@pytest.mark.parametrize(("length", "refused"), [(16_384, False), (16_385, True)])
+def test_a_request_line_has_an_end(listener: Listener, length: int, *, refused: bool) -> None:
+    before, after = b"GET /callback?code=", b" HTTP/1.1\r\n"
+    line = before + b"x" * (length - len(before + after)) + after
+    with connect(listener) as connection:
+        connection.sendall(line + b"\r\n")
+        assert (connection.recv(100).split()[1] == b"414") == refused
+
+
 @pytest.mark.parametrize("length", [17_000, 100_000])
 def test_a_long_request_line_is_refused_and_nothing_of_it_kept(
     listener: Listener, length: int

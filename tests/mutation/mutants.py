@@ -64,6 +64,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (
             *("unit/keys", "unit/storage/test_keys.py", "unit/storage/test_sealed.py"),
             *("unit/protocol/test_jose.py", "unit/protocol/test_assertions.py"),
+            "unit/grants/test_pending.py",
             *(f"flows/test_{name}.py" for name in ("bound_tokens", "unattended")),
         ),
     ),
@@ -73,6 +74,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             *("unit/prompt", "attacks/test_hostile_callback.py", "attacks/test_pages_inside.py"),
             *(f"attacks/test_callback_{name}.py" for name in ("forged", "prefetch", "rebinding")),
             *(f"attacks/test_callback_{name}.py" for name in ("reflection", "exhaustion")),
+            "attacks/test_short_address.py",
             "flows/test_signin.py",
         ),
     ),

@@ -149,6 +149,8 @@ def test_one_account_and_one_client_are_found_by_themselves(
     other = replace(full(mine[0]), client=bare(bob).client)
     here.save(other)  # by another client from now on
     assert len(there.list(client_id="client-2")) == 2
+    former = here.keys.names("client", "client-1")[0]
+    assert not [row for row in fleet.raw().splitlines() if former in row and mine[0].id in row]
     there.delete(mine[1])
     assert [entry.key for entry in here.list(account=key.account)] == [mine[0], mine[2]]
 

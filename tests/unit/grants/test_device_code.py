@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from queue import SimpleQueue
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -18,6 +20,7 @@ from mcp_client_auth import (
     DeviceCode,
     DevicePrompt,
     LoginFailed,
+    LoginRequired,
     MemoryStorage,
     Options,
     PkceUnsupported,
@@ -238,6 +241,38 @@ def test_a_server_with_device_codes_alone_serves_a_prompt_that_shows_them(
     assert kept == server.storage.load(KEY)
     assert server.shown[0].code == "ABCD"
     assert server.pauses == [5, 5]
+
+
+def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
+    server, shown, said = Server(error="unauthorized_client"), SimpleQueue[str](), list[str]()
+    server.offers = {**PAGE, "code_challenge_methods_supported": ["S256"]}
+
+    class Desk:
+        def show_code(self, asked: Invitation) -> None:
+            pass
+
+        def no_code(self, why: str) -> None:
+            said.append(why)
+            query = dict(parse_qsl(urlsplit(shown.get(timeout=30)).query))
+            denial = urlencode({"error": "access_denied", "state": query["state"]})
+            urlopen(f"{query['redirect_uri']}?{denial}", timeout=30).close()  # as the browser does
+
+    def opened(url: str) -> bool:
+        shown.put(url)
+        return True
+
+    config = LoginConfig(SERVER, KEY, options=Options(login_timeout=20))
+    with pytest.raises(AuthorizationDenied):
+        log_in(config, server.ports, BrowserPrompt(opened, device=Desk()), None)
+    assert len(said) == 1
+    assert "unauthorized_client" in said[0]
+
+
+def test_without_a_prompt_no_one_is_asked() -> None:
+    server = Server(TOKENS)
+    server.offers = {**PAGE, "code_challenge_methods_supported": ["S256"]}
+    with pytest.raises(LoginRequired):
+        log_in(LoginConfig(SERVER, KEY), server.ports, None, None)
 
 
 @pytest.mark.parametrize(

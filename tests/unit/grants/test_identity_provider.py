@@ -11,6 +11,7 @@ import pytest
 
 from mcp_client_auth import Event, MemoryStorage, Options, Secret, Untrusted, UsageError
 from mcp_client_auth.credential import PROVIDER, Credential, Key
+from mcp_client_auth.events import OF_PROVIDER
 from mcp_client_auth.grants.base import LoginConfig, Ports
 from mcp_client_auth.grants.identity_provider import SIGN_IN
 from mcp_client_auth.protocol.discovery import Discovery
@@ -94,6 +95,13 @@ def test_the_provider_is_found_by_its_issuer_and_no_mcp_request_is_sent() -> Non
     assert found
     assert (found.resource, found.final_url) == (None, "")
     assert [(r.method, r.private) for r in there.sent] == [("GET", True)]
+
+
+def test_its_metadata_are_marked_as_those_of_the_provider() -> None:
+    there = Answering(**metadata().raw)
+    SIGN_IN.discover(config(), there.ports)
+    (read,) = [event for event in there.events if event.name == "server-metadata"]
+    assert read.rule == OF_PROVIDER
 
 
 def test_a_refresh_keeps_the_id_token_and_drops_the_providers_own_access_token() -> None:

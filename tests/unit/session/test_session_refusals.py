@@ -44,6 +44,9 @@ def test_a_client_that_is_unknown_once_is_known_again_after_a_second(
     world.faults = [oauth_error("invalid_client", status)]
     assert program.post() == 200
     assert world.clock.slept == [1.0]
+    refused = next(event for event in program.events if event.name == "refresh")
+    assert "invalid_client" in refused.detail
+    assert refused.status == status
 
 
 def test_a_client_that_stays_unknown_keeps_its_refresh_token_which_is_sent_once_a_minute(
@@ -171,3 +174,14 @@ def test_a_dead_client_is_forgotten_with_its_grant(world: World) -> None:
     assert program.post() == 200
     assert len(world.authorization.registrations) == 2
     assert len(person.visits) == 2
+
+
+def test_a_client_that_was_unknown_once_is_not_registered_again(world: World) -> None:
+    person = Person(world)
+    program = Program(world, prompt=person)
+    program.post()
+    world.clock.go(3601)
+    world.faults = [oauth_error("invalid_client")]
+    assert program.post() == 200
+    program.session.log_in(force=True)
+    assert len(world.authorization.registrations) == 1

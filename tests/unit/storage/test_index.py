@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mcp_client_auth.credential import Key, dumps
+from mcp_client_auth.credential import Credential, Key, dumps
 from mcp_client_auth.errors import StorageError
 from mcp_client_auth.storage import Storage, Summary
 from mcp_client_auth.storage.backend import Item
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.settings import Settings
 from mcp_client_auth.storage.store import Store
-from tests.support.storage_samples import full, with_token
+from tests.support.storage_samples import SHAPES, full, with_token
 
 
 @pytest.fixture
@@ -112,3 +113,12 @@ def test_what_a_person_chose_is_remembered(home: Path) -> None:
     assert Settings().chosen() == "file"
     (home / "settings.conf").write_text("{")
     assert settings.chosen() == ""
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_what_a_stored_login_tells_is_what_it_was(
+    shape: Callable[[Key], Credential], key: Key
+) -> None:
+    """Where no entry stands beside a login, it is read from the login itself."""
+    credential = shape(key)
+    assert Summary.read(dumps(credential), "redis") == Summary.of(credential, "redis")

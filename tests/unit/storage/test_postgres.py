@@ -96,3 +96,21 @@ def test_what_the_library_says_is_masked_and_told_apart() -> None:
         assert passes is passing
         assert "planted" not in words
     assert storage.engine.fault(ValueError()) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "private"),
+    [
+        ("postgresql://db.example.com/app", "db.example.com:5432", False),
+        ("postgresql://db.example.com/app?sslmode=prefer", "db.example.com:5432", False),
+        ("postgresql://db.example.com/app?sslmode=require", "db.example.com:5432", True),
+        ("postgresql://127.0.0.1:6000/app", "127.0.0.1:6000", True),
+        ("postgresql:///app", "localhost:5432", True),
+    ],
+)
+def test_the_place_is_whole_and_who_could_read_on_the_way_is_known(
+    url: str, place: str, private: bool
+) -> None:
+    storage = PostgresStorage(url, key=KEY)
+    assert place in storage.where
+    assert storage.engine.private is private

@@ -9,6 +9,7 @@ import pytest
 
 from mcp_client_auth import Key, RedisStorage, StorageError, Unavailable, UsageError
 from mcp_client_auth.storage.sealed import new_key
+from tests.support.codes import coded
 from tests.support.ports import free_port
 
 KEY = new_key()
@@ -99,5 +100,5 @@ def test_what_the_engine_refuses_is_a_storage_error(monkeypatch: pytest.MonkeyPa
         raise redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'")
 
     monkeypatch.setattr(storage.engine, "get", full)
-    with pytest.raises(StorageError, match="OOM command not allowed"):
+    with pytest.raises(StorageError, match="OOM command not allowed", check=coded("refused")):
         storage.load(Key("https://mcp.example.com/mcp"))

@@ -14,9 +14,9 @@ import pytest
 from keyring.errors import KeyringLocked, PasswordSetError
 
 from mcp_client_auth.credential import ClientKey, Credential, Key
-from mcp_client_auth.errors import StorageError, UsageError
+from mcp_client_auth.errors import StorageError, Unavailable, UsageError
 from mcp_client_auth.session.logout import forget
-from mcp_client_auth.storage import choose_storage
+from mcp_client_auth.storage import Store, choose_storage
 from mcp_client_auth.storage.backend import Item
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.keyring import KeyringStorage
@@ -417,3 +417,23 @@ def test_a_sealed_backend_lists_what_it_holds() -> None:
     held = SealedBackend(MemoryBackend(), new_key)
     held.write(Item("a", ".json"), "text")
     assert list(held.names()) == [Item("a", ".json").name]
+
+
+def test_a_lock_of_a_sealed_backend_is_that_of_the_backend() -> None:
+    inner = MemoryBackend()
+    with SealedBackend(inner, new_key).lock("a", "refresh", 1):
+        with pytest.raises(Unavailable, check=coded("locked")), inner.lock("a", "refresh", 0):
+            pass
+        with inner.lock("refresh", "a", 0):
+            pass
+
+
+def test_what_is_sealed_may_lie_where_others_can_read() -> None:
+    class Open(MemoryBackend):
+        def inspect(self, canary: Item) -> None:
+            raise StorageError("others can read it", code="not_private")
+
+    key = new_key()
+    Store("own", SealedBackend(Open(), lambda: key)).check()
+    with pytest.raises(StorageError, check=coded("not_private")):
+        Store("own", SealedBackend(Open(), lambda: None)).check()

@@ -122,6 +122,14 @@ def test_who_watches_the_certificates_sees_it_with_the_request(server: Tls) -> N
     assert seen == [server.url]
 
 
+def test_the_end_of_the_process_does_not_wait_for_it(server: Tls) -> None:
+    made = server.begun()
+    threads = [each for each in threading.enumerate() if each.name == "mcp ahead"]
+    assert [each.daemon for each in threads] == [True]
+    made.close()
+    assert until(no_thread)
+
+
 def test_it_is_taken_once(server: Tls) -> None:
     made = server.begun()
     flow = made.take()
