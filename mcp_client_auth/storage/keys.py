@@ -6,6 +6,7 @@ it has sealed is sealed again.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -26,7 +27,7 @@ from .sealed import (
 )
 
 _LASTS: Final = 3600.0  # how long what a function gave is used
-_AT_ONCE: Final = 5.0  # but asked again for an unknown key, not more often than this
+_AT_ONCE: Final = 5.0  # but asked again for an unknown key, not more often than this; as is a file
 
 
 class Keys:
@@ -34,7 +35,8 @@ class Keys:
 
     `given` are the keys, or a function that returns them: it is asked again each hour, and when a
     record turns up that none of them opens. So it may unwrap them by a KMS, and a new key needs
-    no restart. None stands for those of the environment, which are read again in the same way.
+    no restart. None stands for those of the environment, whose file is read again every 5 s: what
+    is sealed and named by a key that is about to go would be lost with it.
 
     Example:
         ```python
@@ -66,12 +68,13 @@ class Keys:
         else:
             fixed = [given] if isinstance(given, Secret | str) else given
             self._source = lambda: fixed
+        self._lasts = _AT_ONCE if self._source is given_keys else _LASTS
         self._asked = time.monotonic()
         self._keys: Sequence[Secret] = ()
         self._ask()  # raises before anything is connected
 
     def all(self) -> Sequence[Secret]:
-        self._ask_again(_LASTS)
+        self._ask_again(self._lasts)
         return self._keys
 
     def seal(self, text: str, about: Sequence[str]) -> str:
@@ -123,10 +126,16 @@ class Keys:
     def _ask_again(self, seconds: float) -> None:
         """After so long; what is known stays good where there is no answer."""
         now = time.monotonic()
-        if now - self._asked < seconds:
+        if now - self._asked < seconds or (self._source is given_keys and _is_pipe()):
             return
         self._asked = now
         try:
             self._ask()
         except Exception as error:  # a KMS may raise anything, which may repeat a key
             logger.warning("the sealing keys cannot be read again: %s", type(error).__name__)
+
+
+def _is_pipe() -> bool:
+    """Whether the file that the environment names gives its keys once: who reads it again waits."""
+    path = os.path.expanduser(os.environ.get(FILE_VARIABLE, ""))
+    return os.path.exists(path) and not os.path.isfile(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,38 @@ def test_a_new_key_is_read_from_the_file_without_a_restart(
         keys.unseal(Keys(OTHER).seal("a text", ABOUT), ABOUT, "there")
     assert caught.value.code == "wrong_key"
     assert keys.unseal(text, ABOUT, "there") == "a text"
+
+
+def test_a_new_key_in_the_file_seals_and_names_although_nothing_has_turned_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a worker that meets no record goes on with the old one after that is gone."""
+    file = tmp_path / "key"
+    file.write_text(OLD.reveal())
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY_FILE", str(file))
+    keys = Keys(Keys())
+    file.write_text(f"{NEW.reveal()}\n{OLD.reveal()}\n")
+    assert keys.names("account", "ada") == Keys(OLD).names("account", "ada")
+    keys._asked -= 6
+    assert keys.names("account", "ada") == Keys([NEW, OLD]).names("account", "ada")
+    assert Keys(NEW).unseal(keys.seal("a text", ABOUT), ABOUT, "there") == "a text"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = tmp_path / "key"
+    os.mkfifo(pipe)
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY_FILE", str(pipe))
+    writer = threading.Thread(target=pipe.write_text, args=(OLD.reveal(),))
+    writer.start()
+    keys = Keys()
+    writer.join(60)
+    keys._asked -= 7200
+    reader = threading.Thread(target=keys.all, daemon=True)  # no one writes any more
+    reader.start()
+    reader.join(60)
+    assert not reader.is_alive()
+    assert keys.all() == [OLD]
 
 
 def test_a_function_that_gives_the_keys_is_asked_once_an_hour() -> None:
