@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from ..errors import AuthError, StorageError, Unavailable
+from ..events import logger
 from ..threads import fresh_in_children
 from .store import STORE_DOWN
 
@@ -205,7 +206,9 @@ class Leases:
                         engine.extend(lease.id, lease.purpose, lease.owner, self.seconds)
                         if lease.owner not in self._held:  # released meanwhile
                             engine.release(lease.id, lease.purpose, lease.owner)
-            except AuthError:
+            except Exception as error:  # a client of the caller's may raise anything
+                if not isinstance(error, AuthError):
+                    logger.warning("leases could not be extended: %s", type(error).__name__)
                 pause = min(pause, _AGAIN)
 
     def _broke(self) -> None:

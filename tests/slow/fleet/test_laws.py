@@ -341,6 +341,26 @@ def test_a_lease_lives_as_long_as_its_holder(fleet: Fleet, key: Key) -> None:
         pass
 
 
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_an_error_of_no_kind_that_is_known_does_not_end_the_leases(
+    fleet: Fleet, key: Key, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = fleet.host(lease=1.0), fleet.host(lease=1.0)
+    extend, calls = here.engine.extend, []
+
+    def odd_at_first(*words: Any) -> bool:
+        calls.append(words)
+        if len(calls) == 1:
+            raise KeyError("planted-odd-Wq6")
+        return extend(*words)
+
+    monkeypatch.setattr(here.engine, "extend", odd_at_first)
+    with here.lock(key), pytest.raises(Unavailable), there.lock(key, timeout=2.5):
+        pass
+    assert "could not be extended: KeyError" in caplog.text
+    assert "planted" not in caplog.text
+
+
 def test_a_lease_of_a_host_that_is_gone_ends(fleet: Fleet, key: Key) -> None:
     gone = fleet.host().engine
     assert gone.take(key.id, "refresh", "a host that is gone", 0.5, 0.0).ours
