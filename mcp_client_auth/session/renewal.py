@@ -389,11 +389,16 @@ class Renewal:
         waiting = self.known.unsaved is not None
         try:
             self.ports.storage.save(fresh)
-        except (StorageError, Unavailable) as error:
+        except Exception as error:  # a storage of the caller's may raise anything
+            why = (
+                error
+                if isinstance(error, AuthError)
+                else StorageError(f"the storage has raised a {type(error).__name__}")
+            )
             for event in before:
                 self.learn(event)
-            self.learn(k.SaveFailed(over, fresh, error, self.now()))
-            self.ports.tell("storage", detail=error.summary, rule="used, and saved again later")
+            self.learn(k.SaveFailed(over, fresh, why, self.now()))
+            self.ports.tell("storage", detail=why.summary, rule="used, and saved again later")
             _unsaved.add(self)
             if not waiting:
                 at_end_of_child(save_what_is_left, 1)
@@ -408,12 +413,12 @@ class Renewal:
         """Until it is saved, or a later login has replaced it."""
         while unsaved := self.known.unsaved:
             self.ports.sleep(max(unsaved.until - self.ports.monotonic(), _LEAST))
-            with suppress(AuthError):
+            with suppress(Exception):  # whatever it raises, it is tried again
                 self.settle(k.For.AHEAD, patience=0)
 
     def save_at_exit(self) -> None:
         """The last chance of an answer that could not be saved."""
-        with suppress(AuthError), self.ports.storage.lock(self.config.key):
+        with suppress(Exception), self.ports.storage.lock(self.config.key):
             stored, unsaved = self.look(), self.known.unsaved
             if unsaved and stored.holds(unsaved.over):
                 self._save(unsaved.fresh, unsaved.over)

@@ -37,10 +37,11 @@ class Failing(MemoryStorage):
     """Keeps nothing while `broken`."""
 
     broken = False
+    error: Exception = StorageError("the disk is full")
 
     def _save(self, value: Any, key: Any) -> None:
         if self.broken and isinstance(value, Credential):
-            raise StorageError("the disk is full")
+            raise self.error
         super()._save(value, key)
 
 
@@ -96,10 +97,12 @@ def test_a_token_that_lives_is_used_while_its_successor_could_not_be_kept(world:
     assert world.sent == []
 
 
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), OSError("none of ours")])
 def test_an_answer_that_could_not_be_saved_is_used_and_saved_when_the_storage_works_again(
-    world: World,
+    world: World, error: Exception
 ) -> None:
     storage = Failing()
+    storage.error = error
     program = Program(world, storage, Person(world))
     storage.save(credential(world, age=3601))
     filling(program, storage)
@@ -184,6 +187,27 @@ def test_at_the_end_of_the_process_what_could_not_be_saved_is_tried_once_more(
     storage.broken = False
     save_what_is_left()
     assert program.stored.tokens.access_token.reveal() == world.bearers[-1]
+
+
+def test_one_storage_that_fails_at_the_end_keeps_no_other_from_saving(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, good = Failing(), Failing()
+    for storage in (lost, good):
+        program = Program(world, storage)
+        storage.save(credential(world, age=3601))
+        filling(program, storage)
+        assert program.post() == 200
+        storage.broken = False
+
+    def odd(*_: Any) -> Any:
+        raise OSError("none of ours")
+
+    monkeypatch.setattr(lost, "lock", odd)
+    save_what_is_left()
+    assert program.stored.tokens.access_token.reveal() == world.bearers[-1]
+    monkeypatch.undo()
+    save_what_is_left()
 
 
 def test_a_storage_that_cannot_be_written_stops_a_login_before_the_person_is_asked(
