@@ -153,7 +153,7 @@ def tmp_path(request: pytest.FixtureRequest, base: Path) -> Path:
     """In the place of pytest's own, which reads the directories of all tests to number the next,
     and leaves a link beside each."""
     path = directory(request.node, base)
-    path.mkdir(mode=0o700)
+    path.mkdir(mode=0o700, exist_ok=True)  # by a login that a fixture has stored
     return path
 
 
