@@ -138,3 +138,13 @@ def test_a_reader_that_never_reads_does_not_stop_the_close(listener: Listener) -
         started = time.monotonic()
         listener.close()
         assert time.monotonic() - started < 60
+
+
+def test_a_request_that_goes_on_and_on_is_cut(listener: Listener) -> None:
+    with connect(listener) as connection, contextlib.suppress(ConnectionError):
+        connection.sendall(b"GET /callback?code=c HTTP/1.1\r\n")
+        for _ in range(10):
+            connection.sendall(b"A: " + b"x" * 50_000 + b"\r\n")
+        connection.sendall(b"\r\n")
+        assert connection.recv(100) == b""
+    assert is_served(listener)

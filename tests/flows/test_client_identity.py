@@ -13,6 +13,7 @@ import pytest
 
 from mcp_client_auth import (
     AuthorizationDenied,
+    BadResponse,
     BrowserPrompt,
     ClientCredentials,
     ClientMetadataDocument,
@@ -31,6 +32,7 @@ from mcp_client_auth import (
     UsageError,
     login,
 )
+from mcp_client_auth.grants.clients import wants_proof
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.testing import DemoServer, RegisteredClient, ScriptedBrowser, Settings
 from mcp_client_auth.testing.settings import AuthMethod
@@ -555,3 +557,23 @@ def test_login_times_out_with_a_word_about_the_reference() -> None:
         with pytest.raises(LoginFailed) as caught:
             login(server.url, prompt=prompt, options=Options(login_timeout=1.0))
         assert "good for 90 s only" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted"),
+    [
+        (TokenRefused("no", code="invalid_client", status=401), True),
+        (TokenRefused("no", code="invalid_request", status=400), True),
+        (TokenRefused("no", code="invalid_grant", status=400), False),
+        (TokenRefused("no", code="invalid_client", status=403), False),
+        (BadResponse("no", status=401), True),
+        (BadResponse("no", status=403), False),
+    ],
+    ids=lambda value: (
+        f"{value.code} {value.status}" if isinstance(value, TokenRefused | BadResponse) else ""
+    ),
+)
+def test_a_secret_is_tried_only_where_it_may_have_been_missed(
+    error: TokenRefused | BadResponse, wanted: bool
+) -> None:
+    assert wants_proof(error) == wanted

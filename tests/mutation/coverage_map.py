@@ -98,9 +98,9 @@ class Map:
         """Those of the line, or of the statement that it goes on with, which is above it; of one
         that is run as its module is loaded all of the file, in more time. And their cost."""
         known = self._lines.get(file, {})
-        above = (known.get(str(each)) for each in range(line, max(line - 8, 0), -1))
-        found = next(filter(None, above), None)
-        if found is None:
+        above = (str(each) for each in range(line, max(line - 8, 0), -1))
+        found = next((known[each] for each in above if each in known), [])
+        if not found:
             found, budget = list({each for tests in known.values() for each in tests}), 3 * budget
         chosen: list[str] = []
         cost = 0.0

@@ -614,3 +614,19 @@ def test_a_client_shows_no_secret() -> None:
         replace(client("client_secret_post", PLANTED), management_token=secret)
     )
     assert PLANTED not in repr(PreRegistered("c1", PLANTED))
+
+
+def test_what_lies_deep_in_a_refusal_is_not_looked_for() -> None:
+    sunken: Any = ["sunken"]
+    for _ in range(9):
+        sunken = {"detail": sunken}
+    with pytest.raises(RegistrationRefused) as caught:
+        read_registration(server(), REDIRECT, None, answer(sunken, 422))
+    assert "sunken" not in str(caught.value)
+
+
+def test_a_registration_goes_to_the_issuer_and_may_be_sent_again() -> None:
+    """A client that nobody hears of costs the server a row, and a login nothing."""
+    request = registration_request(server(), {}, Options())
+    assert request.to_issuer
+    assert request.repeatable

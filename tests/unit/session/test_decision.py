@@ -16,7 +16,7 @@ from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.session import knowledge as d
-from mcp_client_auth.session.decision import after, next_step
+from mcp_client_auth.session.decision import after, next_step, without_store
 from mcp_client_auth.session.knowledge import (
     Ask,
     Fail,
@@ -315,6 +315,11 @@ LEARNED: dict[str, tuple[Knowledge, Any, dict[str, Any]]] = {
     ),
     "marked": (K(), mark(OLD), {"mark": mark(OLD)}),
     "accepted": (replace(MARKED, unproven=OLD), d.Accepted(OLD), {"mark": None, "unproven": None}),
+    "accepted, and none is held": (
+        replace(MARKED, current=None, unproven=OLD),
+        d.Accepted(OLD),
+        {"mark": None, "unproven": None},
+    ),
     "another accepted": (replace(MARKED, unproven=OLD), d.Accepted(DUE), {}),
     "logged in": (
         replace(outage(), mark=mark(OLD)),
@@ -515,3 +520,16 @@ def test_the_margin_is_between_a_second_and_a_tenth(
     life: float, draw: float, seconds: float
 ) -> None:
     assert d.margin(life, draw) == pytest.approx(seconds)
+
+
+def test_while_the_store_is_down_what_lives_is_sent_and_not_looked_at_again_at_once() -> None:
+    step = without_store(K(current=OLD), For.REQUEST, DOWN, NOW)
+    assert isinstance(step, Send)
+    assert step.credential == OLD
+    assert NOW.wall < step.due < NOW.wall + 120
+    ending = token("ending", 3599)
+    step = without_store(K(current=ending), For.REQUEST, DOWN, NOW)
+    assert isinstance(step, Send)
+    assert step.due == d.end(ending)
+    assert isinstance(without_store(K(current=DEAD), For.REQUEST, DOWN, NOW), Wait)
+    assert isinstance(without_store(K(), For.REQUEST, DOWN, NOW), Wait)
