@@ -20,6 +20,7 @@ from mcp_client_auth import (
     MCPAuth,
     MemoryStorage,
 )
+from mcp_client_auth.grants.probe import too_little_scope
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 from tests.support.session_world import Person, Program, World, credential
@@ -239,3 +240,20 @@ def test_a_crowd_of_tasks_at_a_real_server_opens_one_browser() -> None:
         assert asyncio.run(main()) == [200] * 12
         assert browser.join(60)
     assert browser.visits == 2, "the login, and one step-up"
+
+
+@pytest.mark.parametrize(
+    ("granted", "requested", "said"),
+    [
+        (("read",), ("read", "write"), "after “read write” was requested; “write” was not granted"),
+        (("read", "write"), ("read", "write"), "after “read write” was requested"),
+        (("read",), ("read", "offline_access"), "after “read offline_access” was requested"),
+        (("read",), (), "and names none"),
+    ],
+)
+def test_what_is_lacking_is_said_and_what_was_granted_is_not(
+    granted: tuple[str, ...], requested: tuple[str, ...], said: str
+) -> None:
+    error = too_little_scope(credential(World(), scope=granted), requested)
+    assert error.summary.endswith(said)
+    assert (error.requested, error.granted) == (requested, granted)

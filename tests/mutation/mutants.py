@@ -30,7 +30,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("grants/*.py",),
         (
             "unit/grants",
-            *("unit/session/test_steps.py", "unit/session/test_session_logout.py"),
+            *(f"unit/session/test_{name}.py" for name in ("steps", "session_logout", "step_up")),
             *(f"flows/test_{name}.py" for name in ("signin", "auth", "unattended", "own_grant")),
             *(f"flows/test_{name}.py" for name in ("client_identity", "device_code", "logout")),
             *(f"flows/test_{name}.py" for name in ("enterprise_sign_in", "redirected")),

@@ -151,6 +151,20 @@ def test_a_write_that_fails_is_a_typed_error_and_leaves_the_old_record_whole(
     assert storage.load(key) == full(key)
 
 
+def test_a_file_that_cannot_be_set_aside_is_named(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    directory.set_aside("absent.json")
+    directory.write("a.json", "text")
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(StorageError) as caught:
+        directory.set_aside("a.json")
+    assert caught.value.summary.startswith(f"{directory.path / 'a.json'} cannot be set aside: ")
+
+
 @POSIX
 def test_a_home_that_cannot_be_made_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: Key

@@ -122,3 +122,10 @@ def test_what_a_stored_login_tells_is_what_it_was(
     """Where no entry stands beside a login, it is read from the login itself."""
     credential = shape(key)
     assert Summary.read(dumps(credential), "redis") == Summary.of(credential, "redis")
+
+
+def test_an_entry_names_the_backend_that_has_its_secret(records: Store, key: Key) -> None:
+    records.save(full(key))
+    known = replace(Summary.of(full(key), records.name, "somebody.elses"), generation=9)
+    records.index.put(known)
+    assert list(records.list()) == [known]
