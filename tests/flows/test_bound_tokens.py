@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from mcp_client_auth import (
 )
 from mcp_client_auth.credential import Credential, key_for
 from mcp_client_auth.events import Event
-from mcp_client_auth.protocol.dpop import make_key
+from mcp_client_auth.protocol.dpop import make_key, read_key
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.testing import DemoServer, RegisteredClient, ScriptedBrowser, Settings
 from tests.support.key_samples import claims
@@ -159,6 +160,29 @@ def test_another_process_uses_and_renews_the_same_login(
             ("mcp", 200),
         ]
         assert scene.server.families_revoked == 0
+
+
+def test_no_event_loop_waits_while_a_key_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers: list[threading.Thread] = []
+
+    def noted(kept: Secret) -> Any:
+        readers.append(threading.current_thread())
+        return read_key(kept)
+
+    with scene_of(tmp_path) as scene:
+        send(scene.auth(ask=True), scene.server.url)
+        monkeypatch.setattr("mcp_client_auth.keys.dpop_key.read_key", noted)
+        auth = scene.auth()
+
+        async def main() -> int:
+            async with httpx.AsyncClient(auth=auth, timeout=30) as client:
+                return (await client.post(scene.server.url, headers=HEADERS, json=LIST)).status_code
+
+        assert anyio.run(main) == 200
+    assert len(readers) == 1
+    assert threading.current_thread() not in readers
 
 
 def test_a_new_login_has_a_new_key(tmp_path: Path) -> None:

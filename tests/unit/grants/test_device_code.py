@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any
@@ -34,6 +35,8 @@ from mcp_client_auth.grants.base import LoginConfig, Ports
 from mcp_client_auth.prompt.base import Invitation
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.session.steps import log_in
+from mcp_client_auth.threads import Cancel
+from tests.support.codes import coded
 from tests.support.session_world import ISSUER, KEY, PLACE, SERVER, Clock
 
 PENDING = {"error": "authorization_pending"}
@@ -266,6 +269,16 @@ def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
         log_in(config, server.ports, BrowserPrompt(opened, device=Desk()), None)
     assert len(said) == 1
     assert "unauthorized_client" in said[0]
+
+
+def test_a_login_that_is_closed_asks_the_server_no_more() -> None:
+    server, cancel = Server(PENDING, TOKENS), Cancel()
+    config = LoginConfig(SERVER, KEY, grant=DeviceCode())
+    prompt = DevicePrompt(lambda shown: cancel.cancel())
+    with pytest.raises(LoginFailed, check=coded("aborted")):
+        log_in(config, replace(server.ports, cancel=cancel), prompt, None)
+    assert server.asked == []
+    assert server.clock.steady == 50, "and does not wait"
 
 
 def test_without_a_prompt_no_one_is_asked() -> None:

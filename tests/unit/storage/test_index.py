@@ -128,4 +128,4 @@ def test_an_entry_names_the_backend_that_has_its_secret(records: Store, key: Key
     records.save(full(key))
     known = replace(Summary.of(full(key), records.name, "somebody.elses"), generation=9)
     records.index.put(known)
-    assert list(records.list()) == [known]
+    assert [(each, each.backend) for each in records.list()] == [(known, "somebody.elses")]
