@@ -25,6 +25,7 @@ from mcp_client_auth import (
     HttpTransport,
     LoginFailed,
     MCPAuth,
+    MemoryStorage,
     Options,
     PreRegistered,
     RegistrationRefused,
@@ -32,12 +33,17 @@ from mcp_client_auth import (
     UsageError,
     login,
 )
-from mcp_client_auth.grants.clients import wants_proof
+from mcp_client_auth.credential import Key
+from mcp_client_auth.grants.base import Ports
+from mcp_client_auth.grants.clients import needs_consent, remember_consent, wants_proof
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.protocol.urls import Issuer
 from mcp_client_auth.testing import DemoServer, RegisteredClient, ScriptedBrowser, Settings
 from mcp_client_auth.testing.settings import AuthMethod
 from tests.support.key_samples import jwk, pem, planted, public_pem
 
+ISSUER = Issuer("https://auth.example.com")
 CALLBACK = ("http://127.0.0.1/callback",)
 SECRET = "s3cret of the app, planted"
 DOCUMENT = ClientMetadataDocument("https://app.example.com/client.json", CALLBACK)
@@ -577,3 +583,16 @@ def test_a_secret_is_tried_only_where_it_may_have_been_missed(
     error: TokenRefused | BadResponse, wanted: bool
 ) -> None:
     assert wants_proof(error) == wanted
+
+
+def test_that_a_client_needs_consent_is_kept_until_it_does_not() -> None:
+    told: list[Event] = []
+    ports = Ports(MemoryStorage(), HttpTransport("https://mcp.example.com/mcp"), told.append)
+    key, client = Key("https://mcp.example.com/mcp"), Client("c1", ISSUER, "pre-registered", "none")
+    for needed in (False, True, True, False, True):
+        remember_consent(ports, key, client, needed=needed)
+        assert needs_consent(ports, key, client) == needed
+    assert len(told) == 2, "each time that it begins"
+    assert not needs_consent(ports, key, replace(client, client_id="c2"))
+    remember_consent(ports, key, replace(client, kind="dynamic"), needed=False)
+    assert needs_consent(ports, key, client), "it is about another"

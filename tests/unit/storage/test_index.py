@@ -129,3 +129,10 @@ def test_an_entry_names_the_backend_that_has_its_secret(records: Store, key: Key
     known = replace(Summary.of(full(key), records.name, "somebody.elses"), generation=9)
     records.index.put(known)
     assert [(each, each.backend) for each in records.list()] == [(known, "somebody.elses")]
+
+
+def test_an_entry_says_which_keyring_has_its_secret(records: Store, key: Key) -> None:
+    records.save(full(key))
+    (entry,) = records.list()
+    in_keyring = records.name == "keyring"
+    assert entry.backend == ("keyring.backends.SecretService" if in_keyring else "")
