@@ -124,6 +124,8 @@ class RedisServer(Child):
     def _answers(self) -> bool:
         import redis
 
+        assert self.process is None or self.process.poll() is None, "it has ended by itself"
+
         try:
             with redis.Redis.from_url(self.url) as client:
                 return bool(client.ping())

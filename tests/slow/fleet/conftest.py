@@ -15,6 +15,7 @@ from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.storage.shared import Shared
 from tests.support.engines import Bouncer, PostgresServer, RedisServer
+from tests.support.ports import free_port
 
 NUMBERS = itertools.count()
 
@@ -58,7 +59,9 @@ def bouncer(postgres_server: PostgresServer) -> Iterator[Bouncer]:
 
 @pytest.fixture(scope="session")
 def cluster_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("cluster"), "--cluster-enabled", "yes") as server:
+    # by itself it takes the port ten thousand above its own, which a connection may have
+    options = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with RedisServer(tmp_path_factory.mktemp("cluster"), *options) as server:
         server.own_all_slots()
         yield server
 
