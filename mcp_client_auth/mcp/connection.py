@@ -115,13 +115,16 @@ class Connection:
     def _done(self, step: Step, left: float, by: OpenExchange) -> Head | bytes | None:
         if isinstance(step, BeginOlder):
             return self._begun(step, left, by)
-        if isinstance(step, Send) and self._older:
-            identity = step.headers.get(SESSION, "")
-            if session := self._older.get(identity):
-                head = session.carry(step, by, left)
-                if session.ended:
-                    self._older.pop(identity, None)
-                return head
+        if not isinstance(step, Send):
+            return by.do(step, left)
+        identity = step.headers.get(SESSION, "")
+        if session := self._older.get(identity):
+            head = session.carry(step, by, left)
+            if session.ended:
+                self._older.pop(identity, None)
+            return head
+        if identity.startswith(_OLDER):  # of one that has ended, which another request has learned
+            return Head(404, {})
         return by.do(step, left)
 
     def _begun(self, step: BeginOlder, left: float, by: OpenExchange) -> Head:

@@ -13,6 +13,7 @@ import pytest
 
 from mcp_client_auth.errors import BadResponse, Unavailable
 from mcp_client_auth.mcp import Connection
+from mcp_client_auth.mcp.exchange import Send
 from mcp_client_auth.mcp.older import endpoint_of
 from tests.support.mcp_stage import Message, Request, Stage, introduced
 from tests.unit.mcp.test_bridge import HELLO, INITIALIZE, INITIALIZED, PATIENCE, on_stage, wait_for
@@ -242,6 +243,43 @@ def test_the_bridge_begins_again_after_the_stream_has_ended() -> None:
     begun = [each.message for each in stage.requests if each.method == "initialize"]
     assert begun[-1] == {"jsonrpc": "2.0", **INITIALIZE}
     assert stage.methods.count("notifications/initialized") == 2
+
+
+def test_all_requests_after_the_stream_has_ended_come_to_the_new_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    older = introduced(fine)
+    go, held = threading.Event(), threading.Semaphore(0)
+
+    def late(line: bytes) -> bool:
+        return b'"late"' in line
+
+    with on_stage(older) as (stage, host):
+        host.begin()
+        host.ask(1)
+        connection = host.bridge._connection
+        first, done = host.bridge._session.server, connection._done
+
+        def held_back(step: Any, *rest: Any) -> Any:
+            if isinstance(step, Send) and late(step.body):
+                held.release()
+                go.wait(PATIENCE)
+            return done(step, *rest)
+
+        monkeypatch.setattr(connection, "_done", held_back)
+        for number in ("a", "b"):
+            host.say({"id": number, "method": "late"})
+        assert all(held.acquire(timeout=PATIENCE) for _ in range(2))
+        older.end()
+        for _ in range(1000):
+            if connection._older[first.session].ended:
+                break
+            threading.Event().wait(0.01)
+        assert host.ask(2)["result"] == {"ok": 1}  # has begun another session
+        go.set()
+        for number in ("a", "b"):
+            assert host.answer(number)["result"] == {"ok": 1}
+    assert stage.methods.count("initialize") == 4  # twice by POST, as a try, and over each stream
 
 
 def test_a_server_that_has_forgotten_the_session_gets_a_new_one() -> None:
