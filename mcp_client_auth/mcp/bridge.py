@@ -47,6 +47,7 @@ _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1, and the next two
 _NO_REQUEST: Final = -32600
 _INVALID_PARAMS: Final = -32602
 _INTERNAL: Final = -32603
+_NUMBER: Final = str | int | float  # an id (JSON-RPC 2.0 §4)
 
 
 class Bridge:
@@ -132,11 +133,27 @@ class Bridge:
         elif "id" in message:
             self._take_request(message, body)
         else:
+            cancelled = self._stop_cancelled(message)
+            # from 2026-07-28 on the end of the connection is the cancellation over HTTP
+            if cancelled and _version_of(cancelled.message or {}):
+                return
             if message["method"] == "notifications/initialized":
                 self._initialized.clear()
             if self._ordered is None:
                 self._ordered = _start(self._notify_in_order)
             self._notifications.put((message, body))
+
+    def _stop_cancelled(self, message: Message) -> Exchange | None:
+        """The request that a notification cancels. It is stopped at once: notifications before it
+        may have to wait for a login, and the request would be sent meanwhile."""
+        params = message.get("params")
+        if message["method"] != "notifications/cancelled" or not isinstance(params, dict):
+            return None
+        number = params.get("requestId")
+        cancelled = self._open.get(_name(number)) if isinstance(number, _NUMBER) else None
+        if cancelled:
+            cancelled.stop()
+        return cancelled
 
     def _take_request(self, message: Message, body: bytes) -> None:
         number = message["id"]
@@ -262,7 +279,7 @@ class Bridge:
         while True:
             message, body = self._notifications.get()
             try:
-                self._notify(message, body)
+                self._deliver(message, body, self._exchange())
             except Exception:
                 if self._ended:
                     return
@@ -271,16 +288,6 @@ class Bridge:
                 if message["method"] == "notifications/initialized":
                     self._initialized.set()
                     self._listen()
-
-    def _notify(self, message: Message, body: bytes) -> None:
-        params, cancelled = message.get("params"), None
-        if message["method"] == "notifications/cancelled" and isinstance(params, dict):
-            cancelled = self._open.get(_name(params.get("requestId")))
-        # from 2026-07-28 on the end of the connection is the cancellation over HTTP
-        if cancelled is not None:
-            cancelled.stop()
-        if cancelled is None or not _version_of(cancelled.message or {}):
-            self._deliver(message, body, self._exchange())
 
     def _deliver(self, message: Message, body: bytes, opened: Exchange) -> None:
         """What has no answer; there is no one to tell that it failed."""

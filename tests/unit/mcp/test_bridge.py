@@ -382,6 +382,27 @@ def test_a_request_that_is_cancelled_while_it_waits_for_a_login_is_never_sent() 
     assert all(json.loads(line).get("id") != 1 for line in host.lines)
 
 
+def test_a_request_is_cancelled_although_an_earlier_notification_waits_for_a_login() -> None:
+    asked, go = threading.Semaphore(0), threading.Event()
+
+    class Slow(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            asked.release()
+            go.wait(PATIENCE)
+            yield request
+
+    with Stage(fine) as stage, hosted(stage.url, Slow()) as host:
+        host.say({"method": "notifications/progress", "params": {}})
+        host.say({"id": 1, "method": "slow"})
+        assert all(asked.acquire(timeout=PATIENCE) for _ in range(2))
+        host.say({"method": "notifications/cancelled", "params": {"requestId": 1}})
+        go.set()
+        assert wait_for(stage, lambda each: each.method == "notifications/cancelled")
+        host.bridge.finish(PATIENCE)
+    assert "slow" not in stage.methods
+    assert host.lines == []
+
+
 def test_numbers_and_texts_come_through_as_they_are() -> None:
     answer = b'{"jsonrpc":"2.0","id":1,"result":{"n":12345678901234567890123,"s":"\xc3\xa4"}}'
 
