@@ -45,10 +45,15 @@ class Exchange(OpenExchange):
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
         if not isinstance(step, Send):
             return super().do(step, left)
+        self.waits = True
         self._url = self._login.where()
         given = super().do(step, left)
         self.sent()
         return given
+
+    def another(self) -> OpenExchange:
+        self.waits = True  # for what comes over that one, and for its login first
+        return super().another()
 
 
 class Budget:

@@ -16,7 +16,15 @@ from mcp_client_auth.mcp import Connection
 from mcp_client_auth.mcp.exchange import Send
 from mcp_client_auth.mcp.older import endpoint_of
 from tests.support.mcp_stage import Message, Request, Stage, introduced
-from tests.unit.mcp.test_bridge import HELLO, INITIALIZE, INITIALIZED, PATIENCE, on_stage, wait_for
+from tests.unit.mcp.test_bridge import (
+    HELLO,
+    INITIALIZE,
+    INITIALIZED,
+    PATIENCE,
+    hosted,
+    on_stage,
+    wait_for,
+)
 
 URL = "https://mcp.example/api/sse"
 SAMPLING = {"jsonrpc": "2.0", "id": "s", "method": "sampling/createMessage", "params": {}}
@@ -301,6 +309,28 @@ def test_an_error_of_the_login_at_the_stream_is_that_of_the_request() -> None:
         host.say(INITIALIZE)
         assert host.answer(0)["error"] == refused["error"]
         host.say(INITIALIZED)
+
+
+def test_while_a_person_signs_in_for_the_stream_the_client_is_told() -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    class Slow(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            if request.method == "GET":
+                asked.set()
+                go.wait(PATIENCE)
+            yield request
+
+    hello = {**INITIALIZE, "params": {**INITIALIZE["params"], "_meta": {"progressToken": "t"}}}
+    with Stage(introduced(fine)) as stage, hosted(stage.url, Slow()) as host:
+        host.say(hello)
+        assert asked.wait(PATIENCE)
+        host.bridge.waits("sign in")
+        told = host.got(lambda each: each.get("method") == "notifications/progress")
+        host.bridge.waits_no_more()
+        go.set()
+        assert host.answer(0)["result"]["protocolVersion"] == "2024-11-05"
+    assert told["params"]["message"] == "sign in"
 
 
 def test_a_fault_of_the_stream_is_an_error_and_the_next_try_works() -> None:
