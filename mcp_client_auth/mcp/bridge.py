@@ -105,20 +105,20 @@ class Bridge:
         """A line of the client. Waits while too much is on its way to the server."""
         try:
             value = self._parsed(line.decode())  # handed on as it is, so with leniency
+            batch = isinstance(value, list) and value  # of revision 2025-03-26
+            messages = [(each, as_it_is(each)) for each in value] if batch else [(value, line)]
         except (ValueError, RecursionError):
             self._refuse(None, _NOT_JSON, "this line is not JSON")
             return
-        if isinstance(value, list) and value:  # a batch of revision 2025-03-26
-            for each in value:
-                self._take(each, as_it_is(each))
-        else:
-            self._take(value, line)
+        for message, body in messages:
+            self._take(message, body)
 
     def take_too_large(self) -> None:
         self._refuse(None, _NO_REQUEST, f"this message is larger than {LARGEST >> 20} MiB")
 
     def _take(self, message: Any, body: bytes) -> None:
-        if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        fine = isinstance(message, dict) and message.get("jsonrpc") == "2.0"
+        if not fine or not isinstance(message.get("id"), _NUMBER | None):
             self._refuse(None, _NO_REQUEST, "this line is not a JSON-RPC message")
         elif not isinstance(message.get("method"), str):
             if "result" in message or "error" in message:

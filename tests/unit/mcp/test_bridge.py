@@ -589,6 +589,7 @@ def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         (b"[]", -32600),
         (b'{"method": "x", "id": 1}', -32600),
         (b'{"jsonrpc": "2.0", "id": 1}', -32600),
+        (b'{"jsonrpc": "2.0", "method": "x", "id": [1]}', -32600),
     ],
 )
 def test_a_line_that_is_no_message_is_answered_and_goes_nowhere(line: bytes, code: int) -> None:
@@ -596,6 +597,21 @@ def test_a_line_that_is_no_message_is_answered_and_goes_nowhere(line: bytes, cod
         host.bridge.take(line)
         assert host.got(lambda each: "error" in each)["error"]["code"] == code
     assert stage.requests == []
+
+
+@pytest.mark.parametrize("form", ["%s", "[%s]"])
+def test_no_depth_of_a_message_ends_the_bridge(form: str) -> None:
+    """What can be read can be nested too deep to be written again."""
+    with on_stage(fine) as (_, host):
+        for depth in range(900, 1000):
+            deep = "[" * depth + "]" * depth
+            for text in (f'"id":{deep}', f'"id":{deep},"method":"x"', f'"x":{deep}'):
+                host.bridge.take((form % f'{{"jsonrpc":"2.0",{text}}}').encode())
+        host.bridge.finish(PATIENCE)
+        assert all(json.loads(line)["error"]["code"] in (-32600, -32700) for line in host.lines)
+        assert len(host.lines) == 300
+        host.bridge.take(form.replace("%s", '{"jsonrpc":"2.0","id":1,"method":"x"}').encode())
+        assert host.answer(1)["result"] == {"ok": 1}
 
 
 def test_the_messages_of_a_batch_are_answered_one_by_one() -> None:
