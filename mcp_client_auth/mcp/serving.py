@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, NamedTuple, Self
 
 import h11
@@ -304,13 +305,17 @@ class _Connection:
         if size > largest:
             self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
             return False
-        self._serving.budget.take(size)
-        reply = Reply(self, once(lambda: self._serving.budget.give(size)))
+        budget, body = self._serving.budget, None
+        budget.take(size)
         try:
             body = self._body(largest)
-            if body is None:
-                self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
-                return False
+        finally:
+            budget.give(size - len(body or b""))
+        if body is None:
+            self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
+            return False
+        reply = Reply(self, once(partial(budget.give, len(body))))
+        try:
             self._gone = reply.gone
             with self._serving.watched(self._raw, reply.gone, self._forgotten):
                 self._serving.answer(request._replace(body=body), reply)

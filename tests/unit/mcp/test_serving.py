@@ -119,6 +119,30 @@ def test_many_connections_are_served_at_once() -> None:
     assert sorted(got) == sorted(str(number).encode() for number in range(50))
 
 
+def test_a_body_of_unknown_length_counts_as_what_it_was() -> None:
+    together = threading.Barrier(3)
+
+    def answer(request: Request, reply: Reply) -> None:
+        together.wait(PATIENCE)
+        echo(request, reply)
+
+    got: list[bytes] = []
+
+    def ask(number: int) -> None:
+        with client(serving) as http_:
+            http_.request("POST", "/", body=iter([b"%d" % number]), encode_chunked=True)
+            got.append(http_.getresponse().read())
+
+    with served(answer) as serving:
+        askers = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+        for each in askers:
+            each.start()
+        for each in askers:
+            each.join(PATIENCE)
+        assert sorted(got) == [b"0", b"1", b"2"]
+        serving.budget.take(2 * LARGEST)  # all has been given back
+
+
 def test_a_client_that_hangs_up_is_noticed_while_its_answer_is_awaited() -> None:
     begun, gone = threading.Event(), threading.Event()
 
