@@ -94,9 +94,7 @@ class Bridge:
         self._mirroring = Mirroring()
         self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
-        self._patience = Patience(
-            self._hand_over, self._waiting, lambda: self._session.server.settled
-        )
+        self._patience = Patience(self._hand_over, self._waiting, self._has_session)
         self._ended = False
 
     # From the client
