@@ -21,6 +21,7 @@ from .verbs import RARE, SECTIONS, VERBS, module_of
 
 A = TypeVar("A")
 Words: TypeAlias = Callable[[list[str], list[str]], list[str]]
+WRITTEN: Final = "mcp_client_auth.words"  # of a verb, in the context's `meta`
 _SETTINGS: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 _WIDEST: Final = 100
 _NARROWEST: Final = 30
@@ -152,6 +153,7 @@ class Verb(click.Command):
             args = self.translated(
                 args, [name for each in options if not each.is_flag for name in each.opts]
             )
+        ctx.meta[WRITTEN] = [*args]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -21,7 +21,7 @@ from ..arguments import (
     server,
 )
 from ..bridge_configs import CLIENTS, start_of
-from ..commands import verb
+from ..commands import WRITTEN, verb
 from ..listening import Place, loopback
 from ..mcp_remote_words import client_of, ours, require_no_secret
 from ..sources import is_typed
@@ -290,22 +290,25 @@ def _print_config(arguments: Arguments) -> None:
 
 
 def _typed() -> list[str]:
-    """The options of this command as they are written, files by their whole paths."""
+    """The options of this command as they are written, files by their whole paths. What is in a
+    file, such as the password of a storage, stays there."""
     context, words = click.get_current_context(), list[str]()
+    written, _, _ = context.command.make_parser(context).parse_args([*context.meta[WRITTEN]])
     for each in context.command.params:
-        value = context.params.get(each.name or "")
-        if not isinstance(each, click.Option) or not is_typed(each.name or ""):
-            continue
-        if each.name == "print_config":
+        name = each.name or ""
+        if not isinstance(each, click.Option) or not is_typed(name) or name == "print_config":
             continue
         if each.is_flag:
             words.append(each.opts[-1])
             continue
-        if isinstance(value, dict):
-            value = tuple("=".join(pair) for pair in value.items())
-        for one in value if isinstance(value, tuple) else (value,):
-            text = str(getattr(one, "name", one))
-            if each.metavar == "FILE" and text != "-":
-                text = os.path.abspath(text)
+        for text in written[name] if each.multiple else [written[name]]:
+            if name in ("store", "static_client") and text[:1] == "@":
+                text = f"@{_whole(text[1:])}"
+            elif each.metavar == "FILE" and text != "-":
+                text = _whole(text)
             words += [each.opts[0], text]
     return words
+
+
+def _whole(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

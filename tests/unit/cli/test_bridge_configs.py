@@ -64,6 +64,24 @@ def test_no_secret_goes_into_a_configuration(inside: Inside) -> None:
     assert "planted-key" not in ran.out + ran.err
 
 
+def test_what_a_file_has_stays_there_and_is_found_from_anywhere(inside: Inside) -> None:
+    Path("place").write_text("redis://:planted-password@127.0.0.1:1/0")
+    Path("client").write_text('{"client_id": "ours", "client_secret": "planted-secret"}')
+    words = ["--store", "@place", "--static-oauth-client-info", "@client", "--param", "a=b=c"]
+    ran = inside("bridge", URL, "--print-config", "cursor", *words, "--timeout", "30")
+    assert ran.code == 0, ran.err
+    assert "planted" not in ran.out + ran.err
+    [entry] = json.loads(ran.out)["mcpServers"].values()
+    said = entry["args"][entry["args"].index(URL) + 1 :]
+    pairs = dict(zip(said[::2], said[1::2], strict=True))
+    assert pairs == {
+        "--store": f"@{Path('place').absolute()}",
+        "--static-oauth-client-info": f"@{Path('client').absolute()}",
+        "--param": "a=b=c",
+        "--timeout": "30",
+    }
+
+
 @pytest.mark.parametrize("form", ["=", " "])
 def test_a_configuration_of_mcp_remote_is_said_in_our_words(inside: Inside, form: str) -> None:
     words = ["9696", "--debug", "--transport", "http-only", "--authorize-param", "a=b"]
