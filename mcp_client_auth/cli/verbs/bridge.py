@@ -24,7 +24,7 @@ from ..bridge_configs import CLIENTS, start_of
 from ..commands import WRITTEN, verb
 from ..listening import Place, loopback
 from ..mcp_remote_words import client_of, ours, require_no_secret
-from ..sources import is_typed
+from ..sources import is_typed, source_of
 from ..values import Seconds, checked
 
 if TYPE_CHECKING:
@@ -118,25 +118,26 @@ def command(arguments: Arguments) -> None:
     ["bridge", "SERVER"]. Your browser opens when a request needs you to sign in; if no one can,
     each request is answered with the reason. It ends when the client does.
     """
-    if arguments.print_config:
+    from ..sessions import for_new_login, listener_for
+
+    _require_fitting(arguments)
+    protocol = for_new_login(
+        arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
+    )
+    if arguments.print_config:  # of what can work
         _print_config(arguments)
         return
     from ...mcp.upstream import MOST
     from ..client import opened
     from ..host_prompt import AnotherLogin, host_prompt
-    from ..sessions import for_new_login, listener_for
 
-    _require_fitting(arguments)
+    if arguments.static_client:
+        protocol["client"] = _static_client(arguments.static_client, arguments.new)
     hosts: list[Bridge] = []
 
     def host() -> Bridge | None:
         return hosts[0] if hosts else None
 
-    protocol = for_new_login(
-        arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
-    )
-    if arguments.static_client:
-        protocol["client"] = _static_client(arguments.static_client, arguments.new)
     with opened(
         arguments.url,
         arguments.login,
@@ -223,6 +224,10 @@ def _listen(arguments: Arguments, place: Place, way: Opened) -> None:
 def _require_fitting(arguments: Arguments) -> None:
     if arguments.secret_file and not arguments.listen:
         raise UsageError("--secret-file needs --listen")
+    named = arguments.new.client.client_id, arguments.new.to_register.client_metadata_url
+    if arguments.static_client and any(named):
+        option = source_of("client_id" if named[0] else "client_metadata_url")
+        raise UsageError(f"--static-oauth-client-info and {option} cannot be combined")
     files = (
         arguments.new.client.client_secret_file,
         arguments.new.to_register.initial_access_token_file,
@@ -235,8 +240,6 @@ def _require_fitting(arguments: Arguments) -> None:
 def _static_client(value: str, new: NewLogin) -> PreRegistered:
     from ...protocol.registration import PreRegistered
 
-    if new.client.client_id or new.to_register.client_metadata_url:
-        raise UsageError("--static-oauth-client-info and a client of ours cannot be combined")
     client_id, secret, method = client_of(value)
     redirect_uri = new.to_register.redirect_uri
     return PreRegistered(client_id, secret, method, (redirect_uri,) if redirect_uri else ())

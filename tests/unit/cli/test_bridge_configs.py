@@ -82,6 +82,24 @@ def test_what_a_file_has_stays_there_and_is_found_from_anywhere(inside: Inside) 
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--secret-file", "x"], "--listen"),
+        (["--client-id", "x", "--client-secret-file", "-"], "standard input"),
+        (["--callback-port", "3334", "--redirect-uri", "http://127.0.0.1:1/x"], "--redirect-uri"),
+        (["--client-id", "x", "--static-oauth-client-info", "{}"], "--client-id"),
+        (["--idp-issuer", "https://idp.example"], "--grant"),
+    ],
+)
+def test_no_configuration_is_printed_that_could_not_start(
+    inside: Inside, words: list[str], named: str
+) -> None:
+    ran = inside("bridge", URL, "--print-config", "cursor", *words)
+    assert (ran.code, ran.out) == (2, "")
+    assert named in ran.err
+
+
 @pytest.mark.parametrize("form", ["=", " "])
 def test_a_configuration_of_mcp_remote_is_said_in_our_words(inside: Inside, form: str) -> None:
     words = ["9696", "--debug", "--transport", "http-only", "--authorize-param", "a=b"]
