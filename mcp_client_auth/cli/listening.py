@@ -57,7 +57,7 @@ def secret_in(path: str | None) -> Secret:
     if not _LINE.fullmatch(text):
         raise UsageError(
             f"the secret file {named} must have one line of at least 22 letters and digits",
-            hint="Name a file that does not exist: it is made with a new secret",
+            hint="Name a file that does not exist: it is created with a new secret",
         )
     return Secret(text)
 

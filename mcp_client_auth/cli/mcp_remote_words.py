@@ -89,12 +89,12 @@ def ours(words: list[str], taking: Collection[str]) -> list[str]:
             if _NOT_NEEDED[name] and not equals:
                 _value(left, name)
         elif name in _REFUSED:
-            raise UsageError(f"{name} of mcp-remote is not known here", hint=_said(_REFUSED[name]))
+            raise UsageError(f"{name} of mcp-remote is not supported", hint=_said(_REFUSED[name]))
         elif name == "--protocol":
             [given] = [value] if equals else _value(left, name)
             if given != "legacy":
                 raise UsageError(
-                    "--protocol of mcp-remote is not known here",
+                    "--protocol of mcp-remote is not supported, except as legacy",
                     hint="Messages pass as they are: client and server need a common revision",
                 )
         elif name == "--header":
@@ -122,7 +122,7 @@ def client_of(value: str) -> tuple[str, Secret | None, str]:
     method = given.get("token_endpoint_auth_method", "")
     if not isinstance(client_id, str) or not isinstance(secret, str | None):
         raise UsageError(
-            "--static-oauth-client-info has no client_id, or a client_secret that is no text"
+            "--static-oauth-client-info has no client_id, or a client_secret that is not text"
         )
     return client_id, Secret(secret) if secret else None, method if isinstance(method, str) else ""
 
@@ -170,8 +170,8 @@ def _registered(value: str) -> Iterator[str]:
     if given:
         named = quoted(", ".join(given), 120)
         raise UsageError(
-            f"--static-oauth-client-metadata says {named}, which is not yours to choose here",
-            hint="scope and client_name are taken; everything else fits the server by itself",
+            f"--static-oauth-client-metadata says {named}, which cannot be chosen here",
+            hint="Only scope and client_name can be set; the rest is negotiated with the server",
         )
 
 
@@ -198,8 +198,7 @@ def require_no_secret(value: str) -> None:
         return
     if isinstance(secret, str) and secret and not _VARIABLE.fullmatch(secret):
         raise UsageError(
-            "the client secret stands in the command line, which every user of this machine could"
-            " read",
+            "the client secret is in the command line, which every user of this machine could read",
             hint='Write "client_secret": "${VARIABLE}" and set the variable in the configuration,'
             " or pass @FILE",
         )

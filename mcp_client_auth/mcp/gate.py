@@ -50,8 +50,9 @@ class Gate:
 
     def _foreign(self, headers: Headers) -> Refusal | None:
         hosts = [value.lower() for name, value in headers if name == "host"]
+        # DNS rebinding: a page calls our address by a name of its own
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return Refusal(421, "This is not that host")  # DNS rebinding: our address by its name
+            return Refusal(421, "The header Host does not name this listener")
         for name, value in headers:
             if name == "origin" and value.lower().removeprefix("http://") not in self._hosts:
                 return Refusal(403, _NO_PAGE)
@@ -70,12 +71,12 @@ class Gate:
         before, slash, rest = rest.partition("/")
         if not root and f"{slash}{rest}" == PATH and self._secret.matches(before):
             return None
-        return Refusal(404, "Nothing is here")
+        return Refusal(404, "There is nothing at this path")
 
 
 def _unfit(method: str, headers: Headers) -> Refusal | None:
     if method not in METHODS:
-        return Refusal(405, "MCP has no such method", (("Allow", ", ".join(METHODS)),))
+        return Refusal(405, f"MCP uses only {', '.join(METHODS)}", (("Allow", ", ".join(METHODS)),))
     counts = Counter(name for name, _ in headers)
     # which of two a proxy and a server believe may differ
     if {"content-length", "transfer-encoding"} <= counts.keys():
@@ -83,12 +84,12 @@ def _unfit(method: str, headers: Headers) -> Refusal | None:
     lengths = [value for name, value in headers if name == "content-length"]
     # a server that does not read it would take it for the next request, of another client perhaps
     if method != "POST" and ("transfer-encoding" in counts or any(map(_is_some, lengths))):
-        return Refusal(400, "Only a POST has a body")
+        return Refusal(400, "Only a POST may have a body")
     if any(counts[name] > 1 for name in counts if name != "accept" and _is_handed_on(name)):
         return Refusal(400, "A header is given twice")
     kind = next((value for name, value in headers if name == "content-type"), "")
     if method == "POST" and kind.partition(";")[0].strip().lower() != "application/json":
-        return Refusal(415, "A message of MCP is application/json")
+        return Refusal(415, "An MCP message must be application/json")
     return None
 
 

@@ -281,7 +281,7 @@ class _Connection:
                 self.known = True
                 return self._answered(request)
         except h11.RemoteProtocolError as error:
-            refusal = Refusal(error.error_status_hint, "This is not a request of HTTP")
+            refusal = Refusal(error.error_status_hint, "This is not an HTTP request")
         self._refuse(refusal)
         return False
 
@@ -303,7 +303,7 @@ class _Connection:
         chunked = any(name == "transfer-encoding" for name, _ in request.headers)
         size = largest if chunked else sum(lengths)
         if size > largest:
-            self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
+            self._refuse(Refusal(413, f"A message may be at most {largest >> 20} MiB"))
             return False
         budget, body = self._serving.budget, None
         budget.take(size)
@@ -312,7 +312,7 @@ class _Connection:
         finally:
             budget.give(size - len(body or b""))
         if body is None:
-            self._refuse(Refusal(413, f"A message may have {largest >> 20} MiB"))
+            self._refuse(Refusal(413, f"A message may be at most {largest >> 20} MiB"))
             return False
         reply = Reply(self, once(partial(budget.give, len(body))))
         try:

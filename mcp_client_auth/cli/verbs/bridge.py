@@ -278,10 +278,12 @@ def _print_config(arguments: Arguments) -> None:
     from ...storage.settings import Settings
 
     if arguments.listen:
-        raise UsageError("--listen is for clients that start no command", hint="Start it yourself")
+        raise UsageError(
+            "--listen and --print-config cannot be combined", hint="Start the listener yourself"
+        )
     if arguments.new.authorization.gateway_headers:
         raise UsageError(
-            "a header for a gateway is a secret, and goes into no configuration",
+            "a gateway header is a secret, so it is not written into a configuration",
             hint="Log in with it, which keeps it: mcp-login URL --gateway-header …",
         )
     if arguments.static_client:
