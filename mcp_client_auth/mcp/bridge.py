@@ -247,6 +247,9 @@ class Bridge:
     def _run(self, plan: Plan[Reply], via: Exchange | None = None) -> Reply:
         return self._connection.run(plan, via=via or self._exchange())
 
+    def _run_quietly(self, plan: Plan[Reply]) -> Reply:
+        return self._run(plan, self._exchange(auth=self._login.quiet))
+
     def _stateless(self, version: str, message: Message, body: bytes, opened: Exchange) -> Reply:
         server = self._session.another(STATELESS)
         named = {"mcp-protocol-version": version}
@@ -340,7 +343,7 @@ class Bridge:
         try:
             head: Head = self._connection.run(listen(server), math.inf, listener)
             if head.status == 404 and server.session:
-                self._session.revived(server)
+                self._session.revived(server, self._run_quietly)  # no browser opens for that
             elif not self._login.has_failed():
                 self._no_stream = server  # it offers none; another one begins with the next call
         except Stopped:

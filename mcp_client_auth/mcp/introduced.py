@@ -36,9 +36,12 @@ class Introduced:
             self._introduction = message, body
             self._become(server)
 
-    def revived(self, lost: Server) -> Server | None:
+    def revived(
+        self, lost: Server, run: Callable[[Plan[Reply]], Reply] | None = None
+    ) -> Server | None:
         """A new session in place of the lost one, begun as the client has begun that; only the
-        first who asks begins it."""
+        first who asks begins it. `run`: where it is not to be carried out as usual."""
+        run = run or self._run
         with self._turn:
             if self.server is not lost:
                 return self.server
@@ -47,10 +50,10 @@ class Introduced:
             logger.info("the server has forgotten the session: a new one is begun")
             message, body = self._introduction
             server = self.another()
-            reply = self._run(exchange(server, message, None, body))
+            reply = run(exchange(server, message, None, body))
             if not _has_begun(server, reply):
                 return None
-            self._run(exchange(server, notification("notifications/initialized")))
+            run(exchange(server, notification("notifications/initialized")))
             self._become(server)
             return server
 

@@ -16,6 +16,7 @@ from mcp_client_auth import MCPAuth
 from mcp_client_auth.adapters.rpc import undelivered
 from mcp_client_auth.mcp import bridge as module
 from mcp_client_auth.mcp.bridge import Bridge
+from mcp_client_auth.mcp.upstream import Login
 from mcp_client_auth.testing import DemoServer, Settings
 from mcp_client_auth.transport.racing import RacingTransport
 from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
@@ -256,6 +257,36 @@ def test_a_restarted_server_is_noticed_by_the_open_stream() -> None:
         wait_for(stage, lambda each: each is not stage.requests[0] and each.method == "initialize")
         assert host.ask(1)["result"] == {"ok": 1}
     assert stage.requests[-2].headers["Mcp-Protocol-Version"] == "2025-06-18"
+
+
+def test_what_the_open_stream_begins_asks_no_one_to_sign_in() -> None:
+    class Asking(httpx.Auth):
+        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+            request.headers["X-Asking"] = "yes"
+            yield request
+
+    streams = iter([404, 405])
+
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.reply(next(streams, 405))
+        else:
+            request.result(ok=1)
+
+    with Stage(sessions(behaviour)) as stage:
+        login = Login(lambda: stage.url, quiet=httpx.Auth())
+        with hosted(stage.url, Asking(), login=login) as host:
+            host.begin()
+            session = host.bridge._session.server
+            begun = "GET", "session-2"
+            wait_for(stage, lambda each: (each.command, each.headers["Mcp-Session-Id"]) == begun)
+            assert host.ask(1)["result"] == {"ok": 1}
+            assert host.bridge._session.server is not session
+    first, second = (each for each in stage.requests if each.method == "initialize")
+    assert first.headers["X-Asking"] == "yes"
+    assert "X-Asking" not in second.headers
+    asked = [each.method for each in stage.requests if each.headers["X-Asking"]]
+    assert asked == ["initialize", "notifications/initialized", "x"]
 
 
 def test_a_request_of_2026_07_28_has_its_headers_and_no_session() -> None:
