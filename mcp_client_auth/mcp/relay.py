@@ -145,7 +145,7 @@ def _refused(body: bytes, offers: Offers) -> Message | None:
     try:
         value = strictly(body.decode())
     except (ValueError, RecursionError):
-        return {"code": _NOT_JSON, "message": "this is not JSON, or not all would read it alike"}
+        return {"code": _NOT_JSON, "message": "this is not JSON, or parsers disagree about it"}
     messages = value if isinstance(value, list) else [value]
     called = [hidden_tool(each, offers) for each in messages if isinstance(each, dict)]
     hidden = next((name for name in called if name is not None), None)
