@@ -416,8 +416,8 @@ def logout(
 
     `client` and `grant`: those that the login was made with, if they are a program's own, for
     such a login is kept by itself. True when there was one. What the server did not confirm is
-    not an error; the value tells. The issuer of a company's identity provider stands for the
-    login there, which outlives those to the company's servers.
+    not an error; the returned value says it. For the login at a company's identity provider, pass
+    its issuer as `url`; that login outlives those to the company's servers.
 
     Example:
         ```python

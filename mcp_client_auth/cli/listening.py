@@ -81,7 +81,7 @@ def _make(path: str, text: str) -> None:
 
 
 def tell(name: str, path: str, secret: Secret, file: str | None) -> None:
-    """How to connect, on stderr, which is the only place where the secret stands."""
+    """How to connect, on stderr, the only place where the secret is shown."""
     from ..prompt.screen import screen
 
     shown = f"(the line in {quoted(file)})" if file else secret.reveal()

@@ -33,7 +33,7 @@ class Refusal(NamedTuple):
 
 
 class Gate:
-    """`hosts`: what a client may call us in `Host`, with the port. `secret` stands in the header
+    """`hosts`: what a client may call us in `Host`, with the port. `secret` is in the header
     `Authorization: Bearer`, or in the path before `/mcp`."""
 
     def __init__(self, hosts: Collection[str], secret: Secret) -> None:

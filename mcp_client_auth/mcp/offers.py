@@ -31,7 +31,7 @@ def strictly(text: str) -> Any:
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise ValueError("a key that stands twice")
+        raise ValueError("a key is given twice")
     return made
 
 

@@ -100,7 +100,7 @@ class OlderSession:
             self._awaited.pop(_name(step.wanted), None)
 
     def _refused(self, head: Head, number: Any, by: OpenExchange, left: float) -> bytes | None:
-        """What answers the message at once: the error of a login that stands for the response."""
+        """What answers the message at once: the error of a login, in place of the response."""
         if "json" not in head.headers.get("content-type", ""):
             return None
         body = b""

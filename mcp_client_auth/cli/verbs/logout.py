@@ -37,8 +37,8 @@ class Arguments:
 def command(arguments: Arguments) -> None:
     """Its tokens are revoked (RFC 7009), and the client that was registered for it is deleted
     unless another login here uses it (RFC 7592). What the server does not confirm is reported,
-    and is not an error. The issuer of a company's identity provider, as SERVER, stands for the
-    login there.
+    and is not an error. For the login at a company's identity provider, pass its issuer as
+    SERVER.
     """
     from ...session.provider import provider_keys
     from ..answers import answers
