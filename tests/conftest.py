@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import hypothesis
 import pytest
 
 # otherwise each of the many processes that these tests start compiles the package again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# what passed passes again: `--hypothesis-profile default` looks for inputs that nobody has tried
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.support.fixtures", "mcp_client_auth.testing.plugin"]
 
