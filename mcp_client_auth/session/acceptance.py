@@ -14,7 +14,7 @@ from ..credential import Credential
 from ..errors import AuthError, BadResponse, StorageError, Unavailable
 from ..grants.probe import answer_to, fresh_token_refused, too_little_scope
 from ..protocol.oauth_error import is_passing
-from .knowledge import SECOND_CHANCE
+from .knowledge import SECOND_CHANCE, ended_on_the_way
 from .store_tokens import readable, store_login
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def prove(
         if first.status == 401:  # a replica may not know the token yet
             ports.sleep(SECOND_CHANCE)
             first = answer_to(config, ports, fresh)
-        answer = first
+        if first.status != 401 or not ended_on_the_way(fresh, ports.clock()):
+            answer = first
     if answer is not None and answer.requires_authorization:
         bound = fresh.tokens.bound
         raise _dropped(

@@ -113,12 +113,10 @@ def _use(
                 return "unbound"
             if marked:
                 return "marked"
-            # whatever others have heard of it, this request tries it twice; the refusal of one that
-            # has ended on the way says nothing, unless it never lasts that long
-            lifetime = sent.tokens.lifetime
-            lasting = lifetime is None or lifetime > 2 * k.SECOND_CHANCE
-            if need.replaced and (token.alive(now.wall) or not lasting):
+            # whatever others have heard of it, this request tries it twice
+            if need.replaced and not k.ended_on_the_way(sent, now.wall):
                 return "final" if need.repeated else "young"
+            lifetime = sent.tokens.lifetime
             twice = need.repeated or known.second_try(sent) is not None
             youth = _YOUNG if lifetime is None else min(_YOUNG, lifetime / 2)
             young = 0 <= now.wall - sent.tokens.issued_at < youth

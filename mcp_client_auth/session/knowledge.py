@@ -388,6 +388,13 @@ def end(token: Credential) -> float:
     return _NEVER if expires is None else expires
 
 
+def ended_on_the_way(sent: Credential, now: float) -> bool:
+    """Whether the refusal of a token says nothing, since it has ended by now: not of one that
+    never lasts as long as a second try takes."""
+    lifetime = sent.tokens.lifetime
+    return lifetime is not None and lifetime > 2 * SECOND_CHANCE and not sent.alive(now)
+
+
 def shows_acceptance(status: int) -> bool:
     """Whether an answer shows that a token which was refused before is accepted again.
 

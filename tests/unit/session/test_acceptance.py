@@ -100,6 +100,25 @@ def test_a_replica_that_lags_costs_a_new_login_a_second(program: Program, world:
     assert world.clock.slept == [1.0]
 
 
+def test_a_new_login_whose_token_ends_on_the_way_is_kept_and_renewed(
+    program: Program, world: World
+) -> None:
+    """A machine that sleeps, or is busy: the server refuses what was good when it was sent."""
+    old = only(program, times=2)
+    resource = world.answer
+
+    def late(authorization: str, *needed: str) -> httpx.Response:
+        if authorization and world.clock.wall < old.tokens.issued_at + 3600:
+            world.clock.go(3600)
+        return resource(authorization, *needed)
+
+    world.answer = late  # type: ignore[method-assign]
+    assert program.session.log_in(force=True) == program.stored != old
+    assert waiting(program) is None
+    assert world.refreshes == 1
+    assert program.post() == 200
+
+
 def test_a_new_login_with_too_little_scope_is_dropped(program: Program, world: World) -> None:
     old = only(program, status=403)
     with pytest.raises(InsufficientScope, match="The login that was there is kept and in use"):
