@@ -3,8 +3,8 @@
 It sets the version, dates the changelog, builds sdist and wheel twice, and keeps them if both are
 the same byte for byte, an index would take them, and what is installed of them lives a short life.
 The list of what comes along (a software bill of materials, CycloneDX) and the checksums are made
-beside them in `dist/`. Only then the two files are changed, committed and tagged. It sends
-nothing: the last lines are what to run next.
+beside them in `dist/`. Only then the two files are changed, committed and tagged, or left as they
+were if one of that fails. It sends nothing: the last lines are what to run next.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NEXT: Final = "## Unreleased"
 
 
 class NotReleased(Exception):
-    """Why not; nothing was changed."""
+    """Why not; beside `dist/` nothing was changed, unless it says so."""
 
 
 def main() -> int:
@@ -61,10 +61,7 @@ def release(version: str) -> None:
                 raise NotReleased(f"two builds of {one.name} differ")
         bill = checked(built[0], place, epoch)
         keep(built[0], bill)
-    for file, text in changed.items():
-        (ROOT / file).write_text(text, "utf-8")
-    git("commit", "--quiet", "--message", f"Release {version}", "--", *changed)
-    git("tag", "--annotate", f"v{version}", "--message", version)
+    record(version, changed)
     print(
         f"released {version}, here only. Next:\n"
         f"  git push origin HEAD v{version}\n"
@@ -136,6 +133,24 @@ def keep(built: Built, bill: Path) -> None:
     kept = [Path(shutil.copy2(file, dist)) for file in (*built.files, bill)]
     sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in kept]
     (dist / "SHA256SUMS").write_text("".join(sums))
+
+
+def record(version: str, changed: dict[str, str]) -> None:
+    """Commit the files as changed, and tag that; if one fails, undo what was done of it."""
+    before = git("rev-parse", "HEAD")
+    try:
+        for file, text in changed.items():
+            (ROOT / file).write_text(text, "utf-8")
+        git("commit", "--quiet", "--message", f"Release {version}", "--", *changed)
+        git("tag", "--annotate", f"v{version}", "--message", version)
+    except BaseException as why:
+        try:
+            git("reset", "--quiet", "--soft", before)
+            git("checkout", "--quiet", before, "--", *changed)
+        except NotReleased as also:
+            left = f"{', '.join(changed)} may be changed or committed; before, HEAD was {before}"
+            raise NotReleased(f"{why}\n{also}\n{left}") from None
+        raise
 
 
 def git(*words: str) -> str:

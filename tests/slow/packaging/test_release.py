@@ -47,6 +47,21 @@ class Clone:
         done = subprocess.run(command, cwd=self.place, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
 
+    def record(self, version: str) -> tuple[int, str]:
+        """The last step of a release alone, with a file changed."""
+        program = (
+            "import sys; from tests import release\n"
+            "try: release.record(sys.argv[1], {release.HOME: '# changed'})\n"
+            "except release.NotReleased as why: sys.exit(str(why))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program, version],
+            cwd=self.place,
+            capture_output=True,
+            text=True,
+        )
+        return done.returncode, done.stdout + done.stderr
+
     def text(self, name: str) -> str:
         return (self.place / name).read_text("utf-8")
 
@@ -100,3 +115,24 @@ def test_what_cannot_be_released_changes_nothing(clone: Clone) -> None:
     assert clone.git("rev-parse", "HEAD") == before
     assert clone.git("status", "--porcelain").split() == ["??", "left.txt"]
     assert not (clone.place / "dist").exists()
+
+
+def test_a_commit_or_tag_that_fails_leaves_nothing_behind(clone: Clone) -> None:
+    before = clone.git("rev-parse", "HEAD")
+    (clone.place / "later.txt").write_text("of a change that was begun meanwhile")
+    clone.git("config", "gpg.program", "false")
+    for failing, said in (("commit.gpgSign", "git commit"), ("tag.gpgSign", "git tag")):
+        clone.git("config", failing, "true")
+        code, err = clone.record(NEXT)
+        assert (code, said in err) == (1, True), err
+        assert clone.git("rev-parse", "HEAD") == before
+        assert clone.git("status", "--porcelain").split() == ["??", "later.txt"]
+        assert clone.git("tag", "--list") == ""
+        clone.git("config", failing, "false")
+    hook = clone.place / ".git" / "hooks" / "post-commit"  # another program is at work there
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\n: > .git/index.lock\n")
+    hook.chmod(0o755)
+    clone.git("config", "tag.gpgSign", "true")
+    code, err = clone.record(NEXT)
+    assert (code, f"before, HEAD was {before.strip()}" in err) == (1, True), err
