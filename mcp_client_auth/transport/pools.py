@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from typing import Any, Final
+import threading
+from typing import Any, Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -17,6 +18,7 @@ from .connect import Backend, Policy
 # Seconds that a connection is kept without use. The shortest keep-alive of a common server is 2:
 # of a code or a refresh token that is lost there no one can tell whether it is spent.
 _IDLE: Final = 1.5
+_Pool = TypeVar("_Pool", bound=httpcore.ConnectionPool)
 _SOCKS: Final = ("socks", "socks5", "socks5h")  # names are looked up by the proxy in all of them
 
 
@@ -38,12 +40,49 @@ def proxy_named(proxy: str) -> str:
     return f"{url.scheme}://{host}" + (f":{url.port}" if url.port else "")
 
 
+class _Claimed(httpcore.ConnectionInterface):
+    """A connection that is not found to be idle and ended while another thread, to which the pool
+    has given it, begins to use it: its end would be that of a request that may have been heard."""
+
+    def __init__(self, connection: httpcore.ConnectionInterface) -> None:
+        self._connection = connection
+        self._turn = threading.Lock()
+        self._claims, self._expired = 0, False
+        for name in ("can_handle_request", "is_available", "is_idle", "is_closed", "info", "close"):
+            setattr(self, name, getattr(connection, name))
+
+    def handle_request(self, request: httpcore.Request) -> httpcore.Response:
+        with self._turn:
+            if self._expired:
+                raise httpcore.ConnectionNotAvailable  # the pool gives another one
+            self._claims += 1
+        try:
+            return self._connection.handle_request(request)
+        finally:
+            with self._turn:
+                self._claims -= 1
+
+    def has_expired(self) -> bool:
+        with self._turn:
+            self._expired = not self._claims and self._connection.has_expired()
+            return self._expired
+
+
+def for_threads(pool: _Pool) -> _Pool:
+    """The same, for many threads. It may have no limit on idle connections: httpcore would end
+    one that it has just given to a request."""
+    create = pool.create_connection
+    vars(pool)["create_connection"] = lambda origin: _Claimed(create(origin))
+    return pool
+
+
 class DirectPool(httpcore.ConnectionPool):
     """For https with a `context`, for clear text without one."""
 
     def __init__(self, policy: Policy, context: ssl.SSLContext | None) -> None:
         self.backend = Backend(policy, tls=context)
         super().__init__(network_backend=self.backend, **_common(context))
+        for_threads(self)
 
     def close(self) -> None:
         super().close()
@@ -64,7 +103,7 @@ def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.Connect
     }
     if by.url.scheme == "socks5":
         try:
-            return httpcore.SOCKSProxy(**common)
+            return for_threads(httpcore.SOCKSProxy(**common))
         except (RuntimeError, ImportError):
             raise UsageError(
                 f"the proxy {proxy_named(proxy)} needs a package that is not installed",
@@ -74,11 +113,14 @@ def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.Connect
                 ),
             ) from None
     secure = proxy_context if by.url.scheme == "https" else None
-    return httpcore.HTTPProxy(proxy_headers=by.headers.raw, proxy_ssl_context=secure, **common)
+    headers = by.headers.raw
+    return for_threads(
+        httpcore.HTTPProxy(proxy_headers=headers, proxy_ssl_context=secure, **common)
+    )
 
 
 def _common(context: ssl.SSLContext | None) -> dict[str, Any]:
-    return {"ssl_context": context, "keepalive_expiry": _IDLE, "max_keepalive_connections": 4}
+    return {"ssl_context": context, "keepalive_expiry": _IDLE, "max_connections": None}
 
 
 def parsed_proxy(proxy: str) -> httpx.Proxy:

@@ -19,12 +19,13 @@ import httpcore
 import httpx
 
 from .connect import Backend, Moment, Policy
+from .pools import for_threads
 from .sender import SENDER, Sender
 
-# httpx's own
+# httpx's own, but for the idle connections: see `for_threads`
 LIMITS: Final[dict[str, Any]] = {
     "max_connections": 100,
-    "max_keepalive_connections": 20,
+    "max_keepalive_connections": None,
     "keepalive_expiry": 5.0,
 }
 
@@ -40,8 +41,8 @@ class RacingTransport(httpx.BaseTransport):
     ) -> None:
         limits = {**LIMITS, "max_connections": most or LIMITS["max_connections"]}
         self._spans = _Spans(policy)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=context, network_backend=self._spans, **limits
+        self._pool = for_threads(
+            httpcore.ConnectionPool(ssl_context=context, network_backend=self._spans, **limits)
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

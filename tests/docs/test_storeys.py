@@ -146,7 +146,8 @@ INSIDE = {
         ahead
         flow
         guarded
-        exchange pools racing
+        exchange racing
+        pools
         connect
         addresses answers faults sender tls
     """,

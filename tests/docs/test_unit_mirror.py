@@ -106,7 +106,6 @@ testing.trusted_assertions | flows/test_unattended.py | whom a server trusts
 testing.* | unit/testing/test_authorization_server.py | a part of the authorization server
 web.logins | flows/test_web.py | users of an application sign in
 transport.addresses | attacks/test_address_rebinding.py | addresses that nobody may be sent to
-transport.pools | unit/transport/test_flow.py | the connections of a flow
 transport.tls | flows/test_mutual_tls.py | certificates of a server and of a client
 transport.* | unit/transport/test_http.py | a part of one request
 """
