@@ -80,19 +80,20 @@ class Connection:
     def run(
         self, plan: Plan[T], timeout: float | None = None, via: OpenExchange | None = None
     ) -> T:
-        """Carry out a plan of `exchange`, blocking, until its end or that of the time.
+        """Carry out a plan of `exchange`, blocking, until its end or that of the time, which is
+        the server's: that of a login does not count.
 
         `via`: what carries its requests, where another thread may stop it; `Stopped` then.
         """
         patience = self._timeout if timeout is None else timeout
-        until = time.monotonic() + patience
+        began = time.monotonic()
         via = via or OpenExchange(self._client, self.server.url)
         with closing(plan), closing(via) as open_exchange:
             try:
                 step = next(plan)
                 while True:
                     try:
-                        left = until - time.monotonic()
+                        left = patience - (time.monotonic() - began - via.waited)
                         if left <= 0 or (isinstance(step, Wait) and step.seconds >= left):
                             raise self._late(patience)
                         if isinstance(step, dict):
@@ -103,7 +104,8 @@ class Connection:
                     except self._errors as error:
                         if open_exchange.stopped:
                             raise Stopped from None
-                        if time.monotonic() >= until or getattr(error, "code", "") == _LATE:
+                        late = time.monotonic() - began - via.waited >= patience
+                        if late or getattr(error, "code", "") == _LATE:
                             raise self._late(patience) from None
                         step = plan.throw(self._ours(error))
                     else:
@@ -132,7 +134,7 @@ class Connection:
         from .older import OlderSession
 
         stream = by.another()
-        session = OlderSession(f"{_OLDER}{next(self.server.numbers)}", stream.url, stream.stop)
+        session = OlderSession(f"{_OLDER}{next(self.server.numbers)}", stream)
         plan = session.stream(dict(step.headers))
         threading.Thread(
             target=self._bring, args=(session, plan, stream), daemon=True, name="events"

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import replace
@@ -32,9 +31,9 @@ class OlderSession:
     """One at the server at `url`. A thread carries out `stream` as long as the session lasts,
     and others each `carry` a message."""
 
-    def __init__(self, identity: str, url: str, stop: Callable[[], None]) -> None:
+    def __init__(self, identity: str, stream: OpenExchange) -> None:
         self.identity, self.ended = identity, False
-        self._url, self._stop = url, stop
+        self._url, self._stream = stream.url, stream
         self._connected: Future[None] = Future()
         self._begun: Future[Head] = Future()
         self._refusal = b""
@@ -64,8 +63,11 @@ class OlderSession:
 
         A person may have to sign in first. After that the first event is due.
         """
-        if not by.wait_for(self._connected, left):
-            raise self._late()
+        until = time.monotonic() + left
+        while not by.wait_for(self._connected, until + self._stream.waited - time.monotonic()):
+            if until + self._stream.waited <= time.monotonic():
+                raise self._late()
+        by.excuse(self._stream.waited)
         if not by.wait_for(self._begun, min(left, _FIRST_EVENT)):
             raise BadResponse("the server's event stream does not begin with an endpoint")
         by.give(self._refusal)
@@ -80,7 +82,7 @@ class OlderSession:
             return Head(405, {})
         if self.ended:
             return Head(404, {})
-        until = time.monotonic() + left
+        until = time.monotonic() + left - by.waited
         answer = self._await(step.wanted)
         try:
             headers = {name: value for name, value in step.headers.items() if name != SESSION}
@@ -92,7 +94,7 @@ class OlderSession:
                 by.give(refusal)
                 return head
             by.close()
-            if not by.wait_for(answer, until - time.monotonic()):
+            if not by.wait_for(answer, until + by.waited - time.monotonic()):
                 raise self._late()
             by.give(answer.result())
             return Head(200, {**_JSON, SESSION: self.identity})
@@ -115,7 +117,7 @@ class OlderSession:
     def end(self, why: AuthError | None = None) -> None:
         """Who waits for an answer is told; the next message begins a session of its own."""
         self.ended = True
-        self._stop()
+        self._stream.stop()
         told = f": {why.summary}" if why else ""
         summary = f"the event stream ended before the answer{told}"
         lost = Unavailable(summary, url=self._url, code="stream_ended", hint=ENDED)

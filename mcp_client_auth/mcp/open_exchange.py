@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
@@ -33,6 +34,16 @@ class OpenExchange:
         self._wire: Wire | None = None
         self._stop = threading.Event()
         self._waiting: Future[Any] | None = None
+        self._waited, self._idle_since, self._sending = 0.0, math.inf, False
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which it was not the server's turn, but that of a login, or of its person."""
+        return self._waited + max(0.0, time.monotonic() - self._idle_since)
+
+    def excuse(self, seconds: float) -> None:
+        """So many more."""
+        self._waited += seconds
 
     @property
     def url(self) -> str:
@@ -54,23 +65,42 @@ class OpenExchange:
             self._stop.wait(step.seconds)
             return None
         self.close()
+        self._idle_since, self._sending = time.monotonic(), True
+        try:
+            self._response = response = self._send(step, step.url or self._where(), left)
+        finally:
+            self._sending = False
+            self._resume()
+        self._pieces = response.iter_bytes()
+        return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+
+    def _where(self) -> str:
+        return self._url
+
+    def _send(self, step: Send, url: str, left: float) -> Any:
         client, headers = self._client, {"accept-encoding": "identity", **step.headers}
         timeout = left if left < math.inf else _WITHOUT_END
         sent = client.build_request(
             step.method,
-            step.url or self._url,
+            url,
             headers=[
                 (k.encode(), v.encode("utf-8", "surrogateescape")) for k, v in headers.items()
             ],
             content=step.body or None,
             timeout=timeout,
-            extensions={SENDER: self},
+            extensions={SENDER: self, "trace": self._trace},
         )
-        self._response = response = client.send(
-            sent, stream=True, follow_redirects=False, **self._auth
-        )
-        self._pieces = response.iter_bytes()
-        return Head(response.status_code, {k.lower(): v for k, v in response.headers.items()})
+        return client.send(sent, stream=True, follow_redirects=False, **self._auth)
+
+    def _trace(self, name: str, _: object) -> None:
+        """What httpcore tells of each step on the wire. A login is between two of them."""
+        if self._sending:
+            self._resume()
+            if not name.endswith(".started"):
+                self._idle_since = time.monotonic()
+
+    def _resume(self) -> None:
+        self._waited, self._idle_since = self.waited, math.inf
 
     def wait_for(self, future: Future[Any], left: float) -> bool:
         """Whether something that another thread brings has come in time."""

@@ -46,10 +46,13 @@ class Exchange(OpenExchange):
         if not isinstance(step, Send):
             return super().do(step, left)
         self.waits = True
-        self._url = self._login.where()
         given = super().do(step, left)
         self.sent()
         return given
+
+    def _where(self) -> str:
+        self._url = self._login.where()
+        return self._url
 
     def another(self) -> OpenExchange:
         self.waits = True  # for what comes over that one, and for its login first

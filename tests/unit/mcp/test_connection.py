@@ -13,9 +13,10 @@ import httpx2
 import pytest
 
 from mcp_client_auth.errors import AuthError, BadResponse, InsecureUrl, Unavailable
-from mcp_client_auth.mcp import Connection, ServerError
+from mcp_client_auth.mcp import Connection, ServerError, older, open_exchange
+from mcp_client_auth.mcp import connection as connection_module
 from tests.support.loopback_server import LoopbackServer, drips, endless, hangs, raw, resets
-from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, sessions
+from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, introduced, sessions
 
 Library = Any
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
@@ -154,6 +155,81 @@ def test_a_server_without_an_end_is_left_in_time(behaviour: Any, expected: type[
             connection.request("x")
         assert caught.value.code == "timeout"
         assert "look before you try again" in caught.value.hint
+
+
+class Clock:
+    """Time that passes where a test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for module in (connection_module, open_exchange, older):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Person(httpx.Auth):
+    """A login that takes its time, before a request or after a refusal of it; or fails then."""
+
+    def __init__(self, clock: Clock, login: str) -> None:
+        self._clock, self._login = clock, login
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        if self._login == "after":
+            yield request
+        self._clock.now += 1000
+        if self._login == "fails":
+            raise Unavailable("the authorization server is gone")
+        yield request
+
+
+@contextmanager
+def with_a_person(clock: Clock, login: str, behaviour: Behaviour) -> Iterator[Connection]:
+    with (
+        Stage(behaviour) as stage,
+        httpx.Client(trust_env=False, auth=Person(clock, login)) as client,
+        Connection(client, stage.url, timeout=60.0) as connection,
+    ):
+        yield connection
+
+
+@pytest.mark.parametrize(
+    ("login", "older_server"), [("before", False), ("after", False), ("before", True)]
+)
+def test_the_time_of_a_login_is_not_the_servers(
+    monkeypatch: pytest.MonkeyPatch, login: str, older_server: bool
+) -> None:
+    clock, before = Clock(monkeypatch), 0.0
+    fine = introduced(lambda message: [{"jsonrpc": "2.0", "id": message["id"], "result": {}}])
+    with with_a_person(
+        clock, login, fine if older_server else lambda request: request.result()
+    ) as connection:
+        assert connection.request("x") == {}
+        before = clock.now
+        assert connection.request("x") == {}
+        assert clock.now > before
+
+
+def test_a_login_that_fails_late_is_told_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    with (
+        with_a_person(clock, "fails", lambda request: request.result()) as connection,
+        pytest.raises(Unavailable, match="the authorization server is gone"),
+    ):
+        connection.request("x")
+
+
+def test_the_time_of_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(request: Request) -> None:
+        clock.now += 61
+        request.result()
+
+    clock = Clock(monkeypatch)
+    with with_a_person(clock, "before", late) as connection:
+        connection.server.settled = True
+        with pytest.raises(Unavailable, match="no answer within 60 s"):
+            connection.request("x")
 
 
 @pytest.mark.parametrize(
