@@ -5,16 +5,16 @@ what anything else prints there, or reads, is not part of it.
 from __future__ import annotations
 
 import os
-import queue
 import select
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final, Self
 
 _PIECE: Final = 1 << 16
-_END: Final = object()
+_LOOK: Final = 2.0  # seconds between two looks whether the client is still there
 _LAST_WRITE: Final = 1.0
 
 
@@ -25,7 +25,7 @@ class Stdio:
         self._inlet, self._outlet = inlet, outlet
         self._writing = threading.Lock()
         self._closed = False
-        self._lines: queue.Queue[object] = queue.Queue(1)  # the client waits while we are behind
+        self._end: Future[None] = Future()
 
     @classmethod
     def taken(cls) -> Self:
@@ -44,26 +44,48 @@ class Stdio:
                 msvcrt.setmode(handle, os.O_BINARY)
         return cls(inlet, outlet)
 
-    def lines(
-        self, split: Callable[[Callable[[], bytes]], Iterator[bytes | None]]
-    ) -> Iterator[bytes | None]:
-        """Until the client has closed its end, or has gone away."""
-        from ..threads import shortest
+    def serve(
+        self,
+        split: Callable[[Callable[[], bytes]], Iterator[bytes | None]],
+        take: Callable[[bytes | None], None],
+    ) -> None:
+        """Take each line, until the client has closed its end, or has gone away. One that is not
+        taken, such as by a server that never answers, does not keep the end from being seen."""
+        from ..threads import done_within
 
-        threading.Thread(target=self._read_all, args=(split,), daemon=True).start()
-        while True:
+        taken = before = 0
+
+        def take_all() -> None:
+            nonlocal taken
+            error = None
             try:
-                line = self._lines.get(timeout=shortest())
-            except queue.Empty:
-                continue
-            if line is _END or self._closed:
-                return
-            yield line  # type: ignore[misc]
+                for line in split(self._read):
+                    if self._closed:
+                        break
+                    taken += 1
+                    take(line)
+            except BaseException as why:  # the caller's to see
+                error = why
+            self._settle(error)
 
-    def _read_all(self, split: Callable[[Callable[[], bytes]], Iterator[bytes | None]]) -> None:
-        for line in split(self._read):
-            self._lines.put(line)
-        self._lines.put(_END)
+        threading.Thread(target=take_all, daemon=True, name="stdin").start()
+        while not done_within(self._end, _LOOK):
+            if taken == before and self._hung_up():
+                return
+            before = taken
+        self._end.result()
+
+    def _settle(self, error: BaseException | None = None) -> None:
+        with suppress(InvalidStateError):
+            self._end.set_exception(error) if error else self._end.set_result(None)
+
+    def _hung_up(self) -> bool:
+        """Whether the client has closed its end of stdin, while there is more to read."""
+        if not hasattr(select, "poll"):
+            return False
+        poll = select.poll()
+        poll.register(self._inlet, 0)
+        return bool(poll.poll(0))
 
     def _read(self) -> bytes:
         while True:
@@ -85,8 +107,7 @@ class Stdio:
                     select.select([], [self._outlet], [])
                 except OSError:
                     self._closed = True
-                    with suppress(queue.Full):  # otherwise `lines` looks before it gives the next
-                        self._lines.put_nowait(_END)
+                    self._settle()
 
     def close(self) -> None:
         """A message that is being written is ended; none comes after it."""

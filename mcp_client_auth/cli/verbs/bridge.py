@@ -176,11 +176,7 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
     )
     hosts.append(bridge)
     try:
-        for line in stdio.lines(lines_of):
-            if line is None:
-                bridge.take_too_large()
-            else:
-                bridge.take(line)
+        stdio.serve(lines_of, lambda line: bridge.take(line) if line else bridge.take_too_large())
         bridge.finish(_LAST_ANSWERS)
     finally:
         stdio.close()

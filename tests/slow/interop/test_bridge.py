@@ -277,6 +277,34 @@ def test_each_end_ends_a_call_that_is_under_way(terminal: Terminal, end: str) ->
     assert code == (143 if end == "sigterm" else 0)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe tells it on POSIX")
+def test_eof_is_seen_behind_notifications_that_no_one_takes(terminal: Terminal) -> None:
+    """More than the bridge keeps and a pipe holds, at a server that never answers."""
+
+    def behaviour(request: Request) -> None:
+        begun.set()
+        stage.over.wait(PATIENCE)
+
+    begun, ended = threading.Event(), threading.Event()
+    notice = {"jsonrpc": "2.0", "method": "notifications/x", "params": {"text": "x" * 100}}
+    with Stage(behaviour) as stage, bridge(terminal, stage.url) as host:
+        host.say(notice)
+        assert begun.wait(PATIENCE)
+        stdin = host.process.stdin
+        assert stdin
+        os.set_blocking(stdin.fileno(), False)
+        lines, full = json.dumps(notice).encode() + b"\n", 0
+        while full < 20:  # times in a row
+            try:
+                os.write(stdin.fileno(), lines)
+                full = 0
+            except BlockingIOError:
+                full += 1
+                ended.wait(0.1)
+        stdin.close()
+        assert host.process.wait() == 0
+
+
 def test_a_host_that_is_killed_takes_its_bridge_along(terminal: Terminal) -> None:
     program = (
         "import os, subprocess, sys, time\n"

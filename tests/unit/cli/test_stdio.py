@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import suppress
 
 import pytest
 
+from mcp_client_auth.cli import stdio as module
 from mcp_client_auth.cli.stdio import Stdio
 from mcp_client_auth.mcp.lines import lines_of
 
@@ -32,10 +34,45 @@ def pipes() -> Iterator[Pipes]:
             os.close(handle)
 
 
+def lines(pipes: Pipes) -> list[bytes | None]:
+    taken: list[bytes | None] = []
+    pipes.stdio.serve(lines_of, taken.append)
+    return taken
+
+
 def test_lines_end_with_the_client(pipes: Pipes) -> None:
     os.write(pipes.to, b"one\ntwo\nthree")
     os.close(pipes.to)
-    assert list(pipes.stdio.lines(lines_of)) == [b"one", b"two", b"three"]
+    assert lines(pipes) == [b"one", b"two", b"three"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe tells it on POSIX")
+def test_the_end_is_seen_while_a_line_is_not_taken(
+    pipes: Pipes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    begun, never = threading.Event(), threading.Event()
+
+    def take(line: bytes | None) -> None:
+        begun.set()
+        never.wait(PATIENCE)
+
+    serving = threading.Thread(target=pipes.stdio.serve, args=(lines_of, take))
+    os.write(pipes.to, b"one\ntwo\n")
+    serving.start()
+    assert begun.wait(PATIENCE)
+    serving.join(0.1)
+    assert serving.is_alive()  # the client may only be patient
+    os.close(pipes.to)
+    serving.join(PATIENCE / 2)
+    assert not serving.is_alive()
+    never.set()
+
+
+def test_what_goes_wrong_with_a_line_is_the_callers_to_see(pipes: Pipes) -> None:
+    os.write(pipes.to, b"one\n")
+    with pytest.raises(ZeroDivisionError):
+        pipes.stdio.serve(lines_of, lambda line: print(1 / 0))
 
 
 def test_messages_are_whole_whoever_writes_and_however_slowly_they_are_read(pipes: Pipes) -> None:
@@ -55,21 +92,26 @@ def test_messages_are_whole_whoever_writes_and_however_slowly_they_are_read(pipe
 def test_an_end_that_does_not_block_is_waited_for(pipes: Pipes) -> None:
     for handle in (pipes.stdio._inlet, pipes.stdio._outlet):
         os.set_blocking(handle, False)
-    lines = pipes.stdio.lines(lines_of)
+    taken: queue.Queue[bytes | None] = queue.Queue()
+    serving = threading.Thread(target=pipes.stdio.serve, args=(lines_of, taken.put))
+    serving.start()
     threading.Timer(0.05, os.write, (pipes.to, b"late\n")).start()
-    assert next(lines) == b"late"
+    assert taken.get(timeout=PATIENCE) == b"late"
     writer = threading.Thread(target=pipes.stdio.write, args=(b"x" * 300_000,))
     writer.start()
     got = 0
     while got < 300_000:
         got += len(os.read(pipes.back, 1 << 16))
     writer.join(PATIENCE)
+    os.close(pipes.to)
+    serving.join(PATIENCE)
+    assert not serving.is_alive()
 
 
 def test_a_client_that_reads_no_more_ends_it(pipes: Pipes) -> None:
     os.close(pipes.back)
     pipes.stdio.write(b"for no one\n")
-    assert list(pipes.stdio.lines(lines_of)) == []
+    assert lines(pipes) == []
     pipes.stdio.write(b"for no one\n")  # is no error
 
 
