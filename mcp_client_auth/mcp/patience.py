@@ -34,14 +34,18 @@ class Patience:
         self._count = 0
         self._thread: threading.Thread | None = None
 
-    def begin(self, why: str) -> None:
-        """Tell it now, and from now on."""
+    def begin(self, why: str, *, later: bool = False) -> None:
+        """Tell it now, and from now on; `later`: first when others are told again."""
         with self._turn:
             self._why = why
             self._turn.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._tell, name="patience", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._tell, args=(later,), name="patience", daemon=True
+                )
                 self._thread.start()
+        if later:
+            return
         wants = (_meta(each).get(_LOG_LEVEL) for each in self._waiting())
         if self._has_session() or any(level in _LEVELS for level in wants):
             told = {"level": "warning", "logger": "mcp-client-auth", "data": why}
@@ -52,9 +56,12 @@ class Patience:
             self._why = ""
             self._turn.notify_all()
 
-    def _tell(self) -> None:
+    def _tell(self, later: bool) -> None:
         while True:
             with self._turn:
+                if later:
+                    self._turn.wait_for(partial(self._is_new, self._why), _EVERY)
+                    later = False
                 why = self._why
                 if not why:
                     self._thread = None

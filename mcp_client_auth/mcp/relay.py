@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from ..errors import AuthError, BadResponse, Refused, Unavailable
@@ -17,17 +19,19 @@ from ..events import logger
 from ..secret import quoted
 from .connection import Connection
 from .events import EventReader
-from .exchange import LARGEST, Head, Plan, Read, Send
+from .exchange import HANDSHAKES, LARGEST, SESSION, Head, Plan, Read, Send, is_stream
 from .gate import to_client, to_server
-from .messages import Message, as_it_is, is_request
+from .messages import Message, answers, as_it_is, is_request
 from .offers import Offers, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
+from .patience import Patience
 from .serving import Reply, Request
 from .upstream import Exchange, Login
 
 _JSON: Final = "application/json"
 _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1
 _INVALID_PARAMS: Final = -32602
+_STREAM: Final = "text/event-stream"
 _HEARTBEAT: Final = b": \n\n"
 _SHOWN: Final = 64 * 1024  # of an answer that is none
 
@@ -52,6 +56,22 @@ class Relay:
         self._client, self._url, self._login = client, url, login
         self._error_for, self._offers, self._timeout = error_for, offers, timeout or math.inf
         self._connection = Connection(client, url, fault_of=fault_of)
+        self._turn = threading.Lock()
+        self._why = ""  # they wait
+        self._open: set[_Answer] = set()
+
+    def waits(self, why: str) -> None:
+        """Tell the clients what their requests wait for, until they do no more."""
+        with self._turn:
+            self._why, told = why, [*self._open]
+        for each in told:
+            each.patience.begin(why)
+
+    def waits_no_more(self) -> None:
+        with self._turn:
+            self._why, told = "", [*self._open]
+        for each in told:
+            each.patience.end()
 
     def __call__(self, request: Request, reply: Reply) -> None:
         posted = request.method == "POST"
@@ -63,43 +83,123 @@ class Relay:
         opened = Exchange(self._client, self._login, reply.taken, quiet)
         reply.gone.then(opened.stop)
         patience = math.inf if request.method == "GET" else self._timeout
+        answer = _Answer(request, reply, opened)
+        with self._turn:
+            self._open.add(answer)
+            if self._why:
+                answer.patience.begin(self._why, later=True)
         try:
-            self._connection.run(self._forwarded(request, reply), patience, opened)
+            self._connection.run(self._forwarded(request, answer), patience, opened)
             reply.end()
         except Stopped:
             raise ConnectionAbortedError from None
         except AuthError as error:
             logger.info("a request of a client failed: %s", error)
-            if reply.begun:  # it may resume the stream
+            answer.is_there()
+            if answer.begun:  # it may resume the stream
                 raise ConnectionAbortedError from None
             _refuse(request, reply, self._error_for(error), _status(error))
+        finally:
+            with self._turn:
+                self._open.discard(answer)
+            answer.is_there()
 
-    def _forwarded(self, request: Request, reply: Reply) -> Plan[None]:
+    def _forwarded(self, request: Request, answer: _Answer) -> Plan[None]:
         head: Head = yield Send(request.method, to_server(request.headers), request.body)
+        answer.is_there()
         if head.status == 401:
             raise Refused("the server requires a login", url=self._url, status=401)
         if 300 <= head.status < 400:
             raise BadResponse("the server redirects", url=self._url, status=head.status)
-        told = to_client([*head.headers.items()])
-        if not self._offers or not 200 <= head.status < 300:
-            left = math.inf if head.status < 300 else _SHOWN
-            reply.begin(head.status, told)
-            while left > 0 and (piece := (yield Read())):
-                reply.write(piece[: int(min(left, len(piece)))])
-                left -= len(piece)
-        elif head.headers.get("content-type", "").lower().startswith("text/event-stream"):
-            reply.begin(head.status, told)
+        told, fine = to_client([*head.headers.items()]), 200 <= head.status < 300
+        if is_stream(head) and self._offers:
+            answer.begin(head.status, told)
             events = _Offered(self._offers)
             while piece := (yield Read()):
-                reply.write(events.of(piece))
+                answer.write(events.of(piece))
+        elif is_stream(head) or not (answer.early or (fine and self._offers)):
+            left = math.inf if head.status < 300 else _SHOWN
+            answer.begin(head.status, told)
+            while left > 0 and (piece := (yield Read())):
+                answer.write(piece[: int(min(left, len(piece)))])
+                left -= len(piece)
         else:
             body = bytearray()
             while piece := (yield Read()):
                 body += piece
                 if len(body) > LARGEST:
                     raise BadResponse(f"the answer is larger than {LARGEST >> 20} MiB")
-            reply.begin(head.status, told)
-            reply.write(_offered(body.decode("utf-8", "replace"), self._offers).encode())
+            text = body.decode("utf-8", "replace")
+            text = _offered(text, self._offers) if self._offers and fine else text
+            sent = _event(self._answering(request, head, text)) if answer.early else text.encode()
+            answer.begin(head.status, told)
+            answer.write(sent)
+
+    def _answering(self, request: Request, head: Head, text: str) -> str:
+        """The text of a message as one that answers the request, whatever the status was."""
+        message, number = _json(text), _json(request.body)["id"]
+        if not isinstance(message, dict) or not answers(message, number):
+            summary = f"the server answered HTTP {head.status} without the response"
+            raise BadResponse(summary, url=self._url, status=head.status)
+        # of an error without an id no client knows what it answers
+        return text if message.get("id") == number else as_it_is({**message, "id": number}).decode()
+
+
+class _Answer:
+    """The answer to a request. It may have to begin before the server's does, as a stream, so that
+    the client is told meanwhile what it waits for (2025-11-25, transports, “Sending Messages”)."""
+
+    def __init__(self, request: Request, reply: Reply, opened: Exchange) -> None:
+        self._request, self._reply, self._opened = request, reply, opened
+        self._turn = threading.Lock()
+        self._there = self.begun = self.early = False
+        self.patience = Patience(self._say, self._waiting, self._in_session)
+
+    def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.begun = True
+        if not self.early:
+            self._reply.begin(status, headers)
+
+    def write(self, piece: bytes) -> None:
+        self._reply.write(piece)
+
+    def is_there(self) -> None:
+        """From here on nothing else is said."""
+        self.patience.end()
+        with self._turn:
+            self._there = True
+
+    def _say(self, message: Message) -> None:
+        with self._turn, suppress(OSError):
+            if self._there or self._reply.gone.cancelled or not [*self._waiting()]:
+                return
+            if not self.early:
+                self.early = True
+                self._reply.begin(200, [("Content-Type", _STREAM)])
+            self._reply.write(_event(as_it_is(message).decode()))
+
+    def _waiting(self) -> Iterator[Message]:
+        """The message, if it can be told something: `initialize` has an answer with a header that
+        is not known yet, that of its session."""
+        accepted = " ".join(self._of("accept")).lower()
+        if not self._opened.waits or _STREAM not in accepted:
+            return
+        message = _json(self._request.body)
+        if isinstance(message, dict) and is_request(message) and message["method"] != "initialize":
+            yield message
+
+    def _in_session(self) -> bool:
+        named = self._of("mcp-protocol-version")
+        return bool(self._of(SESSION)) or any(each in HANDSHAKES for each in named)
+
+    def _of(self, name: str) -> list[str]:
+        return [value for key, value in self._request.headers if key == name]
+
+
+def _event(text: str) -> bytes:
+    """Of a message; the ends of lines in JSON are between its words."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "".join([*(f"data: {line}\n" for line in lines), "\n"]).encode()
 
 
 class _Offered:
@@ -114,8 +214,7 @@ class _Offered:
 
     def _written(self, piece: bytes) -> Iterator[bytes]:
         for text in self._events.feed(piece):
-            lines = "".join(f"data: {line}\n" for line in _offered(text, self._offers).split("\n"))
-            yield f"{self._place()}{lines}\n".encode()
+            yield self._place().encode() + _event(_offered(text, self._offers))
         if place := self._place():
             yield f"{place}data:\n\n".encode()
 
@@ -166,6 +265,10 @@ def _refuse(request: Request, reply: Reply, error: Message, status: int) -> None
     message = _json(request.body)
     asked = isinstance(message, dict) and is_request(message)
     told = {"jsonrpc": "2.0", "id": message["id"] if asked else None, "error": error}
+    if reply.begun:  # a stream, for a client that was told meanwhile
+        reply.write(_event(as_it_is(told).decode()))
+        reply.end()
+        return
     reply.whole(200 if asked else status, _JSON, as_it_is(told))
 
 

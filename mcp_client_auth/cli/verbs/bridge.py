@@ -28,10 +28,10 @@ from ..sources import is_typed, source_of
 from ..values import Seconds, checked
 
 if TYPE_CHECKING:
-    from ...mcp.bridge import Bridge
     from ...mcp.upstream import Login
     from ...protocol.registration import PreRegistered
     from ..client import Opened
+    from ..host_prompt import Host
 
 _LAST_ANSWERS: Final = 1.0
 _ONE_MORE: Final = 8  # for the stream of the server's own messages, and what is under way
@@ -133,9 +133,9 @@ def command(arguments: Arguments) -> None:
 
     if arguments.static_client:
         protocol["client"] = _static_client(arguments.static_client, arguments.new)
-    hosts: list[Bridge] = []
+    hosts: list[Host] = []
 
-    def host() -> Bridge | None:
+    def host() -> Host | None:
         return hosts[0] if hosts else None
 
     with opened(
@@ -153,12 +153,12 @@ def command(arguments: Arguments) -> None:
         **protocol,
     ) as way:
         if arguments.listen:
-            _listen(arguments, arguments.listen, way)
+            _listen(arguments, arguments.listen, way, hosts)
         else:
             _over_stdio(arguments, way, hosts)
 
 
-def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
+def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Host]) -> None:
     from ...mcp.bridge import Bridge
     from ...mcp.lines import lines_of
     from ..stdio import Stdio
@@ -184,7 +184,7 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Bridge]) -> None:
         bridge.close()
 
 
-def _listen(arguments: Arguments, place: Place, way: Opened) -> None:
+def _listen(arguments: Arguments, place: Place, way: Opened, hosts: list[Host]) -> None:
     """Until a signal ends it; stdin is no one's."""
     from threading import Event
 
@@ -206,6 +206,7 @@ def _listen(arguments: Arguments, place: Place, way: Opened) -> None:
         timeout=arguments.timeout,
         fault_of=way.fault_of,
     )
+    hosts.append(relay)
     serving = Serving(place.host, place.port, largest=LARGEST, budget=Budget(MOST_BYTES))
     try:
         serving.start(Gate(serving.hosts, secret).refusal, relay)

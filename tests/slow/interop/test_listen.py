@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import httpx
@@ -219,6 +220,43 @@ def test_with_no_one_to_ask_a_call_says_so_and_after_a_login_elsewhere_it_works(
         terminal.log_in(server.url)
         answer = client.post(here.url, json=begin, headers=accepted)
         assert "serverInfo" in answer.text
+
+
+def test_a_client_is_told_where_to_sign_in_while_its_request_waits(terminal: Terminal) -> None:
+    told: dict[str, Any] = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "host", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/logLevel": "info",
+        "progressToken": "t",
+    }
+    spoken = {
+        "Accept": "application/json, text/event-stream",
+        "Mcp-Protocol-Version": "2026-07-28",
+        "Mcp-Method": "tools/list",
+    }
+    asked = {**CALL, "method": "tools/list", "params": {"_meta": told}}
+    settings, seen = Settings(device_authorization=True, device_interval=1), set[str]()
+    with (
+        DemoServer(settings) as server,
+        listening(terminal, server.url, "--device") as here,
+        httpx.Client(trust_env=False, timeout=PATIENCE, headers=here.headers) as client,
+        client.stream("POST", here.url, json=asked, headers=spoken) as answer,
+    ):
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        for line in answer.iter_lines():
+            if not line.startswith("data: "):
+                continue
+            message = json.loads(line.removeprefix("data: "))
+            if "method" not in message:
+                break
+            text = message["params"].get("message") or message["params"]["data"]
+            if "with the code" in text:
+                seen.add(message["method"])
+            if len(seen) == 2:
+                server.decide_device("allow")
+        assert message["result"]["tools"]
+    assert seen == {"notifications/progress", "notifications/message"}
 
 
 def test_a_secret_of_a_file_is_the_same_at_each_start_and_is_not_said(terminal: Terminal) -> None:

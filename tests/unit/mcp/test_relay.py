@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ import pytest
 
 from mcp_client_auth import MCPAuth
 from mcp_client_auth.adapters.rpc import undelivered
+from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth.mcp import patience as patience_module
 from mcp_client_auth.mcp.events import EventReader
 from mcp_client_auth.mcp.exchange import LARGEST
 from mcp_client_auth.mcp.relay import Relay
@@ -36,7 +39,9 @@ def relayed(url: str, auth: Any = None, **more: Any) -> Iterator[httpx.Client]:
     serving = Serving("127.0.0.1", 0, largest=LARGEST, budget=Budget(MOST_BYTES))
     with httpx.Client(transport=transport, auth=auth) as upstream:
         more.setdefault("error_for", lambda error: undelivered(error, url))
+        relays = more.pop("relays", [])
         relay = Relay(upstream, url, Login(lambda: url, quiet=auth), **more)
+        relays.append(relay)
         serving.start(lambda *head: None, relay)
         here = f"http://{serving.name}/"
         with serving, httpx.Client(base_url=here, trust_env=False, timeout=PATIENCE) as client:
@@ -244,6 +249,117 @@ def test_without_a_login_a_call_says_so_and_the_next_one_after_a_login_works() -
             browser.join(PATIENCE)
             answer = client.post("", json=listing, headers=spoken)
             assert answer.json()["result"]["tools"], answer.text
+
+
+class Person(httpx.Auth):
+    """Signs in when the test says so, and then there is a login; `fails`: or there is none."""
+
+    def __init__(self) -> None:
+        self.asked, self.go, self.fails = threading.Semaphore(0), threading.Event(), False
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        self.asked.release()
+        assert self.go.wait(PATIENCE)
+        if self.fails:
+            raise LoginFailed("the person has closed the page")
+        yield request
+
+
+SPOKEN = {
+    "Accept": "application/json, text/event-stream",
+    "Mcp-Protocol-Version": "2025-11-25",
+    "Mcp-Session-Id": "s",
+}
+PROGRESS: Message = {**CALL, "params": {"_meta": {"progressToken": "t"}}}
+
+
+def told_while(
+    behaviour: Behaviour, message: Message, spoken: dict[str, str] = SPOKEN, *, fails: bool = False
+) -> tuple[httpx.Response, list[Message]]:
+    """What a client is answered whose request waits for a person; the events of it, if it is a
+    stream."""
+    person, relays = Person(), list[Relay]()
+    person.fails = fails
+    with on_stage(behaviour, auth=person, relays=relays) as (_, client):
+        stream = ThreadPoolExecutor(1).submit(client.post, "", json=message, headers=spoken)
+        assert person.asked.acquire(timeout=PATIENCE)
+        relays[0].waits("sign in")
+        relays[0].waits_no_more()
+        person.go.set()
+        answer = stream.result(PATIENCE)
+    events = EventReader(LARGEST).feed(answer.content)
+    return answer, [json.loads(text) for text in events]
+
+
+def streamed(request: Request) -> None:
+    request.stream(event(HELLO, "7"), event(request.answer(ok=1), "8"))
+
+
+def pretty(request: Request) -> None:
+    request.reply(200, json.dumps(request.answer(ok=1), indent=1).replace("\n", "\r\n").encode())
+
+
+@pytest.mark.parametrize("behaviour", [fine, streamed, pretty])
+def test_a_client_is_told_in_the_stream_of_its_answer_that_a_person_signs_in(
+    behaviour: Behaviour,
+) -> None:
+    answer, events = told_while(behaviour, PROGRESS)
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    log = events[0]
+    assert (log["method"], log["params"]["data"]) == ("notifications/message", "sign in")
+    assert events[-1] == {"jsonrpc": "2.0", "id": 1, "result": {"ok": 1}}
+    assert (HELLO in events) == (behaviour is streamed)
+
+
+def test_it_gets_the_progress_that_it_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    person, relays = Person(), list[Relay]()
+    with (
+        on_stage(fine, auth=person, relays=relays) as (_, client),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        waiting = pool.submit(client.post, "", json=CALL, headers=SPOKEN)
+        assert person.asked.acquire(timeout=PATIENCE)
+        relays[0].waits("sign in")
+        monkeypatch.setattr(patience_module, "_EVERY", 0.01)  # of one that comes meanwhile
+        with client.stream("POST", "", json={**PROGRESS, "id": 2}, headers=SPOKEN) as answer:
+            told = EventReader(LARGEST)
+            events = (json.loads(text) for piece in answer.iter_raw() for text in told.feed(piece))
+            for _ in range(2):
+                progress = next(events)
+                assert progress["method"] == "notifications/progress"
+                assert progress["params"]["progressToken"] == "t"
+            relays[0].waits_no_more()
+            person.go.set()
+            assert [*events][-1]["result"] == {"ok": 1}
+        waiting.result(PATIENCE)
+
+
+def test_a_failure_after_that_is_an_error_in_the_stream() -> None:
+    def nothing(request: Request) -> None:
+        request.reply(404, b"no session")
+
+    def unnamed(request: Request) -> None:
+        request.reply(400, b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32600}}')
+
+    failed, closed = told_while(fine, CALL, fails=True)[1], told_while(nothing, CALL)[1]
+    for [log, told] in (failed, closed, told_while(unnamed, CALL)[1]):
+        assert log["params"]["data"] == "sign in"
+        assert told["id"] == 1
+        assert "error" in told
+
+
+@pytest.mark.parametrize(
+    ("message", "spoken"),
+    [
+        ({**PROGRESS, "method": "initialize"}, SPOKEN),  # the id of its session is in a header
+        (PROGRESS, {**SPOKEN, "Accept": "application/json"}),
+        (CALL, {"Accept": SPOKEN["Accept"]}),  # it has no session, and wants no log
+    ],
+)
+def test_one_that_cannot_be_told_waits(message: Message, spoken: dict[str, str]) -> None:
+    answer, _ = told_while(fine, message, spoken)
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json()["result"] == {"ok": 1}
 
 
 def test_a_header_that_is_not_ascii_passes_byte_by_byte() -> None:
