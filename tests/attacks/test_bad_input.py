@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -43,6 +44,7 @@ pytestmark = pytest.mark.usefixtures("short_waits")
 
 FETCHED: tuple[Spot, ...] = ("resource", "server", "register", "token")
 REQUESTED: tuple[Spot, ...] = ("probe", *FETCHED)
+PASSING = re.compile(r"\b\d{10}\.\d+|(?<=127\.0\.0\.1:)\d+(?=/callback/)")
 PATHS: dict[Spot, str] = {
     "probe": "/tenant/mcp",
     "resource": "/.well-known/oauth-protected-resource/tenant/mcp",
@@ -51,6 +53,20 @@ PATHS: dict[Spot, str] = {
     "token": "/token",
     "answer": "/tenant/mcp",
 }
+
+
+def left_in(home: Path) -> dict[str, str]:
+    """What is stored there, without the times and the port of the one login."""
+    text = {file.name: file.read_text() for file in home.iterdir() if file.suffix != ".lock"}
+    return {name: PASSING.sub("…", each) for name, each in text.items()}
+
+
+def test_a_victim_holds_what_a_login_leaves(tmp_path: Path) -> None:
+    with victim_of(tmp_path / "before") as victim:
+        another = Victim(victim.world, tmp_path / "now")
+        another.log_in(force=False).close()
+        assert another.browser.join(60)
+        assert left_in(tmp_path / "before") == left_in(tmp_path / "now")
 
 
 @pytest.fixture

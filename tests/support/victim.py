@@ -13,10 +13,15 @@ import httpx
 import pytest
 
 from mcp_client_auth import AuthError, BrowserPrompt, FileStorage, Login, MCPAuth, Options, login
-from mcp_client_auth.credential import key_for
+from mcp_client_auth.credential import ClientKey, key_for
 from mcp_client_auth.events import Listener
+from mcp_client_auth.protocol.redirects import callback_for
+from mcp_client_auth.protocol.registration import Client
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.testing import ScriptedBrowser
-from tests.support.hostile import CODE, World
+from tests.support.hostile import ACCESS, CODE, REFRESH, World
+from tests.support.inside import credential
+from tests.support.ports import free_port
 
 SHORT = 0.5
 LIMIT = 45.0
@@ -69,6 +74,23 @@ class Victim:
         )
         with httpx.Client(auth=auth, trust_env=False, timeout=LIMIT) as client:
             return client.post(self.world.url, json={})
+
+    def remember(self) -> None:
+        """Store what a login has left, as `test_a_victim_holds_what_a_login_leaves` shows."""
+        issuer = self.world.issuer
+        callback = replace(callback_for(None, True, issuer, Options()), port=free_port())
+        client = Client("dyn", issuer, "dynamic", "none", None, (callback.uri,))
+        left = credential(
+            self.world.url,
+            ACCESS,
+            refresh_token=Secret(REFRESH),
+            scope=None,
+            issuer=issuer,
+            client=client,
+            revocation_endpoint=issuer + "/revoke",
+        )
+        self.storage.save(client, ClientKey(issuer, callback.template))
+        self.storage.save(left)
 
     def expire(self) -> None:
         key = key_for(self.world.url)
@@ -129,8 +151,5 @@ def victim_of(home: Path) -> Iterator[Victim]:
     """In a world that was good once: they are logged in, and nothing is counted yet."""
     with World() as world:
         victim = Victim(world, home)
-        victim.log_in(force=False).close()
-        assert victim.browser.join(60)
-        for log in (world.visited, victim.opened, victim.shown, victim.events):
-            log.clear()
+        victim.remember()
         yield victim
