@@ -29,6 +29,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("logout", URL, "--local"),
     ("logout", "--all", "--local"),
 )
+SOME = ("deep", "binary", "a number", "a directory")  # where a login or a verb makes the case
 NOTES = (".cooling.note", ".left.note", ".refused.note", ".ended.note")
 
 
@@ -57,7 +58,7 @@ def test_every_verb_has_words_for_a_login_that_is_spoilt(
 
 
 @pytest.mark.parametrize("ending", [".json", ".secret", *NOTES])
-@pytest.mark.parametrize("name", ["deep", "binary", "a number", "a directory"])
+@pytest.mark.parametrize("name", SOME)
 def test_the_same_in_words_for_a_person(ending: str, name: str, inside: Inside) -> None:
     for words in VERBS:
         spoil_beside(ending, PLACED[name], inside)
@@ -103,24 +104,48 @@ def test_a_name_can_be_given_where_the_settings_are_spoilt(
     assert inside("token", "work").code == 0
 
 
-@pytest.mark.parametrize("beside", [False, True], ids=["", "beside"])
 @pytest.mark.parametrize("ending", [".json", ".secret"])
 def test_a_login_takes_the_place_of_one_that_is_spoilt(
-    ending: str, beside: bool, place: Callable[[Path], None], inside: Inside, url: str
+    ending: str, place: Callable[[Path], None], inside: Inside, url: str
+) -> None:
+    place(inside.record(url, ending))
+    inside.log_in(url)
+    assert inside("token", url).code == 0
+
+
+@pytest.mark.parametrize("ending", [".json", ".secret"])
+@pytest.mark.parametrize("name", SOME)
+def test_so_does_one_that_is_forced(name: str, ending: str, inside: Inside, url: str) -> None:
+    PLACED[name](inside.record(url, ending))
+    inside.log_in(url, "--force")
+    assert inside("token", url).code == 0
+
+
+@pytest.mark.parametrize("ending", [".json", ".secret"])
+@pytest.mark.parametrize("name", SOME)
+def test_a_spoilt_one_beside_it_is_in_no_logins_way(
+    name: str, ending: str, inside: Inside, url: str
 ) -> None:
     held = inside.held(url)
-    key = held.key.beside if beside else held.key
-    inside.keep(replace(held, key=key))
-    place(inside.home / "logins" / f"{key.id}{ending}")
+    inside.keep(replace(held, key=held.key.beside))
+    PLACED[name](inside.home / "logins" / f"{held.key.beside.id}{ending}")
     for words in ((), ("--force",)):
         inside.log_in(url, *words)
         assert inside("token", url).code == 0
 
 
-@pytest.mark.parametrize("force", [(), ("--force",)], ids=["", "force"])
 def test_a_login_does_not_stumble_over_a_spoilt_registration(
-    force: tuple[str, ...], place: Callable[[Path], None], inside: Inside, url: str
+    place: Callable[[Path], None], inside: Inside, url: str
 ) -> None:
+    registers_again(place, inside, url)
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_nor_does_one_that_is_forced(name: str, inside: Inside, url: str) -> None:
+    registers_again(PLACED[name], inside, url, "--force")
+
+
+def registers_again(place: Callable[[Path], None], inside: Inside, url: str, *force: str) -> None:
     client = inside.held(url).client
     record = (
         inside.home / "logins" / f"{client_key(client.issuer, client.redirect_uris[0]).id}.secret"
