@@ -107,7 +107,7 @@ def test_an_outage_of_ten_minutes_leaves_no_later_minute_above_twice_the_mean() 
 
 def test_logins_that_are_always_in_use_disperse_too() -> None:
     """They come back together within a minute, so 14 minutes' worth fall into 7 an hour later."""
-    crowd = after_outage(3000, used_every=0)
+    crowd = after_outage(1500, used_every=0)
     assert crowd.later(1) < 3
 
 
@@ -115,4 +115,4 @@ def test_a_narrow_margin_would_keep_the_crowd_together(monkeypatch: pytest.Monke
     """That the simulation can tell."""
     narrow: Callable[[float, float], float] = lambda lifetime, draw: 30 + 30 * draw  # noqa: E731
     monkeypatch.setattr(k, "margin", narrow)
-    assert after_outage(3000, used_every=0).later(1) > 6
+    assert after_outage(1500, used_every=0).later(1) > 6
