@@ -11,9 +11,10 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.slow.interop import warm
 from tests.slow.interop.warm import Warm
@@ -59,6 +60,23 @@ def server(arguments: Sequence[str], environment: Mapping[str, str] | None = Non
             yield str(json.loads(line)["url"])
         finally:
             _stop(process)
+
+
+@contextmanager
+def at_most(seconds: float, process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Kill it then, and on the way out, and close its pipes."""
+    too_late = threading.Timer(seconds, process.kill)
+    too_late.start()
+    try:
+        yield
+    finally:
+        too_late.cancel()
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                with suppress(OSError):  # what was still to be written goes nowhere
+                    pipe.close()
 
 
 def run(

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +64,8 @@ def bridge(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    too_late = threading.Timer(patience, process.kill)
-    too_late.start()
-    try:
+    with processes.at_most(patience, process):
         yield Host(process)
-    finally:
-        too_late.cancel()
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                with suppress(OSError):  # what it still had to write goes nowhere
-                    pipe.close()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from mcp_client_auth.testing import DemoServer, Settings
+from tests.slow.interop import processes
 from tests.support.mcp_stage import Request, Stage, sessions
 from tests.support.terminal import PATIENCE, Terminal, command
 
@@ -49,11 +50,9 @@ def listening(terminal: Terminal, *words: str, lines: int = 4) -> Iterator[Liste
         stderr=subprocess.PIPE,
         text=True,
     )
-    too_late = threading.Timer(PATIENCE, process.kill)
-    too_late.start()
     said: list[str] = []
     assert process.stderr
-    try:
+    with processes.at_most(PATIENCE, process):
         while len(said) < lines:
             said.append(process.stderr.readline())
         url = re.search(r"http://\S+/mcp", said[0])
@@ -61,13 +60,6 @@ def listening(terminal: Terminal, *words: str, lines: int = 4) -> Iterator[Liste
         assert url
         assert secret
         yield Listening(process, url[0], secret[1], said)
-    finally:
-        too_late.cancel()
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe:
-                pipe.close()
 
 
 @pytest.fixture

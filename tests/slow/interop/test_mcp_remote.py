@@ -10,7 +10,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from mcp_client_auth.cli.mcp_remote_words import KNOWN
 from mcp_client_auth.cli.verbs.bridge import command as bridge
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 from tests.slow.interop.person import Person
-from tests.slow.interop.processes import COMMAND, install_line, node_modules
+from tests.slow.interop.processes import COMMAND, at_most, install_line, node_modules
 from tests.support.ports import free_port
 
 NOBODY = f"{shlex.quote(sys.executable)} -c pass"  # a browser that opens and stays blank
@@ -51,15 +50,9 @@ def mcp_remote(cache: Path, url: str, *arguments: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    too_late = threading.Timer(COMMAND, process.kill)
-    too_late.start()
-    try:
+    with at_most(COMMAND, process):
         said = _signed_in(process.stdout or ())
         assert process.wait() == 0, said
-    finally:
-        too_late.cancel()
-        process.kill()
-        process.communicate()
 
 
 def _signed_in(lines: Iterable[str]) -> str:
