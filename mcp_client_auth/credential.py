@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from functools import lru_cache
 from sys import intern
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
 from .errors import StorageError, shell_command
+from .frozen import dataclass, replace
 from .origin import split
 from .paths import record_id
 from .protocol.client import SUPPORTED_METHODS, Client, Kind

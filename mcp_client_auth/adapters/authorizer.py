@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Mapping, MutableMapping
-from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
 
 from ..errors import AuthError, InsecureUrl, UsageError
 from ..events import Event, tell
+from ..frozen import replace
 from ..origin import same_origin
 from ..protocol.urls import ServerUrl, canonical
 from ..session.open import Arguments, open_session, require_usable, shows_arguments

@@ -10,12 +10,13 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 from ..credential import NOTHING, PROVIDER
 from ..errors import LoginRequired, UsageError
 from ..events import Event, Listener, tell
+from ..frozen import dataclass, replace
 from ..protocol.client import CERTIFIED
 from ..protocol.options import Options
 from ..threads import NEVER, Cancel
@@ -280,7 +281,6 @@ class ChosenClient(NamedTuple):
     reused: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
 class Login:
     """One try to get tokens: what it may use, and what it has used so far.
 
@@ -288,16 +288,21 @@ class Login:
     `left`: the seconds that a person has.
     """
 
-    config: LoginConfig
-    ports: Ports
-    prompt: Prompt | None
-    attempt: Attempt
-    left: float = 0.0
-    gathering: Gathering = field(default_factory=Gathering)
-    chosen: ChosenClient | None = None
-    visited: bool = False
-    _visit: Visit | None = None
-    _open: ExitStack = field(default_factory=ExitStack, repr=False)
+    def __init__(
+        self,
+        config: LoginConfig,
+        ports: Ports,
+        prompt: Prompt | None,
+        attempt: Attempt,
+        left: float = 0.0,
+        gathering: Gathering | None = None,
+    ) -> None:
+        self.config, self.ports, self.prompt, self.attempt = config, ports, prompt, attempt
+        self.left, self.gathering = left, gathering or Gathering()
+        self.chosen: ChosenClient | None = None
+        self.visited = False
+        self._visit: Visit | None = None
+        self._open = ExitStack()
 
     @property
     def person(self) -> Prompt:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from ..frozen import dataclass
 from ..secret import Secret
 
 WITH_SECRET: Final = ("client_secret_post", "client_secret_basic", "client_secret_jwt")

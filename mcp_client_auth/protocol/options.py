@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import Remedy, UsageError
+from ..frozen import dataclass
 from ..origin import is_loopback, origin_url, shown, split
 from ..secret import Secret, quoted
 

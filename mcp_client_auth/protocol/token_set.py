@@ -3,9 +3,9 @@ nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from ..frozen import dataclass
 from ..secret import Secret
 
 # Errors of the token endpoint that are final: the refresh token or the client is of no more use

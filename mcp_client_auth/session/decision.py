@@ -6,11 +6,11 @@ and `session` carry out the steps.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, Literal
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
+from ..frozen import replace
 from ..protocol.token_set import DEFINITE
 from ..secret import Secret
 from . import knowledge as k

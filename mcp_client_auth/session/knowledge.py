@@ -5,13 +5,13 @@ Nothing here decides. A step that was carried out is an event, too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
+from ..frozen import dataclass
 from ..secret import Secret
 from .value import Value
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from ..errors import InsecureUrl, UsageError
+from ..frozen import replace
 
 if TYPE_CHECKING:
     from ..credential import Key

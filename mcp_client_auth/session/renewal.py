@@ -11,7 +11,6 @@ import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..credential import MANAGED
@@ -27,6 +26,7 @@ from ..errors import (
     UsageError,
 )
 from ..events import TRYING_AGAIN, Event, tell
+from ..frozen import replace
 from ..grants.selection import grant_of
 from ..origin import shown
 from ..protocol.token_set import DEAD_CLIENT

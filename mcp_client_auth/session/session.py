@@ -10,11 +10,11 @@ from __future__ import annotations
 from concurrent.futures import Future
 from contextlib import suppress
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthError, BadResponse, Remedy, StorageError, Unavailable
+from ..frozen import replace
 from ..protocol.urls import canonical
 from ..threads import Cancel
 from . import knowledge as k

@@ -10,7 +10,7 @@ import gc
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from itertools import islice, starmap
 from operator import attrgetter, itemgetter
 from sys import intern
@@ -30,6 +30,7 @@ from ..credential import (
     strings,
 )
 from ..errors import StorageError
+from ..frozen import dataclass
 from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
 from .groups import PERSON, Group

@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Final, overload
 
 from ..credential import (
@@ -25,6 +24,7 @@ from ..credential import (
     string,
 )
 from ..errors import StorageError, Unavailable
+from ..frozen import replace
 from ..paths import PENDING, record_id
 from ..protocol.client import Client
 from ..protocol.json_text import json_value

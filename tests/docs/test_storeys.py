@@ -30,7 +30,7 @@ ROOMS = """
     events
     errors
     origin
-    environment testing
+    environment frozen testing
     secret
 """
 # The modules of each room, top to bottom. A new module needs a place here.

@@ -1,0 +1,140 @@
+"""`@dataclass(frozen=True, slots=True)` for the classes that every first request makes.
+
+The standard decorator compiles six methods for each class, which takes thirty times as long as
+the class itself. Here all classes share theirs, and what only `fields`, `asdict` or `signature`
+want to know of a class is made when they first ask.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import dataclass as dataclass
+    from dataclasses import replace as replace
+
+
+def _init(self: Any, *values: Any, **named: Any) -> None:
+    kind = type(self)
+    if named or len(values) != len(kind._setters):
+        values = _completed(kind, values, named)
+    for put, value in zip(kind._setters, values, strict=True):
+        put(self, value)
+    self.__post_init__()
+
+
+def _completed(kind: Any, values: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """A value for each field, in their order."""
+    names = kind.__match_args__
+    given = {**kind._defaults, **dict(zip(names, values, strict=False)), **named}
+    twice = values and named.keys() & names[: len(values)]
+    if twice or len(values) > len(names) or len(given) != len(names):
+        raise _misfit(kind)
+    for name in kind._told:
+        if isinstance(field := given[name], dataclasses.Field):
+            factory = field.default_factory
+            given[name] = field.default if factory is dataclasses.MISSING else factory()
+    try:
+        return tuple(map(given.__getitem__, names))
+    except KeyError:
+        raise _misfit(kind) from None
+
+
+def _misfit(kind: Any) -> TypeError:
+    return TypeError(f"{kind.__name__} has the fields {', '.join(kind.__match_args__)}")
+
+
+def _repr(self: Any) -> str:
+    fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__match_args__)
+    return f"{type(self).__qualname__}({fields})"
+
+
+def _eq(self: Any, other: Any) -> Any:
+    if type(other) is not type(self):
+        return NotImplemented
+    return self._compared(self) == self._compared(other)
+
+
+def _unchangeable(self: object, name: str, *value: object) -> NoReturn:
+    raise dataclasses.FrozenInstanceError(f"cannot change {name!r}")
+
+
+def _replace(self: Any, /, **changes: Any) -> Any:
+    """As the standard one, for these and other dataclasses."""
+    return type(self)(**{name: getattr(self, name) for name in self.__match_args__} | changes)
+
+
+class _Fields:
+    """Those of a standard dataclass."""
+
+    def __get__(self, value: object, kind: Any) -> object:
+        kind.__dataclass_fields__ = fields = _standard(kind).__dataclass_fields__
+        return fields
+
+
+class _Signature:
+    """The same for its signature."""
+
+    def __get__(self, value: object, kind: Any) -> object:
+        from inspect import signature
+
+        kind.__signature__ = found = signature(_standard(kind, init=True))
+        return found
+
+
+def _standard(kind: Any, *, init: bool = False) -> Any:
+    defaults = {name: (default,) for name, default in kind._defaults.items()}
+    rows = [(name, of, *defaults.get(name, ())) for name, of in kind.__annotations__.items()]
+    # a docstring, which otherwise it gets from a signature
+    return dataclasses.make_dataclass(
+        kind.__name__, rows, namespace={"__doc__": "-"}, init=init, repr=False, eq=False
+    )
+
+
+_SHARED: Final = {
+    "__init__": _init,
+    "__post_init__": lambda self: None,
+    "__repr__": _repr,
+    "__eq__": _eq,
+    "__hash__": lambda self: hash(self._compared(self)),
+    "__setattr__": _unchangeable,
+    "__delattr__": _unchangeable,
+    "__reduce__": lambda self: (type(self), tuple(getattr(self, n) for n in self.__match_args__)),
+    "__replace__": _replace,
+    "__dataclass_fields__": _Fields(),
+    "__signature__": _Signature(),
+}
+
+
+def _slotted(kind: type) -> type:
+    names = tuple(kind.__annotations__)
+    body: dict[str, Any] = {**_SHARED, **vars(kind)}
+    defaults = {name: body.pop(name) for name in names if name in body}
+    told = {n: d for n, d in defaults.items() if isinstance(d, dataclasses.Field)}
+    compared = [name for name in names if name not in told or told[name].compare]
+    body |= {
+        "__annotations__": kind.__annotations__,
+        "__match_args__": names,
+        "__qualname__": kind.__qualname__,
+        "__slots__": names,
+        "_compared": attrgetter("__class__", *compared),
+        "_defaults": defaults,
+        "_told": tuple(told),  # by `field()`
+    }
+    for unslotted in ("__dict__", "__weakref__"):
+        body.pop(unslotted, None)
+    made: Any = type(kind.__name__, kind.__bases__, body)
+    made._setters = [vars(made)[name].__set__ for name in names]
+    return made  # type: ignore[no-any-return]
+
+
+if not TYPE_CHECKING:
+    replace = _replace
+
+    def dataclass(*, frozen: bool, slots: bool) -> Callable[[type], type]:
+        if not (frozen and slots):
+            raise TypeError("of these dataclasses all are frozen and have slots")
+        return _slotted
