@@ -8,13 +8,16 @@ want to know of a class is made when they first ask.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from dataclasses import dataclass as dataclass
     from dataclasses import replace as replace
+
+T = TypeVar("T")
 
 
 def _init(self: Any, *values: Any, **named: Any) -> None:
@@ -65,6 +68,15 @@ def _unchangeable(self: object, name: str, *value: object) -> NoReturn:
 def _replace(self: Any, /, **changes: Any) -> Any:
     """As the standard one, for these and other dataclasses."""
     return type(self)(**{name: getattr(self, name) for name in self.__match_args__} | changes)
+
+
+def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
+    """One value for each row of these columns, which are all fields: in half the time of as many
+    calls, and without `__post_init__`."""
+    made = [kind.__new__(kind) for _ in columns[0]]
+    for put, column in zip(cast("Any", kind)._setters, columns, strict=True):
+        deque(map(put, made, column), 0)
+    return made
 
 
 class _Fields:

@@ -246,5 +246,6 @@ def clean(text: str, limit: int = _QUOTED) -> str:
     text = hidden(text[: limit * 4])
     if not text.isprintable():
         text = "".join(c if c.isprintable() else " " for c in text)
-    text = " ".join(text.split())
+    if " " in text:  # the one space that is printable
+        text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

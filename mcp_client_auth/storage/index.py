@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, field
-from itertools import islice, starmap
+from itertools import islice
 from operator import attrgetter, itemgetter
 from sys import intern
 from typing import Any, Final
@@ -30,7 +30,7 @@ from ..credential import (
     strings,
 )
 from ..errors import StorageError
-from ..frozen import dataclass
+from ..frozen import dataclass, many
 from ..paths import ENTRY, record_ids
 from .backend import Backend, Item
 from .groups import PERSON, Group
@@ -208,28 +208,29 @@ class Index:
         clients = [row.get("client_id", "") for row in rows]
         backends = [row.get("backend", "") for row in rows]
         generations = [row.get("generation", 0) for row in rows]
-        for column in (*zip(*named, strict=True), issuers, clients, backends):
+        of_keys = list(zip(*named, strict=True))
+        for column in (*of_keys, issuers, clients, backends):
             "".join(column)  # tells whether all of them are texts
         _require([end for end in ends if end is not None], {int, float}, LAST_MOMENT)
         _require(renewable, {bool}, True)
         _require(generations, {int}, HIGHEST)
         if not set(storages) <= set(self._storages):
             raise ValueError
-        entries = map(
+        entries = many(
             Summary,
-            starmap(Key, named),
-            map(intern, issuers),  # what stands in many of them: in memory once
+            many(Key, *of_keys),
+            list(map(intern, issuers)),  # what stands in many of them: in memory once
             [None if words is None else strings(words) for words in scopes],
             ends,
             renewable,
-            map(intern, storages),
+            list(map(intern, storages)),
             clients,
             generations,
             backends,
         )
         ids = record_ids(named)
-        of_keys = zip(texts, ids, entries, strict=True)
-        return [(id, entry) for (id, _), own, entry in of_keys if id == own]  # noqa: A001
+        found = zip(texts, ids, entries, strict=True)
+        return [(id, entry) for (id, _), own, entry in found if id == own]  # noqa: A001
 
     def bury(self, entry: Summary) -> None:
         """Note that everything up to the present generation of a login is deleted for good.

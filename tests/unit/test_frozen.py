@@ -127,3 +127,10 @@ def test_a_match_takes_its_fields_in_their_order() -> None:
 def test_others_are_not_offered() -> None:
     with pytest.raises(TypeError):
         frozen.dataclass(frozen=True)
+
+
+def test_many_are_made_column_by_column() -> None:
+    points = frozen.many(Point, [1, 2], (3, 4))
+    assert points == [Point(1, 3), Point(2, 4)]
+    with pytest.raises(ValueError, match="shorter"):
+        frozen.many(Point, [1, 2])

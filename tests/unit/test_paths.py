@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from mcp_client_auth import paths
-from mcp_client_auth.paths import Foreign, Unfit, read_named, read_private
+from mcp_client_auth.paths import (
+    Foreign,
+    Unfit,
+    read_named,
+    read_private,
+    record_id,
+    record_ids,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 
@@ -105,3 +112,9 @@ def test_what_is_not_text_is_said(file: Path, content: bytes) -> None:
 def test_a_path_with_a_nul_is_an_error_of_the_file() -> None:
     with pytest.raises(Unfit):
         read_named("a\0b")
+
+
+@pytest.mark.parametrize("odd", ["plain", 'a "quoted" one', "back\\slash", "Zürich", "\x01", "/"])
+def test_the_ids_of_many_are_those_of_each(odd: str) -> None:
+    named = [("https://mcp.example.com/mcp", "default", "", ""), (odd, "", "x", odd), ("", "a")]
+    assert record_ids(named) == [record_id(*words) for words in named]
