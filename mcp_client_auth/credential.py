@@ -60,7 +60,7 @@ class Key:
     @property
     def id(self) -> str:
         """A file name of 32 hex digits."""
-        return record_id(self.server, self.account, self.grant, self.client)
+        return _id(self.server, self.account, self.grant, self.client)
 
     @property
     def beside(self) -> Key:
@@ -80,6 +80,9 @@ class Key:
         """The command that logs in there as that account, with options by their Python names."""
         account = "" if self.account == "default" else self.account
         return shell_command(self.server, account=account, **options)
+
+
+_id: Final = lru_cache(256)(record_id)  # a refresh asks some thirty times for the same few
 
 
 class ClientKey(NamedTuple):
