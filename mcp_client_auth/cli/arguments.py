@@ -83,7 +83,9 @@ def group(kind: type[T], section: str = "") -> T:
 )
 def command_line(kind: type[T]) -> type[T]:
     """Make a dataclass of such fields. It has no repr: a proxy's URL may hold a password."""
-    # the type checker keeps it frozen: at run time that takes longer than the rest of it
+    # without a docstring one is made of the signature, which takes longer than the rest of it
+    kind.__doc__ = kind.__doc__ or kind.__name__
+    # the type checker keeps it frozen: at run time that takes longer, too
     return dataclass(repr=False, eq=False, kw_only=True)(kind)
 
 

@@ -8,8 +8,7 @@ nothing to a server without a login. What has a dot, a colon or a slash in it is
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -44,8 +43,7 @@ _SECRETS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Nearby:
+class Nearby(NamedTuple):
     """A server by a name that only a file nearby gives it."""
 
     name: str
