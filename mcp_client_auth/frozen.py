@@ -79,12 +79,16 @@ def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
     return made
 
 
-class _Fields:
-    """Those of a standard dataclass."""
+class _Told:
+    """What a standard dataclass of the same fields tells of itself."""
+
+    def __set_name__(self, kind: type, name: str) -> None:
+        self._name = name
 
     def __get__(self, value: object, kind: Any) -> object:
-        kind.__dataclass_fields__ = fields = _standard(kind).__dataclass_fields__
-        return fields
+        found = getattr(_standard(kind), self._name)
+        setattr(kind, self._name, found)
+        return found
 
 
 class _Signature:
@@ -116,7 +120,8 @@ _SHARED: Final = {
     "__delattr__": _unchangeable,
     "__reduce__": lambda self: (type(self), tuple(getattr(self, n) for n in self.__match_args__)),
     "__replace__": _replace,
-    "__dataclass_fields__": _Fields(),
+    "__dataclass_fields__": _Told(),
+    "__dataclass_params__": _Told(),
     "__signature__": _Signature(),
 }
 

@@ -7,6 +7,7 @@ import dataclasses
 import pickle
 from collections.abc import Callable
 from inspect import signature
+from pprint import pformat
 from typing import Any
 
 import pytest
@@ -61,6 +62,7 @@ class Origin:
 
 TOLD: dict[str, Callable[[Any], object]] = {
     "repr": lambda kind: repr(kind(1, aside="x")).replace(kind.__name__, ""),
+    "pprint": lambda kind: pformat(kind(1)).replace(kind.__name__, ""),
     "eq": lambda kind: kind(1) == kind(y=2, x=1) == kind(1, 2, [], "aside") != kind(2),
     "asdict": lambda kind: dataclasses.asdict(kind(1, 3, [4], "x")),
     "replace": lambda kind: dataclasses.astuple(dataclasses.replace(kind(1), y=3, aside="x")),
