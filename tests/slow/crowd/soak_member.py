@@ -22,11 +22,11 @@ from mcp_client_auth.transport import exchange
 NAMED: Final = "soak/"  # what the servers know a process by, before its number
 HEADERS: Final = {"Accept": "application/json, text/event-stream"}
 THREADS: Final = 2
-_PAUSES: Final = (0.1, 1.1)
+PAUSE: Final = 0.6  # seconds between two requests of a thread, in the mean
 _LOOK: Final = 3.0
 
 
-def member(told: Connection, urls: list[str], seed: int) -> None:
+def member(told: Connection, urls: list[str], seed: int, pause: float = PAUSE) -> None:
     """Says what came of each request as `(server, began, ended, outcome)`, and now and then how
     large it is as `(memory, handles, threads)`."""
     exchange._HEADERS["User-Agent"] = f"{NAMED}{os.getpid()}"
@@ -40,7 +40,7 @@ def member(told: Connection, urls: list[str], seed: int) -> None:
     def work(number: int) -> None:
         random, count = Random(seed * THREADS + number), 0
         clients = [httpx.Client(auth=auth, timeout=60, trust_env=False) for auth in auths]
-        while not over.wait(random.uniform(*_PAUSES)):
+        while not over.wait(random.uniform(pause / 6, pause * 11 / 6)):
             count += 1
             where = random.randrange(len(urls))
             message = {"jsonrpc": "2.0", "id": f"{os.getpid()}-{number}-{count}"}
