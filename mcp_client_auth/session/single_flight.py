@@ -41,35 +41,29 @@ class _Wire(FreshInChildren):
 
     def reset(self) -> None:
         self._turn = threading.Condition()
-        self._threads: dict[threading.Thread, float] = {}
+        self._threads: set[threading.Thread] = set()
 
-    def enter(self, thread: threading.Thread, patience: float) -> None:
+    def enter(self, thread: threading.Thread) -> None:
         with self._turn:
             at_end_of_child(self.close, 2)
             if self.ending and thread is not threading.main_thread():
                 raise Unavailable("the process is ending", code="ending", hint="Nothing was sent")
-            self._threads[thread] = patience
+            self._threads.add(thread)
 
     def leave(self, thread: threading.Thread) -> None:
         with self._turn:
-            self._threads.pop(thread, None)
+            self._threads.discard(thread)
             self._turn.notify_all()
 
     def close(self) -> None:
         self.settle(ending=True)
 
     def settle(self, *, ending: bool) -> None:
-        began, own = time.monotonic(), threading.current_thread()
-
-        def left() -> float:
-            waits = [seconds for thread, seconds in self._threads.items() if thread is not own]
-            return max(waits, default=0.0) - (time.monotonic() - began)
-
+        own = {threading.current_thread()}
         with self._turn:
             self.ending |= ending
             # the wire, not the thread: one that waits for its next try is not waited for
-            while (seconds := left()) > 0:
-                self._turn.wait(seconds)
+            self._turn.wait_for(lambda: self._threads <= own, _AT_EXIT)
 
 
 _wire = _Wire()
@@ -292,7 +286,7 @@ def on_the_wire(late: Late | None = None) -> Iterator[None]:
     """While this lasts a normal exit of the process waits, but not longer than `_AT_EXIT`; and
     callers until it is `late`."""
     thread, future = threading.current_thread(), getattr(_flying, "future", None)
-    _wire.enter(thread, _AT_EXIT)
+    _wire.enter(thread)
     if late and future:
         future.late = late._replace(seconds=time.monotonic() + late.seconds)
     try:
