@@ -137,6 +137,7 @@ def _waits(process: int) -> bool:
 
 def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> None:
     """Says the name of the test that has failed, or `-`."""
+    killer = _Killer(tests)
     try:
         os.setpgid(0, 0)
         resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), int(seconds)))
@@ -148,7 +149,6 @@ def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> 
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(nothing, number)
-        killer = _Killer(tests)
         with tempfile.TemporaryDirectory(prefix="mutant-") as place:
             code = pytest.main(
                 [
@@ -168,6 +168,7 @@ def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> 
         said = "-" if code == 0 else f"!pytest ended with {code}"
         os.write(told, (killer.by or said).encode())
     except BaseException as error:
-        os.write(told, f"!{type(error).__name__}: {error}".encode())
+        said = f"!{type(error).__name__}: {error}"  # perhaps of what a failed test has left behind
+        os.write(told, (killer.by or said).encode())
     finally:
         os._exit(0)
