@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -86,6 +88,31 @@ def is_current(room: str, file: Path) -> bool:
     return file.exists() and json.loads(file.read_text()).get(SOURCE) == source_of(room)
 
 
+@cache
+def parsed(file: str) -> ast.Module:
+    return ast.parse((PACKAGE / file).read_text("utf-8"))
+
+
+def is_in_body(file: str, line: int) -> bool:
+    """Whether a line is run when its function is: others are run once, in whatever test comes
+    first."""
+    return any(
+        each.body[0].lineno <= line <= (each.end_lineno or line)
+        for each in ast.walk(parsed(file))
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+
+
+def defined(file: str) -> Iterator[tuple[str, range]]:
+    """The names of constants, fields and functions of a file, and their lines."""
+    for each in ast.walk(parsed(file)):
+        match each:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                yield name, range(each.lineno, (each.end_lineno or each.lineno) + 1)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield name, range(each.lineno, each.body[0].lineno)
+
+
 class Map:
     """The tests of a line, those of the room itself first and the quick ones of these first."""
 
@@ -95,13 +122,11 @@ class Map:
         self._lines: dict[str, dict[str, list[int]]] = read[LINES]
 
     def tests(self, file: str, line: int, budget: float) -> tuple[list[str], float]:
-        """Those of the line, or of the statement that it goes on with, which is above it; of one
-        that is run as its module is loaded all of the file, in more time. And their cost."""
-        known = self._lines.get(file, {})
-        above = (str(each) for each in range(line, max(line - 8, 0), -1))
-        found = next((known[each] for each in above if each in known), [])
+        """Those of the line; of one that is run as its module is loaded those of what uses it, or
+        all of the file, in more time. And their cost."""
+        found = self._of(file, line) if is_in_body(file, line) else set()
         if not found:
-            found, budget = list({each for tests in known.values() for each in tests}), 3 * budget
+            found, budget = self._of_users(file, line) or self._of_file(file), 3 * budget
         chosen: list[str] = []
         cost = 0.0
         for number in sorted(found, key=lambda each: (not self._is_unit(each), self._cost(each))):
@@ -110,6 +135,27 @@ class Map:
                 break
             chosen.append(self._nodes[number][0])
         return chosen, cost
+
+    def _of(self, file: str, line: int) -> set[int]:
+        """Those of a line, or of the statement that it goes on with, which is above it."""
+        known = self._lines.get(file, {})
+        above = (str(each) for each in range(line, max(line - 8, 0), -1))
+        return set(next((known[each] for each in above if each in known), []))
+
+    def _of_users(self, file: str, line: int) -> set[int]:
+        """Those of the lines of the room that use what this one defines."""
+        names = {name for name, lines in defined(file) if line in lines}
+        return {
+            number
+            for other in self._lines
+            for each in ast.walk(parsed(other))
+            if getattr(each, "attr", getattr(each, "id", "")) in names
+            and is_in_body(other, each.lineno)  # type: ignore[attr-defined]
+            for number in self._of(other, each.lineno)  # type: ignore[attr-defined]
+        }
+
+    def _of_file(self, file: str) -> set[int]:
+        return {each for tests in self._lines.get(file, {}).values() for each in tests}
 
     def _is_unit(self, number: int) -> bool:
         return self._nodes[number][0].startswith("tests/unit/")
