@@ -303,7 +303,7 @@ def looked_up(host: str, port: int, until: Moment) -> list[Entry]:
         if literal_address(host):  # nothing to wait for
             look()
         else:
-            threading.Thread(target=look, name="getaddrinfo", daemon=True).start()
+            threading.Thread(target=look, daemon=True).start()
     except RuntimeError:  # no thread starts while the interpreter ends
         look()
     while True:

@@ -31,6 +31,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         (
             "unit/grants",
             *(f"unit/session/test_{name}.py" for name in ("steps", "session_logout", "step_up")),
+            "unit/session/test_session_refused_login.py",
             *(f"flows/test_{name}.py" for name in ("signin", "auth", "unattended", "own_grant")),
             *(f"flows/test_{name}.py" for name in ("client_identity", "device_code", "logout")),
             *(f"flows/test_{name}.py" for name in ("enterprise_sign_in", "redirected")),

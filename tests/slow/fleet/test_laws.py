@@ -498,6 +498,23 @@ def test_who_remembers_more_puts_it_back(fleet: Fleet, key: Key) -> None:
     assert [entry.key for entry in there.list(account=key.account)] == [key]
 
 
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_of_many_logins_those_that_were_used_last_are_remembered(
+    fleet: Fleet, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_client_auth.storage.shared.MOST", 2)
+    here = fleet.host()
+    first, second, third = (replace(key, account=name) for name in ("ada", "bob", "eve"))
+    here.save(full(first))
+    here.save(full(second))
+    here.load(first)
+    here.save(full(third))
+    for each in (first, second, third):
+        here.engine.drop(each.id, (), 0.001)
+        until(lambda lost=each: here.engine.get(lost.id).version == 0)  # type: ignore[misc]
+    assert [here.load(each) for each in (first, second, third)] == [full(first), None, full(third)]
+
+
 def test_what_was_deleted_elsewhere_is_not_put_back(fleet: Fleet, key: Key) -> None:
     here, there = fleet.host(), fleet.host()
     here.save(full(key))
@@ -640,6 +657,30 @@ def test_a_lease_whose_release_was_not_heard_is_still_ours(fleet: Fleet, key: Ke
         pass
     with there.lock(key, timeout=0):
         pass
+
+
+def test_after_a_cut_a_host_takes_at_once_what_it_held_and_nothing_else(
+    fleet: Fleet, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another host may have the rest, and the engine may have forgotten who."""
+    here, other = fleet.host(lease=60.0), replace(key, account="bob")
+    with here.lock(key):
+        pass
+    with here.lock(other), monkeypatch.context() as cut:
+
+        def unheard(*_: Any) -> None:
+            raise OSError
+
+        cut.setattr(here.engine, "get", unheard)
+        cut.setattr(here.engine, "fault", lambda error: (True, "cut off"))
+        with pytest.raises(Unavailable, match="cut off"):
+            here.load(other)
+    monkeypatch.setattr("mcp_client_auth.storage.shared.LOCK_WAIT", 0.2)
+    with here.turn(other) as ours:
+        assert ours
+    with pytest.raises(Unavailable) as caught, here.turn(key):
+        pass
+    assert caught.value.code == "locked"
 
 
 def test_a_lease_that_is_released_while_it_is_extended_is_free(fleet: Fleet, key: Key) -> None:

@@ -109,6 +109,31 @@ def test_localhost_is_both_addresses_on_one_port() -> None:
         assert login.offered == ["state=x"] * 4
 
 
+def test_of_port_80_a_browser_leaves_out_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind, ports = loopback._bind, list[int]()
+
+    def as_if_on_80(listener: Listener, host: str, port: int) -> Any:
+        servers = bind(listener, host, 0)  # 80 is the system's
+        ports.append(servers[0].server_address[1])
+        servers[0].server_address = (host, port)
+        return servers
+
+    monkeypatch.setattr(loopback, "_bind", as_if_on_80)
+    with Listener(port=80) as listener:
+        login = Login(listener)
+        for host in ("127.0.0.1", "127.0.0.1:80"):
+            url = f"http://127.0.0.1:{ports[0]}/callback?state={len(host)}"
+            httpx.get(url, headers={"Host": host}, trust_env=False)
+        assert login.offered == ["state=9", "state=12"]
+
+
+def test_a_request_that_was_refused_as_it_was_read_is_no_answer(login: Login) -> None:
+    """Nothing that came after the first hundred of its headers has been looked at."""
+    many = {f"X-{number}": "x" for number in range(120)}
+    assert login.get("?code=c&state=s", **many).status_code == 431
+    assert login.offered == []
+
+
 def test_localhost_makes_do_with_127_0_0_1_where_there_is_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -84,6 +84,16 @@ class Signer(RequestSigner):
         return f"head.{client.client_id}.signature"
 
 
+class Binding(RequestSigner):
+    def proof(self, method: str, url: str) -> str:
+        return f"for {method} {url}"
+
+
+def test_a_proof_is_for_the_request_that_carries_it() -> None:
+    request = FormPost(URL, client("none"), "grant_type=x").signed(Binding())
+    assert request.headers["DPoP"] == f"for {request.method} {request.url}"
+
+
 @pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
 def test_an_assertion_stands_in_the_body_and_no_secret_does(method: str) -> None:
     request = FormPost(URL, client(method, PLANTED), "grant_type=x").signed(Signer())

@@ -35,8 +35,9 @@ def test_a_marked_login_is_not_handed_out_by_any_program_on_the_store(world: Wor
     with pytest.raises(LoginRequired):
         program.post()
     for _ in range(2):
-        with pytest.raises(LoginRequired, match="no longer accepts the login"):
+        with pytest.raises(LoginRequired, match="no longer accepts the login") as caught:
             Program(world, program.storage).session.fresh()
+        assert "no longer accepts the access token, and it cannot be renewed" in caught.value.hint
     assert program.session._renewal.known.mark
     with pytest.raises(LoginRequired):
         program.session.fresh()

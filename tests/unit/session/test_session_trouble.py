@@ -150,6 +150,22 @@ def test_a_token_that_dies_in_trouble_is_not_sent_any_more(world: World) -> None
     assert set(world.statuses) == {200}
 
 
+class Patient(World):
+    patience = 15.0
+
+
+def test_the_answer_to_a_refresh_is_awaited_longer_than_any_other() -> None:
+    """The server may have rotated the token, and then nothing else brings the login back."""
+    world = Patient()
+    program = Program(world, prompt=Person(world))
+    assert program.post() == 200
+    assert {request.lasting for request in world.sent} == {0.0}
+    world.clock.go(3601)
+    assert program.post() == 200
+    assert world.sent[-1].url == TOKEN
+    assert world.sent[-1].lasting > world.patience
+
+
 def test_an_answer_that_was_lost_is_asked_for_again(world: World) -> None:
     """The one case in which a rotated refresh token comes back: nobody knows that it was."""
     program = logged_in(world, Person(world), age=3601)

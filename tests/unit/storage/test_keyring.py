@@ -255,6 +255,12 @@ def test_an_error_that_quotes_the_record_is_not_quoted(
     assert kind.__name__ in str(caught.value)
 
 
+def test_the_entry_of_a_login_names_the_backend_that_has_it(offer: Any, key: Key) -> None:
+    storage = offer(Backend())
+    storage.save(bare(key))
+    assert [entry.backend for entry in storage.list()] == [Backend.__module__]
+
+
 def test_a_save_that_failed_is_not_in_the_index(offer: Any, key: Key) -> None:
     storage = offer(Failing(RuntimeError()))
     with pytest.raises(StorageError):

@@ -35,7 +35,9 @@ class Tls(Listening):
         self.url = f"https://127.0.0.1:{self.port}/mcp"
         self.authority = Authority(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(*self.authority.issue("server"))
+        certificate, key = self.authority.issue("server")
+        self.certificate = Path(certificate).read_text()
+        self._context.load_cert_chain(certificate, key)
         self.refuses = refuses
         self.requests: list[int] = []  # of each connection whose handshake is done
         self.shaken, self.ended = threading.Semaphore(0), threading.Semaphore(0)
@@ -111,15 +113,15 @@ def test_its_address_is_remembered_with_it(server: Tls) -> None:
 
 
 def test_who_watches_the_certificates_sees_it_with_the_request(server: Tls) -> None:
-    seen: list[str] = []
+    seen: list[tuple[str, bytes | None]] = []
     transport = server.transport()
-    transport.on_tls = lambda url, connection: seen.append(url)
+    transport.on_tls = lambda url, tls: seen.append((url, tls.getpeercert(True)))
     flow = begun(transport).take()
     assert flow is not None
     assert seen == []
     flow(get(server))
     flow.close()
-    assert seen == [server.url]
+    assert seen == [(server.url, ssl.PEM_cert_to_DER_cert(server.certificate))]
 
 
 def test_the_end_of_the_process_does_not_wait_for_it(server: Tls) -> None:
