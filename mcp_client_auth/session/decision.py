@@ -267,8 +267,8 @@ def _refreshed(
     mark = known.marked(old)
     if mark and mark.cooling(now.wall) and not explicit:
         # otherwise tokens with a short life would outrun it
-        handed_on = mark._replace(
-            token=k.fingerprint(fresh), generation=fresh.generation, noted=False
+        handed_on = replace(
+            mark, token=k.fingerprint(fresh), generation=fresh.generation, noted=False
         )
         rest = replace(rest, mark=handed_on)
     return after(rest, k.Send(fresh, k.due(fresh, now.draw), "new"))

@@ -13,7 +13,6 @@ from ..credential import Credential
 from ..errors import AuthError, Unavailable
 from ..frozen import dataclass
 from ..secret import Secret
-from .value import Value
 
 if TYPE_CHECKING:
     from ..grants.base import Grant
@@ -24,7 +23,8 @@ _LONGEST_MARGIN: Final = 360.0
 _NEVER: Final = float("inf")
 
 
-class Now(Value):
+@dataclass(frozen=True, slots=True)
+class Now:
     """One reading of both clocks and one random number (0 to 1)."""
 
     wall: float
@@ -35,7 +35,8 @@ class Now(Value):
 # What is known
 
 
-class Mark(Value):
+@dataclass(frozen=True, slots=True)
+class Mark:
     """The server refused this token after everything was tried; also a note in the store.
 
     `token` is a fingerprint and `generation` that of its record, so a mark never falls on a
@@ -63,7 +64,8 @@ class Mark(Value):
         return 0 <= wall - self.since < COOLING
 
 
-class RefreshRefusal(Value):
+@dataclass(frozen=True, slots=True)
+class RefreshRefusal:
     """A refresh token that was refused, and when (steady) it may be sent again."""
 
     token: Secret | None
@@ -72,7 +74,8 @@ class RefreshRefusal(Value):
     until: float
 
 
-class Outage(Value):
+@dataclass(frozen=True, slots=True)
+class Outage:
     """A passing fault of the token endpoint: nothing is sent there until `until` (steady)."""
 
     error: AuthError
@@ -80,7 +83,8 @@ class Outage(Value):
     until: float
 
 
-class Unsaved(Value):
+@dataclass(frozen=True, slots=True)
+class Unsaved:
     """An answer that could not be saved in place of `over`; saved again from `until` (steady)."""
 
     over: Credential
@@ -142,7 +146,8 @@ class Knowledge:
         return self.mark if self.mark and self.mark.names(token) else None
 
 
-class Stored(Value):
+@dataclass(frozen=True, slots=True)
+class Stored:
     """One reading of the store: the record that fits, the mark, the generation in the index.
 
     `refusal`: why the record was not renewed by any process, and since when (wall). `outage`: what
@@ -173,14 +178,16 @@ class For(Enum):
     HANDING_OUT = "for another program, which cannot tell us that it was refused"
 
 
-class Newer(Value):
+@dataclass(frozen=True, slots=True)
+class Newer:
     """A newer token than this one. `explicit`: the caller wants a refresh, whatever is marked."""
 
     than: Credential
     explicit: bool = False
 
 
-class Refused(Value):
+@dataclass(frozen=True, slots=True)
+class Refused:
     """Another token: a request got a 401 with `sent`.
 
     `repeated`: it was sent twice. `replaced`: it was issued after the request's first 401.
@@ -200,7 +207,8 @@ Need: TypeAlias = For | Newer | Refused
 # What is done next, and by which rule
 
 
-class Send(Value):
+@dataclass(frozen=True, slots=True)
+class Send:
     """`due`: from then on (wall) it is looked at again. `renew`: begin its renewal meanwhile."""
 
     credential: Credential
@@ -209,14 +217,16 @@ class Send(Value):
     renew: bool = False
 
 
-class Repeat(Value):
+@dataclass(frozen=True, slots=True)
+class Repeat:
     """The same token once more, after `SECOND_CHANCE` seconds."""
 
     credential: Credential
     why: str = "a young token may not have reached every replica"
 
 
-class Refresh(Value):
+@dataclass(frozen=True, slots=True)
+class Refresh:
     """Under the lock. `usable`: if no refresh can be sent, the token is still good."""
 
     credential: Credential
@@ -225,7 +235,8 @@ class Refresh(Value):
     explicit: bool = False
 
 
-class Save(Value):
+@dataclass(frozen=True, slots=True)
+class Save:
     """Under the lock."""
 
     credential: Credential
@@ -233,7 +244,8 @@ class Save(Value):
     why: str = "the store lacks an answer that was received"
 
 
-class Wait(Value):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """Until `until` (steady); with an `error`, only within the caller's patience."""
 
     until: float
@@ -241,20 +253,23 @@ class Wait(Value):
     why: str
 
 
-class Ask(Value):
+@dataclass(frozen=True, slots=True)
+class Ask:
     """A person, or the grant that needs none. `drop`: what is current has expired."""
 
     why: str
     drop: bool = False
 
 
-class HandBack(Value):
+@dataclass(frozen=True, slots=True)
+class HandBack:
     """The server's own answer to this request stands."""
 
     why: str
 
 
-class Fail(Value):
+@dataclass(frozen=True, slots=True)
+class Fail:
     error: AuthError
     why: str
 
@@ -276,70 +291,82 @@ Step: TypeAlias = Send | Repeat | Refresh | Save | Mark | Wait | Ask | HandBack 
 # What happened
 
 
-class Read(Value):
+@dataclass(frozen=True, slots=True)
+class Read:
     """The store was read."""
 
     stored: Stored
     now: Now
 
 
-class Accepted(Value):
+@dataclass(frozen=True, slots=True)
+class Accepted:
     """The server answered a request with this token by anything but a 401."""
 
     sent: Credential
 
 
-class TriedAgain(Value):
+@dataclass(frozen=True, slots=True)
+class TriedAgain:
     """The second try of a young token has ended; `accepted` also where there was no answer."""
 
     sent: Credential
     accepted: bool
 
 
-class LoggedIn(Value):
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
     fresh: Credential
     now: Now
 
 
-class Refreshed(Value):
+@dataclass(frozen=True, slots=True)
+class Refreshed:
     old: Credential
     fresh: Credential
     now: Now
     explicit: bool = False
 
 
-class RefreshRefused(Value):
+@dataclass(frozen=True, slots=True)
+class RefreshRefused:
     old: Credential
     error: AuthError
     now: Now
 
 
-class Faulted(Value):
+@dataclass(frozen=True, slots=True)
+class Faulted:
     error: Unavailable
     now: Now
 
 
-class Saved(Value):
+@dataclass(frozen=True, slots=True)
+class Saved:
     fresh: Credential
     now: Now
 
 
-class SaveFailed(Value):
+@dataclass(frozen=True, slots=True)
+class SaveFailed:
     over: Credential
     fresh: Credential
     error: AuthError
     now: Now
 
 
-class Insisted(Value):
+@dataclass(frozen=True, slots=True)
+class Insisted:
     """The caller wants a refresh now: what was refused for a while is sent again."""
 
 
-class Forgotten(Value):
+@dataclass(frozen=True, slots=True)
+class Forgotten:
     """A logout."""
 
 
-class Adopted(Value):
+@dataclass(frozen=True, slots=True)
+class Adopted:
     """The grant that the stored login was made by, where the caller has named none."""
 
     grant: Grant

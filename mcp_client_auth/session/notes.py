@@ -24,6 +24,7 @@ from ..credential import (
     strings,
 )
 from ..errors import AuthError, Remedy, StorageError, Unavailable
+from ..frozen import replace
 from ..origin import Shown
 from ..protocol.json_text import json_value
 from ..storage.store import OUTAGE
@@ -42,7 +43,7 @@ def read_mark(storage: Storage, key: Key) -> Mark | None:
     """What was noted of a token that the server refused; see `Mark`."""
     with suppress(*UNREADABLE):
         mark = Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
-        return mark._replace(since=storage.time_here(mark.since))
+        return replace(mark, since=storage.time_here(mark.since))
     return None
 
 

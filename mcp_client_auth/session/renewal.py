@@ -119,12 +119,12 @@ class Renewal:
         stored = Stored(loaded if loaded and self.fits(loaded) else None, read_mark(storage, key))
         if current and stored.credential and stored.credential.generation < current.generation:
             entry = storage.summary(key)  # did a write that was given up land late?
-            stored = stored._replace(indexed=entry.generation if entry else -1)
+            stored = replace(stored, indexed=entry.generation if entry else -1)
         if stored.credential and stored.credential.renewable:
-            stored = stored._replace(refusal=read_refusal(storage, stored.credential))
+            stored = replace(stored, refusal=read_refusal(storage, stored.credential))
         now = self.ports.clock()
         if storage.shared and stored.credential and k.due(stored.credential, 1.0) <= now:
-            stored = stored._replace(outage=read_outage(storage, key, now))
+            stored = replace(stored, outage=read_outage(storage, key, now))
         self.learn(k.Read(stored, self.now()))
         return stored
 
@@ -477,12 +477,12 @@ class Renewal:
             reason = noted[0] if noted else token_refused(server)
             if fresh:
                 reason = fresh_token_refused(server, bound=sent.tokens.bound)
-            mark = mark._replace(reason=reason)
+            mark = replace(mark, reason=reason)
         self._note(mark)
 
     def _note(self, mark: k.Mark) -> None:
         noted = write_mark(self.ports.storage, self.config.key, mark)
-        self.learn(mark._replace(noted=noted))
+        self.learn(replace(mark, noted=noted))
 
 
 def in_background(work: Callable[[], None]) -> None:

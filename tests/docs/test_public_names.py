@@ -101,7 +101,6 @@ NEEDED = {
         "session",
         "single_flight",
         "turns",
-        "value",
     },
     "transport": {"http", "tls"},
     "prompt": set(),

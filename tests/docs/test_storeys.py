@@ -124,7 +124,7 @@ INSIDE = {
         store_tokens
         audit notes
         knowledge lease single_flight
-        turns value
+        turns
     """,
     "grants": """
         identity_provider selection

@@ -350,7 +350,7 @@ LEARNED: dict[str, tuple[Knowledge, Any, dict[str, Any]]] = {
             "current": HEIR,
             "due": 13_240.0,
             "read": True,
-            "mark": mark(OLD)._replace(token=d.fingerprint(HEIR), generation=0),
+            "mark": replace(mark(OLD), token=d.fingerprint(HEIR), generation=0),
         },
     ),
     "no heir of an old mark": (
@@ -392,7 +392,7 @@ LEARNED: dict[str, tuple[Knowledge, Any, dict[str, Any]]] = {
     "fault": (K(), d.Faulted(DOWN, NOW), {"outage": d.Outage(DOWN, 0.5, 500.5)}),
     "fault again": (
         outage(pause=40),
-        d.Faulted(DOWN, NOW._replace(draw=0.0)),
+        d.Faulted(DOWN, replace(NOW, draw=0.0)),
         {"outage": d.Outage(DOWN, 60, 530)},
     ),
     "retry-after": (
@@ -402,7 +402,7 @@ LEARNED: dict[str, tuple[Knowledge, Any, dict[str, Any]]] = {
     ),
     "retry-after, and the dice": (
         K(),
-        d.Faulted(LATER, NOW._replace(draw=0.5)),
+        d.Faulted(LATER, replace(NOW, draw=0.5)),
         {"outage": d.Outage(LATER, 0.5, 1405)},
     ),
     "not saved": (
@@ -502,7 +502,7 @@ def test_a_call_ends_whatever_goes_wrong(
             case Save(fresh, over):
                 known = after(known, d.SaveFailed(over, fresh, FULL, now))
             case Mark():
-                known = after(known, step._replace(reason=NO))
+                known = after(known, replace(step, reason=NO))
             case Wait(until, error):
                 if error and until > NOW.steady + 10:
                     return
