@@ -139,8 +139,8 @@ def dpop_signer(
 class DpopChoice:
     """What a login binds its tokens to: a key, or none. `only`: the resource takes no others."""
 
-    key: DpopKey | None = None
-    only: bool = False
+    key: DpopKey | None
+    only: bool
 
     @property
     def kept(self) -> Secret | None:
@@ -164,7 +164,7 @@ class DpopChoice:
         return tokens
 
 
-UNBOUND: Final = DpopChoice()
+UNBOUND: Final = DpopChoice(None, only=False)
 
 
 def dpop_choice_for(discovery: Discovery, client: Client, options: Options) -> DpopChoice:

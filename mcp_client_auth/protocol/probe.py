@@ -89,10 +89,12 @@ class ServerAnswer:
         """
         if self.kind != "message" or self.status in (401, 403):
             return False
+        if 200 <= self.status < 300:
+            return True
         value = parsed(self.response)
         error = value.get("error") if isinstance(value, dict) else None
-        if 200 <= self.status < 300 or not isinstance(error, dict):
-            return 200 <= self.status < 300
+        if not isinstance(error, dict):
+            return False
         data = error.get("data")
         versions = isinstance(data, dict) and "supported" in data
         return error.get("code") == _METHOD_NOT_FOUND or versions

@@ -109,7 +109,7 @@ def _words(response: HttpResponse, token: Secret | None) -> OAuthError:
             del fields["error"]
         text = " ".join(_sayings(fields))
     if not text and response.header("content-type").startswith("text/plain"):
-        text = response.body[:400].decode("utf-8", "replace")
+        text = response.body.decode("utf-8", "replace")
     return replace(error, text=masked(text, (token,)))
 
 
