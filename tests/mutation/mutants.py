@@ -23,7 +23,8 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
         ("protocol/*.py",),
         (
             *("unit/protocol", "unit/grants/test_identity_provider.py", "docs/test_extending.py"),
-            *("flows/test_signin.py", "flows/test_auth.py"),
+            *(f"flows/test_{name}.py" for name in ("signin", "auth", "logout")),
+            *("attacks/test_gateway_headers.py", "attacks/test_split_login.py"),
         ),
     ),
     "grants": (
@@ -36,6 +37,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             *(f"flows/test_{name}.py" for name in ("client_identity", "device_code", "logout")),
             *(f"flows/test_{name}.py" for name in ("enterprise_sign_in", "redirected")),
             *(f"flows/test_{name}.py" for name in ("split_login", "step_up")),
+            "attacks/test_split_login.py",
         ),
     ),
     "session": (
@@ -102,7 +104,14 @@ _COMPUTED: Final[dict[type[ast.operator], type[ast.operator]]] = {
     ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr,
 }
-_EVEN: Final = ("min", "max", "same_origin", "same_issuer", "compare_digest")  # whose order is free
+_EVEN: Final = (
+    "min",
+    "max",
+    "same_origin",
+    "same_issuer",
+    "compare_digest",
+    "suppress",
+)  # whose order is free
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +258,7 @@ def _says_only(node: ast.AST) -> bool:
     match node:
         case ast.If(test=test) | ast.Assign(targets=[test, *_]):
             return "TYPE_CHECKING" in ast.unparse(test)
-        case ast.Expr(value=ast.Constant()):
+        case ast.Expr(value=ast.Constant()) | ast.Subscript(value=ast.Name(id="Literal")):
             return True
         case ast.Expr():
             return _spelled(node).startswith("logger.")

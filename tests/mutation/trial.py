@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import resource
@@ -50,11 +51,15 @@ class _Mutated(SourceFileLoader):
         return compile(self.mutant.source(), self.path, "exec", dont_inherit=True)
 
 
+def module_of(mutant: Mutant) -> str:
+    name = mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    return f"mcp_client_auth.{name}"
+
+
 class _Finder:
     def __init__(self, mutant: Mutant) -> None:
         self._path = str(PACKAGE / mutant.file)
-        name = mutant.file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        self._name, self._mutant = f"mcp_client_auth.{name}", mutant
+        self._name, self._mutant = module_of(mutant), mutant
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         if name != self._name:
@@ -135,6 +140,15 @@ def _waits(process: int) -> bool:
     return False
 
 
+def _loads(mutant: Mutant) -> bool:
+    """Whether the module with the change can be loaded; otherwise no test could begin."""
+    try:
+        importlib.import_module(module_of(mutant))
+    except Exception:
+        return False
+    return True
+
+
 def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> None:
     """Says the name of the test that has failed, or `-`."""
     killer = _Killer(tests)
@@ -166,6 +180,8 @@ def _run(mutant: Mutant | None, tests: list[str], told: int, seconds: float) -> 
                 plugins=[killer],
             )
         said = "-" if code == 0 else f"!pytest ended with {code}"
+        if code != 0 and mutant is not None and not _loads(mutant):
+            said = "loading it"
         os.write(told, (killer.by or said).encode())
     except BaseException as error:
         said = f"!{type(error).__name__}: {error}"  # perhaps of what a failed test has left behind
