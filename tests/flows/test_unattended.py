@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from mcp_client_auth import (
+    AuthError,
     BrowserPrompt,
     ClientCredentials,
     ClientMetadataDocument,
@@ -33,7 +34,9 @@ from mcp_client_auth import (
     login,
 )
 from mcp_client_auth.credential import dumps, key_for
+from mcp_client_auth.secret import Secret
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
+from tests.support.codes import coded
 from tests.support.grants_scene import CLIENT, HEADERS, LIST, NAMES, SECRET, Scene, scene_of
 
 pytestmark = pytest.mark.usefixtures("short_waits")
@@ -300,7 +303,7 @@ def test_a_rotated_assertion_file_is_read_at_the_next_use(asserting: Scene) -> N
 
 def test_a_missing_file_is_named_and_nothing_is_sent(asserting: Scene) -> None:
     asserting.file.unlink()
-    with pytest.raises(UsageError, match=r"assertion.*cannot be read"):
+    with pytest.raises(UsageError, match=r"assertion.*cannot be read", check=coded("no_assertion")):
         asserting.call(asserting.auth(MemoryStorage()))
     assert asserting.issues == 0
     asserting.write()
@@ -360,6 +363,31 @@ def test_a_function_is_asked_for_the_issuer(tmp_path: Path) -> None:
             scene.call(scene.auth(MemoryStorage(), grant=WorkloadIdentity(assertion=give))) == 200
         )
         assert asked == [scene.server.issuer]
+
+
+def test_a_function_may_give_a_secret(tmp_path: Path) -> None:
+    with scene_of("workload_identity", tmp_path) as scene:
+        give: Any = lambda issuer: Secret(scene.provider.workload_token(issuer))  # noqa: E731
+        grant = WorkloadIdentity(assertion=give)
+        assert scene.call(scene.auth(MemoryStorage(), grant=grant)) == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(LoginRequired("sign in there"), LoginRequired), (KeyError("planted-jwt"), Unavailable)],
+)
+def test_a_function_that_fails_ends_the_login_and_shows_nothing(
+    error: Exception, expected: type[AuthError], tmp_path: Path
+) -> None:
+    def give(issuer: str) -> str:
+        raise error
+
+    with scene_of("workload_identity", tmp_path) as scene:
+        auth = scene.auth(MemoryStorage(), grant=WorkloadIdentity(assertion=give))
+        with pytest.raises(expected) as caught:
+            scene.call(auth)
+        assert "planted" not in f"{caught.value} {caught.value.__dict__}"
+        assert scene.issues == 0
 
 
 def test_an_environment_variable_may_hold_it(

@@ -94,6 +94,13 @@ def test_a_nonce_of_a_good_answer_is_in_the_next_proof() -> None:
     assert [p.get("nonce") for p in server.proofs] == [None, "next"]
 
 
+def test_a_good_answer_with_a_nonce_is_not_asked_for_again() -> None:
+    signing = dpop_signer()
+    assert not signing.take_resource_nonce(answer(200, dpop_nonce="next"))
+    refused = answer(401, dpop_nonce="n", www_authenticate='DPoP error="use_dpop_nonce"')
+    assert signing.take_resource_nonce(refused)
+
+
 def test_a_nonce_belongs_to_one_origin_in_one_role() -> None:
     signing = dpop_signer()
     signing.take_nonce(answer(200, "https://one.example/token", dpop_nonce="as"))

@@ -213,6 +213,17 @@ def test_consent_is_not_asked_for_where_the_server_lists_other_prompts_only(
     assert sent(request).get("prompt") == expected
 
 
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [(["none", "select_account"], "select_account"), (["none"], "login"), (None, "login")],
+)
+def test_another_account_is_chosen_from_a_list_where_the_server_has_one(
+    listed: Any, expected: str
+) -> None:
+    request = asked(("a",), Options(switch_account=True), prompt_values_supported=listed)
+    assert sent(request)["prompt"] == expected
+
+
 def test_a_request_shows_neither_its_url_nor_its_secrets() -> None:
     request = asked()
     assert PLANTED not in f"{request!r} {request} {accept({'code': PLANTED})!r}"

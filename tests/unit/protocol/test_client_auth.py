@@ -89,6 +89,10 @@ class Binding(RequestSigner):
         return f"for {method} {url}"
 
 
+def test_a_form_does_not_show_what_is_in_it() -> None:
+    assert PLANTED not in repr(FormPost(URL, client("none"), f"refresh_token={PLANTED}"))
+
+
 def test_a_proof_is_for_the_request_that_carries_it() -> None:
     request = FormPost(URL, client("none"), "grant_type=x").signed(Binding())
     assert request.headers["DPoP"] == f"for {request.method} {request.url}"

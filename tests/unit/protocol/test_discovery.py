@@ -23,7 +23,7 @@ from mcp_client_auth.protocol.discovery import Discovery, absent, discover
 from mcp_client_auth.protocol.endpoints import Endpoints
 from mcp_client_auth.protocol.flow import HttpResponse, run
 from mcp_client_auth.protocol.metadata import ServerMetadata
-from mcp_client_auth.protocol.options import LATEST, Options
+from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.protocol.urls import ServerUrl, same_issuer
 from tests.support.protocol_samples import (
     ISSUER,
@@ -73,7 +73,10 @@ def test_metadata_requests_name_the_protocol_version_and_want_json() -> None:
     found(web)
     for request in web.requests:
         assert request.method == "GET"
-        assert request.headers == {"Accept": "application/json", "MCP-Protocol-Version": LATEST}
+        assert request.headers == {
+            "Accept": "application/json",
+            "MCP-Protocol-Version": "2026-07-28",
+        }
 
 
 def test_the_challenges_place_comes_before_the_well_known_ones() -> None:
@@ -716,8 +719,9 @@ def test_a_document_that_lies_elsewhere_is_the_only_one_requested() -> None:
 
 def test_a_document_that_lies_elsewhere_has_to_name_the_pinned_issuer() -> None:
     web = Web(pages(**{ELSEWHERE: answer(server_document(issuer="https://evil.example"))}))
-    with pytest.raises(IssuerMismatch):
+    with pytest.raises(IssuerMismatch) as caught:
         found(web, options=Options(issuer=ISSUER, metadata_url=ELSEWHERE))
+    assert "Check what was passed" in caught.value.hint
 
 
 def test_no_other_place_is_requested_where_the_named_one_has_no_document() -> None:

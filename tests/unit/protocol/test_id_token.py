@@ -144,6 +144,7 @@ def test_one_without_a_signature_is_untrusted(algorithm: str) -> None:
         f"{part({'alg': 'RSA-OAEP', 'enc': 'A128GCM'})}.a.b.c.{part(GOOD)}",
         "ünicode.a.b",
         "a\n.b.c",
+        token() + "\n",
         "",
         "x" * 70_000,
         token(padding="x" * 70_000),

@@ -98,6 +98,12 @@ def test_a_fragment_is_not_a_part_of_the_endpoint() -> None:
     assert redirect_target(answer(b"", 308, SERVER_URL, location="/x#top")) == ORIGIN + "/x"
 
 
+@pytest.mark.parametrize(("status", "led"), [(299, False), (300, True), (399, True), (400, False)])
+def test_a_location_leads_on_from_a_redirect_only(status: int, led: bool) -> None:
+    target = redirect_target(answer(b"", status, SERVER_URL, location="/x"))
+    assert target == (ORIGIN + "/x" if led else "")
+
+
 def test_see_other_asks_for_something_else_and_is_not_followed() -> None:
     found, web = ask({SERVER_URL: redirect("/welcome", 303), ORIGIN + "/welcome": html()})
     assert web.asked == [SERVER_URL]
@@ -207,6 +213,7 @@ NOT_OPEN = {
     "a strange error": answer({"jsonrpc": "2.0", "id": 1, "error": "no"}, 400),
     "a refusal of the method": answer({"jsonrpc": "2.0", "error": {"code": -32601}}, 403),
     "a refusal": answer({"jsonrpc": "2.0", "id": 1, "result": {}}, 403),
+    "a choice": answer({"jsonrpc": "2.0", "id": 1, "result": {}}, 300),
     "old JSON-RPC": answer({"jsonrpc": "1.0", "id": 1}),
     "a challenge": CHALLENGED,
 }
@@ -220,6 +227,16 @@ def test_an_mcp_message_shows_an_open_server(response: HttpResponse) -> None:
 @pytest.mark.parametrize("response", NOT_OPEN.values(), ids=NOT_OPEN)
 def test_nothing_else_does(response: HttpResponse) -> None:
     assert not read_answer(SERVER_URL, response).open
+
+
+@pytest.mark.parametrize(
+    ("response", "kind"),
+    [(MESSAGE, "message"), (html(), "page"), (answer({"status": "ok"}), "other")],
+)
+def test_what_has_answered_is_a_message_a_page_or_something_else(
+    response: HttpResponse, kind: str
+) -> None:
+    assert read_answer(SERVER_URL, response).kind == kind
 
 
 def test_a_403_has_a_challenge_only_where_a_token_was_sent() -> None:

@@ -143,7 +143,9 @@ def test_a_secret_may_be_asked_to_sign() -> None:
 
 
 def test_a_metadata_document_may_have_a_key_and_never_a_secret() -> None:
-    made = ClientMetadataDocument(DOCUMENT, key_file="k.pem").client(server(), Options())
+    identity = ClientMetadataDocument(DOCUMENT, key_file="k.pem")
+    assert identity.client_id == DOCUMENT
+    made = identity.client(server(), Options())
     assert (made.method, made.key_file, made.secret) == ("private_key_jwt", "k.pem", None)
     with pytest.raises(UsageError, match="exclude"):
         ClientMetadataDocument(DOCUMENT, key="k", key_file="k.pem")

@@ -10,9 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mcp_client_auth.errors import AuthError, BadResponse, TokenRefused, Unavailable
+from mcp_client_auth.errors import (
+    AuthError,
+    BadResponse,
+    DpopUnsupported,
+    TokenRefused,
+    Unavailable,
+)
 from mcp_client_auth.events import Event
 from mcp_client_auth.protocol.authorization import AuthorizationCode, authorization_request
+from mcp_client_auth.protocol.client_auth import RequestSigner
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse, run
 from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.protocol.registration import Client
@@ -98,6 +105,7 @@ def test_an_exchange_sends_verifier_redirect_and_resource() -> None:
         "client_id": "c1",
     }
     assert "resource" not in fields(exchange_request(code(resource=None)).signed())
+    assert not request.private, "a server names no place behind the firewall"
 
 
 def test_a_refresh_sends_resource_and_no_scope() -> None:
@@ -421,6 +429,20 @@ def test_a_refresh_takes_what_the_answer_names() -> None:
     script = Script(answer({"access_token": "new", "refresh_token": "r2", "scope": "b"}))
     tokens = run(refresh(held(), NOW), script)
     assert tokens == TokenSet(Secret("new"), NOW, None, Secret("r2"), ("b",))
+
+
+def test_a_login_that_takes_bound_tokens_only_takes_no_other_from_a_refresh() -> None:
+    stored = held(options={"dpop_required": True})  # as every version has written it
+    bound = answer({"access_token": "new", "token_type": "DPoP"})
+    assert run(refresh(stored, NOW, Bound()), Script(bound)).access_token == Secret("new")
+    with pytest.raises(DpopUnsupported):
+        run(refresh(stored, NOW, Bound()), Script(answer({"access_token": "new"})))
+
+
+class Bound(RequestSigner):
+    @property
+    def binds(self) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -141,6 +141,18 @@ def test_a_function_that_gives_the_keys_is_asked_once_an_hour() -> None:
     assert len(asked) == 3
 
 
+def test_a_record_of_a_new_key_has_the_function_asked_at_once() -> None:
+    """Another host has been given that key within the hour."""
+    given = [OLD]
+    keys = Keys(lambda: given)
+    text = Keys(NEW).seal("a text", ABOUT)
+    given.insert(0, NEW)
+    keys._asked -= 6
+    assert keys.unseal(Keys(OLD).seal("a text", ABOUT), ABOUT, "there") == "a text"
+    assert keys.all() == [OLD], "what opens by a known one asks nothing"
+    assert keys.unseal(text, ABOUT, "there") == "a text"
+
+
 def test_the_file_storage_seals_with_the_first_of_several(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,22 +245,26 @@ def test_the_key_may_lie_in_a_file(
 def test_a_key_that_is_none_is_said_without_showing_it(
     bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", bad)
+    monkeypatch.setenv("MCP_CLIENT_AUTH_KEY", f"{a_key()} {bad}")
     with pytest.raises(UsageError, match="32 bytes in base64") as caught:
         FileStorage().check()
     assert "openssl rand -base64 32" in caught.value.hint
     assert bad == "!" or bad not in str(caught.value)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\xff\xfe"], ids=["missing", "empty", "no text"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "cannot be read"), (b"", "is empty"), (b"\xff\xfe", "cannot be read")],
+    ids=["missing", "empty", "no text"],
+)
 def test_a_key_file_that_cannot_be_used_is_named(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: bytes | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "the key"
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setenv("MCP_CLIENT_AUTH_KEY_FILE", str(file))
-    with pytest.raises(UsageError, match="the key"):
+    with pytest.raises(UsageError, match=f"the key”, which {said}"):
         FileStorage().check()
 
 
@@ -330,6 +334,15 @@ def test_a_sealed_file_that_is_gone_is_a_damaged_record_that_names_it(
     assert caught.value.code == "damaged_record"
     storage.save(full(key))
     assert storage.load(key) == full(key)
+
+
+def test_a_keyring_item_whose_key_is_none_is_a_damaged_record(offer: Any, key: Key) -> None:
+    vault = WinVault()
+    storage = offer(vault)
+    storage.save(full(key))
+    vault.items = dict.fromkeys(vault.items, '{"version": 1, "seal": "nonsense"}')
+    with pytest.raises(StorageError, check=coded("damaged_record")):
+        storage.load(key)
 
 
 def test_a_damaged_sealed_file_is_set_aside(offer: Any, key: Key, home: Path) -> None:
@@ -411,6 +424,15 @@ def test_a_sealed_file_that_belongs_to_another_key_is_damaged(
     with pytest.raises(StorageError) as caught:
         storage.load(key)
     assert caught.value.code == "damaged_record"
+
+
+def test_of_each_record_it_is_said_whether_it_is_sealed() -> None:
+    inner, key = MemoryBackend(), new_key()
+    held = SealedBackend(inner, lambda: key)
+    inner.write(Item("a", ".json"), "{}")
+    held.write(Item("b", ".json"), "{}")
+    places = [held.place_of(Item(name, ".json")) for name in "abc"]
+    assert places == [inner.where(), f"{inner.where()}, sealed", inner.where()]
 
 
 def test_a_sealed_backend_lists_what_it_holds() -> None:
