@@ -145,7 +145,7 @@ def read_error(entry: dict[str, Any]) -> AuthError:
 
 def _read(storage: Storage, key: Key, name: str) -> dict[str, Any]:
     with suppress(StorageError, ValueError):
-        value = json_value(storage.load(Note(key, name)) or "{}")
+        value = json_value(storage.load(Note(key, name)) or "")
         return value if isinstance(value, dict) else {}
     return {}
 
