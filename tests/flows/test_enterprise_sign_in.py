@@ -295,6 +295,9 @@ def test_a_denied_sign_in_is_an_error_and_asked_for_once(company: Company) -> No
         with pytest.raises(AuthorizationDenied):
             call(company.auth(storage))
     assert company.provider.visits == 1, "the second time within a minute no browser opens"
+    with pytest.raises(AuthorizationDenied):
+        company.auth(storage).login()
+    assert company.provider.visits == 2, "but it does for someone who logs in themselves"
     assert storage.list() == []
 
 

@@ -138,6 +138,13 @@ def test_a_crowd_without_any_token_asks_once(scene: Scene) -> None:
     assert scene.issues == 1
 
 
+def test_a_program_that_is_handed_its_token_gets_one_without_a_login(scene: Scene) -> None:
+    session = scene.auth(MemoryStorage(), prompt=None).session
+    token = session.fresh()
+    assert session.fresh() == token
+    assert scene.issues == 1
+
+
 def test_a_refused_token_is_issued_anew(scene: Scene) -> None:
     storage = MemoryStorage()
     assert scene.call(scene.auth(storage)) == 200

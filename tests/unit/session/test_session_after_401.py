@@ -204,6 +204,17 @@ def test_what_another_process_has_renewed_long_ago_is_refreshed_when_it_is_refus
     assert world.refreshes == 1
 
 
+def test_a_refresh_that_gives_the_refused_token_again_is_tried_and_handed_back(
+    world: World,
+) -> None:
+    program = logged_in(world, age=60)
+    issue, old = world.authorization.issue, program.stored.tokens.access_token.reveal()
+    world.authorization.issue = lambda family: {**issue(family), "access_token": old}  # type: ignore[method-assign]
+    world.authorization.revoke_access()
+    assert program.post() == 401
+    assert (world.bearers, world.refreshes) == ([old, old], 1)
+
+
 def test_a_request_whose_new_token_was_refused_twice_is_handed_back(world: World) -> None:
     program = logged_in(world, age=60)
     world.authorization.refuses_fresh = True

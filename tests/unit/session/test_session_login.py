@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,20 @@ def test_who_waited_for_a_login_of_a_short_lived_token_refreshes_it(world: World
         storage, lambda: first.post()
     )
     assert second.post() == 200
+    assert len(person.visits) == 1
+
+
+def test_a_login_waits_for_one_that_another_program_has_begun(world: World) -> None:
+    """Whatever version of this one it is: they agree on the name of the lease."""
+    person = Person(world)
+    program = Program(world, prompt=person)
+    thread = threading.Thread(target=program.session.log_in)
+    with program.storage.lock(KEY, "login"):
+        thread.start()
+        while thread.is_alive() and "waiting" not in [event.name for event in program.events]:
+            time.sleep(0.01)
+        assert person.visits == []
+    thread.join(60)
     assert len(person.visits) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mcp_client_auth import (
     MemoryStorage,
     Storage,
     StorageError,
+    threads,
 )
 from mcp_client_auth.credential import dumps
 from mcp_client_auth.protocol.flow import HttpResponse
@@ -37,10 +39,12 @@ class Failing(MemoryStorage):
     """Keeps nothing while `broken`."""
 
     broken = False
+    tried = 0
     error: Exception = StorageError("the disk is full")
 
     def _save(self, value: Any, key: Any) -> None:
         if self.broken and isinstance(value, Credential):
+            self.tried += 1
             raise self.error
         super()._save(value, key)
 
@@ -95,6 +99,7 @@ def test_a_token_that_lives_is_used_while_its_successor_could_not_be_kept(world:
     storage.broken = True
     assert [program.post() for _ in range(3)] == [200] * 3
     assert world.sent == []
+    assert storage.tried == 1, "and not again for each request"
 
 
 @pytest.mark.parametrize("error", [StorageError("the disk is full"), OSError("none of ours")])
@@ -186,6 +191,27 @@ def test_at_the_end_of_the_process_what_could_not_be_saved_is_tried_once_more(
     assert program.post() == 200
     storage.broken = False
     save_what_is_left()
+    assert program.stored.tokens.access_token.reveal() == world.bearers[-1]
+
+
+def test_a_process_of_multiprocessing_saves_it_at_its_end_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends without `atexit` where it was forked."""
+    from multiprocessing import process, util
+
+    last: list[Callable[[], object]] = []
+    monkeypatch.setattr(process, "parent_process", lambda: process.current_process())
+    monkeypatch.setattr(util, "Finalize", lambda of, call, exitpriority: last.append(call))
+    monkeypatch.setattr(threads, "_ends", threads._Ends())
+    storage = Failing()
+    program = Program(world, storage)
+    storage.save(credential(world, age=3601))
+    filling(program, storage)
+    assert program.post() == 200
+    storage.broken = False
+    for each in last:
+        each()
     assert program.stored.tokens.access_token.reveal() == world.bearers[-1]
 
 

@@ -124,3 +124,10 @@ def test_a_forced_login_with_scopes_asks_for_these_alone(world: World) -> None:
     program = logged_in(world, person, scope=("read", "write"), arguments={"scope": "read"})
     program.session.log_in(force=True)
     assert person.scopes == [("read",)]
+
+
+def test_whether_a_token_is_that_of_a_record_is_told_by_the_token(world: World) -> None:
+    program = logged_in(world)
+    assert program.post() == 200
+    assert program.session.rests_on(program.stored)
+    assert not program.session.rests_on(credential(world)), "of a login after a logout"

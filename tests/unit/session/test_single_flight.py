@@ -237,6 +237,28 @@ def test_a_run_is_cancelled_with_its_last_caller_unless_a_request_waits_too(
     assert work.runs == 1
 
 
+def test_a_caller_who_presses_ctrl_c_is_no_caller_any_more(ctrl_c: Callable[[], None]) -> None:
+    flights, work, cancel, other = Flights(), Work(), Cancel(), Cancel()
+    thread = threading.Thread(
+        target=flights.here, args=("login", work, cancel), kwargs={"caller": other}
+    )
+    thread.start()
+    assert work.begun.wait(60)
+
+    def press() -> None:
+        main_is_in("here", "wait", "exception")
+        ctrl_c()
+
+    threading.Thread(target=press, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        flights.here("login", work)
+    assert not cancel.cancelled
+    other.cancel()
+    assert cancel.cancelled
+    work.go.set()
+    thread.join(60)
+
+
 def test_all_runs_can_be_cancelled_and_those_of_other_flights_are_not() -> None:
     flights, work, cancel, other = Flights(), Work(), Cancel(), Cancel()
     future = flights.start("login", work, cancel)
