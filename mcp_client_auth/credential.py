@@ -10,10 +10,10 @@ from sys import intern
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, get_args
 
 from .errors import StorageError, shell_command
-from .frozen import dataclass, replace
 from .origin import split
 from .paths import record_id
 from .protocol.client import SUPPORTED_METHODS, Client, Kind
+from .protocol.frozen import dataclass, replace
 from .protocol.json_text import json_value
 from .protocol.token_set import TokenSet
 from .protocol.urls import ServerUrl, canonical

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Sel
 
 from ..errors import AuthError, InsecureUrl, UsageError
 from ..events import Event, tell
-from ..frozen import replace
 from ..origin import same_origin
+from ..protocol.frozen import replace
 from ..protocol.urls import ServerUrl, canonical
 from ..session.open import Arguments, open_session, require_usable, shows_arguments
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 from ..credential import NOTHING, PROVIDER
 from ..errors import LoginRequired, UsageError
 from ..events import Event, Listener, tell
-from ..frozen import dataclass, replace
 from ..protocol.client import CERTIFIED
+from ..protocol.frozen import dataclass, replace
 from ..protocol.options import Options
 from ..threads import NEVER, Cancel
 from .gathering import Gathering

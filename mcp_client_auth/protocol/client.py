@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from ..frozen import dataclass
 from ..secret import Secret
+from .frozen import dataclass
 
 WITH_SECRET: Final = ("client_secret_post", "client_secret_basic", "client_secret_jwt")
 ASSERTED: Final = ("private_key_jwt", "client_secret_jwt")

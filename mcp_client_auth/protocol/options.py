@@ -11,9 +11,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import Remedy, UsageError
-from ..frozen import dataclass
 from ..origin import is_loopback, origin_url, shown, split
 from ..secret import Secret, quoted
+from .frozen import dataclass
 
 if TYPE_CHECKING:
     from .endpoints import Endpoints

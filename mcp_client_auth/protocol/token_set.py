@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..frozen import dataclass
 from ..secret import Secret
+from .frozen import dataclass
 
 # Errors of the token endpoint that are final: the refresh token or the client is of no more use
 DEFINITE: Final = (

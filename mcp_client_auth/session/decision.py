@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
-from ..frozen import replace
+from ..protocol.frozen import replace
 from ..protocol.token_set import DEFINITE
 from ..secret import Secret
 from . import knowledge as k

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ..credential import Credential
 from ..errors import AuthError, Unavailable
-from ..frozen import dataclass
+from ..protocol.frozen import dataclass
 from ..secret import Secret
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from ..credential import (
     strings,
 )
 from ..errors import AuthError, Remedy, StorageError, Unavailable
-from ..frozen import replace
 from ..origin import Shown
+from ..protocol.frozen import replace
 from ..protocol.json_text import json_value
 from ..storage.store import OUTAGE
 from .knowledge import Mark, Now, Outage

@@ -8,7 +8,7 @@ from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, Unpack
 
 from ..errors import InsecureUrl, UsageError
-from ..frozen import replace
+from ..protocol.frozen import replace
 
 if TYPE_CHECKING:
     from ..credential import Key

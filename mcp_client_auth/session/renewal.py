@@ -26,9 +26,9 @@ from ..errors import (
     UsageError,
 )
 from ..events import TRYING_AGAIN, Event, tell
-from ..frozen import replace
 from ..grants.selection import grant_of
 from ..origin import shown
+from ..protocol.frozen import replace
 from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
 from ..storage.store import STORE_DOWN, SUPERSEDED

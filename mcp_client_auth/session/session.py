@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AuthError, BadResponse, Remedy, StorageError, Unavailable
-from ..frozen import replace
+from ..protocol.frozen import replace
 from ..protocol.urls import canonical
 from ..threads import Cancel
 from . import knowledge as k

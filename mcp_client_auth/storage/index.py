@@ -30,8 +30,8 @@ from ..credential import (
     strings,
 )
 from ..errors import StorageError
-from ..frozen import dataclass, many
 from ..paths import ENTRY, record_ids
+from ..protocol.frozen import dataclass, many
 from .backend import Backend, Item
 from .groups import PERSON, Group
 

@@ -24,9 +24,9 @@ from ..credential import (
     string,
 )
 from ..errors import StorageError, Unavailable
-from ..frozen import replace
 from ..paths import PENDING, record_id
 from ..protocol.client import Client
+from ..protocol.frozen import replace
 from ..protocol.json_text import json_value
 from .backend import LOCK_WAIT, Backend, Item, Vault
 from .index import LASTING, Index, Summary

@@ -30,7 +30,7 @@ ROOMS = """
     events
     errors
     origin
-    environment frozen testing
+    environment testing
     secret
 """
 # The modules of each room, top to bottom. A new module needs a place here.
@@ -187,7 +187,7 @@ INSIDE = {
         document times
         assertions
         _authlib challenge client flow jose json_text options token_set
-        endpoints gateway urls
+        endpoints frozen gateway urls
     """,
 }
 # They use the package as its users do: its public names load what they need.

@@ -20,7 +20,7 @@ STOREYS: Final = {
     "edges": "keys storage prompt transport",
     "record": "credential",
     "protocol": "protocol",
-    "ground": "paths threads events errors origin environment frozen secret",
+    "ground": "paths threads events errors origin environment secret",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from mcp_client_auth import frozen
+from mcp_client_auth.protocol import frozen
 
 
 @frozen.dataclass(frozen=True, slots=True)
