@@ -6,7 +6,8 @@ import random
 import re
 import signal
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,31 @@ import pytest
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # what passed passes again: `--hypothesis-profile default` looks for inputs that nobody has tried
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+# and no example is judged by a clock
+hypothesis.settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("repeatable")
 
 pytest_plugins = ["tests.support.fixtures", "mcp_client_auth.testing.plugin"]
 
-SLOW = Path(__file__).with_name("slow")
+HERE = Path(__file__).parent
+SLOW = HERE / "slow"
 SLOW_FIXTURES = {"elsewhere", "make_elsewhere", "secret_service", "terminal"}
 NUMBERS = count()  # of the directories of tests
 DIRECTORY = pytest.StashKey[Path]()
+SURROUNDINGS = pytest.StashKey[ExitStack]()
 KEYRINGS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")  # of the machine, not ours
-SETTINGS = ("MCP_CLIENT_AUTH_STORAGE", "MCP_CLIENT_AUTH_KEY", "MCP_CLIENT_AUTH_KEY_FILE")
+SETTINGS = (
+    "MCP_CLIENT_AUTH_HOME",
+    "MCP_CLIENT_AUTH_STORAGE",
+    "MCP_CLIENT_AUTH_KEY",
+    "MCP_CLIENT_AUTH_KEY_FILE",
+)
+NAMES = ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,11 +82,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if is_default(config) and collection_path == SLOW else None
 
 
+def load_share(number: int, workers: int) -> None:
+    """Each worker loads every third file first, so that it finds the others compiled: to rewrite
+    the assertions of all takes half of a collection, and all workers would do that at once."""
+    files = sorted(file for file in HERE.rglob("test_*.py") if not file.is_relative_to(SLOW))
+    for file in files[number::workers]:
+        with suppress(Exception, pytest.skip.Exception):  # the collection says why
+            import_module(".".join(file.relative_to(HERE.parent).with_suffix("").parts))
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """The collector need not walk ten thousand tests again and again: they live to the end."""
     gc.disable()
     try:
+        worker: dict[str, Any] | None = getattr(session.config, "workerinput", None)
+        if worker and is_default(session.config):
+            load_share(int(worker["workerid"].removeprefix("gw")), worker["workercount"])
         return (yield)
     finally:
         gc.freeze()
@@ -133,49 +160,73 @@ def load_keyrings_of_the_machine() -> None:
         get_all_keyring()  # loads their classes
 
 
-@pytest.fixture(scope="session", autouse=True)
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What all tests of a process share, and the directory that theirs lie in. One fixture, for
-    each is paid for again by every test."""
-    base = tmp_path_factory.getbasetemp()
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """What all tests of a process share."""
     with signals_of_a_terminal(), pytest.MonkeyPatch.context() as patch:
-        use_one_authority(patch, base / "one-authority.pem")
+        use_one_authority(patch, base(session.config) / "one-authority.pem")
         # power does not fail here; a test of what is synced when puts its own in its place
         patch.setattr(os, "fsync", lambda handle: None)
         load_keyrings_of_the_machine()
-        yield base
+        return (yield)
 
 
-def directory(test: pytest.Item, base: Path) -> Path:
+def base(config: pytest.Config) -> Path:
+    """Where the directories of the tests lie: what `tmp_path_factory` has."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory.getbasetemp()
+
+
+def directory(test: pytest.Item) -> Path:
     if DIRECTORY not in test.stash:
         name = re.sub(r"\W", "_", test.name)[:30]
-        test.stash[DIRECTORY] = base / f"{name}{next(NUMBERS)}"
+        test.stash[DIRECTORY] = base(test.config) / f"{name}{next(NUMBERS)}"
     return test.stash[DIRECTORY]
 
 
 @pytest.fixture
-def tmp_path(request: pytest.FixtureRequest, base: Path) -> Path:
+def tmp_path(request: pytest.FixtureRequest) -> Path:
     """In the place of pytest's own, which reads the directories of all tests to number the next,
     and leaves a link beside each."""
-    path = directory(request.node, base)
+    path = directory(request.node)
     path.mkdir(mode=0o700, exist_ok=True)  # by a login that a fixture has stored
     return path
 
 
-@pytest.fixture(autouse=True)
-def isolated_home(
-    request: pytest.FixtureRequest, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
+@pytest.fixture
+def isolated_home(request: pytest.FixtureRequest) -> Path:
     """In the test's own directory, which few tests need: it is made by the first that does."""
-    home = directory(request.node, base) / "mcp-client-auth"
-    monkeypatch.setenv("MCP_CLIENT_AUTH_HOME", str(home))
-    for name in ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS):
-        monkeypatch.delenv(name, raising=False)
-    return home
+    return directory(request.node) / "mcp-client-auth"
 
 
-@pytest.fixture(autouse=True)
-def fresh_process(base: Path) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """Not by fixtures, each of which costs more than most of ten thousand tests do themselves."""
+    surroundings = item.stash[SURROUNDINGS] = ExitStack()
+    surroundings.enter_context(own_environment(directory(item)))
+    surroundings.enter_context(fresh_process())
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    with item.stash[SURROUNDINGS]:
+        return (yield)
+
+
+@contextmanager
+def own_environment(directory: Path) -> Iterator[None]:
+    """A home of its own, and nothing that a person or the machine has set."""
+    before = {name: os.environ.pop(name) for name in NAMES if name in os.environ}
+    os.environ["MCP_CLIENT_AUTH_HOME"] = str(directory / "mcp-client-auth")
+    yield
+    for name in NAMES:
+        os.environ.pop(name, None)
+    os.environ.update(before)
+
+
+@contextmanager
+def fresh_process() -> Iterator[None]:
     """What lasts as long as a process lasts as long as a test."""
     from keyring import backend, core
 
