@@ -12,6 +12,7 @@ import pytest
 from mcp_client_auth import HttpTransport
 from mcp_client_auth.errors import BadResponse
 from mcp_client_auth.protocol.flow import HttpRequest
+from mcp_client_auth.protocol.options import Options
 from tests.support.loopback_server import Behaviour, LoopbackServer, endless, says
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -77,6 +78,6 @@ def test_the_limit_itself_is_allowed() -> None:
 def test_a_hundred_thousand_tiny_chunks_are_one_body() -> None:
     head = OK + b"Transfer-Encoding: chunked\r\n\r\n"
     with LoopbackServer(lambda _, c: c.sendall(head + b"1\r\na\r\n" * 100_000 + b"0\r\n\r\n")) as s:
-        transport = HttpTransport(s.url)
+        transport = HttpTransport(s.url, Options(http_timeout=300))
         assert len(transport(HttpRequest("GET", s.url)).body) == 100_000
         transport.close()

@@ -222,10 +222,11 @@ def test_another_users_file_is_not_used(inside: Inside, project: Path) -> None:
 def test_it_is_not_looked_for_beyond_the_home(
     inside: Inside, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (project / PROJECT).rename(inside.home.parent / PROJECT)
+    monkeypatch.setenv("HOME", str(project.parent))
+    (project / PROJECT).rename(inside.home / PROJECT)
     assert project_file() is None
-    (inside.home / PROJECT).write_text(WORK)
-    assert project_file() == str(inside.home / PROJECT)
+    (project.parent / PROJECT).write_text(WORK)
+    assert project_file() == str(project.parent / PROJECT)
 
 
 def test_it_is_not_looked_for_beyond_a_mount(
