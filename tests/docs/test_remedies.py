@@ -17,6 +17,7 @@ import mcp_client_auth
 from mcp_client_auth.cli.commands import cli
 from mcp_client_auth.cli.flags import FLAGS, flag
 from mcp_client_auth.session.open import Arguments
+from tests.docs.test_storeys import tree_of
 
 PACKAGE = Path(mcp_client_auth.__file__).parent
 FRONT = ("cli/", "doctor/", "testing/")
@@ -35,11 +36,6 @@ FOR_PROGRAMS = re.compile(r"Endpoints\(|Options\(…\)|\(resource=")  # the comm
 @cache
 def source_of(file: str) -> str:
     return (PACKAGE / file).read_text("utf-8")
-
-
-@cache
-def tree_of(file: str) -> ast.Module:
-    return ast.parse(source_of(file))
 
 
 def texts_of(file: str) -> list[str]:
