@@ -3,13 +3,15 @@
     nice python -m tests.mutation run [--number 1000] [--first 150] [--again] [--state DIRECTORY]
     python -m tests.mutation report [--state DIRECTORY]
     python -m tests.mutation show KEY
+    python -m tests.mutation keep [--state DIRECTORY]
 
 A sample is drawn with a fixed seed, equally over the rooms. Each mutant is tried in a fork of a
 process that has loaded everything but the package, by the tests that run its line: those of the
 room first; a storage that hosts share also at real engines. What came of it is appended to a file
 of the state directory, so that a run goes on where the one before has ended. `--again` tries those
 once more that had survived; delete the map of a room whose tests have changed. What cannot be seen
-from outside stands in `equivalent.txt`, one by one with the reason.
+from outside stands in `equivalent.txt`, one by one with the reason. `keep` writes what came of all
+into `tried.txt`, from where any machine goes on; delete that to try each afresh.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tests.mutation.mutants import Mutant, drawn
 from tests.mutation.trial import Outcome, tried, warm
 
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
+TRIED: Final = Path(__file__).with_name("tried.txt")
 SEEN: Final = ("killed", "too slow")
 _BUDGET: Final = 10.0  # seconds of tests for one mutant
 # What of the source only a real engine can judge, and the tests that start one if it is installed.
@@ -52,10 +55,19 @@ def maps(state: Path, rooms: set[str]) -> dict[str, Map]:
 
 
 def results(state: Path) -> dict[str, dict[str, Any]]:
-    """The last one of each mutant, by its key."""
+    """The last one of each mutant, by its key: those that are kept, and those of the state."""
     file = state / "results.jsonl"
+    rows = (line.split(" | ", 2) for line in TRIED.read_text("utf-8").splitlines())
+    kept = [{"key": key, "outcome": outcome, "by": by} for key, outcome, by in rows]
     lines = file.read_text().splitlines() if file.exists() else []
-    return {each["key"]: each for each in map(json.loads, lines)}
+    return {each["key"]: each for each in [*kept, *map(json.loads, lines)]}
+
+
+def keep(sample: list[Mutant], state: Path) -> None:
+    known = results(state)
+    rows = [known[each.key] for each in sample if each.key in known]
+    lines = sorted(f"{each['key']} | {each['outcome']} | {each['by']}\n" for each in rows)
+    TRIED.write_text("".join(lines), "utf-8")
 
 
 def equivalent() -> dict[str, str]:
@@ -141,7 +153,7 @@ def report(sample: list[Mutant], state: Path) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation")
-    parser.add_argument("verb", choices=("run", "report", "show"))
+    parser.add_argument("verb", choices=("run", "report", "show", "keep"))
     parser.add_argument("key", nargs="?")
     parser.add_argument("--number", type=int, default=1000, help="mutants in the sample")
     parser.add_argument("--first", type=int, default=1000, help="try the first of these only")
@@ -153,6 +165,8 @@ def main() -> int:
     if wanted.verb == "run":
         os.environ.pop("CI", None)
         run(sample, wanted.state, wanted.minutes, again=wanted.again)
+    if wanted.verb == "keep":
+        keep(sample, wanted.state)
     if wanted.verb == "show":
         found = next(each for each in drawn(wanted.number) if each.key.startswith(wanted.key))
         print(found.name, f"{found.file}:{found.line}", results(wanted.state).get(found.key))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.mutation.__main__ import EQUIVALENT, equivalent
+import pytest
+
+from tests.mutation import __main__ as program
+from tests.mutation.__main__ import EQUIVALENT, equivalent, keep, results
 from tests.mutation.mutants import PACKAGE, mutants
 from tests.support.python_path import ROOT
 
@@ -38,6 +42,20 @@ def test_what_counts_as_equivalent_is_a_mutant_and_has_a_reason() -> None:
     rows = [line for line in EQUIVALENT.read_text("utf-8").splitlines() if "#" not in line[:1]]
     assert len(equivalent()) == len(rows)
     assert all(len(reason) > 20 for reason in equivalent().values())
+
+
+def test_what_came_of_a_mutant_is_kept_for_other_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, gone = [*mutants(ROOM)][:3]
+    kept = tmp_path / "tried.txt"
+    kept.write_text(f"{gone.key} | killed | test_of_the_past\n{one.key} | survived | \n")
+    monkeypatch.setattr(program, "TRIED", kept)
+    lines = [{"key": each.key, "outcome": "killed", "by": "test_it[a | b]"} for each in (one, two)]
+    (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    keep([one, two], tmp_path)
+    (tmp_path / "results.jsonl").unlink()
+    assert results(tmp_path) == {line["key"]: line for line in lines}
 
 
 def test_a_mutant_is_tried_in_a_fork_and_leaves_nothing_behind(tmp_path: Path) -> None:
