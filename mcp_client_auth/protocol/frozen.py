@@ -35,7 +35,7 @@ def _completed(kind: Any, values: tuple[Any, ...], named: dict[str, Any]) -> tup
     given = {**kind._defaults, **dict(zip(names, values, strict=False)), **named}
     twice = values and named.keys() & names[: len(values)]
     if twice or len(values) > len(names) or len(given) != len(names):
-        raise _misfit(kind)
+        raise _misfit(kind, len(values), named)
     for name in kind._told:
         if isinstance(field := given[name], dataclasses.Field):
             factory = field.default_factory
@@ -43,11 +43,16 @@ def _completed(kind: Any, values: tuple[Any, ...], named: dict[str, Any]) -> tup
     try:
         return tuple(map(given.__getitem__, names))
     except KeyError:
-        raise _misfit(kind) from None
+        raise _misfit(kind, len(values), named) from None
 
 
-def _misfit(kind: Any) -> TypeError:
-    return TypeError(f"{kind.__name__} has the fields {', '.join(kind.__match_args__)}")
+def _misfit(kind: Any, count: int, named: dict[str, Any]) -> TypeError:
+    names = kind.__match_args__
+    unknown = [name for name in named if name not in names]
+    lacking = [n for n in names[count:] if n not in named and n not in kind._defaults]
+    what = f"no field {unknown[0]!r}" if unknown else f"lacks {lacking[0]!r}" if lacking else ""
+    what = what or "a value too many"
+    return TypeError(f"{kind.__name__}: {what}; the fields are {', '.join(names)}")
 
 
 def _repr(self: Any) -> str:

@@ -92,13 +92,20 @@ def test_each_has_a_default_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [((), {}), ((1, 2, 3), {}), ((1,), {"x": 1}), ((1,), {"z": 1}), ((), {"y": 1, "z": 1})]
+    ("places", "names", "what"),
+    [
+        ((), {}, "lacks 'x'"),
+        ((), {"y": 1}, "lacks 'x'"),
+        ((1,), {"z": 1}, "no field 'z'"),
+        ((), {"y": 1, "z": 1}, "no field 'z'"),
+        ((1, 2, 3), {}, "a value too many"),
+        ((1,), {"x": 1}, "a value too many"),
+    ],
 )
 def test_fields_are_neither_missing_nor_unknown_nor_given_twice(
-    given: tuple[tuple[int, ...], dict[str, int]],
+    places: tuple[int, ...], names: dict[str, int], what: str
 ) -> None:
-    places, names = given
-    with pytest.raises(TypeError, match="Point has the fields x, y"):
+    with pytest.raises(TypeError, match=f"Point: {what}; the fields are x, y"):
         Point(*places, **names)
 
 
