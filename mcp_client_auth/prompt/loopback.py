@@ -42,12 +42,13 @@ _BOUND: Final = {
 class Listener:
     """The loopback redirect endpoint (RFC 8252 §7.3): bound when made, before the URL exists.
 
-    `hold`, `patience`: seconds that an answer waits for the end of the login, and that a
-    request may take to arrive. `most`: connections at a time.
+    `hold`, `patience`, `linger`: seconds that an answer waits for the end of the login, that a
+    request may take to arrive, and that closing waits for pages. `most`: connections at a time.
     """
 
     hold = 15.0
     patience = 10.0
+    linger = 2.0
     most = 32
 
     def __init__(self, *, host: str = "127.0.0.1", port: int = 0, path: str = "/callback") -> None:
@@ -79,7 +80,7 @@ class Listener:
     def start(self, offer: Callable[[str], bool]) -> None:
         """Serve from daemon threads; `offer(query)` says whether a callback is the answer."""
         self._offer = offer
-        self._thread = threading.Thread(target=self._serve, name="callback", daemon=True)
+        self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def shorten(self, url: str, say: Callable[[str], None]) -> str:
@@ -97,21 +98,21 @@ class Listener:
         self._over.set()
 
     def close(self) -> None:
-        """Free the port at once, then let the waiting pages be written (at most 2 s)."""
+        """Free the port at once, then let the waiting pages be written."""
         with self._count:
             if self._closed:
                 return
             self._closed = True
         self._wake.send(b".")
         if self._thread:
-            self._thread.join(2)
+            self._thread.join(self.linger)
         for server in self._servers:
             server.server_close()
         self._wake.close()
         self._woken.close()
         self.finish(Page("failed", "", ""))
         with self._count:
-            self._count.wait_for(lambda: not self._answering, 2)
+            self._count.wait_for(lambda: not self._answering, self.linger)
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
@@ -179,7 +180,7 @@ class Listener:
 
 
 def _digest(query: str) -> bytes:
-    return sha256(query.encode("utf-8", "replace")).digest()
+    return sha256(query.encode()).digest()
 
 
 class _Server(ThreadingHTTPServer):
