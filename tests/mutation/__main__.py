@@ -9,9 +9,9 @@ A sample is drawn with a fixed seed, equally over the rooms. Each mutant is trie
 process that has loaded everything but the package, by the tests that run its line: those of the
 room first; a storage that hosts share also at real engines. What came of it is appended to a file
 of the state directory, so that a run goes on where the one before has ended. `--again` tries those
-once more that had survived; delete the map of a room whose tests have changed. What cannot be seen
-from outside stands in `equivalent.txt`, one by one with the reason. `keep` writes what came of all
-into `tried.txt`, from where any machine goes on; delete that to try each afresh.
+once more that had survived, by more tests; delete the map of a room whose tests have changed. What
+cannot be seen from outside stands in `equivalent.txt`, one by one with the reason. `keep` writes
+what came of all into `tried.txt`, from where any machine goes on; delete that to try each afresh.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
 TRIED: Final = Path(__file__).with_name("tried.txt")
 SEEN: Final = ("killed", "too slow")
 _BUDGET: Final = 10.0  # seconds of tests for one mutant
+_AGAIN: Final = 100.0  # the same for one that has survived these: nearly all that run its line
 # What of the source only a real engine can judge, and the tests that start one if it is installed.
 _AT_ENGINES: Final = {f"storage/{each}.py" for each in ("leases", "postgres", "records", "redis")}
 _AT_ENGINES.add("storage/shared.py")
@@ -93,7 +94,8 @@ def run(sample: list[Mutant], state: Path, minutes: float, *, again: bool) -> No
     for number, mutant in enumerate(left, 1):
         if time.monotonic() > until:
             break
-        outcome = trial(mutant, where[mutant.room], broken, good)
+        tests = where[mutant.room].tests(mutant.file, mutant.line, _AGAIN if again else _BUDGET)
+        outcome = trial(mutant, *tests, broken, good)
         entry = {
             "key": mutant.key,
             "room": mutant.room,
@@ -106,9 +108,10 @@ def run(sample: list[Mutant], state: Path, minutes: float, *, again: bool) -> No
         print(f"{number}/{len(left)} {outcome.outcome:9} {mutant.name[:150]}", flush=True)
 
 
-def trial(mutant: Mutant, known: Map, broken: set[str], good: set[str]) -> Outcome:
+def trial(
+    mutant: Mutant, tests: list[str], cost: float, broken: set[str], good: set[str]
+) -> Outcome:
     """By the tests of its line, then, where these do not see it, by those at real engines."""
-    tests, cost = known.tests(mutant.file, mutant.line, _BUDGET)
     outcome = confirmed(mutant, tests, 20 + 5 * cost, broken, good)
     if outcome.outcome in SEEN or mutant.file not in _AT_ENGINES:
         return outcome

@@ -37,7 +37,7 @@ ROOMS: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
             *(f"flows/test_{name}.py" for name in ("client_identity", "device_code", "logout")),
             *(f"flows/test_{name}.py" for name in ("enterprise_sign_in", "redirected")),
             *(f"flows/test_{name}.py" for name in ("split_login", "step_up")),
-            "attacks/test_split_login.py",
+            *("attacks/test_split_login.py", "providers/test_life.py"),
         ),
     ),
     "session": (
