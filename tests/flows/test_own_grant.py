@@ -16,6 +16,7 @@ from mcp_client_auth import (
     MCPAuth,
     MemoryStorage,
     PreRegistered,
+    TokenRefused,
     UsageError,
     login,
 )
@@ -26,7 +27,7 @@ from mcp_client_auth.protocol.registration import Client, Identity, Kind
 from mcp_client_auth.protocol.scopes import Scopes
 from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
-from mcp_client_auth.testing import DemoServer
+from mcp_client_auth.testing import DemoServer, ScriptedBrowser
 
 HEADERS = {"Accept": "application/json, text/event-stream"}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -92,6 +93,25 @@ def test_its_token_is_read_again_when_the_server_no_longer_accepts_it(server: De
     assert call(server, auth) == 200
     server.expire_access_tokens()
     assert call(server, auth) == 200
+
+
+class AskedFor(IssuedByHand):
+    """Someone has to ask the operator for it."""
+
+    interactive: ClassVar[bool] = True
+
+
+def test_a_token_of_it_that_the_server_refuses_does_not_take_the_place_of_a_good_one(
+    server: DemoServer,
+) -> None:
+    storage, person = MemoryStorage(), ScriptedBrowser().prompt
+    auth = MCPAuth(server.url, grant=AskedFor(server.mint_token), storage=storage, prompt=person)
+    auth.login()
+    good = storage.load(Key(server.url, grant="issued_by_hand"))
+    worse = MCPAuth(server.url, grant=AskedFor(lambda: "bad"), storage=storage, prompt=person)
+    with pytest.raises(TokenRefused):
+        worse.login(force=True)
+    assert storage.load(Key(server.url, grant="issued_by_hand")) == good
 
 
 def test_the_verbs_know_that_it_cannot_be_refreshed(server: DemoServer) -> None:

@@ -546,6 +546,20 @@ def test_hosts_with_wrong_clocks_agree_when_a_token_ends(
     assert entry.expires_at == pytest.approx(now + ahead + 60, abs=5)
 
 
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_only_a_clock_that_is_wrong_is_made_good_for_and_told_of(fleet: Fleet) -> None:
+    def of_clocks(ahead: float) -> list[str]:
+        return [each for each in fleet.host(ahead=ahead).warnings() if "clock" in each]
+
+    assert (len(of_clocks(0.0)), len(of_clocks(120.0))) == (0, 1)
+    host = fleet.host()
+    host.records.clock = lambda: 1000.4
+    host.records.heard(1000.0)  # which the way of the answer may explain
+    assert host.time_there(5.0) == 5.0
+    host.records.heard(1120.4)
+    assert host.time_there(5.0) == 125.0
+
+
 def later(now: Callable[[], float]) -> float:
     return now() + SECONDS + 3
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -97,9 +98,11 @@ def test_a_callback_arrives_at_each_loopback_host(host: str) -> None:
 
 
 def test_localhost_is_both_addresses_on_one_port() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no ::1 on this machine")
     with Listener(host="localhost") as listener:
-        if f"[::1]:{listener.port}" not in listener.hosts:
-            pytest.skip("no ::1 on this machine")
         login = Login(listener)
         for address in ("127.0.0.1", "[::1]"):
             url = f"http://{address}:{listener.port}/callback?state=x"
@@ -125,6 +128,13 @@ def test_of_port_80_a_browser_leaves_out_the_number(monkeypatch: pytest.MonkeyPa
             url = f"http://127.0.0.1:{ports[0]}/callback?state={len(host)}"
             httpx.get(url, headers={"Host": host}, trust_env=False)
         assert login.offered == ["state=9", "state=12"]
+
+
+def test_the_last_port_is_one() -> None:
+    with suppress(LoginFailed):  # it may be busy
+        Listener(port=65535).close()
+    with pytest.raises(UsageError):
+        Listener(port=65536)
 
 
 def test_a_request_that_was_refused_as_it_was_read_is_no_answer(login: Login) -> None:
@@ -234,6 +244,26 @@ def test_a_page_that_is_held_too_long_says_that_the_login_is_still_at_work(login
     assert answer.status_code == 200
     assert "Not finished yet" in answer.text
     login.listener.finish(Page("failed", SERVER, "work"))
+
+
+def test_a_page_is_held_for_a_quarter_of_a_minute(login: Login) -> None:
+    held: list[float] = []
+
+    class Over(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            held.append(timeout or 0.0)
+            return False
+
+    login.listener._over = Over()
+    assert "Not finished yet" in login.answer().result(60).text
+    assert held == [15.0]
+
+
+def test_closing_does_not_wait_once_the_page_is_written(login: Login) -> None:
+    login.listener.linger = 3600.0
+    page = login.answer()
+    login.listener.close()
+    assert page.result(60).status_code == 200
 
 
 def test_a_login_that_ends_before_the_offer_returns_still_shows_its_page() -> None:

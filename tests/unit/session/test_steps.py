@@ -92,6 +92,7 @@ def test_a_login_tells_its_steps_in_their_order(login: Login) -> None:
     held = login()
     probe(login.config, login.ports, held)
     assert [event.name for event in login.events if event.number] == list(STEPS)
+    assert login.events[-1].detail == "", "there is nothing to say of an answer to a token"
     assert login.person.visits[0].ending == "signed-in"
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from mcp_client_auth.credential import Credential, Key, dumps
-from mcp_client_auth.errors import StorageError
+from mcp_client_auth.errors import StorageError, Unavailable
 from mcp_client_auth.storage import Storage, Summary
 from mcp_client_auth.storage.backend import Item
+from mcp_client_auth.storage.directory import Directory
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.settings import Settings
 from mcp_client_auth.storage.store import Store
@@ -113,6 +114,23 @@ def test_what_a_person_chose_is_remembered(home: Path) -> None:
     assert Settings().chosen() == "file"
     (home / "settings.conf").write_text("{")
     assert settings.chosen() == ""
+
+
+def test_what_a_person_chose_is_written_by_one_program_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever version of this one each is: they agree on the name of the lock."""
+    settings = Settings()
+    write = settings.directory.write
+
+    def beside(name: str, text: str) -> None:
+        with pytest.raises(Unavailable), Directory().lock(Key("").id, "settings", 0):
+            pass
+        write(name, text)
+
+    monkeypatch.setattr(settings.directory, "write", beside)
+    settings.choose("file")
+    assert Settings().chosen() == "file"
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)

@@ -27,6 +27,7 @@ from mcp_client_auth.storage.keyring_thread import SHARED
 from mcp_client_auth.storage.memory import MemoryStorage
 from mcp_client_auth.storage.settings import Settings
 from mcp_client_auth.testing.secret_service import SecretService
+from tests.support.codes import coded
 from tests.support.storage_samples import CLIENT_KEY, full, full_client, with_token
 
 
@@ -257,6 +258,17 @@ def test_without_a_keyring_nothing_is_stored_rather_than_an_error(key: Key) -> N
 def test_memory_that_was_named_sees_nothing_else(key: Key) -> None:
     storage_named("file").save(full(key))
     assert choose_storage("memory", key).load(key) is None
+
+
+@pytest.mark.usefixtures("no_keyring")
+def test_a_record_of_a_newer_version_is_told_as_such_wherever_new_ones_are_kept(
+    key: Key, home: Path
+) -> None:
+    storage_named("file").save(full(key))
+    record = home / f"{key.id}.secret"
+    record.write_text(record.read_text().replace('"version":1', '"version":2'))
+    with pytest.raises(StorageError, check=coded("newer_record")):
+        choose_storage("keyring", key).load(key)
 
 
 # Where new ones are kept

@@ -231,10 +231,12 @@ def test_a_name_that_does_not_exist_is_told_apart(monkeypatch: pytest.MonkeyPatc
 def test_a_resolver_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: over.wait(60))
-    began = time.monotonic()
+    began, before = time.monotonic(), set(threading.enumerate())
     with pytest.raises(httpcore.ConnectTimeout):
         connect(1, 0.2)
     assert time.monotonic() - began < 30
+    [resolving] = set(threading.enumerate()) - before
+    assert resolving.daemon, "the end of the process does not wait for it"
     over.set()
 
 

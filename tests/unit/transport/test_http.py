@@ -320,6 +320,12 @@ def test_a_compressed_body_is_inflated() -> None:
             transport.close()
 
 
+def test_a_stream_is_not_read_for_it_may_have_no_end() -> None:
+    behaviour = says(b"data: x\n\n", "200 OK", "Content-Type: text/event-stream; charset=utf-8")
+    with LoopbackServer(behaviour) as server:
+        assert HttpTransport(server.url)(get(server.url)).body == b""
+
+
 @pytest.mark.parametrize("body", [b"\x1f\x8b nonsense", b"plain", b""])
 def test_broken_compression_breaks_the_standard_unless_nothing_came(body: bytes) -> None:
     behaviour = says(body, "200 OK", "Content-Encoding: gzip")
