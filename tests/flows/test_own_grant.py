@@ -107,11 +107,12 @@ def test_a_token_of_it_that_the_server_refuses_does_not_take_the_place_of_a_good
     storage, person = MemoryStorage(), ScriptedBrowser().prompt
     auth = MCPAuth(server.url, grant=AskedFor(server.mint_token), storage=storage, prompt=person)
     auth.login()
-    good = storage.load(Key(server.url, grant="issued_by_hand"))
+    good = storage.load(auth.session.key)
+    assert good is not None
     worse = MCPAuth(server.url, grant=AskedFor(lambda: "bad"), storage=storage, prompt=person)
     with pytest.raises(TokenRefused):
         worse.login(force=True)
-    assert storage.load(Key(server.url, grant="issued_by_hand")) == good
+    assert storage.load(auth.session.key) == good
 
 
 def test_the_verbs_know_that_it_cannot_be_refreshed(server: DemoServer) -> None:

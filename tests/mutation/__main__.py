@@ -39,7 +39,8 @@ _AGAIN: Final = 100.0  # the same for one that has survived these: nearly all th
 # What of the source only a real engine can judge, and the tests that start one if it is installed.
 _AT_ENGINES: Final = {f"storage/{each}.py" for each in ("leases", "postgres", "records", "redis")}
 _AT_ENGINES.add("storage/shared.py")
-_ENGINES: Final = ("tests/slow/fleet/test_laws.py", 60.0)
+_ENGINES: Final = [f"tests/slow/fleet/test_{name}.py" for name in ("laws", "hung")]
+_AT_ENGINES_SECONDS: Final = 90.0
 
 
 def maps(state: Path, rooms: set[str]) -> dict[str, Map]:
@@ -115,8 +116,7 @@ def trial(
     outcome = confirmed(mutant, tests, 20 + 5 * cost, broken, good)
     if outcome.outcome in SEEN or mutant.file not in _AT_ENGINES:
         return outcome
-    place, seconds = _ENGINES
-    return confirmed(mutant, [place], seconds, broken, good)
+    return confirmed(mutant, _ENGINES, _AT_ENGINES_SECONDS, broken, good)
 
 
 def confirmed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Fleet:
     url: str
     namespace: str
     hosts: list[Shared] = field(default_factory=list)
+    close: Callable[[], None] = lambda: None
 
     def host(self, *, key: Any = None, ahead: float = 0.0, lease: float = 2.0) -> Shared:
         """`ahead`: how far its clock is ahead of the engine's."""
@@ -79,6 +81,7 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     yield fleet
     for each in fleet.hosts:
         each.engine.close()
+    fleet.close()
 
 
 def redis_fleet(server: RedisServer, *, cluster: bool = False) -> Fleet:
@@ -86,16 +89,18 @@ def redis_fleet(server: RedisServer, *, cluster: bool = False) -> Fleet:
 
     from mcp_client_auth.storage.redis import RedisStorage
 
-    namespace = f"test-{next(NUMBERS)}"
+    namespace, given = f"test-{next(NUMBERS)}", ExitStack()
 
     def make(**more: Any) -> Shared:
         if cluster:
-            client = redis.RedisCluster.from_url(server.url)  # answers in bytes, too
+            client: Any = redis.RedisCluster.from_url(server.url)  # answers in bytes, too
+            given.callback(client.close)  # what was given is not closed by who got it
             return RedisStorage(client=client, namespace=namespace, **more)
         return RedisStorage(server.url, namespace=namespace, **more)
 
     def raw() -> str:
         client = redis.Redis.from_url(server.url, decode_responses=True)
+        given.callback(client.close)
         texts = []
         read: dict[str, Any] = {
             "string": client.get,
@@ -106,7 +111,7 @@ def redis_fleet(server: RedisServer, *, cluster: bool = False) -> Fleet:
             texts.append(f"{name} {read[str(client.type(name))](name)}")
         return "\n".join(texts)
 
-    return Fleet(make, raw, new_key(), server.url, namespace)
+    return Fleet(make, raw, new_key(), server.url, namespace, close=given.close)
 
 
 def postgres_fleet(direct: str, url: str) -> Fleet:

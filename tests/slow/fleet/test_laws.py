@@ -225,6 +225,7 @@ def test_a_record_that_was_copied_to_another_does_not_open(fleet: Fleet, key: Ke
     assert caught.value.code == "damaged_record"
     fleet.host().save(bare(other))  # a new login takes its place
     assert fleet.host().load(other) == bare(other)
+    assert engine.note(other.id, "damaged") == engine.get(key.id).text, "it can be looked at"
 
 
 @pytest.mark.parametrize("how", ["damaged", "of another key"])
