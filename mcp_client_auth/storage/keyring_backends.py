@@ -19,7 +19,6 @@ _ROOMY: Final = tuple(
 )
 _NAMES: Final = {
     "SecretService": "Secret Service",
-    "libsecret": "libsecret",
     "kwallet": "KWallet",
     "macOS": "macOS Keychain",
     "Windows": "Windows Credential Manager",
