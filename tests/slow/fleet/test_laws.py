@@ -500,6 +500,16 @@ def test_who_remembers_more_puts_it_back(fleet: Fleet, key: Key) -> None:
 
 
 @pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_what_was_deleted_here_is_not_put_back_after_a_loss_of_data(fleet: Fleet, key: Key) -> None:
+    here = fleet.host()
+    here.save(full(key))
+    here.delete(key)
+    here.engine.drop(key.id, (), 0.001)
+    until(lambda: here.engine.get(key.id).version == 0)
+    assert here.load(key) is None
+
+
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
 def test_of_many_logins_those_that_were_used_last_are_remembered(
     fleet: Fleet, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:

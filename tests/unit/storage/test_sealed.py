@@ -288,6 +288,15 @@ def test_every_shape_comes_back_from_a_keyring_for_small_items(
     assert [path.suffix for path in home.iterdir()] == [".deleted"]
 
 
+@pytest.mark.parametrize("name", ["SecretService", "libsecret", "kwallet", "macOS"])
+def test_a_keyring_that_takes_any_size_gets_one_item(
+    name: str, offer: Any, key: Key, home: Path
+) -> None:
+    roomy = type("Keyring", (Keychain,), {"__module__": f"keyring.backends.{name}"})()
+    offer(roomy).save(with_token(full(key), "x" * 20_000))
+    assert [path.suffix for path in home.iterdir()] == [".json"]
+
+
 def test_a_keychain_takes_any_size_as_one_item(offer: Any, key: Key, home: Path) -> None:
     chain = Keychain()
     storage = offer(chain)

@@ -89,6 +89,22 @@ def test_the_requests_of_a_flow_share_a_connection_and_it_ends_with_them(keeping
     assert keeping.counts == [3, 1]
 
 
+def test_a_check_after_the_end_of_a_flow_leaves_no_connection_open(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a server may name depends on where it is, so that it is connected to."""
+
+    def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", port or 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    url = f"http://mcp.example.com:{keeping.port}/mcp"
+    with HttpTransport(url, Options(allow_insecure_http=True)).flow() as flow:
+        pass
+    flow.check("http://auth.example.com/")
+    assert keeping.ended.acquire(timeout=60)
+
+
 def test_a_flow_inside_a_flow_is_the_same(keeping: Keeping) -> None:
     with HttpTransport(keeping.url).flow() as flow:
         with flow.flow() as inner:
