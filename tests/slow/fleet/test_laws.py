@@ -536,6 +536,18 @@ def test_what_was_deleted_elsewhere_is_not_put_back(fleet: Fleet, key: Key) -> N
     assert here.load(key) == bare(key)
 
 
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_a_storage_that_is_closed_has_no_connection(fleet: Fleet, key: Key) -> None:
+    import redis
+
+    with redis.Redis.from_url(fleet.url) as other:
+        before, here = len(other.client_list()), fleet.host()
+        here.save(full(key))
+        assert len(other.client_list()) > before
+        here.engine.close()
+        until(lambda: len(other.client_list()) == before)
+
+
 # Clocks, forks
 
 

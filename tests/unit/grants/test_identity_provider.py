@@ -104,6 +104,17 @@ def test_its_metadata_are_marked_as_those_of_the_provider() -> None:
     assert read.rule == OF_PROVIDER
 
 
+def test_a_place_that_has_none_is_not_marked_so() -> None:
+    there = Answering(**metadata().raw)
+
+    def second(request: HttpRequest) -> HttpResponse:
+        return there(request) if there.sent else replace(there(request), status=404)
+
+    SIGN_IN.discover(config(), replace(there.ports, transport=second))
+    read = [event for event in there.events if event.name == "server-metadata"]
+    assert [event.rule == OF_PROVIDER for event in read] == [False, True]
+
+
 def test_a_refresh_keeps_the_id_token_and_drops_the_providers_own_access_token() -> None:
     fresh = id_token()
     there = Answering(access_token="of the provider", refresh_token="refresh-2", id_token=fresh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -147,6 +148,15 @@ def test_an_entry_names_the_backend_that_has_its_secret(records: Store, key: Key
     known = replace(Summary.of(full(key), records.name, "somebody.elses"), generation=9)
     records.index.put(known)
     assert [(each, each.backend) for each in records.list()] == [(known, "somebody.elses")]
+
+
+def test_an_entry_without_a_generation_is_of_the_first_one(records: Store, key: Key) -> None:
+    records.save(full(key))
+    item = Item(key.id, ".json")
+    entry = json.loads(records.index._backend.read(item) or "")
+    del entry["generation"]
+    records.index._backend.write(item, json.dumps(entry))
+    assert [each.generation for each in records.list()] == [0]
 
 
 def test_an_entry_says_which_keyring_has_its_secret(records: Store, key: Key) -> None:

@@ -51,13 +51,17 @@ def test_the_place_is_shown_without_the_password() -> None:
     assert "logins.records" in storage.ddl()
 
 
+ENCRYPTED = ("require", "verify-ca", "verify-full")
+
+
 @pytest.mark.parametrize(
     ("place", "private"),
     [
         ("localhost/app", True),
         ("[::1]/app", True),
         ("/app?host=/run/postgresql", True),
-        ("db.example.com/app?sslmode=require", True),
+        *((f"db.example.com/app?sslmode={mode}", True) for mode in ENCRYPTED),
+        ("db.example.com/app?sslmode=prefer", False),
         ("db.example.com/app", False),
         ("/app?host=db.example.com", False),
         ("localhost/app?hostaddr=192.0.2.7", False),
