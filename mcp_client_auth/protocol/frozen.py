@@ -72,7 +72,18 @@ def _unchangeable(self: object, name: str, *value: object) -> NoReturn:
 
 def _replace(self: Any, /, **changes: Any) -> Any:
     """As the standard one, for these and other dataclasses."""
+    if "_setters" not in vars(type(self)):
+        return dataclasses.replace(self, **changes)
     return type(self)(**{name: getattr(self, name) for name in self.__match_args__} | changes)
+
+
+def _state(self: Any) -> list[Any]:
+    return [getattr(self, each.name) for each in dataclasses.fields(self)]
+
+
+def _set_state(self: Any, state: list[Any]) -> None:
+    for each, value in zip(dataclasses.fields(self), state, strict=True):
+        object.__setattr__(self, each.name, value)
 
 
 def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
@@ -85,14 +96,15 @@ def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
 
 
 class _Told:
-    """What a standard dataclass of the same fields tells of itself."""
+    """What a standard dataclass of the same fields tells of itself, and of what is below it."""
 
     def __set_name__(self, kind: type, name: str) -> None:
         self._name = name
 
     def __get__(self, value: object, kind: Any) -> object:
-        found = getattr(_standard(kind), self._name)
-        setattr(kind, self._name, found)
+        own = _made(kind)
+        found = getattr(_standard(own, whole=self._name != "__dataclass_fields__"), self._name)
+        setattr(own, self._name, found)
         return found
 
 
@@ -100,19 +112,25 @@ class _Signature:
     """The same for its signature."""
 
     def __get__(self, value: object, kind: Any) -> object:
+        if kind.__init__ is not _init:  # of a class below it, which has another
+            raise AttributeError
         from inspect import signature
 
-        kind.__signature__ = found = signature(_standard(kind, init=True))
-        return found
+        return signature(_standard(_made(kind), whole=True))
 
 
-def _standard(kind: Any, *, init: bool = False) -> Any:
+def _made(kind: type) -> Any:
+    """The class by the decorator here that it is, or is below."""
+    return next(each for each in kind.__mro__ if "_setters" in vars(each))
+
+
+def _standard(kind: Any, *, whole: bool) -> Any:
     defaults = {name: (default,) for name, default in kind._defaults.items()}
     rows = [(name, of, *defaults.get(name, ())) for name, of in kind.__annotations__.items()]
     # a docstring, which otherwise it gets from a signature
-    return dataclasses.make_dataclass(
-        kind.__name__, rows, namespace={"__doc__": "-"}, init=init, repr=False, eq=False
-    )
+    body = {"__doc__": "-"}
+    what: dict[str, Any] = dict.fromkeys(("init", "repr", "eq", "frozen", "slots"), whole)
+    return dataclasses.make_dataclass(kind.__name__, rows, namespace=body, **what)
 
 
 _SHARED: Final = {
@@ -123,7 +141,8 @@ _SHARED: Final = {
     "__hash__": lambda self: hash(self._compared(self)),
     "__setattr__": _unchangeable,
     "__delattr__": _unchangeable,
-    "__reduce__": lambda self: (type(self), tuple(getattr(self, n) for n in self.__match_args__)),
+    "__getstate__": _state,
+    "__setstate__": _set_state,
     "__replace__": _replace,
     "__dataclass_fields__": _Told(),
     "__dataclass_params__": _Told(),

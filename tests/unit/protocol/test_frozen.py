@@ -60,6 +60,44 @@ class Origin:
     """Of no fields."""
 
 
+class OursBelow(Ours):
+    """Of two."""
+
+
+class TheirsBelow(Theirs):
+    """Of two."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OursWithMore(Ours):
+    """Of two."""
+
+    more: int = dataclasses.field(default=0, kw_only=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class TheirsWithMore(Theirs):
+    """Of two."""
+
+    more: int = dataclasses.field(default=0, kw_only=True)
+
+
+class OursOfOne(Ours):
+    """Of two."""
+
+    def __init__(self, given: float) -> None:
+        super().__init__(round(given))
+
+
+class TheirsOfOne(Theirs):
+    """Of two."""
+
+    def __init__(self, given: float) -> None:
+        super().__init__(round(given))
+
+
+PAIRS: list[tuple[Any, Any]] = [(Ours, Theirs), (OursBelow, TheirsBelow)]
+BELOW: list[tuple[Any, Any]] = [(OursWithMore, TheirsWithMore), (OursOfOne, TheirsOfOne)]
 TOLD: dict[str, Callable[[Any], object]] = {
     "repr": lambda kind: repr(kind(1, aside="x")).replace(kind.__name__, ""),
     "pprint": lambda kind: pformat(kind(1)).replace(kind.__name__, ""),
@@ -70,6 +108,7 @@ TOLD: dict[str, Callable[[Any], object]] = {
     "fields": lambda kind: [(f.name, f.type, f.compare) for f in dataclasses.fields(kind)],
     "is_dataclass": lambda kind: [dataclasses.is_dataclass(each) for each in (kind, kind(1))],
     "signature": signature,
+    "params": lambda kind: repr(kind.__dataclass_params__),
     "class": lambda kind: (kind.__doc__, kind.__slots__, kind.__match_args__, kind.__module__),
     "pickle": lambda kind: dataclasses.astuple(pickle.loads(pickle.dumps(kind(1, 3)))),
     "copy": lambda kind: copy.deepcopy(kind(1, 3, [4])).seen,
@@ -78,8 +117,30 @@ TOLD: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("told", TOLD)
-def test_it_is_told_as_the_standard_one(told: str) -> None:
-    assert TOLD[told](Ours) == TOLD[told](Theirs)
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_it_is_told_as_the_standard_one_and_so_is_a_class_below_it(
+    ours: Any, theirs: Any, told: str
+) -> None:
+    assert TOLD[told](ours) == TOLD[told](theirs)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), BELOW)
+def test_a_class_below_it_may_have_more_fields_or_be_made_of_something_else(
+    ours: Any, theirs: Any
+) -> None:
+    assert signature(ours) == signature(theirs)
+    assert [each.name for each in dataclasses.fields(ours)] == [
+        each.name for each in dataclasses.fields(theirs)
+    ]
+    through: list[Callable[[Any], Any]] = [copy.copy, lambda one: pickle.loads(pickle.dumps(one))]
+    for again in through:
+        assert dataclasses.astuple(again(ours(1))) == dataclasses.astuple(again(theirs(1)))
+
+
+@pytest.mark.parametrize("kind", [OursWithMore, TheirsWithMore])
+def test_no_field_is_lost_where_another_is_replaced(kind: Any) -> None:
+    changed = frozen.replace(kind(1, more=7), y=3)
+    assert (changed.x, changed.y, changed.more) == (1, 3, 7)
 
 
 def test_what_is_compared_is_hashed() -> None:
