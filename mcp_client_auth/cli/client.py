@@ -153,8 +153,8 @@ def _client(
     import httpx
 
     from ..origin import split
-    from ..transport.pools import parsed_proxy
-    from ..transport.racing import LIMITS, RacingTransport
+    from ..transport.pools import for_threads, parsed_proxy
+    from ..transport.racing import MOST_IDLE, RacingTransport, limits
     from ..transport.tls import tls_context
     from .sessions import connection
 
@@ -162,6 +162,13 @@ def _client(
         """The parser of `Set-Cookie` is the server's to feed, and requests need none."""
 
         def extract_cookies(self, response: object, request: object) -> None: ...
+
+    def through(proxy: str) -> httpx.HTTPTransport:
+        transport = httpx.HTTPTransport(
+            verify=context, proxy=parsed_proxy(proxy), limits=httpx.Limits(**limits(most))
+        )
+        for_threads(transport._pool, MOST_IDLE)
+        return transport
 
     named = connection(network)
     clear = split(url).scheme == "http"  # the authorities take long to load
@@ -172,10 +179,7 @@ def _client(
             else tls_context(named.get("verify", True), named.get("cert"))
         )
         return httpx.Client(
-            transport=None if proxy else RacingTransport(context, most=most),
-            limits=httpx.Limits(**{**LIMITS, "max_connections": most or LIMITS["max_connections"]}),
-            verify=context,
-            proxy=parsed_proxy(proxy) if proxy else None,
+            transport=through(proxy) if proxy else RacingTransport(context, most=most),
             timeout=httpx.Timeout(timeout),
             follow_redirects=False,
             cookies=Blind(),

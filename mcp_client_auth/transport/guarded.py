@@ -16,7 +16,7 @@ import httpx
 
 from .addresses import admitted
 from .connect import Policy
-from .racing import LIMITS, in_httpx_words, to_httpcore
+from .racing import MOST_IDLE, in_httpx_words, limits, to_httpcore
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
@@ -25,7 +25,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     def __init__(self, context: ssl.SSLContext, policy: Policy) -> None:
         backend = _Judged(policy)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=context, network_backend=backend, **LIMITS
+            ssl_context=context,
+            network_backend=backend,
+            max_keepalive_connections=MOST_IDLE,
+            **limits(),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
@@ -18,6 +19,7 @@ from .connect import Backend, Policy
 # Seconds that a connection is kept without use. The shortest keep-alive of a common server is 2:
 # of a code or a refresh token that is lost there no one can tell whether it is spent.
 _IDLE: Final = 1.5
+_MOST_IDLE: Final = 4
 _Pool = TypeVar("_Pool", bound=httpcore.ConnectionPool)
 _SOCKS: Final = ("socks", "socks5", "socks5h")  # names are looked up by the proxy in all of them
 
@@ -42,10 +44,13 @@ def proxy_named(proxy: str) -> str:
 
 class _Claimed(httpcore.ConnectionInterface):
     """A connection that is not found to be idle and ended while another thread, to which the pool
-    has given it, begins to use it: its end would be that of a request that may have been heard."""
+    has given it, begins to use it: its end would be that of a request that may have been heard.
+    One that is idle and `surplus` counts as expired."""
 
-    def __init__(self, connection: httpcore.ConnectionInterface) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: httpcore.ConnectionInterface, surplus: Callable[[], bool]
+    ) -> None:
+        self._connection, self._surplus = connection, surplus
         self._turn = threading.Lock()
         self._claims, self._expired = 0, False
         for name in ("can_handle_request", "is_available", "is_idle", "is_closed", "info", "close"):
@@ -64,15 +69,22 @@ class _Claimed(httpcore.ConnectionInterface):
 
     def has_expired(self) -> bool:
         with self._turn:
-            self._expired = not self._claims and self._connection.has_expired()
+            unused = self._connection
+            self._expired = not self._claims and (
+                unused.has_expired() or (unused.is_idle() and self._surplus())
+            )
             return self._expired
 
 
-def for_threads(pool: _Pool) -> _Pool:
-    """The same, for many threads. It may have no limit on idle connections: httpcore would end
-    one that it has just given to a request."""
+def for_threads(pool: _Pool, idle: int) -> _Pool:
+    """The same, for many threads, which keeps so many idle connections. It may have no such limit
+    of its own: httpcore would end one that it has just given to a request."""
     create = pool.create_connection
-    vars(pool)["create_connection"] = lambda origin: _Claimed(create(origin))
+
+    def surplus() -> bool:
+        return sum(each.is_idle() for each in pool.connections) > idle
+
+    vars(pool)["create_connection"] = lambda origin: _Claimed(create(origin), surplus)
     return pool
 
 
@@ -82,7 +94,7 @@ class DirectPool(httpcore.ConnectionPool):
     def __init__(self, policy: Policy, context: ssl.SSLContext | None) -> None:
         self.backend = Backend(policy, tls=context)
         super().__init__(network_backend=self.backend, **_common(context))
-        for_threads(self)
+        for_threads(self, _MOST_IDLE)
 
     def close(self) -> None:
         super().close()
@@ -103,7 +115,7 @@ def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.Connect
     }
     if by.url.scheme == "socks5":
         try:
-            return for_threads(httpcore.SOCKSProxy(**common))
+            return for_threads(httpcore.SOCKSProxy(**common), _MOST_IDLE)
         except (RuntimeError, ImportError):
             raise UsageError(
                 f"the proxy {proxy_named(proxy)} needs a package that is not installed",
@@ -113,10 +125,8 @@ def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.Connect
                 ),
             ) from None
     secure = proxy_context if by.url.scheme == "https" else None
-    headers = by.headers.raw
-    return for_threads(
-        httpcore.HTTPProxy(proxy_headers=headers, proxy_ssl_context=secure, **common)
-    )
+    through = httpcore.HTTPProxy(proxy_headers=by.headers.raw, proxy_ssl_context=secure, **common)
+    return for_threads(through, _MOST_IDLE)
 
 
 def _common(context: ssl.SSLContext | None) -> dict[str, Any]:

@@ -22,12 +22,14 @@ from .connect import Backend, Moment, Policy
 from .pools import for_threads
 from .sender import SENDER, Sender
 
-# httpx's own, but for the idle connections: see `for_threads`
-LIMITS: Final[dict[str, Any]] = {
-    "max_connections": 100,
-    "max_keepalive_connections": None,
-    "keepalive_expiry": 5.0,
-}
+MOST_IDLE: Final = 20  # this and the next two are httpx's own
+_MOST: Final = 100
+_IDLE: Final = 5.0
+
+
+def limits(most: int | None = None) -> dict[str, Any]:
+    """Of a pool of so many connections, but for `MOST_IDLE`: see `for_threads`."""
+    return {"max_connections": most or _MOST, "keepalive_expiry": _IDLE}
 
 
 class RacingTransport(httpx.BaseTransport):
@@ -39,11 +41,11 @@ class RacingTransport(httpx.BaseTransport):
     def __init__(
         self, context: ssl.SSLContext, policy: Policy | None = None, most: int | None = None
     ) -> None:
-        limits = {**LIMITS, "max_connections": most or LIMITS["max_connections"]}
         self._spans = _Spans(policy)
-        self._pool = for_threads(
-            httpcore.ConnectionPool(ssl_context=context, network_backend=self._spans, **limits)
+        pool = httpcore.ConnectionPool(
+            ssl_context=context, network_backend=self._spans, **limits(most)
         )
+        self._pool = for_threads(pool, MOST_IDLE)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         with in_httpx_words(), self._spans.sending(request.extensions.get(SENDER)):

@@ -1,9 +1,11 @@
-"""A connection of a pool that several threads use: which of them may find it expired."""
+"""A connection of a pool that several threads use: which of them may find it expired, or one too
+many."""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpcore
@@ -41,7 +43,7 @@ class Expiring(httpcore.ConnectionInterface):
 def made(monkeypatch: pytest.MonkeyPatch) -> tuple[Expiring, httpcore.ConnectionInterface]:
     inner = Expiring()
     monkeypatch.setattr(httpcore.ConnectionPool, "create_connection", lambda *_: inner)
-    return inner, for_threads(httpcore.ConnectionPool()).create_connection(REQUEST.url.origin)
+    return inner, for_threads(httpcore.ConnectionPool(), 1).create_connection(REQUEST.url.origin)
 
 
 def test_one_in_which_a_request_begins_has_not_expired(
@@ -71,3 +73,31 @@ def test_in_one_that_is_found_expired_no_request_begins(
         with pytest.raises(httpcore.ConnectionNotAvailable):
             sending.result(PATIENCE)
     assert inner.requests == 0
+
+
+def test_after_many_requests_at_once_few_connections_are_kept() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    backend = httpcore.MockBackend([answer] * 2)
+    with for_threads(httpcore.ConnectionPool(network_backend=backend), 3) as pool:
+        with ExitStack() as stack:
+            for _ in range(8):
+                response = stack.enter_context(pool.stream("GET", "http://mcp.example/"))
+                assert response.read() == b"ok"
+            assert len(pool.connections) == 8
+        assert len(pool.connections) == 3
+        assert pool.request("GET", "http://mcp.example/").content == b"ok"
+        assert len(pool.connections) == 3
+
+
+def test_no_request_begins_in_one_that_is_ended_as_one_too_many(
+    made: tuple[Expiring, httpcore.ConnectionInterface], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, _ = made
+    monkeypatch.setattr(inner, "has_expired", lambda: False)
+    monkeypatch.setattr(inner, "is_idle", lambda: True)
+    pool = for_threads(httpcore.ConnectionPool(), 1)
+    monkeypatch.setattr(type(pool), "connections", [inner, inner])
+    connection = pool.create_connection(REQUEST.url.origin)
+    assert connection.has_expired()
+    with pytest.raises(httpcore.ConnectionNotAvailable):
+        connection.handle_request(REQUEST)
