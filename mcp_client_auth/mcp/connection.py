@@ -86,8 +86,8 @@ class Connection:
         `via`: what carries its requests, where another thread may stop it; `Stopped` then.
         """
         patience = self._timeout if timeout is None else timeout
-        began = time.monotonic()
         via = via or OpenExchange(self._client, self.server.url)
+        began = time.monotonic() - via.waited  # for an earlier plan
         with closing(plan), closing(via) as open_exchange:
             try:
                 step = next(plan)

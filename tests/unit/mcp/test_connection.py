@@ -15,6 +15,7 @@ import pytest
 from mcp_client_auth.errors import AuthError, BadResponse, InsecureUrl, Unavailable
 from mcp_client_auth.mcp import Connection, ServerError, older, open_exchange
 from mcp_client_auth.mcp import connection as connection_module
+from mcp_client_auth.mcp.exchange import call
 from tests.support.loopback_server import LoopbackServer, drips, endless, hangs, raw, resets
 from tests.support.mcp_stage import Behaviour, Message, Request, Stage, event, introduced, sessions
 
@@ -230,6 +231,28 @@ def test_the_time_of_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
         connection.server.settled = True
         with pytest.raises(Unavailable, match="no answer within 60 s"):
             connection.request("x")
+
+
+def test_the_time_of_an_earlier_login_is_not_added_to_the_servers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where a session is begun again, which sends the same message a second time."""
+
+    def late(request: Request) -> None:
+        clock.now += 61 if len(stage.requests) > 1 else 0
+        request.result()
+
+    clock = Clock(monkeypatch)
+    with (
+        Stage(late) as stage,
+        httpx.Client(trust_env=False, auth=Person(clock, "before")) as client,
+        Connection(client, stage.url, timeout=60.0) as connection,
+    ):
+        connection.server.settled = True
+        via = open_exchange.OpenExchange(client, stage.url)
+        connection.run(call(connection.server, "x", {}), via=via)
+        with pytest.raises(Unavailable, match="no answer within 60 s"):
+            connection.run(call(connection.server, "x", {}), via=via)
 
 
 @pytest.mark.parametrize(
