@@ -41,6 +41,11 @@ class OpenExchange:
         """Seconds in which it was not the server's turn, but that of a login, or of its person."""
         return self._waited + max(0.0, time.monotonic() - self._idle_since)
 
+    @property
+    def idle(self) -> bool:
+        """Whether it is the turn of a login now."""
+        return self._idle_since < math.inf
+
     def excuse(self, seconds: float) -> None:
         """So many more."""
         self._waited += seconds

@@ -65,7 +65,7 @@ class Relay:
         with self._turn:
             self._why, told = why, [*self._open]
         for each in told:
-            each.patience.begin(why)
+            each.wait(why)
 
     def waits_no_more(self) -> None:
         with self._turn:
@@ -163,11 +163,16 @@ class _Answer:
     def write(self, piece: bytes) -> None:
         self._reply.write(piece)
 
+    def wait(self, why: str) -> None:
+        self.patience.begin(why)
+        if self._there:  # meanwhile
+            self.patience.end()
+
     def is_there(self) -> None:
         """From here on nothing else is said."""
-        self.patience.end()
         with self._turn:
             self._there = True
+        self.patience.end()
 
     def _say(self, message: Message) -> None:
         with self._turn, suppress(OSError):
@@ -180,9 +185,9 @@ class _Answer:
 
     def _waiting(self) -> Iterator[Message]:
         """The message, if it can be told something: `initialize` has an answer with a header that
-        is not known yet, that of its session."""
+        is not known yet, that of its session; and of one that the server has, the status counts."""
         accepted = " ".join(self._of("accept")).lower()
-        if not self._opened.waits or _STREAM not in accepted:
+        if not self._opened.idle or _STREAM not in accepted:
             return
         message = _json(self._request.body)
         if isinstance(message, dict) and is_request(message) and message["method"] != "initialize":

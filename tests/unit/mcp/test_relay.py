@@ -19,6 +19,7 @@ from mcp_client_auth.errors import LoginFailed
 from mcp_client_auth.mcp import patience as patience_module
 from mcp_client_auth.mcp.events import EventReader
 from mcp_client_auth.mcp.exchange import LARGEST
+from mcp_client_auth.mcp.patience import Patience
 from mcp_client_auth.mcp.relay import Relay
 from mcp_client_auth.mcp.serving import Serving
 from mcp_client_auth.mcp.upstream import MOST_BYTES, Budget, Login
@@ -360,6 +361,67 @@ def test_one_that_cannot_be_told_waits(message: Message, spoken: dict[str, str])
     answer, _ = told_while(fine, message, spoken)
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json()["result"] == {"ok": 1}
+
+
+def test_a_request_that_the_server_has_is_not_told_of_a_login_that_it_does_not_wait_for() -> None:
+    """The status may be what counts: 404 lets a client begin a session again."""
+
+    def gone(request: Request) -> None:
+        arrived.set()
+        assert go.wait(PATIENCE)
+        request.reply(404, b"no session")
+
+    arrived, go, relays = threading.Event(), threading.Event(), list[Relay]()
+    with on_stage(gone, relays=relays) as (_, client), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "", json=PROGRESS, headers=SPOKEN)
+        assert arrived.wait(PATIENCE)
+        relays[0].waits("sign in")
+        relays[0].waits_no_more()
+        go.set()
+        assert answer.result(PATIENCE).status_code == 404
+
+
+def test_one_that_is_answered_as_it_is_told_leaves_no_thread_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def late(patience: Patience, why: str, *, later: bool = False) -> None:
+        person.go.set()
+        assert answer.result(PATIENCE).json()["result"] == {"ok": 1}
+        while relays[0]._open:
+            threading.Event().wait(0.01)
+        begin(patience, why, later=later)
+        told.append(patience)
+
+    begin, told = Patience.begin, list[Patience]()
+    person, relays = Person(), list[Relay]()
+    monkeypatch.setattr(Patience, "begin", late)
+    with on_stage(fine, auth=person, relays=relays) as (_, client), ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(client.post, "", json=CALL, headers=SPOKEN)
+        assert person.asked.acquire(timeout=PATIENCE)
+        relays[0].waits("sign in")
+    [patience] = told
+    if thread := patience._thread:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def test_a_client_that_hangs_up_while_a_person_signs_in_is_in_no_ones_way() -> None:
+    person, relays = Person(), list[Relay]()
+    with on_stage(fine, auth=person, relays=relays) as (stage, client):
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(client.post, "", json=CALL, headers=SPOKEN, timeout=0.2)
+            assert isinstance(waiting.exception(PATIENCE), httpx.ReadTimeout)
+        other = httpx.Client(base_url=client.base_url, trust_env=False, timeout=PATIENCE)
+        with other, ThreadPoolExecutor(1) as pool:
+            stays = pool.submit(other.post, "", json={**CALL, "id": 2}, headers=SPOKEN)
+            for _ in range(2):
+                assert person.asked.acquire(timeout=PATIENCE)
+            relays[0].waits("sign in")
+            relays[0].waits_no_more()
+            person.go.set()
+            events = EventReader(LARGEST).feed(stays.result(PATIENCE).content)
+        assert [json.loads(text).get("id") for text in events] == [None, 2]
+        assert [request.message["id"] for request in stage.requests] == [2]
 
 
 def test_a_header_that_is_not_ascii_passes_byte_by_byte() -> None:
