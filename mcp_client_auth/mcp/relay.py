@@ -129,20 +129,25 @@ class Relay:
                 body += piece
                 if len(body) > LARGEST:
                     raise BadResponse(f"the answer is larger than {LARGEST >> 20} MiB")
-            text = body.decode("utf-8", "replace")
+            text = body.decode("utf-8-sig", "replace")
             text = _offered(text, self._offers) if self._offers and fine else text
             sent = _event(self._answering(request, head, text)) if answer.early else text.encode()
             answer.begin(head.status, told)
             answer.write(sent)
 
     def _answering(self, request: Request, head: Head, text: str) -> str:
-        """The text of a message as one that answers the request, whatever the status was."""
+        """The text of a message as one that answers the request, whatever the status was; of what
+        came with success the client is the judge."""
         message, number = _json(text), _json(request.body)["id"]
-        if not isinstance(message, dict) or not answers(message, number):
-            summary = f"the server answered HTTP {head.status} without the response"
-            raise BadResponse(summary, url=self._url, status=head.status)
-        # of an error without an id no client knows what it answers
-        return text if message.get("id") == number else as_it_is({**message, "id": number}).decode()
+        if isinstance(message, dict) and answers(message, number):
+            if message.get("id") == number:
+                return text
+            # of an error without an id no client knows what it answers
+            return as_it_is({**message, "id": number}).decode()
+        if isinstance(message, dict | list) and 200 <= head.status < 300:
+            return text
+        summary = f"the server answered HTTP {head.status} without the response"
+        raise BadResponse(summary, url=self._url, status=head.status)
 
 
 class _Answer:

@@ -335,6 +335,20 @@ def test_it_gets_the_progress_that_it_asked_for(monkeypatch: pytest.MonkeyPatch)
         waiting.result(PATIENCE)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"jsonrpc": "2.0", "id": "1", "result": {}}',  # some clients take it for 1
+        '[{"jsonrpc": "2.0", "id": 1, "result": {}}]',
+        '\ufeff{"jsonrpc": "2.0", "id": 1, "result": {}}',
+    ],
+)
+def test_what_a_server_says_oddly_is_the_clients_to_judge(body: str) -> None:
+    _, [log, told] = told_while(lambda request: request.reply(200, body.encode()), CALL)
+    assert log["params"]["data"] == "sign in"
+    assert told == json.loads(body.lstrip("\ufeff"))
+
+
 def test_a_failure_after_that_is_an_error_in_the_stream() -> None:
     def nothing(request: Request) -> None:
         request.reply(404, b"no session")
