@@ -84,8 +84,9 @@ class Stdio:
         if not hasattr(select, "poll"):
             return False
         poll = select.poll()
-        poll.register(self._inlet, 0)
-        return bool(poll.poll(0))
+        poll.register(self._inlet, select.POLLHUP)  # which only macOS wants to be told
+        # of a terminal it says that it is not open
+        return any(event & select.POLLHUP for _, event in poll.poll(0))
 
     def _read(self) -> bytes:
         while True:

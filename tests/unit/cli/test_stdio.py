@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import select
 import sys
 import threading
 from collections.abc import Iterator
@@ -67,6 +68,33 @@ def test_the_end_is_seen_while_a_line_is_not_taken(
     serving.join(PATIENCE / 2)
     assert not serving.is_alive()
     never.set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no poll")
+def test_an_end_that_cannot_be_polled_has_not_hung_up(
+    pipes: Pipes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a terminal on macOS."""
+    polled = threading.Semaphore(0)
+
+    class Poll:
+        def register(self, inlet: int, events: int) -> None: ...
+
+        def poll(self, timeout: int) -> list[tuple[int, int]]:
+            polled.release()
+            return [(0, select.POLLNVAL)]
+
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    monkeypatch.setattr(select, "poll", Poll)
+    taken: list[bytes | None] = []
+    serving = threading.Thread(target=pipes.stdio.serve, args=(lines_of, taken.append))
+    serving.start()
+    for _ in range(2):
+        assert polled.acquire(timeout=PATIENCE)
+    os.write(pipes.to, b"one")
+    os.close(pipes.to)
+    serving.join(PATIENCE)
+    assert taken == [b"one"]
 
 
 def test_what_goes_wrong_with_a_line_is_the_callers_to_see(pipes: Pipes) -> None:
