@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
@@ -79,12 +80,14 @@ class _Claimed(httpcore.ConnectionInterface):
 def for_threads(pool: _Pool, idle: int) -> _Pool:
     """The same, for many threads, which keeps so many idle connections. It may have no such limit
     of its own: httpcore would end one that it has just given to a request."""
-    create = pool.create_connection
+    create: Any = type(pool).create_connection
+    itself: Any = weakref.ref(pool)  # no circle: without its last user its connections end
 
     def surplus() -> bool:
-        return sum(each.is_idle() for each in pool.connections) > idle
+        found: int = sum(each.is_idle() for each in itself().connections)
+        return found > idle
 
-    vars(pool)["create_connection"] = lambda origin: _Claimed(create(origin), surplus)
+    vars(pool)["create_connection"] = lambda origin: _Claimed(create(itself(), origin), surplus)
     return pool
 
 

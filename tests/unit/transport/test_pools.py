@@ -3,7 +3,9 @@ many."""
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -87,6 +89,18 @@ def test_after_many_requests_at_once_few_connections_are_kept() -> None:
         assert len(pool.connections) == 3
         assert pool.request("GET", "http://mcp.example/").content == b"ok"
         assert len(pool.connections) == 3
+
+
+def test_one_that_is_not_closed_ends_with_its_last_user() -> None:
+    pool = for_threads(httpcore.ConnectionPool(), 3)
+    pool.create_connection(REQUEST.url.origin)
+    gone = weakref.ref(pool)
+    gc.disable()
+    try:
+        del pool
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_no_request_begins_in_one_that_is_ended_as_one_too_many(
