@@ -119,6 +119,24 @@ def test_a_new_login_whose_token_ends_on_the_way_is_kept_and_renewed(
     assert program.post() == 200
 
 
+def test_one_that_ended_and_cannot_be_renewed_takes_the_place_of_none(
+    program: Program, world: World
+) -> None:
+    old = only(program)
+    resource, world.authorization.refreshable = world.answer, False
+
+    def late(authorization: str, *needed: str) -> httpx.Response:
+        if authorization and world.clock.wall < old.tokens.issued_at + 3600:
+            world.clock.go(3600)
+        return resource(authorization, *needed)
+
+    world.answer = late  # type: ignore[method-assign]
+    with pytest.raises(TokenRefused, match="The login that was there is kept and in use"):
+        program.session.log_in(force=True)
+    assert program.stored == old
+    assert waiting(program) is None
+
+
 def test_a_new_login_with_too_little_scope_is_dropped(program: Program, world: World) -> None:
     old = only(program, status=403)
     with pytest.raises(InsufficientScope, match="The login that was there is kept and in use"):
