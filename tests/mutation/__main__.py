@@ -11,7 +11,7 @@ room first; a storage that hosts share also at real engines. What came of it is 
 of the state directory, so that a run goes on where the one before has ended. `--again` tries those
 once more that had survived, by more tests; delete the map of a room whose tests have changed. What
 cannot be seen from outside stands in `equivalent.txt`, one by one with the reason. `keep` writes
-what came of all into `tried.txt`, from where any machine goes on; delete that to try each afresh.
+what came of all into `tried.jsonl`, from where any machine goes on; delete that to try each afresh.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.mutation.mutants import Mutant, drawn
 from tests.mutation.trial import Outcome, tried, warm
 
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.txt")
-TRIED: Final = Path(__file__).with_name("tried.txt")
+TRIED: Final = Path(__file__).with_name("tried.jsonl")
 SEEN: Final = ("killed", "too slow")
 _BUDGET: Final = 10.0  # seconds of tests for one mutant
 _AGAIN: Final = 100.0  # the same for one that has survived these: nearly all that run its line
@@ -59,8 +59,10 @@ def maps(state: Path, rooms: set[str]) -> dict[str, Map]:
 def results(state: Path) -> dict[str, dict[str, Any]]:
     """The last one of each mutant, by its key: those that are kept, and those of the state."""
     file = state / "results.jsonl"
-    rows = (line.split(" | ", 2) for line in TRIED.read_text("utf-8").splitlines())
-    kept = [{"key": key, "outcome": outcome, "by": by} for key, outcome, by in rows]
+    kept = [
+        {"key": key, "outcome": outcome, "by": by}
+        for key, outcome, by in map(json.loads, TRIED.read_text("utf-8").splitlines())
+    ]
     lines = file.read_text().splitlines() if file.exists() else []
     return {each["key"]: each for each in [*kept, *map(json.loads, lines)]}
 
@@ -68,7 +70,7 @@ def results(state: Path) -> dict[str, dict[str, Any]]:
 def keep(sample: list[Mutant], state: Path) -> None:
     known = results(state)
     rows = [known[each.key] for each in sample if each.key in known]
-    lines = sorted(f"{each['key']} | {each['outcome']} | {each['by']}\n" for each in rows)
+    lines = sorted(json.dumps([each["key"], each["outcome"], each["by"]]) + "\n" for each in rows)
     TRIED.write_text("".join(lines), "utf-8")
 
 

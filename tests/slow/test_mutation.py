@@ -48,10 +48,13 @@ def test_what_came_of_a_mutant_is_kept_for_other_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two, gone = [*mutants(ROOM)][:3]
-    kept = tmp_path / "tried.txt"
-    kept.write_text(f"{gone.key} | killed | test_of_the_past\n{one.key} | survived | \n")
+    kept = tmp_path / "tried.jsonl"
+    rows = [gone.key, "killed", "test_of_the_past"], [one.key, "survived", ""]
+    kept.write_text("".join(json.dumps(row) + "\n" for row in rows))
     monkeypatch.setattr(program, "TRIED", kept)
-    lines = [{"key": each.key, "outcome": "killed", "by": "test_it[a | b]"} for each in (one, two)]
+    lines = [
+        {"key": each.key, "outcome": "killed", "by": "test_it[a\u2028b]\n"} for each in (one, two)
+    ]
     (tmp_path / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     keep([one, two], tmp_path)
     (tmp_path / "results.jsonl").unlink()
