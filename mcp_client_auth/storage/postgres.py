@@ -404,16 +404,16 @@ class PostgresEngine(Engine):
         self._executed(statement, values)
 
     def _executed(self, statement: str, values: dict[str, Any]) -> Any:
-        """Once more where a connection of the pool turns out to have ended while it was idle."""
-        for last in (False, True):
+        """Again where connections of the pool turn out to have ended while they were idle."""
+        for left in range(self._pool.max_size, -1, -1):
             with self._connection() as connection:
                 try:
                     with self._answering(connection):
                         return connection.execute(self._statements[statement], values)
                 except self._psycopg.OperationalError:
-                    if last or not connection.broken:
+                    if not left or not connection.broken:
                         raise
-        raise TypeError("two tries are made")
+        raise TypeError("it is tried at least once")
 
     @contextmanager
     def _answering(self, connection: Any) -> Iterator[None]:

@@ -115,3 +115,17 @@ def test_a_crash_that_empties_the_leases_leaves_each_holder_time_to_come_back(fl
     until(lambda: takes(there, "one", "there"))
     here.close()
     there.close()
+
+
+@pytest.mark.parametrize("fleet", ["postgres"], indirect=True)
+def test_no_question_fails_for_the_connections_of_an_engine_that_was_restarted(
+    fleet: Fleet,
+) -> None:
+    storage = fleet.make()
+    fleet.made.append(storage)
+    engine: Any = storage.engine
+    with engine._connection(), engine._connection(), engine._connection():
+        pass  # as many are idle then
+    fleet.engine.kill()
+    fleet.engine.start()
+    assert storage.load(fleet.scene.key) is not None
