@@ -33,7 +33,7 @@ from mcp_client_auth import (
     UsageError,
     login,
 )
-from mcp_client_auth.credential import Key
+from mcp_client_auth.credential import Key, Note
 from mcp_client_auth.grants.base import Ports
 from mcp_client_auth.grants.clients import needs_consent, remember_consent, wants_proof
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
@@ -596,3 +596,6 @@ def test_that_a_client_needs_consent_is_kept_until_it_does_not() -> None:
     assert not needs_consent(ports, key, replace(client, client_id="c2"))
     remember_consent(ports, key, replace(client, kind="dynamic"), needed=False)
     assert needs_consent(ports, key, client), "it is about another"
+    elsewhere = replace(ports, storage=MemoryStorage())
+    elsewhere.storage.save("c1", Note(key, "consent"))
+    assert needs_consent(elsewhere, key, client), "as every version has noted it"

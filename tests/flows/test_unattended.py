@@ -145,6 +145,14 @@ def test_a_program_that_is_handed_its_token_gets_one_without_a_login(scene: Scen
     assert scene.issues == 1
 
 
+def test_what_is_not_there_to_be_renewed_is_told_with_what_helps() -> None:
+    url, client = "https://mcp.example.com/mcp", ClientMetadataDocument("https://app.example/c")
+    auth = MCPAuth(url, grant=EXCHANGED, client=client, storage=MemoryStorage(), prompt=None)
+    with pytest.raises(LoginRequired, match="not logged in") as caught:
+        auth.session.refresh()
+    assert caught.value.command == f"mcp-login {url}"
+
+
 def test_a_refused_token_is_issued_anew(scene: Scene) -> None:
     storage = MemoryStorage()
     assert scene.call(scene.auth(storage)) == 200

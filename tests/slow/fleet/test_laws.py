@@ -120,6 +120,13 @@ def test_registrations_notes_and_what_is_held(fleet: Fleet, key: Key) -> None:
     until(lambda: there.pop("another") is None)
 
 
+def test_a_login_that_waits_beside_another_is_not_listed(fleet: Fleet, key: Key) -> None:
+    storage = fleet.host()
+    storage.save(full(key))
+    storage.save(full(key.beside))
+    assert [entry.key for entry in storage.list()] == [key]
+
+
 def test_a_login_takes_its_notes_with_it(fleet: Fleet, key: Key) -> None:
     storage = fleet.host()
     storage.save(full(key))

@@ -31,8 +31,10 @@ from mcp_client_auth import (
     Unavailable,
 )
 from mcp_client_auth.errors import AuthError
+from mcp_client_auth.events import Event
 from mcp_client_auth.grants.base import LoginConfig, Ports
 from mcp_client_auth.prompt.base import Invitation
+from mcp_client_auth.prompt.device import DeviceVisit
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.session.steps import log_in
 from mcp_client_auth.threads import Cancel
@@ -244,6 +246,20 @@ def test_a_server_with_device_codes_alone_serves_a_prompt_that_shows_them(
     assert kept == server.storage.load(KEY)
     assert server.shown[0].code == "ABCD"
     assert server.pauses == [5, 5]
+
+
+def test_a_code_beside_the_browser_may_be_faster_and_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(DeviceVisit, "nap", lambda self, seconds: None)
+    server, told = Server(PENDING, TOKENS), list[Event]()
+    server.offers = {**PAGE, "code_challenge_methods_supported": ["S256"]}
+    prompt = BrowserPrompt(lambda url: True, device=server)
+    ports = replace(server.ports, on_event=told.append)
+    kept = log_in(LoginConfig(SERVER, KEY), ports, prompt, None)
+    assert kept == server.storage.load(KEY)
+    [event] = [each for each in told if each.name == "token"]
+    assert event.rule == "for the device code (RFC 8628 §3.5)"
 
 
 def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:

@@ -168,3 +168,11 @@ def test_a_wait_without_an_answer_tells_where_to_look(cause: str) -> None:
         FirstAnswer(request).wait(0)
     assert "redirect URI" in caught.value.hint
     assert [each for each, (_, told) in CAUSES.items() if told in caught.value.hint] == [cause]
+
+
+def test_what_comes_after_the_end_comes_too_late() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:4711/callback"))
+    race.close()
+    assert not race.offer("code=c&state=right")
+    with pytest.raises(LoginFailed, check=coded("aborted")):
+        race.wait(60)

@@ -40,6 +40,14 @@ def test_a_damaged_record_is_set_aside_and_goes_with_the_logout(backend: Backend
     assert "half of it" not in texts(backend)
 
 
+def test_texts_are_those_of_a_kind_or_of_some_of_it(backend: Backend) -> None:
+    for name in ("a", "b", "c"):
+        backend.write(Item(name, ".json"), f"text of {name}")
+    backend.write(Item("a", ".other"), "another")
+    assert dict(backend.texts(".json")) == {each: f"text of {each}" for each in "abc"}
+    assert dict(backend.texts(".json", ["a", "x", "c"])) == {"a": "text of a", "c": "text of c"}
+
+
 def test_a_place_that_forgets_is_seen_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
     backend = MemoryBackend()
     monkeypatch.setattr(backend, "read", lambda item: None)

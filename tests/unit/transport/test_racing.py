@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
@@ -68,6 +68,21 @@ def test_a_time_limit_is_for_a_step_and_not_for_the_whole() -> None:
 
     with LoopbackServer(slowly) as server, client(timeout=1.5) as http:
         assert http.get(server.url).text == "x" * 8
+
+
+def test_an_answer_that_is_not_read_to_its_end_leaves_no_connection() -> None:
+    ended = threading.Event()
+
+    def begins(server: LoopbackServer, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nx")
+        with suppress(OSError):
+            if connection.recv(1) == b"":
+                ended.set()
+
+    with LoopbackServer(begins) as server, client() as http:
+        with http.stream("GET", server.url) as answer:
+            assert answer.status_code == 200
+        assert ended.wait(60)
 
 
 def test_without_a_time_limit_it_waits() -> None:
