@@ -219,7 +219,7 @@ class Index:
         entries = many(
             Summary,
             many(Key, *of_keys),
-            list(map(intern, issuers)),  # what stands in many of them: in memory once
+            list(map(intern, issuers)),  # many logins share one text
             [None if words is None else strings(words) for words in scopes],
             ends,
             renewable,
