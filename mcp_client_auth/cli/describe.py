@@ -23,13 +23,22 @@ if TYPE_CHECKING:
 
 # two hours are 120 minutes until they are more
 _UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
+_PLAIN: Final = 300
 _UNNAMED: Final = "default"  # the account of who names none
 _KINDS: Final = {PERSONAL: "", PROVIDER: "identity provider"}
 
 
-def plain(text: str, limit: int = 300) -> str:
+def plain(text: str, limit: int = _PLAIN) -> str:
     """A server's words as they may stand in a terminal: printable, short, on one line."""
     return clean(text, limit)
+
+
+def all_plain(texts: Sequence[str]) -> Sequence[str]:
+    """The same of each of these: of very many there is usually none that must be changed."""
+    whole = "".join(texts)
+    if " " not in whole and max(map(len, texts)) <= _PLAIN and clean(whole, len(whole)) == whole:
+        return texts
+    return [plain(text) for text in texts]
 
 
 def report(credential: Credential, where: str, *, heading: str) -> None:
@@ -83,20 +92,29 @@ def expiry(expires_at: float | None, *, renewable: bool, now: float | None = Non
     if expires_at is None:
         return "the server does not say"
     left = expires_at - (time.time() if now is None else now)
-    at = _minute(expires_at // 60)
+    minute = expires_at // 60
     if left <= 0:
-        return f"{at} (expired)" + (", renews at the next use" if renewable else ", log in again")
+        return f"{_minute(minute)} (expired)" + (
+            ", renews at the next use" if renewable else ", log in again"
+        )
     for unit, size, least in _UNITS:
         if left >= least:
-            ahead = f"{left / size:.0f} {unit}"
+            ahead = round(left / size), unit
             break
-    return f"{at} (in {ahead})" + (", renews automatically" if renewable else "")
+    return _ahead(minute, *ahead, renewable)
+
+
+@cache  # a list has very many moments, in few minutes
+def _ahead(minute: float, count: int, unit: str, renewable: bool) -> str:
+    return f"{_minute(minute)} (in {count} {unit})" + (
+        ", renews automatically" if renewable else ""
+    )
 
 
 @cache
-def _minute(minutes: float) -> str:
-    """A minute since the epoch in local time: a list has very many moments in few of them."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(minutes * 60))
+def _minute(minute: float) -> str:
+    """A minute since the epoch in local time."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(minute * 60))
 
 
 def table(columns: Sequence[Sequence[str]]) -> str:

@@ -29,7 +29,6 @@ cli.__init__ | flows/cli/test_exit_codes.py | a run of the command and how it en
 cli.answers | flows/cli/test_json.py | what a run prints
 cli.arguments | flows/cli/test_client_options.py | what a run was told, and what became of it
 cli.client | flows/cli/test_request.py | a request of a run, and what became of it
-cli.describe | flows/cli/test_status.py | what a run prints
 cli.execute | flows/cli/test_exec.py | it becomes another program
 cli.json_text | flows/cli/test_request.py | what is seen at a terminal
 cli.offers | flows/cli/test_refused_login.py | words for a login that has failed

@@ -67,10 +67,10 @@ def listing(entries: Sequence[Summary], names: dict[str, str], marks: Collection
 
 def columns_of(
     entries: Sequence[Summary], names: dict[str, str], marks: Collection[str]
-) -> list[list[str]]:
+) -> list[Sequence[str]]:
     """A column of texts each below its heading; of names where there are any, and of accounts
     where they tell anything. `marks`: the ids of those that may have been refused."""
-    from ..describe import expiry, label, plain, refused, useful
+    from ..describe import all_plain, expiry, label, refused, useful
 
     called: dict[str, list[str]] = {}
     for name, url in names.items():
@@ -84,14 +84,14 @@ def columns_of(
             until = "refused by the server, log in again"
         if called:
             named.append(", ".join(called[server]) if server in called else "")
-        servers.append(plain(server))
+        servers.append(server)
         accounts.append(label(key))
         kept.append(entry.storage)
         expires.append(until)
     told = useful(servers[1:], accounts[1:])
     return [
         *([named] if called else []),
-        servers,
+        all_plain(servers),
         *([accounts] if told else []),
         kept,
         expires,
