@@ -54,6 +54,11 @@ class Document:
             return tuple(dict.fromkeys(value))
         return None
 
+    def words(self, name: str) -> tuple[str, ...] | None:
+        """The same of words: a server's blanks around them, or between them, are no part of one."""
+        texts = self.texts(name)
+        return None if texts is None else tuple(dict.fromkeys(" ".join(texts).split()))
+
     def flag(self, name: str) -> bool:
         return self.raw.get(name) is True
 

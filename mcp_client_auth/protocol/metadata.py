@@ -159,7 +159,7 @@ def read_resource_metadata(
         url=response.url,
         resource=resource,
         authorization_servers=servers,
-        scopes_supported=document.texts("scopes_supported"),
+        scopes_supported=document.words("scopes_supported"),
         dpop_required=document.flag("dpop_bound_access_tokens_required"),
         raw=document.raw,
         dpop_algorithms=document.texts("dpop_signing_alg_values_supported"),
@@ -210,7 +210,7 @@ def read_server_metadata(
         issuer=Issuer(named),  # the one that was requested, but for a slash
         token_endpoint=Endpoint.checked(token_endpoint, "the token endpoint", options),
         source="metadata",
-        scopes_supported=document.texts("scopes_supported"),
+        scopes_supported=document.words("scopes_supported"),
         code_challenge_methods=document.texts("code_challenge_methods_supported"),
         token_auth_methods=document.texts("token_endpoint_auth_methods_supported"),
         grant_types=document.texts("grant_types_supported"),

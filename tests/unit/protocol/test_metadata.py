@@ -46,6 +46,14 @@ def test_resource_metadata_is_read() -> None:
     assert read.raw["other"] == [1]
 
 
+@pytest.mark.parametrize("listed", [["", " a ", "b  c", "a"], " a b c", ["a", "b", "c"]])
+def test_a_scope_has_no_blanks_however_they_are_listed(listed: object) -> None:
+    """RFC 6749 §3.3: doubled blanks, or one in front, make the scope of a request invalid."""
+    assert resource(scopes_supported=listed).scopes_supported == ("a", "b", "c")
+    assert server(scopes_supported=listed).scopes_supported == ("a", "b", "c")
+    assert resource(scopes_supported=[""]).scopes_supported == ()
+
+
 def test_server_metadata_is_read() -> None:
     read = server(
         scopes_supported="a b",
