@@ -174,7 +174,7 @@ class AuthError(Exception):
         return str(self.remedy)
 
     def __str__(self) -> str:
-        where = f" ({self.url})" if self.url and self.url not in self.summary else ""
+        where = f" ({self.url})" if self.url and not names(self.summary, self.url) else ""
         hint = f". {self.hint}" if self.hint else ""
         return f"{self.summary}{where}{hint}"
 
@@ -198,6 +198,11 @@ class AuthError(Exception):
         self.server = self.server or server
         self.step = self.step or step
         return self
+
+
+def names(text: str, url: str) -> bool:
+    """Whether a text says this URL, and not only a longer one that begins with it."""
+    return bool(re.search(re.escape(url) + r"(?![\w/?#&=%~+-]|[:.]\w)", text))
 
 
 def _remade(kind: type[_E], fields: dict[str, Any]) -> _E:

@@ -143,13 +143,14 @@ def exit_code(error: AuthError | type[AuthError]) -> int:
 
 def _failed(error: AuthError) -> int:
     """One message: what happened, where, what to do; in JSON too with `--json`."""
+    from ..errors import names
     from ..prompt.screen import blamed, hanging, say, screen, tinted
     from .answers import answers, error_fields
     from .flags import hint_of
 
     screen.clear()
     say(blamed("mcp-login:", error.summary))
-    if error.url and error.url not in error.summary:
+    if error.url and not names(error.summary, error.url):
         say(hanging("  ", f"at {error.url}"))
     if hint := hint_of(error):
         say(tinted(hanging("  ", hint), "hint"))

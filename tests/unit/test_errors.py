@@ -45,6 +45,21 @@ def test_a_message_says_what_where_and_what_to_do() -> None:
     assert str(AuthError("it broke")) == "it broke"
 
 
+@pytest.mark.parametrize(
+    ("said", "again"),
+    [
+        ("https://as.example/token refused", False),
+        ("refused (https://as.example/token): no", False),
+        ("it redirects to https://as.example/token/", True),
+        ("it redirects to https://as.example/token?v=2", True),
+        ("it redirects to https://as.example/tokens", True),
+    ],
+)
+def test_where_is_said_beside_a_longer_url_that_begins_with_it(said: str, *, again: bool) -> None:
+    error = AuthError(said, url="https://as.example/token")
+    assert str(error).endswith("(https://as.example/token)") == again
+
+
 def test_an_error_is_its_fields() -> None:
     error = TokenRefused("no", code="invalid_grant", status=400, server="s", step="token")
     assert (error.code, error.status, error.server, error.step) == (
