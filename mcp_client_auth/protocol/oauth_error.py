@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..errors import Unavailable
 from ..secret import Secret, masked, quoted
+from .document import parsed
 from .flow import HttpResponse
 from .times import duration, retry_after
 
 LATER: Final = ("server_error", "temporarily_unavailable")
+_TELLING: Final = ("code", "loc", "title", "message", "msg", "detail", "details", "error", "errors")
+_MOST_SAYINGS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,32 @@ def read_error(fields: Mapping[str, Any], sent: Iterable[Secret | None] = ()) ->
         error_code(masked(error, secrets)) if isinstance(error, str) and error else "",
         masked(text, secrets) if isinstance(text, str) else "",
     )
+
+
+def said(response: HttpResponse, sent: Iterable[Secret | None] = ()) -> str:
+    """What a refusal says in other words than an OAuth error's; its `error`, if that is a text, is
+    not repeated. `sent` as above."""
+    body = parsed(response)
+    fields = dict(body) if isinstance(body, dict) else {"errors": body}
+    if isinstance(fields.get("error"), str):
+        del fields["error"]
+    text = " ".join(_sayings(fields))
+    if not text and response.header("content-type").startswith("text/plain"):
+        text = response.body.decode("utf-8", "replace")
+    return masked(text.strip(), tuple(sent))
+
+
+def _sayings(value: object, depth: int = 4) -> Iterator[str]:
+    """The texts under the names that web frameworks give them, and not what they quote of the
+    request: problem details (RFC 9457), validation errors, an error that is an object."""
+    if isinstance(value, str):
+        yield value
+    elif depth and isinstance(value, dict):
+        for name in _TELLING:
+            yield from _sayings(value.get(name), depth - 1)
+    elif depth and isinstance(value, list):
+        for each in value[:_MOST_SAYINGS]:
+            yield from _sayings(each, depth - 1)
 
 
 def error_code(text: str) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from ..errors import AuthError, BadResponse, RegistrationRefused, Remedy
-from ..secret import Secret, masked, quoted
+from ..secret import Secret, quoted
 from .document import described, parsed
 from .flow import HttpResponse
 from .metadata import IF_ELSEWHERE, ServerMetadata
-from .oauth_error import OAuthError, is_passing, read_error, unavailable
+from .oauth_error import is_passing, read_error, said, unavailable
 
 _CLIENT_ID: Final = "ask its operator for a client id and pass it: {PreRegistered.client_id}"
 _WITHOUT: Final = Remedy("To log in without a registration, " + _CLIENT_ID)
@@ -28,8 +27,6 @@ _OF_A_CLIENT: Final = (  # RFC 7591 §3.2.2, and what servers say in its place
     "invalid_scope",
     "invalid_request",
 )
-_TELLING: Final = ("code", "loc", "title", "message", "msg", "detail", "details", "error", "errors")
-_MOST_SAYINGS: Final = 10
 
 
 def about_callback(error: AuthError) -> bool:
@@ -61,7 +58,10 @@ def refused_registration(
     """The error for an answer that registers nothing; `token` is no part of it."""
     if is_passing(response.status):
         return unavailable(response)
-    error = _words(response, token)
+    body = parsed(response)
+    error = read_error(body if isinstance(body, dict) else {}, (token,))
+    if not error.text:
+        error = replace(error, text=said(response, (token,)))
     code = error.code
     of_the_fields = response.status in (400, 422) and parsed(response) is not None
     about_a_client = token or of_the_fields or code in _OF_A_CLIENT
@@ -85,6 +85,7 @@ def refused_registration(
             f"the registration endpoint must answer 201 (RFC 7591 §3.2.1), got HTTP"
             f" {response.status} with {described(response)}",
             url=response.url,
+            hint=_WITHOUT,
         )
     refused = RegistrationRefused(
         f"the authorization server refused to register this client, HTTP {response.status}"
@@ -97,33 +98,6 @@ def refused_registration(
     )
     refused.remedy = _what_helps(refused, redirect_uri, response, token)
     return refused
-
-
-def _words(response: HttpResponse, token: Secret | None) -> OAuthError:
-    """The OAuth error, in place of its description what another answer says; without the token."""
-    body = parsed(response)
-    fields = dict(body) if isinstance(body, dict) else {"errors": body}
-    error, text = read_error(fields, (token,)), fields.get("error_description")
-    if not isinstance(text, str):
-        if isinstance(fields.get("error"), str):
-            del fields["error"]
-        text = " ".join(_sayings(fields))
-    if not text and response.header("content-type").startswith("text/plain"):
-        text = response.body.decode("utf-8", "replace")
-    return replace(error, text=masked(text, (token,)))
-
-
-def _sayings(value: object, depth: int = 4) -> Iterator[str]:
-    """The texts under the names that web frameworks give them, and not what they quote of the
-    request: problem details (RFC 9457), validation errors, an error that is an object."""
-    if isinstance(value, str):
-        yield value
-    elif depth and isinstance(value, dict):
-        for name in _TELLING:
-            yield from _sayings(value.get(name), depth - 1)
-    elif depth and isinstance(value, list):
-        for each in value[:_MOST_SAYINGS]:
-            yield from _sayings(each, depth - 1)
 
 
 def _what_helps(

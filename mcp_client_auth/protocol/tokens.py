@@ -19,7 +19,7 @@ from .client_auth import UNSIGNED, FormPost, RequestSigner
 from .document import Document, described, parsed
 from .flow import Flow, HttpResponse
 from .id_token import Expected, read_id_token, require_id_token
-from .oauth_error import LATER, OAuthError, is_passing, read_error, unavailable
+from .oauth_error import LATER, OAuthError, is_passing, read_error, said, unavailable
 from .scopes import Scopes, parse
 from .token_set import DEAD_CLIENT as DEAD_CLIENT
 from .token_set import DEFINITE as DEFINITE
@@ -36,6 +36,10 @@ NOT_RENEWABLE: Final = (
 TO_BE_RENEWABLE: Final = Remedy(
     "Some servers give one for {Options.authorize_params=access_type=offline prompt=consent}, or"
     " for the scope offline_access ({scope})"
+)
+_TO_FIX: Final = Remedy(
+    "The server's operator has to fix this; if they name another endpoint, pass it:"
+    " {Options.issuer} and {Options.endpoints}"
 )
 _HINTS: Final = {
     "invalid_client": _CLIENT_HINT,
@@ -337,6 +341,9 @@ def _failure(
     response: HttpResponse, document: Document | None, sent: Sequence[Secret | None], what: str
 ) -> AuthError:
     error = read_error(document.raw if document else {}, sent)
+    # what has a token in it may be one in a shape of its own, and is not quoted
+    if response.status >= 400 and not error.text and b"access_token" not in response.body:
+        error = replace(error, text=said(response, sent))
     passing = is_passing(response.status) or error.code in (*LATER, "slow_down")
     if error.code and (error.code in DEFINITE or not passing):
         return TokenRefused(
@@ -351,9 +358,10 @@ def _failure(
     got = described(response) if document is None else "an object that grants nothing"
     return BadResponse(
         f"the {what} endpoint must answer a {what} response (RFC 6749 §5.1), got HTTP"
-        f" {response.status} with {got}",
+        f" {response.status} with {got}{error.ending}",
         url=response.url,
         status=response.status,
+        hint=_CLIENT_HINT if response.status == 401 else _TO_FIX,
     )
 
 

@@ -592,6 +592,7 @@ def test_any_other_status_breaks_the_standard(status: int) -> None:
         read_registration(server(), REDIRECT, None, response)
     where = "a redirect to https://evil.example/register, which is not followed"
     assert (where in str(caught.value)) == (status >= 300)
+    assert ("PreRegistered.client_id", None) in caught.value.remedy
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"dyn"])

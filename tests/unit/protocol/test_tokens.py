@@ -376,6 +376,7 @@ BROKEN = {
     "a token in a 400": answer({"access_token": PLANTED}, 400),
     "a token in a redirect": answer({"access_token": PLANTED}, 302, location="https://evil"),
     "an error that is no string": answer({"error": {"code": "invalid_grant"}}, 400),
+    "a form in a 400": answer(b"access_token=" + PLANTED.encode(), 400, content_type="text/plain"),
     "a form with too many fields": answer(b"&".join(b"a=1" for _ in range(200))),
     "a form without a token": answer(b"a=1&b=2"),
     "not text": answer(b"\xff\xfe=\x00"),
@@ -387,6 +388,44 @@ def test_anything_else_breaks_the_standard(response: HttpResponse) -> None:
     with pytest.raises(BadResponse) as caught:
         read_token_response(response, NOW)
     assert PLANTED not in f"{caught.value} {caught.value.__dict__}"
+
+
+UNNAMED: dict[str, tuple[HttpResponse, str, str]] = {
+    "a list of problems": (
+        answer([{"logref": "59ae", "message": "Bad credentials"}], 401),
+        "“Bad credentials”",
+        "PreRegistered.secret",
+    ),
+    "a gateway's object": (
+        answer({"message": "No key found"}, 403),
+        "“No key found”",
+        "Options.endpoints",
+    ),
+    "plain text": (
+        answer(b"404 page not found\n", 404, content_type="text/plain"),
+        "“404 page not found”",
+        "Options.endpoints",
+    ),
+    "a redirect": (answer(b"", 307, location="/t/"), "a redirect to https://", "Options.endpoints"),
+    "a page": (html(404), "an HTML page", "Options.endpoints"),
+}
+
+
+@pytest.mark.parametrize("case", UNNAMED)
+def test_what_is_no_oauth_error_is_said_in_its_words_with_what_helps(case: str) -> None:
+    response, words, option = UNNAMED[case]
+    with pytest.raises(BadResponse) as caught:
+        read_token_response(response, NOW)
+    assert words in caught.value.summary
+    assert (option, None) in caught.value.remedy
+
+
+def test_an_error_code_without_a_description_takes_the_words_beside_it() -> None:
+    said = {"error": "invalid_request", "message": f"client_secret is missing, not {PLANTED}"}
+    with pytest.raises(TokenRefused) as caught:
+        read_token_response(answer(said, 400), NOW, sent=[Secret(PLANTED)])
+    assert "client_secret is missing, not ****" in caught.value.summary
+    assert ("PreRegistered.secret", None) in caught.value.remedy
 
 
 def test_an_error_of_theirs_is_never_empty_nor_long() -> None:
