@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..environment import Machine
 from ..errors import LoginFailed, shell_command
 from .base import AnswerSource, CodeDisplay, Display, Ending, Visit
-from .race import Answer, Racing
+from .race import Answer, FirstAnswer, Racing
 
 if TYPE_CHECKING:
     from ..protocol.authorization import AuthorizationRequest
@@ -101,7 +101,7 @@ class _BrowserVisit(Racing):
         to_open = url
         if self._open_url is None and Machine().browser_is_here:
             to_open = self._listener.shorten(url, self._say)
-        self._listener.start(race.offer)
+        self._listener.start(lambda query: self._offered(race, query))
         with ExitStack() as racing, closing(race):
             if self._display:
                 racing.callback(self._display.over)
@@ -121,6 +121,13 @@ class _BrowserVisit(Racing):
                     hint=f"Run in a terminal: {shell_command(self._server)}",
                 )
             return race.wait(timeout, self._display.waiting if self._display else lambda left: None)
+
+    def _offered(self, race: FirstAnswer, query: str) -> bool:
+        before = race.stateless
+        taken = race.offer(query)
+        if race.stateless != before:  # the person would wait for nothing if the server sent it
+            self._say(f"The callback got {race.stateless}, and ignored it. Still waiting.")
+        return taken
 
     def _say(self, text: str) -> None:
         if self._display:

@@ -51,6 +51,7 @@ class FirstAnswer:
         self._request = request
         self._answer: Future[Answer] = Future()
         self._turn = threading.Lock()
+        self.stateless = ""  # what came without a state, in words that may be shown
 
     @property
     def decided(self) -> bool:
@@ -58,14 +59,15 @@ class FirstAnswer:
 
     def offer(self, query: str) -> bool:
         """Whether this query is the answer, good or bad; everything else is ignored."""
-        from ..protocol.authorization import Unrelated
+        from ..protocol.authorization import Stateless, Unrelated
 
         with self._turn:
             if self._answer.done():
                 return False
             try:
                 self._answer.set_result(self._request.accept(query))
-            except Unrelated:
+            except Unrelated as other:
+                self.stateless = str(other) if isinstance(other, Stateless) else self.stateless
                 return False
             except AuthError as error:
                 self._answer.set_exception(error)
@@ -99,14 +101,20 @@ class FirstAnswer:
             f"no one signed in within {seconds} s",
             url=self._request.server.authorization_endpoint,
             code="timeout",
-            hint=Remedy.joined(*_where_to_look(self._request)),
+            hint=Remedy.joined(*_where_to_look(self._request, self.stateless)),
         )
         self.fail(late)  # unless one came in the last moment
         return self._answer.result()
 
 
-def _where_to_look(request: AuthorizationRequest) -> Iterator[str | Remedy]:
+def _where_to_look(request: AuthorizationRequest, stateless: str) -> Iterator[str | Remedy]:
     """What may stand on a page from which nothing came back."""
+    if stateless:
+        yield (
+            f"The callback got {stateless}, and ignored it, since anyone can send one. If the"
+            " sign-in page led there, the server's operator has to return “state” (RFC 6749"
+            " §4.1.2)"
+        )
     yield "Look at the browser window: an error shown there never reaches this program"
     yield Remedy(
         "If it complains of the redirect URI, pass the registered one: {Options.redirect_uri}"

@@ -30,6 +30,18 @@ if TYPE_CHECKING:
     from .registration import Client
 
 _MOST_FIELDS: Final = 50
+_ERRORS: Final = (  # RFC 6749 §4.1.2.1, RFC 8707 §2, OIDC Core §3.1.2.6
+    *LATER,
+    "access_denied",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_response_type",
+    "consent_required",
+    "interaction_required",
+    "login_required",
+)
 _NO_SUCH_SCOPE: Final = "AADSTS650053"  # Entra ID's words, under several codes
 _REDIRECT: Final = re.compile(r"redirect[_ ]ur[il]", re.IGNORECASE)
 _RESOURCE: Final = re.compile(r"\bresource\b", re.IGNORECASE)
@@ -37,6 +49,17 @@ _RESOURCE: Final = re.compile(r"\bresource\b", re.IGNORECASE)
 
 class Unrelated(Exception):
     """An answer to some other request, or a forged one: it is ignored and the wait goes on."""
+
+
+class Stateless(Unrelated):
+    """One without any state: from a server that loses it with an error, or from anyone.
+
+    Its text may be shown: nothing of the answer is in it but an error code of the standards.
+    """
+
+    def __init__(self, error: str) -> None:
+        named = f", with the error “{error}”" if error in _ERRORS else ""
+        super().__init__(f"a response without “state”{named}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +111,8 @@ class AuthorizationRequest:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             raise Unrelated("a parameter is repeated (RFC 6749 §3.1)")
+        if not fields.get("state") and not {"code", "error"}.isdisjoint(fields):
+            raise Stateless(fields.get("error", ""))
         if not self.state.matches(fields.get("state", "")):
             raise Unrelated("the state is not the one that was sent")
         self._check_issuer(fields.get("iss"))

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from mcp_client_auth.errors import LoginFailed
@@ -168,6 +169,59 @@ def test_a_wait_without_an_answer_tells_where_to_look(cause: str) -> None:
         FirstAnswer(request).wait(0)
     assert "redirect URI" in caught.value.hint
     assert [each for each, (_, told) in CAUSES.items() if told in caught.value.hint] == [cause]
+
+
+@dataclass
+class Said:
+    """A display that keeps its lines."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def invite(self, url: str, redirect_uri: str) -> None: ...
+    def waiting(self, left: float) -> None: ...
+    def typed(self, count: int) -> None: ...
+    def over(self) -> None: ...
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+WITHOUT_STATE = {
+    "error=access_denied": ", with the error “access_denied”",
+    "error=access_denied&state=": ", with the error “access_denied”",
+    "error=Call+0800+now&error_description=Pay": "",
+    "code=c": "",
+}
+
+
+@pytest.mark.parametrize("query", WITHOUT_STATE)
+def test_a_response_without_a_state_is_ignored_and_the_person_is_told(query: str) -> None:
+    """Servers lose the state with an error; anyone can send one, so it must not end the login."""
+    said = Said()
+
+    def browser(url: str) -> bool:
+        for _ in range(3):
+            status = httpx.get(f"{visit.redirect_uri}?{query}", trust_env=False).status_code
+            assert status == 400
+        return True
+
+    with (
+        BrowserPrompt(open_url=browser, display=said).visit(CALLBACK, "server", "a") as visit,
+        pytest.raises(LoginFailed, check=coded("timeout")) as caught,
+    ):
+        visit.ask(asked(visit.redirect_uri), 0.2)
+    told = f"a response without “state”{WITHOUT_STATE[query]}, and ignored it"
+    assert [told in line for line in said.lines] == [True]
+    assert told in caught.value.hint
+    assert "0800" not in f"{said.lines} {caught.value}"
+
+
+def test_a_state_that_is_another_ones_is_not_worth_a_word() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    assert not race.offer("error=access_denied&state=other")
+    assert not race.offer("utm_source=x")
+    with pytest.raises(LoginFailed) as caught:
+        race.wait(0)
+    assert "without “state”" not in caught.value.hint
 
 
 def test_what_comes_after_the_end_comes_too_late() -> None:
