@@ -33,6 +33,11 @@ from .probe import ServerAnswer
 from .urls import Endpoint, Issuer, ServerUrl, is_relative, well_known
 
 _NAMED: Final = "the caller named the place"
+_IF_IT_PERSISTS: Final = Remedy(
+    "The MCP server names this address in its challenge (resource_metadata): if it is never"
+    " reached, the server's operator has to fix that. Meanwhile pass what would stand there:"
+    " {Options.issuer} and {Options.resource}"
+)
 _MOST_SERVERS: Final = 10
 _MOST_LISTED: Final = 100  # ranking may look each one up in the storage
 Usable = Callable[[ServerMetadata], None]
@@ -156,6 +161,8 @@ def resource_metadata(
             )
         except AuthError as error:
             if not vouched.stands_for(error):
+                if isinstance(error, Unavailable) and place == named:
+                    error.advised(error.remedy, _IF_IT_PERSISTS)
                 raise
             unusable = isinstance(error, BadResponse)
             tried.append(Absence(place, error.summary, is_object=unusable))
