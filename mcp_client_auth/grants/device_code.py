@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from ..credential import Credential
-from ..errors import AuthError, AuthorizationDenied, Unavailable
+from ..errors import AuthError, AuthorizationDenied, Unavailable, names
 from ..keys.dpop_key import DpopChoice
 from ..prompt.base import CodeDisplay, Invitation, code_display
 from ..prompt.device import DeviceVisit
@@ -134,7 +134,7 @@ class CodeBeside:
             return
         rule = "the browser's answer is still awaited"
         self.ports.tell("notice", url=url, detail=f"no device code: {why}", rule=rule)
-        self.display.no_code(why)
+        self.display.no_code(f"{why} ({url})" if url and not names(why, url) else why)
 
     def _drop(self, request: AuthorizationRequest, tokens: TokenSet) -> None:
         """Another answer came first: no one needs these, so no one gets them."""

@@ -285,6 +285,7 @@ def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
         log_in(config, server.ports, BrowserPrompt(opened, device=Desk()), None)
     assert len(said) == 1
     assert "unauthorized_client" in said[0]
+    assert said[0].endswith(f"({ISSUER}/device)")
 
 
 def test_a_login_that_is_closed_asks_the_server_no_more() -> None:
