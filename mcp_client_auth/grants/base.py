@@ -125,8 +125,8 @@ class Provider(NamedTuple):
 
     issuer: str
     client: PreRegistered
-    scope: Scopes = ()
-    proves: bool = False
+    scope: Scopes
+    proves: bool
 
 
 @dataclass(frozen=True, slots=True)

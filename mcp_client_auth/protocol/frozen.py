@@ -157,7 +157,6 @@ def _slotted(kind: type) -> type:
     told = {n: d for n, d in defaults.items() if isinstance(d, dataclasses.Field)}
     compared = [name for name in names if name not in told or told[name].compare]
     body |= {
-        "__annotations__": kind.__annotations__,
         "__match_args__": names,
         "__qualname__": kind.__qualname__,
         "__slots__": names,

@@ -106,8 +106,12 @@ def test_twenty_guesses_turn_it_off_and_the_callback_stays(world: World) -> None
     assert world.offered == ["code=c&state=s"]
 
 
-def test_after_the_answer_it_leads_nowhere(world: World) -> None:
-    get(world.listener.redirect_uri + "?code=c&state=s")
+@pytest.mark.parametrize("way", ["to the callback", "pasted"])
+def test_after_the_answer_it_leads_nowhere(world: World, way: str) -> None:
+    if way == "pasted":
+        world.offer("code=c&state=s")
+    else:
+        get(world.listener.redirect_uri + "?code=c&state=s")
     late = get(world.short)
     assert late.status_code == 410
     assert "location" not in late.headers

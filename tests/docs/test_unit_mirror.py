@@ -90,7 +90,6 @@ session.* | unit/session/test_session_stored.py | its parts decide for one sessi
 web.split_login | flows/test_split_login.py | two halves of what `login` is in one
 storage.keyring_thread | unit/storage/test_keyring.py | where the keyring is called
 storage.memory | unit/storage/test_storage.py | one of the backends that keep the same promises
-storage.plugin_output | unit/storage/test_keyring_plugins.py | what keyrings print
 storage.engine | slow/fleet/test_laws.py | a law is a law at a real engine
 storage.leases | slow/fleet/test_laws.py | a law is a law at a real engine
 storage.records | slow/fleet/test_laws.py | a law is a law at a real engine

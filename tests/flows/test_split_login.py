@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ from tests.support.key_samples import pem, public_pem
 from tests.support.session_world import DOWN, ISSUER, SERVER, World
 
 HERE = ["127.0.0.1"]
+DAY = 86_400.0
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
 
@@ -170,6 +172,12 @@ def test_a_login_that_comes_back_late_is_refused(app: App) -> None:
     assert app.world.forms == []
     with pytest.raises(LoginFailed, check=coded("expired")):
         app.finish(replace(app.begin(), expires_at=1.0))
+
+
+def test_a_login_that_nothing_waits_for_is_kept_for_a_day_at_most(app: App) -> None:
+    before = time.time()
+    pending = app.begin(options=Options(login_timeout=300 * DAY))
+    assert before + DAY <= pending.expires_at <= time.time() + DAY
 
 
 def test_a_denied_login_is_over(app: App) -> None:

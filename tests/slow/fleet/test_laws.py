@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ from mcp_client_auth.session.notes import (
 )
 from mcp_client_auth.storage.index import Summary
 from mcp_client_auth.storage.sealed import new_key
+from mcp_client_auth.storage.shared import GRAVE
 from tests.slow.fleet.conftest import Fleet
 from tests.support.engines import until
 from tests.support.storage_samples import (
@@ -487,6 +489,8 @@ def test_versions_grow_over_a_logout_and_a_loss_of_data(fleet: Fleet, key: Key) 
     versions.append(storage.engine.get(key.id).version)
     storage.save(bare(key))
     versions.append(storage.engine.get(key.id).version)
+    storage.engine.put(key.id, storage.engine.get(key.id).text, versions[-1])  # sealed again
+    versions.append(storage.engine.get(key.id).version)
     storage.engine.drop(key.id, (), 0.001)
     until(lambda: storage.engine.get(key.id).version == 0)
     fleet.host().save(full(key))
@@ -514,6 +518,39 @@ def test_what_was_deleted_here_is_not_put_back_after_a_loss_of_data(fleet: Fleet
     here.engine.drop(key.id, (), 0.001)
     until(lambda: here.engine.get(key.id).version == 0)
     assert here.load(key) is None
+
+
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+@pytest.mark.parametrize(("days", "back"), [(5.9, True), (6.1, False)])
+def test_who_remembers_for_longer_than_a_logout_is_known_puts_nothing_back(
+    fleet: Fleet, key: Key, days: float, back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a host that has been running for a month: what is gone may have been deleted there."""
+    now = [30 * 86_400.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("mcp_client_auth.storage.shared.time", clock)
+    here = fleet.host()
+    here.save(full(key))
+    here.engine.drop(key.id, (), 0.001)
+    until(lambda: here.engine.get(key.id).version == 0)
+    now[0] += days * 86_400
+    assert (here.load(key) == full(key)) is back
+
+
+@pytest.mark.parametrize("fleet", ["redis"], indirect=True)
+def test_what_is_kept_for_a_time_is_kept_for_no_longer(fleet: Fleet, key: Key) -> None:
+    import redis
+
+    here = fleet.host(lease=300)
+    here.save(full(key))
+    here.delete(key)
+    here.hold("a state", "what is held", 400)
+    here.save_for("soon gone", Note(key, "outage"), 500)
+    with here.lock(key), redis.Redis.from_url(fleet.url) as client:
+        names = client.scan_iter(match=f"{fleet.namespace}:*")
+        left = sorted(ms / 1000 for name in names if (ms := client.pttl(name)) > 0)
+    for seconds, limit in zip(left, (300, 400, 500, GRAVE), strict=True):
+        assert limit - 100 < seconds <= limit
 
 
 @pytest.mark.parametrize("fleet", ["redis"], indirect=True)
@@ -574,6 +611,9 @@ def test_hosts_with_wrong_clocks_agree_when_a_token_ends(
     assert back.tokens.expires_at == pytest.approx(now + ahead + 60, abs=5)
     [entry] = wrong.list(account=key.account)
     assert entry.expires_at == pytest.approx(now + ahead + 60, abs=5)
+    wrong.save(bare(replace(key, account="bob")))
+    [endless] = wrong.list(account="bob")
+    assert endless.expires_at is None
 
 
 @pytest.mark.parametrize("fleet", ["redis"], indirect=True)

@@ -26,6 +26,7 @@ from mcp_client_auth.session.provider import provider_config, provider_key, prov
 ISSUER: Final = "https://login.example.com/tenant"
 SERVER: Final = "https://mcp.example.com/mcp"
 DESK: Final = PreRegistered("desk", redirect_uris=("http://127.0.0.1/callback",))
+NAMED: Final = Provider(ISSUER, DESK, scope=(), proves=False)
 
 
 def config(**options: Any) -> LoginConfig:
@@ -39,14 +40,14 @@ def kept(key: Key, secret: str) -> Credential:
 
 
 def test_its_key_is_the_issuer_the_account_and_the_client() -> None:
-    key = provider_key(Provider(ISSUER, DESK), "ada")
+    key = provider_key(NAMED, "ada")
     assert key == Key(ISSUER, "ada", PROVIDER, "desk")
-    assert provider_key(Provider(ISSUER + "/", DESK), "ada") == key
+    assert provider_key(NAMED._replace(issuer=ISSUER + "/"), "ada") == key
 
 
 def test_the_servers_options_do_not_hold_there() -> None:
     made = provider_config(
-        Provider(ISSUER, DESK),
+        NAMED,
         config(
             resource="https://r",
             audience="a",
@@ -74,13 +75,13 @@ def test_the_servers_options_do_not_hold_there() -> None:
 
 
 def test_the_issuer_has_to_be_https_whatever_the_server_is_allowed() -> None:
-    provider = Provider("http://login.example.com", DESK)
+    provider = NAMED._replace(issuer="http://login.example.com")
     with pytest.raises(InsecureUrl):
         provider_config(provider, config(allow_insecure_http=True), MemoryStorage())
 
 
 def test_the_secret_of_the_stored_login_is_used_by_who_names_only_the_client() -> None:
-    storage, provider = MemoryStorage(), Provider(ISSUER, DESK, proves=True)
+    storage, provider = MemoryStorage(), NAMED._replace(proves=True)
     with pytest.raises(LoginRequired, match="the login there that had its secret is gone"):
         provider_config(provider, config(), storage)
     storage.save(kept(provider_key(provider, "ada"), "of the record"))
@@ -90,7 +91,7 @@ def test_the_secret_of_the_stored_login_is_used_by_who_names_only_the_client() -
     assert identity.method == "client_secret_basic"
     assert identity.redirect_uris == DESK.redirect_uris
     own = replace(DESK, secret="of the caller")
-    identity = provider_config(Provider(ISSUER, own), config(), storage).identity
+    identity = provider_config(NAMED._replace(client=own), config(), storage).identity
     assert isinstance(identity, PreRegistered)
     assert identity.secret == Secret("of the caller")
     other = replace(config(), key=key_for(SERVER, "bob"))
@@ -100,7 +101,7 @@ def test_the_secret_of_the_stored_login_is_used_by_who_names_only_the_client() -
 
 @pytest.mark.parametrize("method", ["", "tls_client_auth"])
 def test_the_transport_is_the_providers_own(method: str) -> None:
-    provider = Provider(ISSUER, replace(DESK, method=method))
+    provider = NAMED._replace(client=replace(DESK, method=method))
     made = provider_config(provider, config(), MemoryStorage())
     real = HttpTransport(SERVER, config().options, proxy="http://proxy.example.com", cert="a.pem")
     headers = {
@@ -120,7 +121,6 @@ def test_a_transport_of_the_callers_own_is_used_as_it_is() -> None:
     def send(request: object) -> Any:
         raise AssertionError
 
-    provider = Provider(ISSUER, DESK)
     ports = Ports(MemoryStorage(), send)
-    made = provider_config(provider, config(), MemoryStorage())
-    assert provider_ports(provider, made, ports).transport is send
+    made = provider_config(NAMED, config(), MemoryStorage())
+    assert provider_ports(NAMED, made, ports).transport is send

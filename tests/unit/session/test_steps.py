@@ -240,6 +240,31 @@ def test_a_client_that_is_held_for_localhost_counts_too(login: Login) -> None:
     assert login.person.visits[-1].redirect_uri.startswith("http://localhost:4711/")
 
 
+def test_a_registration_that_cannot_be_read_is_none_that_is_held(login: Login) -> None:
+    login()
+    login.storage.delete(KEY)
+    login.world.before = [OTHER]
+    load = login.storage.load
+
+    def unreadable(key: Any) -> Any:
+        if isinstance(key, ClientKey) and key.issuer == OTHER:
+            raise StorageError("sealed with another key", code="wrong_key")
+        return load(key)
+
+    login.storage.load = unreadable  # type: ignore[method-assign]
+    assert login().issuer == ISSUER
+
+
+def test_a_page_is_judged_by_the_transport_which_knows_where_the_server_is(login: Login) -> None:
+    """Name servers that are asked once more may answer otherwise."""
+    judged, shown = list[str](), list[str]()
+    login.world.check = judged.append  # type: ignore[attr-defined]
+    login.person.meanwhile = lambda request: shown.append(request.url)
+    login()
+    assert len(shown) == 1
+    assert judged == shown
+
+
 def test_a_client_that_the_caller_supplied_does_not_follow_a_move(login: Login) -> None:
     login.config = replace(login.config, identity=APP)
     login.world.authorization.known.add("app")

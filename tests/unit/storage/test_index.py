@@ -117,6 +117,16 @@ def test_what_a_person_chose_is_remembered(home: Path) -> None:
     assert settings.chosen() == ""
 
 
+def test_a_file_is_allowed_with_the_content_that_the_person_has_seen() -> None:
+    settings = Settings()
+    assert not settings.allows("/a", b"x")
+    settings.allow("/a", b"x")
+    settings.allow("/b", b"y")
+    assert Settings().allows("/a", b"x")
+    assert not settings.allows("/a", b"y")
+    assert not settings.allows("/c", b"x")
+
+
 def test_what_a_person_chose_is_written_by_one_program_at_a_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

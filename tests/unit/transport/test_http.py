@@ -3,6 +3,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import logging
+import socket
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,7 +160,6 @@ def test_a_server_that_is_gone_once_it_is_connected_is_unavailable(
 ) -> None:
     import errno
     import gc
-    import socket
 
     def gone(connection: socket.socket) -> None:
         raise OSError(errno.ENOTCONN, "not connected")
@@ -230,6 +230,19 @@ def test_a_ca_of_the_callers_is_used(tls_server: LoopbackServer, certificate: Pa
     transport = HttpTransport(tls_server.url, verify=context)
     assert transport(get(tls_server.url)).status == 200
     transport.close()
+
+
+def test_noise_where_tls_has_begun_is_no_delay(
+    tls_server: LoopbackServer, certificate: Path
+) -> None:
+    def noise(server: LoopbackServer, connection: socket.socket) -> None:
+        with socket.socket(fileno=connection.detach()) as below:
+            below.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    tls_server.behaviour = noise
+    with pytest.raises(Unavailable) as caught:
+        HttpTransport(tls_server.url, verify=str(certificate))(get(tls_server.url))
+    assert "within" not in str(caught.value)
 
 
 def test_a_ca_of_the_environment_is_used(

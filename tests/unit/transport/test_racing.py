@@ -85,6 +85,14 @@ def test_an_answer_that_is_not_read_to_its_end_leaves_no_connection() -> None:
         assert ended.wait(60)
 
 
+def test_of_connections_there_are_as_many_as_the_caller_says() -> None:
+    transport = RacingTransport(tls_context(True, None), most=1)
+    with LoopbackServer(says(b"fine")) as server, httpx.Client(transport=transport) as http:
+        with http.stream("GET", server.url), pytest.raises(httpx.PoolTimeout):
+            http.get(server.url, timeout=httpx.Timeout(60, pool=0.01))
+        assert http.get(server.url).text == "fine"
+
+
 def test_without_a_time_limit_it_waits() -> None:
     go = threading.Event()
 
