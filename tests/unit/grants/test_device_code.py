@@ -33,6 +33,7 @@ from mcp_client_auth import (
 from mcp_client_auth.errors import AuthError
 from mcp_client_auth.events import Event
 from mcp_client_auth.grants.base import LoginConfig, Ports
+from mcp_client_auth.grants.gathering import Gathering
 from mcp_client_auth.prompt.base import Invitation
 from mcp_client_auth.prompt.device import DeviceVisit
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
@@ -287,6 +288,16 @@ def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
     assert len(said) == 1
     assert "unauthorized_client" in said[0]
     assert said[0].endswith(f"({ISSUER}/device)")
+
+
+def test_what_others_want_meanwhile_is_asked_for_until_a_code_is_requested() -> None:
+    server, gathering = Server(TOKENS), Gathering(["read"])
+    config = LoginConfig(SERVER, KEY, grant=DeviceCode())
+    late: list[bool] = []
+    prompt = DevicePrompt(lambda shown: late.append(gathering.join(["write"])))
+    log_in(config, server.ports, prompt, None, gathering=gathering)
+    assert server.form["scope"] == "read"
+    assert late == [False]
 
 
 def test_a_login_that_is_closed_asks_the_server_no_more() -> None:

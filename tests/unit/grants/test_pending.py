@@ -117,6 +117,10 @@ def test_a_public_client_without_anything_more_survives() -> None:
     assert again == PendingLogin(config, request)
 
 
+def test_it_does_not_show_the_password_of_its_storage() -> None:
+    assert "planted" not in repr(pending(storage="redis://:planted-password@127.0.0.1"))
+
+
 @pytest.mark.parametrize("binding", ["of another browser", "", None, 5, "of the browser "])
 def test_only_its_own_browser_has_its_binding(binding: object) -> None:
     assert not pending().is_bound_to(binding)

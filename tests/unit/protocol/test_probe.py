@@ -221,12 +221,12 @@ NOT_OPEN = {
 
 @pytest.mark.parametrize("response", OPEN.values(), ids=OPEN)
 def test_an_mcp_message_shows_an_open_server(response: HttpResponse) -> None:
-    assert read_answer(SERVER_URL, response).open
+    assert read_answer(SERVER_URL, response).open is True
 
 
 @pytest.mark.parametrize("response", NOT_OPEN.values(), ids=NOT_OPEN)
 def test_nothing_else_does(response: HttpResponse) -> None:
-    assert not read_answer(SERVER_URL, response).open
+    assert read_answer(SERVER_URL, response).open is False
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,14 @@ def test_a_symlink_in_place_of_the_directory_is_refused(
         directory.read("name")
 
 
+@POSIX
+def test_a_pipe_in_place_of_the_directory_is_not_waited_for(
+    home: Path, directory: Directory
+) -> None:
+    os.mkfifo(home)
+    assert list(directory.read_all(".json", ["a"])) == []
+
+
 @ROOT
 def test_a_strangers_file_is_refused(home: Path, key: Key) -> None:
     storage = storage_named("file")

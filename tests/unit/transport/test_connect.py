@@ -240,6 +240,20 @@ def test_a_resolver_that_hangs_ends_at_the_deadline(monkeypatch: pytest.MonkeyPa
     over.set()
 
 
+def test_a_name_is_looked_up_where_no_thread_starts_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the interpreter ends."""
+
+    def ends(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    resolves_to(monkeypatch, "127.0.0.1")
+    monkeypatch.setattr(threading.Thread, "start", ends)
+    [found] = looked_up(HOST, 443, time.monotonic() + 1)
+    assert found.address == "127.0.0.1"
+
+
 def test_a_server_that_drips_ends_at_the_deadline() -> None:
     pool = httpcore.ConnectionPool(network_backend=Backend())
     with serving(drips=True) as (port, _), pool:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from mcp_client_auth.transport.racing import RacingTransport
+from mcp_client_auth.transport.sender import SENDER, Sender, Wire
 from mcp_client_auth.transport.tls import tls_context
 from tests.support.loopback_server import (
     Behaviour,
@@ -91,6 +92,24 @@ def test_of_connections_there_are_as_many_as_the_caller_says() -> None:
         with http.stream("GET", server.url), pytest.raises(httpx.PoolTimeout):
             http.get(server.url, timeout=httpx.Timeout(60, pool=0.01))
         assert http.get(server.url).text == "fine"
+
+
+class Ending:
+    """Ends the request of a sender, its own by default, as it writes."""
+
+    def __init__(self, other: Sender | None = None) -> None:
+        self._ended = other or self
+
+    def writing(self, wire: Wire) -> None:
+        wire.end(self._ended)
+
+
+def test_a_sender_ends_its_own_request_and_no_other() -> None:
+    earlier = Ending()
+    with LoopbackServer(says(b"fine")) as server, client() as http:
+        with pytest.raises(httpx.TransportError):
+            http.get(server.url, extensions={SENDER: earlier})
+        assert http.get(server.url, extensions={SENDER: Ending(earlier)}).text == "fine"
 
 
 def test_without_a_time_limit_it_waits() -> None:
