@@ -102,5 +102,11 @@ def shown(url: str) -> Shown:
         return Shown(quoted(without_user_info(url.split("?")[0].split("#")[0]), 80))
 
 
+def spelled(url: str) -> str:
+    """The same with its port and its capitals as they are, for where two spellings differ."""
+    bare = re.split("[?#]", url, maxsplit=1)[0]
+    return hidden(without_user_info(bare) + ("?…" if bare != url else ""))
+
+
 def without_user_info(url: str) -> str:
     return _USER_INFO.sub("//", url)

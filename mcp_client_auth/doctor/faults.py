@@ -17,7 +17,7 @@ from ..errors import (
     Unavailable,
     Untrusted,
 )
-from ..origin import origin_url, shown, split
+from ..origin import origin_url, same_origin, shown, split
 from ..protocol.urls import well_known
 from ..transport.addresses import literal_address
 
@@ -38,6 +38,7 @@ _BY_CODE: Final = {
     "invalid_redirect_uri": "redirect-refused",
 }
 _BY_WORDS: Final = (
+    ("compression is broken", "document-compression"),
     ("registered with other redirect URIs", "registration-redirect"),
     ("protected resource metadata is not usable", "metadata-unfit"),
     ("authorization server metadata is not usable", "server-unfit"),
@@ -68,6 +69,12 @@ _NAMED: Final = re.compile(r"“([^”]*)”")
 _OF_OTHERS: Final = re.compile(r"(?<=[.;]) |(?<=[.;:])\s")
 
 
+# a template that was not rendered, or what a language writes for a value that is not there
+_UNSET: Final = re.compile(
+    r"[{}<>]|\$[A-Z_]|(?:^|/)(?:undefined|null|none)(?=[/:]|$)|(?:^|/)your[-_]", re.IGNORECASE
+)
+
+
 def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     """The key of `remedies.FIXES`, empty where no row fits, and the values of its texts."""
     values = places(server_url) | {"url": error.url or server_url}
@@ -78,15 +85,22 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     if error.code == "certificate":
         found = (fault for part, fault in _CERTIFICATES if part in text.lower())
         return next(found, "certificate"), values
+    if unset := _unset(error):
+        return "value-unset", values | {"named": unset}
     if isinstance(error, ResourceMismatch):
         return _resource(text, server_url), values
     if isinstance(error, IssuerMismatch):
         named = _QUOTED.search(text)
         values |= {"issuer": error.url, "named": named[1] if named else "…"}
+        if _UNSET.search(values["named"]):
+            tenant = "tenant" in values["named"].lower()
+            return "issuer-tenant" if tenant else "value-unset", values
         plain = bool(named and named[1].startswith("http://"))
         return "issuer-http" if plain else "issuer-other", values
     if error.code == "no_server_metadata":
-        values["issuer"] = error.url.rstrip("/")
+        where = well_known(error.url, "oauth-authorization-server")
+        values |= {"issuer": error.url.rstrip("/"), "expected": shown(where)}
+        values["expected_path"] = split(where).path
     if isinstance(error, InsecureUrl) and error.code == "insecure_url":
         named = _NAMED.search(text)
         values["domain"] = named[1] if named else "YOUR_DOMAIN"
@@ -121,6 +135,17 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     return next((fault for words, fault in _BY_WORDS if words in text), ""), values
 
 
+def _unset(error: AuthError) -> str:
+    """What stands in a document in place of a setting; empty where nothing shows it."""
+    if error.code == "unknown_host":
+        host = host_of(error.url)
+        return host if _UNSET.search(host) else ""
+    if isinstance(error, ResourceMismatch | InsecureUrl):
+        named = (_QUOTED if isinstance(error, ResourceMismatch) else _NAMED).search(error.summary)
+        return named[1] if named and _UNSET.search(named[1]) else ""
+    return ""
+
+
 def _insecure(error: InsecureUrl, server_url: str) -> str:
     text = error.summary
     if "resource_metadata" in text:
@@ -147,7 +172,8 @@ def _resource(text: str, server_url: str) -> str:
         return "internal-address"
     if theirs.hostname != mine.hostname or theirs.scheme != mine.scheme:
         return "resource-other"
-    return "resource-port" if theirs.port != mine.port else "resource-path"
+    same = same_origin(server_url, theirs.geturl())
+    return "resource-path" if same else "resource-port"
 
 
 def internal(host: str) -> bool:

@@ -11,13 +11,15 @@ from typing import Final
 from ..errors import AuthError
 from ..origin import origin_url, same_origin, shown, split
 from ..protocol.authorization import require_code_grant
+from ..protocol.discovery import metadata_request
+from ..protocol.document import parsed
 from ..protocol.flow import HttpRequest
 from ..protocol.metadata import ServerMetadata, default_server_metadata, read_server_metadata
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Issuer as IssuerUrl
 from ..protocol.urls import same_issuer
 from .exam import Check, Exam
-from .metadata_places import Place, Seen, judged, look, misplaced, same_document
+from .metadata_places import Place, Seen, closed_to, judged, look, misplaced, same_document
 from .report import Finding, Level
 
 _OAUTH: Final = "/.well-known/oauth-authorization-server"
@@ -140,19 +142,25 @@ def _nowhere(
         )
         standard = f"at least one of the places (RFC 8414 §3; {_DOCUMENT})"
         question = exam.ask("issuer.found", places, standard, name)
-        if astray := misplaced(exam, _astray(name)):
-            fault, url, belongs = astray
-            came = f"no document anywhere but at {split(url).path}, where no client looks"
-            values = {"found": split(url).path, "expected": shown(belongs)}
-            values |= {"found_path": split(url).path, "expected_path": split(belongs).path}
-            return question.found(
-                "error", fault, f"{came} ({listed})", "everybody", "BadResponse", **values
-            )
         came = f"{shown(name)} has no document anywhere: {listed}"
-        issuer = name.shown.removesuffix("/")
-        return question.found(
-            "error", "issuer-absent", came, "everybody", "BadResponse", issuer=issuer
-        )
+        belongs = name.metadata_places()[0]
+        values = {"issuer": name.shown.removesuffix("/")}
+        values |= {"expected": shown(belongs), "expected_path": split(belongs).path}
+        absences = [each.absence for each in seen if each.absence]
+        closed, where = closed_to(absences)
+        if named := _metadata_url(name):
+            fault, values["issuer"] = "issuer-metadata-url", named
+        elif closed:
+            fault, values["url"] = "issuer-http" if closed == "http-urls" else closed, where
+        elif astray := misplaced(exam, _astray(exam, name)):
+            fault, url, _ = astray
+            came = (
+                f"no document anywhere but at {split(url).path}, where no client looks ({listed})"
+            )
+            values |= {"found": split(url).path, "found_path": split(url).path}
+        else:
+            fault = "issuer-absent"
+        return question.found("error", fault, came, "everybody", "BadResponse", **values)
     page, status = default_server_metadata(name).authorization_endpoint, 0
     with suppress(AuthError):  # a fault proves nothing: the request has no parameters
         status = exam.send(HttpRequest("GET", page, redirects=False)).status
@@ -172,11 +180,24 @@ def _nowhere(
     )
 
 
-def _astray(name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
-    """Where the document of an issuer with a path lies by the usual mistake."""
+def _metadata_url(name: IssuerUrl) -> str:
+    """The issuer whose metadata document is named in its place; empty where none is."""
+    before, known, after = name.shown.partition("/.well-known/")
+    rest = after.partition("/")[2]
+    return before + (f"/{rest}" if rest else "") if known else ""
+
+
+def _astray(exam: Exam, name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
+    """Where the document of an issuer with a path lies by the usual mistakes."""
     path, belongs = split(name).path.rstrip("/"), name.metadata_places()[0]
-    if path:
-        yield "metadata-appended", f"{origin_url(name)}{path}{_OAUTH}", belongs
+    if not path:
+        return
+    yield "metadata-appended", f"{origin_url(name)}{path}{_OAUTH}", belongs
+    root = f"{origin_url(name)}{_OAUTH}"
+    with suppress(AuthError):
+        value = parsed(exam.look(metadata_request(root)))
+        if isinstance(value, dict) and value.get("issuer") == name:  # the host may have others
+            yield "metadata-at-root", root, belongs
 
 
 def abilities(

@@ -183,6 +183,20 @@ def same_document(exam: Exam, check: str, standard: str, seen: Sequence[Seen[T]]
             )
 
 
+def closed_to(absences: Sequence[Absence]) -> tuple[str, str]:
+    """Why places with a document show none, as a row of the remedies and the place that shows it;
+    two empty ones where nothing lies there."""
+    if absences and all(each.status in (401, 403) for each in absences):
+        return "metadata-protected", absences[0].url
+    for each in absences:
+        if each.led_to:
+            back = each.led_to.startswith("http://" + each.url.removeprefix("https://"))
+            return "http-urls" if back else "document-redirect", each.url
+        if each.status == 200 and not each.is_page:
+            return "document-broken", each.url
+    return "", ""
+
+
 def misplaced(exam: Exam, places: Iterable[tuple[str, str, str]]) -> tuple[str, str, str] | None:
     """The first of (fault, where a document may lie by mistake, where it belongs) that has one."""
     for fault, url, belongs in places:

@@ -256,8 +256,8 @@ FIXES: Final[Mapping[str, Fix]] = {
         _LET_THROUGH,
     ),
     "metadata-protected": Fix(
-        "the metadata, which clients need before they have a token, requires one itself",
-        "Let /.well-known/ through without authentication: it is public",
+        "the metadata of {host}, which clients need before they have a token, is closed to them",
+        "Let /.well-known/ through without authentication and bot protection: it is public",
         "# authentication middleware (Starlette), before it reads the token\n"
         "if request.url.path.startswith('/.well-known/'):\n    return await call_next(request)",
         _LET_THROUGH,
@@ -353,6 +353,12 @@ FIXES: Final[Mapping[str, Fix]] = {
         "",
         {"nginx": "location = {expected_path} {{ proxy_pass http://YOUR_APP{found_path}; }}"},
     ),
+    "metadata-at-root": Fix(
+        "the metadata of {issuer} is at {found}, without the path of the issuer",
+        "Insert the well-known path between host and path (RFC 8414 §3.1): {expected}",
+        "",
+        {"nginx": "location = {expected_path} {{ proxy_pass http://YOUR_APP{found_path}; }}"},
+    ),
     "metadata-unfit": Fix(
         "the resource metadata lacks what it must have",
         "Name resource and authorization_servers, the latter as a list of issuers",
@@ -363,6 +369,18 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Send Content-Type: application/json",
         "",
         {"nginx": "default_type application/json;  # where nginx serves the file"},
+    ),
+    "document-broken": Fix(
+        "the document at {url} is not a JSON object",
+        "Send one JSON object: no comments, no comma at the end, nothing before it, and not"
+        " encoded twice, as a string",
+        "curl -s {url} | python3 -m json.tool",
+    ),
+    "document-compression": Fix(
+        "the document at {url} is not compressed as its Content-Encoding says",
+        "Compress it once, either in the application or in the proxy, and send Content-Encoding"
+        " only then",
+        "curl -s --compressed {url}",
     ),
     "document-bom": Fix(
         "a document begins with a byte order mark",
@@ -376,7 +394,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "document-redirect": Fix(
         "a document is behind a redirect",
-        "Serve it at its place itself, with status 200: browsers and strict clients stop here",
+        "Serve it at its place itself, with status 200: browsers and strict clients stop at a"
+        " redirect",
     ),
     "document-cached": Fix(
         "a document may be kept for long",
@@ -389,6 +408,21 @@ FIXES: Final[Mapping[str, Fix]] = {
         " (a replica, a cache)",
     ),
     # -- authorization server
+    "value-unset": Fix(
+        "a setting is not filled in: {named}",
+        "Set the variable or the template's value where the server runs (for AuthKit:"
+        " AUTHKIT_DOMAIN, and the server's public base URL), and restart it",
+    ),
+    "issuer-metadata-url": Fix(
+        "authorization_servers names a metadata document, not an issuer",
+        "Name the issuer alone, as its metadata has it: clients add the well-known path themselves",
+        '"authorization_servers": ["{issuer}"]',
+    ),
+    "issuer-tenant": Fix(
+        "the authorization server's metadata is for any tenant: its issuer is {named}",
+        "Name your own tenant in authorization_servers: its id in place of common or organizations",
+        '"authorization_servers": ["https://login.microsoftonline.com/YOUR_TENANT_ID/v2.0"]',
+    ),
     "issuer-no-scheme": Fix(
         "the authorization server is named without https://",
         "Name it as a URL: AUTHKIT_DOMAIN (or authorization_servers) needs the scheme",
@@ -408,9 +442,9 @@ FIXES: Final[Mapping[str, Fix]] = {
     "issuer-absent": Fix(
         "the authorization server {issuer} has no metadata",
         "Check the domain that authorization_servers names (AUTHKIT_DOMAIN): it has to be the"
-        " issuer of this environment. If it is, serve its metadata at"
-        " /.well-known/oauth-authorization-server",
-        "curl {issuer}/.well-known/oauth-authorization-server",
+        " issuer of this environment. If it is, serve its metadata at {expected_path}, and not a"
+        " page",
+        "curl {expected}",
     ),
     "server-metadata-absent": Fix(
         "the authorization server has OpenID Connect metadata only",

@@ -17,7 +17,7 @@ from ..protocol.scopes import OFFLINE
 from ..protocol.urls import canonical, well_known
 from .challenge import offline_listed
 from .exam import Check, Exam
-from .metadata_places import Place, judged, look, misplaced, same_document
+from .metadata_places import Place, closed_to, judged, look, misplaced, same_document
 from .report import Level
 
 _MOST_NAMED: Final = 10
@@ -127,29 +127,29 @@ def _nowhere(
     kind = type(ended).__name__ if ended and level == "error" else ""
     came = "no document anywhere"
     listed = "; ".join(f"{each.came} at {split(each.url).path}" for each in tried)
+    closed, where = closed_to(tried)
     if astray := misplaced(exam, _astray(exam)):
         fault, url, belongs = astray
-        where = f"{came} but at {split(url).path}, where no client looks ({listed})"
+        came = f"{came} but at {split(url).path}, where no client looks ({listed})"
         values = {"found": split(url).path, "expected": shown(belongs)}
         mount, path = split(url).path.partition("/.well-known/")[0], split(belongs).path
         below = path.partition(_SUFFIX)[2].removeprefix(mount) or "/"
         values |= {"mount": mount, "below": below, "expected_path": path}
         values |= {"found_path": split(url).path}
         affected = "every client that keeps to the standard"
-        yield question.found(level, fault, where, affected, kind, **values)
+        yield question.found(level, fault, came, affected, kind, **values)
     elif exam.options.issuer or (ended is None and invents(answer, list(tried))):
         if not exam.options.issuer:
             came += ": the path of MCP 2025-03-26 is tried"
-        yield question.found("warning", "metadata-absent", came, "clients of MCP 2025-06-18 on")
+        fault, affected = closed or "metadata-absent", "clients of MCP 2025-06-18 on"
+        yield question.found("warning", fault, came, affected, url=where)
     elif level == "error" and answer.challenge and ended:
-        closed = all(each.status in (401, 403) for each in tried)
-        fault = "metadata-protected" if closed else "metadata-absent"
         affected = "every client that keeps to the standard"
-        yield question.found("error", fault, f"{came}: {listed}", affected, kind)
+        came, fault = f"{came}: {listed}", closed or "metadata-absent"
+        yield question.found("error", fault, came, affected, kind, url=where)
     elif ended is not None and ended.code in _ENDS:
-        closed = ended.code == "no_challenge" and all(each.status == 401 for each in tried)
         made = question.failed(ended)
-        if closed:
+        if ended.code == "no_challenge" and all(each.status == 401 for each in tried):
             made = question.found("error", "in-front", ended.summary, made.stumbles, made.error)
         if answer.led_to:
             came = f"HTTP {answer.status} to {shown(answer.led_to)}"

@@ -29,13 +29,15 @@ _IN_FRONT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A place that has no metadata. `is_object`: it has a JSON object of no use."""
+    """A place that has no metadata. `is_object`: it has a JSON object of no use. `led_to`: where
+    it redirects to, which is not followed."""
 
     url: str
     came: str
     status: int = 0
     is_page: bool = False
     is_object: bool = False
+    led_to: str = ""
 
     def __str__(self) -> str:
         return f"{shown(self.url)} answered {self.came}"

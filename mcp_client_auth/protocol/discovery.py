@@ -336,7 +336,7 @@ def absent(response: HttpResponse) -> Absence | None:
     came = described(response) if response.status < 300 else f"HTTP {response.status}"
     if target := redirected_to(response):
         came += f" to {target}, not followed"
-    return Absence(response.url, came, response.status, is_page(response))
+    return Absence(response.url, came, response.status, is_page(response), led_to=target)
 
 
 def _missing(name: str, absence: Absence) -> Event:

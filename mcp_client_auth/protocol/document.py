@@ -84,9 +84,8 @@ def read_document(response: HttpResponse, what: str, hint: str | Remedy = "") ->
     value = parsed(response)
     if isinstance(value, dict):
         return Document(what, response.url, value, hint)
-    got = described(response) if value is None else f"a JSON {_NAMES.get(type(value), 'number')}"
     raise BadResponse(
-        f"the {what} must be a JSON object, got HTTP {response.status} with {got}",
+        f"the {what} must be a JSON object, got HTTP {response.status} with {described(response)}",
         url=response.url,
     )
 
@@ -107,7 +106,12 @@ def described(response: HttpResponse) -> str:
         return "an empty body"
     if is_page(response):
         return "an HTML page"
+    value = parsed(response)
+    if value is not None:
+        return f"a JSON {_NAMES.get(type(value), 'number')}"
     kind = response.header("content-type").partition(";")[0].strip()
+    if kind.lower() == "application/json":
+        return "a body that is not valid JSON"
     return f"a body of type {quoted(kind, 60)}" if kind else "a body that is not JSON"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from ..errors import AuthError, BadResponse, IssuerMismatch, Remedy, ResourceMismatch
-from ..origin import same_origin, shown
+from ..origin import same_origin, shown, spelled
 from ..secret import quoted
 from .document import Document, read_document
 from .endpoints import Endpoints
@@ -174,7 +174,7 @@ def _require_match(server: ServerUrl, final_url: str, resource: str, where: str)
     mine = same_origin(server, resource)
     raise ResourceMismatch(
         f"the protected resource metadata is for another resource: expected"
-        f" {server.shown} or a parent of it, got {quoted(shown(resource))}",
+        f" {server.shown} or a parent of it, got {quoted(spelled(resource))}",
         url=where,
         hint=Remedy(
             "{}; if the operator confirms the other name, pass it: {Options.resource}",
@@ -197,7 +197,7 @@ def read_server_metadata(
         passed = options and options.metadata_url and same_issuer(options.issuer, issuer)
         raise IssuerMismatch(
             f"the authorization server metadata names another issuer: expected {issuer.shown},"
-            f" got {quoted(shown(named))} (RFC 8414 §3.3)",
+            f" got {quoted(spelled(named))} (RFC 8414 §3.3)",
             url=response.url,
             hint=_CHECK_WHAT_WAS_PASSED if passed else _NAME_THE_ISSUER,
         )

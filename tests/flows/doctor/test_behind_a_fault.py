@@ -70,6 +70,36 @@ def appended(world: World) -> None:
     world.put(place, document(world.server_metadata(issuer=issuer)))
 
 
+def at_the_root(world: World) -> None:
+    issuer = world.issuer + "/tenant"
+    resource(authorization_servers=[issuer])(world)
+    world.at("server", document(world.server_metadata(issuer=issuer)))
+
+
+def metadata_for_issuer(world: World) -> None:
+    named = f"{world.issuer}/.well-known/oauth-authorization-server"
+    resource(authorization_servers=[named])(world)
+
+
+def walled(world: World) -> None:
+    world.at("server", html(403))
+    world.put(world.issuer + "/.well-known/openid-configuration", html(403))
+
+
+def in_a_string(world: World) -> None:
+    world.at("resource", document(json.dumps(world.resource_metadata())))
+
+
+def not_compressed(world: World) -> None:
+    body = json.dumps(world.resource_metadata()).encode()
+    told = [("Content-Encoding", "gzip")]
+    world.at("resource", lambda each: each.reply(200, body, headers=told))
+
+
+def led_away(world: World) -> None:
+    world.at("resource", redirect(world.elsewhere + "/meta", 302))
+
+
 def differing(world: World) -> None:
     world.at("probe", challenge(world.origin + "/meta"))
     world.put(world.origin + "/meta", document(world.resource_metadata(scopes_supported=["a"])))
@@ -131,6 +161,97 @@ FAULTS = [
     ),
     Fault("mounted", mounted, "resource.found", "metadata-mounted", "error", "/tenant/.well", 8),
     Fault("appended", appended, "issuer.found", "metadata-appended", "error", "/tenant/.well", 8),
+    Fault(
+        "at the root",
+        at_the_root,
+        "issuer.found",
+        "metadata-at-root",
+        "error",
+        "no client looks",
+        8,
+    ),
+    Fault(
+        "a document for an issuer",
+        metadata_for_issuer,
+        "issuer.found",
+        "issuer-metadata-url",
+        "error",
+        "no document",
+        8,
+    ),
+    Fault(
+        "a wall before the metadata",
+        walled,
+        "issuer.found",
+        "metadata-protected",
+        "error",
+        "403",
+        8,
+    ),
+    Fault(
+        "JSON in a string",
+        in_a_string,
+        "resource.found",
+        "document-broken",
+        "error",
+        "a JSON string",
+        8,
+    ),
+    Fault(
+        "no JSON",
+        lambda w: w.at("resource", text("{,}", kind="application/json")),
+        "resource.found",
+        "document-broken",
+        "error",
+        "not valid JSON",
+        8,
+    ),
+    Fault(
+        "not compressed",
+        not_compressed,
+        "resource.metadata",
+        "document-compression",
+        "error",
+        "compression",
+        8,
+    ),
+    Fault("led away", led_away, "resource.found", "document-redirect", "error", "HTTP 302", 8),
+    Fault(
+        "a variable",
+        resource(authorization_servers=["${AUTHKIT_DOMAIN}"]),
+        "issuer.url",
+        "value-unset",
+        "error",
+        "AUTHKIT_DOMAIN",
+        5,
+    ),
+    Fault(
+        "no base URL",
+        resource(resource="https://undefined/mcp"),
+        "resource.metadata",
+        "value-unset",
+        "error",
+        "undefined",
+        5,
+    ),
+    Fault(
+        "any tenant",
+        server(issuer="https://as.example/{tenantid}/v2.0"),
+        "issuer.metadata",
+        "issuer-tenant",
+        "error",
+        "tenantid",
+        5,
+    ),
+    Fault(
+        "a port in the issuer",
+        server(issuer="https://as.example:443"),
+        "issuer.metadata",
+        "issuer-other",
+        "error",
+        "as.example:443",
+        5,
+    ),
     Fault(
         "two documents", differing, "resource.agreement", "documents-differ", "warning", "scopes"
     ),

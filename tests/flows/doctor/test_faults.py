@@ -11,6 +11,8 @@ import pytest
 from mcp_client_auth.cli.report import exit_code_of
 from mcp_client_auth.doctor.challenge import challenge as challenge_check
 from mcp_client_auth.doctor.exam import Exam
+from mcp_client_auth.doctor.metadata_places import closed_to
+from mcp_client_auth.protocol.absence import Absence
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.protocol.urls import ServerUrl
@@ -376,3 +378,19 @@ def test_a_server_that_forgets_its_tls_is_told_which_header_to_trust() -> None:
     (finding,) = challenge_check(exam)
     assert finding.came == "HTTP 307 to http://mcp.example.com/mcp/, which is not followed"
     assert "X-Forwarded-Proto" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("led_to", "fault"),
+    [
+        ("http://mcp.example.com/meta/", "http-urls"),
+        ("https://as.example/meta", "document-redirect"),
+        ("http://as.example/meta", "document-redirect"),
+    ],
+)
+def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
+    led_to: str, fault: str
+) -> None:
+    place = "https://mcp.example.com/meta"
+    moved = Absence(place, f"HTTP 301 to {led_to}, not followed", 301, led_to=led_to)
+    assert closed_to([moved]) == (fault, place)
