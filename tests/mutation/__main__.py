@@ -39,7 +39,7 @@ _AGAIN: Final = 100.0  # the same for one that has survived these: nearly all th
 # What of the source only a real engine can judge, and the tests that start one if it is installed.
 _AT_ENGINES: Final = {f"storage/{each}.py" for each in ("leases", "postgres", "records", "redis")}
 _AT_ENGINES.add("storage/shared.py")
-_ENGINES: Final = [f"tests/slow/fleet/test_{name}.py" for name in ("laws", "hung")]
+_ENGINES: Final = [f"tests/slow/fleet/test_{name}.py" for name in ("laws", "hung", "replicas")]
 _AT_ENGINES_SECONDS: Final = 90.0
 
 
