@@ -47,7 +47,8 @@ class OlderSession:
         _settle(self._connected, None)
         if not is_stream(head):
             self._refusal = yield from body_of(head)
-            _settle(self._begun, head)
+            named = {name: value for name, value in head.headers.items() if name != SESSION}
+            _settle(self._begun, Head(head.status, named))  # none of a session: none has begun
             return
         while piece := (yield Read()):
             for text in events.feed(piece):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MARK: Final = "refused"
 _REASON: Final = "ended"
 _LONGEST: Final = 2000
+_MOST_PARTS: Final = 20
 UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -171,7 +172,7 @@ _ERROR: Final[Readers] = {
     "url": lambda value: Shown(_shown(value)),  # as it was when it was noted
     "remedy": lambda value: Remedy.of(
         _shown(part) if isinstance(part, str) else (_shown(part[0]), optional(_shown)(part[1]))
-        for part in value
+        for part in value[:_MOST_PARTS]
     ),
     "status": count,
     "retry_after": optional(moment),

@@ -46,7 +46,16 @@ from mcp_client_auth.grants.pending import PendingLogin
 from mcp_client_auth.grants.retry import Attempt
 from mcp_client_auth.keys.client_key import require_certificate
 from mcp_client_auth.mcp.events import EventReader
-from mcp_client_auth.mcp.exchange import Head, Read, Send, Server, call, listen
+from mcp_client_auth.mcp.exchange import (
+    BeginOlder,
+    Head,
+    Read,
+    Send,
+    Server,
+    call,
+    is_stream,
+    listen,
+)
 from mcp_client_auth.mcp.messages import (
     answers,
     encoded,
@@ -565,13 +574,18 @@ def mcp_server(data: bytes) -> None:
                 step = next(cast("Any", plan))
                 for _ in range(200):
                     given: Any = None
-                    if isinstance(step, Send):
+                    if isinstance(step, (Send, BeginOlder)):
                         assert all(f"{n}{v}".isprintable() for n, v in step.headers.items())
                         head = next(heads, None)
                         if head is None:
                             step = plan.throw(Unavailable("no answer"))
                             continue
                         given, pieces = _head(head)
+                        if isinstance(step, BeginOlder):  # the driver's own id, or none
+                            own = {"mcp-session-id": "older-1"} if is_stream(given) else {}
+                            given = Head(
+                                given.status, {**given.headers, "mcp-session-id": "", **own}
+                            )
                     elif isinstance(step, Read):
                         given = pieces.pop(0) if pieces else b""
                     elif isinstance(step, dict):

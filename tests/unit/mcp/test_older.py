@@ -124,6 +124,19 @@ def test_a_server_that_speaks_neither_is_told_as_it_answered(status: int) -> Non
     assert stage.methods == ["tools/list", "initialize", "GET"]
 
 
+@pytest.mark.parametrize("session", ["theirs", "t\xefhrs"])
+def test_the_session_id_of_an_answer_that_is_no_stream_is_not_taken_on(session: str) -> None:
+    def neither(request: Request) -> None:
+        if request.command == "POST":
+            request.reply(405)
+        else:
+            request.reply(200, b"{}", ("Mcp-Session-Id", session))
+
+    with connected(neither) as (stage, connection), pytest.raises(BadResponse, match="HTTP 405"):
+        connection.request("tools/list")
+    assert stage.methods == ["tools/list", "initialize", "GET"]
+
+
 def test_an_outage_of_the_stream_is_one() -> None:
     def behaviour(request: Request) -> None:
         request.reply(405 if request.command == "POST" else 503)

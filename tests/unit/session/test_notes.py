@@ -34,6 +34,12 @@ def test_an_error_comes_back_whole_with_what_helps(error: AuthError) -> None:
     assert hint_of(read) == hint_of(error), "the command's own words too"
 
 
+def test_a_remedy_without_end_is_shown_in_part() -> None:
+    note = error_fields(AuthError("refused"))
+    note["fields"]["remedy"] = [f"step {number} " for number in range(100_000)]
+    assert len(str(read_error(note))) < 1000
+
+
 @pytest.mark.parametrize("renewable", [True, False])
 def test_a_mark_is_shown_while_it_keeps_the_login_from_use(world: World, renewable: bool) -> None:
     """One that can be renewed is tried again after a while; of another nothing is hoped for."""
