@@ -266,9 +266,13 @@ class _Connection:
 
     def send(self, event: Any) -> None:
         data = memoryview(self._h11.send(event) or b"")
-        while data:
-            self._raw.settimeout(_UNREAD)
-            data = data[self._raw.send(data[:_PIECE]) :]
+        try:
+            while data:
+                self._raw.settimeout(_UNREAD)
+                data = data[self._raw.send(data[:_PIECE]) :]
+        except OSError:
+            self.end()  # what came next would be read as the rest of this
+            raise
 
     def _serve(self) -> bool:
         """One request; whether another may follow."""

@@ -6,7 +6,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TypeAlias
 
 import pytest
@@ -272,6 +272,31 @@ def test_a_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) 
     with served(answer) as serving, wire(serving) as raw:
         raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert ended.wait(PATIENCE)
+
+
+def test_nothing_follows_a_piece_that_a_client_did_not_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would be read as the rest of that."""
+    monkeypatch.setattr(module, "_UNREAD", 0.05)
+    failed, read, gone = threading.Event(), threading.Event(), threading.Event()
+
+    def answer(request: Request, reply: Reply) -> None:
+        reply.gone.then(gone.set)
+        reply.begin(200, [])
+        with suppress(OSError):
+            reply.write(b"x" * (32 << 20))
+        failed.set()
+        read.wait(PATIENCE)
+        reply.write(b"THE END")
+
+    with served(answer) as serving, wire(serving) as raw:
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert failed.wait(PATIENCE)
+        begun = raw.recv(1 << 20, socket.MSG_WAITALL)
+        read.set()
+        assert b"THE END" not in begun + all_of(raw)
+        assert gone.is_set()
 
 
 def test_of_too_many_connections_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
