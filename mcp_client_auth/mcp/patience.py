@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any, Final
 
 from .messages import Message, notification
@@ -19,8 +18,8 @@ _LEVELS: Final = ("debug", "info", "notice", "warning")  # those that take in a 
 
 
 class Patience:
-    """`say` hands a message to the client; `waiting` gives the requests that wait; `has_session`
-    tells whether the client has one, in which it takes log messages."""
+    """`say` hands a message to the client, which may take time; `waiting` gives the requests that
+    wait; `has_session` tells whether the client has one, in which it takes log messages."""
 
     def __init__(
         self,
@@ -30,53 +29,47 @@ class Patience:
     ) -> None:
         self._say, self._waiting, self._has_session = say, waiting, has_session
         self._turn = threading.Condition()
-        self._why = ""
+        self._why, self._is_new = "", False
         self._count = 0
         self._thread: threading.Thread | None = None
 
     def begin(self, why: str, *, later: bool = False) -> None:
-        """Tell it now, and from now on; `later`: first when others are told again."""
+        """Tell it from now on, without waiting for it; `later`: first when others are told again.
+        Of what it did not take in time it gets the last."""
         with self._turn:
-            self._why = why
+            self._why, self._is_new = why, not later
             self._turn.notify_all()
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._tell, args=(later,), name="patience", daemon=True
-                )
+                self._thread = threading.Thread(target=self._tell, name="patience", daemon=True)
                 self._thread.start()
-        if later:
-            return
-        wants = (_meta(each).get(_LOG_LEVEL) for each in self._waiting())
-        if self._has_session() or any(level in _LEVELS for level in wants):
-            told = {"level": "warning", "logger": "mcp-client-auth", "data": why}
-            self._say({**notification("notifications/message"), "params": told})
 
     def end(self) -> None:
         with self._turn:
             self._why = ""
             self._turn.notify_all()
 
-    def _tell(self, later: bool) -> None:
+    def _tell(self) -> None:
         while True:
             with self._turn:
-                if later:
-                    self._turn.wait_for(partial(self._is_new, self._why), _EVERY)
-                    later = False
-                why = self._why
+                self._turn.wait_for(lambda: self._is_new or not self._why, _EVERY)
+                why, is_new, self._is_new = self._why, self._is_new, False
                 if not why:
                     self._thread = None
                     return
                 self._count += 1
+            if is_new:
+                self._log(why)
             for each in self._waiting():
                 token = _meta(each).get("progressToken")
                 if isinstance(token, str | int):
                     told = {"progressToken": token, "progress": self._count * _STEP, "message": why}
                     self._say({**notification("notifications/progress"), "params": told})
-            with self._turn:
-                self._turn.wait_for(partial(self._is_new, why), _EVERY)
 
-    def _is_new(self, told: str) -> bool:
-        return self._why != told
+    def _log(self, why: str) -> None:
+        wants = (_meta(each).get(_LOG_LEVEL) for each in self._waiting())
+        if self._has_session() or any(level in _LEVELS for level in wants):
+            told = {"level": "warning", "logger": "mcp-client-auth", "data": why}
+            self._say({**notification("notifications/message"), "params": told})
 
 
 def _meta(message: Message) -> dict[str, Any]:

@@ -63,15 +63,15 @@ class Relay:
     def waits(self, why: str) -> None:
         """Tell the clients what their requests wait for, until they do no more."""
         with self._turn:
-            self._why, told = why, [*self._open]
-        for each in told:
-            each.wait(why)
+            self._why = why
+            for each in self._open:
+                each.wait(why)
 
     def waits_no_more(self) -> None:
         with self._turn:
-            self._why, told = "", [*self._open]
-        for each in told:
-            each.patience.end()
+            self._why = ""
+            for each in self._open:
+                each.patience.end()
 
     def __call__(self, request: Request, reply: Reply) -> None:
         posted = request.method == "POST"

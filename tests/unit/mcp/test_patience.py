@@ -66,12 +66,28 @@ def test_progress_grows_until_the_wait_is_over(monkeypatch: pytest.MonkeyPatch) 
     ],
 )
 def test_a_log_is_told_once_to_a_client_that_takes_one(
-    meta: dict[str, Any], session: bool, logged: bool
+    monkeypatch: pytest.MonkeyPatch, meta: dict[str, Any], session: bool, logged: bool
 ) -> None:
+    monkeypatch.setattr(module, "_EVERY", 0.001)
     client = Client(waiting(**meta), session=session)
     client.patience.begin("sign in")
+    while client.patience._count < 3:
+        threading.Event().wait(0.001)
     client.patience.end()
     assert [each["params"]["data"] for each in client.told] == ["sign in"] * logged
+
+
+def test_a_client_that_reads_late_gets_the_last_of_what_it_missed() -> None:
+    client = Client(session=True)
+    with client.more:
+        client.patience.begin("sign in")
+        while not client.patience._count:
+            threading.Event().wait(0.001)
+        for why in ("signed out", "sign in there"):
+            client.patience.begin(why)
+    told = client.got(2)
+    client.patience.end()
+    assert [each["data"] for each in told] == ["sign in", "sign in there"]
 
 
 @pytest.mark.parametrize("params", [None, [], {"_meta": 7}, {"_meta": {"progressToken": [1]}}])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import queue
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -274,6 +276,17 @@ SPOKEN = {
 PROGRESS: Message = {**CALL, "params": {"_meta": {"progressToken": "t"}}}
 
 
+def tell(relay: Relay, why: str = "sign in") -> None:
+    """Until each client has been told that waits and can be told."""
+    before = {each: each.patience._count for each in [*relay._open]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patience_module, "_EVERY", 0.01)
+        relay.waits(why)
+        while any(each.patience._count < count + 2 for each, count in before.items()):
+            threading.Event().wait(0.001)
+        relay.waits_no_more()
+
+
 def told_while(
     behaviour: Behaviour, message: Message, spoken: dict[str, str] = SPOKEN, *, fails: bool = False
 ) -> tuple[httpx.Response, list[Message]]:
@@ -284,8 +297,7 @@ def told_while(
     with on_stage(behaviour, auth=person, relays=relays) as (_, client):
         stream = ThreadPoolExecutor(1).submit(client.post, "", json=message, headers=spoken)
         assert person.asked.acquire(timeout=PATIENCE)
-        relays[0].waits("sign in")
-        relays[0].waits_no_more()
+        tell(relays[0])
         person.go.set()
         answer = stream.result(PATIENCE)
     events = EventReader(LARGEST).feed(answer.content)
@@ -389,8 +401,7 @@ def test_a_request_that_the_server_has_is_not_told_of_a_login_that_it_does_not_w
     with on_stage(gone, relays=relays) as (_, client), ThreadPoolExecutor(1) as pool:
         answer = pool.submit(client.post, "", json=PROGRESS, headers=SPOKEN)
         assert arrived.wait(PATIENCE)
-        relays[0].waits("sign in")
-        relays[0].waits_no_more()
+        tell(relays[0])
         go.set()
         assert answer.result(PATIENCE).status_code == 404
 
@@ -401,8 +412,6 @@ def test_one_that_is_answered_as_it_is_told_leaves_no_thread_behind(
     def late(patience: Patience, why: str, *, later: bool = False) -> None:
         person.go.set()
         assert answer.result(PATIENCE).json()["result"] == {"ok": 1}
-        while relays[0]._open:
-            threading.Event().wait(0.01)
         begin(patience, why, later=later)
         told.append(patience)
 
@@ -430,12 +439,45 @@ def test_a_client_that_hangs_up_while_a_person_signs_in_is_in_no_ones_way() -> N
             stays = pool.submit(other.post, "", json={**CALL, "id": 2}, headers=SPOKEN)
             for _ in range(2):
                 assert person.asked.acquire(timeout=PATIENCE)
-            relays[0].waits("sign in")
-            relays[0].waits_no_more()
+            tell(relays[0])
             person.go.set()
             events = EventReader(LARGEST).feed(stays.result(PATIENCE).content)
         assert [json.loads(text).get("id") for text in events] == [None, 2]
         assert [request.message["id"] for request in stage.requests] == [2]
+
+
+def test_a_client_that_reads_nothing_holds_up_neither_the_login_nor_the_others() -> None:
+    person, relays, events = Person(), list[Relay](), queue.Queue[Message]()
+
+    def listen(client: httpx.Client) -> None:
+        told = EventReader(LARGEST)
+        with client.stream("POST", "", json={**CALL, "id": 2}, headers=SPOKEN) as answer:
+            for piece in answer.iter_raw():
+                for text in told.feed(piece):
+                    events.put(json.loads(text))
+
+    with (
+        ThreadPoolExecutor(2) as pool,
+        on_stage(fine, auth=person, relays=relays) as (_, client),
+        socket.socket() as deaf,
+    ):
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(PATIENCE)
+        deaf.connect((client.base_url.host, client.base_url.port))
+        asked = client.build_request("POST", "", json=CALL, headers=SPOKEN)
+        head = "".join(f"{name}: {text}\r\n" for name, text in asked.headers.items())
+        deaf.sendall(f"POST / HTTP/1.1\r\n{head}\r\n".encode() + asked.read())
+        assert person.asked.acquire(timeout=PATIENCE)
+        pool.submit(relays[0].waits, "more than a socket takes " * 1_000_000).result(PATIENCE)
+        assert deaf.recv(1, socket.MSG_PEEK)  # it is told, and reads nothing of it
+        listening = pool.submit(listen, client)
+        assert person.asked.acquire(timeout=PATIENCE)
+        pool.submit(relays[0].waits, "sign in").result(PATIENCE)
+        assert events.get(timeout=PATIENCE)["params"]["data"] == "sign in"
+        pool.submit(relays[0].waits_no_more).result(PATIENCE)
+        person.go.set()
+        assert events.get(timeout=PATIENCE)["result"] == {"ok": 1}
+        listening.result(PATIENCE)
 
 
 def test_a_header_that_is_not_ascii_passes_byte_by_byte() -> None:
