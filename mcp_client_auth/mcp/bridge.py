@@ -10,10 +10,9 @@ import json
 import math
 import queue
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..errors import AuthError, BadResponse
 from ..events import logger
@@ -48,6 +47,7 @@ _NO_REQUEST: Final = -32600
 _INVALID_PARAMS: Final = -32602
 _INTERNAL: Final = -32603
 _NUMBER: Final = str | int | float  # an id (JSON-RPC 2.0 §4)
+_Notification: TypeAlias = tuple[Message, bytes, Exchange]
 
 
 class Bridge:
@@ -92,7 +92,7 @@ class Bridge:
         self._listener: Exchange | None = None
         self._no_stream: Server | None = None
         self._mirroring = Mirroring()
-        self._notifications: queue.Queue[tuple[Message, bytes]] = queue.Queue(_MOST_NOTIFICATIONS)
+        self._notifications: queue.Queue[_Notification] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
         self._patience = Patience(self._hand_over, self._waiting, self._has_session)
         self._ended = False
@@ -135,11 +135,13 @@ class Bridge:
             # from 2026-07-28 on the end of the connection is the cancellation over HTTP
             if cancelled and _version_of(cancelled.message or {}):
                 return
+            self._uploads.take(len(body))
+            opened = self._exchange(len(body))
             if message["method"] == "notifications/initialized":
                 self._initialized.clear()
             if self._ordered is None:
                 self._ordered = _start(self._notify_in_order)
-            self._notifications.put((message, body))
+            self._notifications.put((message, body, opened))
 
     def _stop_cancelled(self, message: Message) -> Exchange | None:
         """The request that a notification cancels. It is stopped at once: notifications before it
@@ -278,14 +280,18 @@ class Bridge:
 
     def _notify_in_order(self) -> None:
         while True:
-            message, body = self._notifications.get()
+            message, body, opened = self._notifications.get()
             try:
-                self._deliver(message, body, self._exchange())
+                self._deliver(message, body, opened)
             except Exception:
                 if self._ended:
                     return
                 logger.exception("the bridge failed at a notification")
             finally:
+                opened.sent()
+                self._notifications.task_done()
+                with self._turn:
+                    self._turn.notify_all()
                 if message["method"] == "notifications/initialized":
                     self._initialized.set()
                     self._listen()
@@ -371,11 +377,11 @@ class Bridge:
     # The end
 
     def finish(self, seconds: float) -> None:
-        """Give what is under way that long to be answered."""
-        until = time.monotonic() + seconds
+        """Give what is under way that long to be answered, or delivered."""
         with self._turn:
-            while self._running and (left := until - time.monotonic()) > 0:
-                self._turn.wait(left)
+            self._turn.wait_for(
+                lambda: not self._running and not self._notifications.unfinished_tasks, seconds
+            )
 
     def close(self, seconds: float = 1.0) -> None:
         """Stop what is under way, and end the session, with the token that there is."""

@@ -519,6 +519,20 @@ def test_without_a_login_each_call_says_so_and_the_next_one_after_a_login_works(
             assert host.ask(2, "tools/list", _meta=META)["result"]["tools"]
 
 
+class Person(httpx.Auth):
+    """Signs in for the messages of one method when the test says so."""
+
+    def __init__(self, method: str) -> None:
+        self.method = f'"{method}"'.encode()
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        if self.method in request.content:
+            self.asked.set()
+            self.go.wait(PATIENCE)
+        yield request
+
+
 def test_while_a_person_signs_in_the_client_is_told() -> None:
     asked, go = threading.Event(), threading.Event()
 
@@ -608,6 +622,39 @@ def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         go.set()
         for number in range(6):
             assert host.answer(number)["result"] == {"ok": 1}
+
+
+def test_notifications_that_wait_for_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    person = Person("notifications/progress")
+
+    def say_six(host: Host) -> None:
+        for number in range(6):
+            host.say({"method": "notifications/progress", "params": {"s": f"{number:400}"}})
+
+    with Stage(sessions(fine)) as stage, hosted(stage.url, person) as host:
+        host.begin()
+        sayer = threading.Thread(target=say_six, args=(host,), daemon=True)
+        sayer.start()
+        assert person.asked.wait(PATIENCE)
+        sayer.join(0.1)
+        assert sayer.is_alive()
+        person.go.set()
+        sayer.join(PATIENCE)
+        host.bridge.finish(PATIENCE)
+    said = [each.message for each in stage.requests if each.method == "notifications/progress"]
+    assert [int(each["params"]["s"]) for each in said] == [*range(6)]
+
+
+def test_what_the_client_said_last_is_delivered_before_the_end() -> None:
+    person = Person("notifications/cancelled")
+    with Stage(sessions(fine)) as stage, hosted(stage.url, person) as host:
+        host.begin()
+        host.say({"method": "notifications/cancelled", "params": {"requestId": 1}})
+        assert person.asked.wait(PATIENCE)
+        threading.Timer(0.1, person.go.set).start()
+        host.bridge.finish(PATIENCE)
+        assert stage.methods[-1] == "notifications/cancelled"
 
 
 @pytest.mark.parametrize(
