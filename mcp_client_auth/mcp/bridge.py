@@ -10,7 +10,7 @@ import json
 import math
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
@@ -32,7 +32,14 @@ from .exchange import (
     result_of,
 )
 from .introduced import LONGEST_VERSION, Introduced
-from .messages import HEADER_MISMATCH, METHOD_NOT_FOUND, Message, as_it_is, error_of
+from .messages import (
+    HEADER_MISMATCH,
+    METHOD_NOT_FOUND,
+    Message,
+    as_it_is,
+    cancelled_by,
+    error_of,
+)
 from .mirroring import Mirroring
 from .offers import Offers, called_tool, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
@@ -92,6 +99,7 @@ class Bridge:
         self._listener: Exchange | None = None
         self._no_stream: Server | None = None
         self._mirroring = Mirroring()
+        self._introducing: Exchange | None = None
         self._notifications: queue.Queue[_Notification] = queue.Queue(_MOST_NOTIFICATIONS)
         self._ordered: threading.Thread | None = None
         self._patience = Patience(self._hand_over, self._waiting, self._has_session)
@@ -138,6 +146,7 @@ class Bridge:
             self._uploads.take(len(body))
             opened = self._exchange(len(body))
             if message["method"] == "notifications/initialized":
+                self._introducing = opened
                 self._initialized.clear()
             if self._ordered is None:
                 self._ordered = _start(self._notify_in_order)
@@ -146,10 +155,7 @@ class Bridge:
     def _stop_cancelled(self, message: Message) -> Exchange | None:
         """The request that a notification cancels. It is stopped at once: notifications before it
         may have to wait for a login, and the request would be sent meanwhile."""
-        params = message.get("params")
-        if message["method"] != "notifications/cancelled" or not isinstance(params, dict):
-            return None
-        number = params.get("requestId")
+        number = cancelled_by(message)
         cancelled = self._open.get(_name(number)) if isinstance(number, _NUMBER) else None
         if cancelled:
             cancelled.stop()
@@ -224,7 +230,9 @@ class Bridge:
             reply = self._run(exchange(server, message, None, body), opened)
             self._session.begun(server, message, body, reply)
         else:
+            opened.beside = self._introducing
             self._initialized.wait(_FIRST_MOMENT)  # a server refuses what comes before
+            opened.beside = None
             reply = self._in_session(message, body, opened)
         if reply.message is None:
             result_of(reply)  # which raises what it is
@@ -324,9 +332,13 @@ class Bridge:
     def waits_no_more(self) -> None:
         self._patience.end()
 
-    def _waiting(self) -> list[Message]:
+    def _waiting(self) -> Iterator[Message]:
+        """Those that wait for a login, each at the moment when it is told."""
         with self._turn:
-            return [each.message for each in self._open.values() if each.waits and each.message]
+            opened = [*self._open.values()]
+        for each in opened:
+            if each.message and each.idle:
+                yield each.message
 
     def _has_session(self) -> bool:
         return self._session.server.settled

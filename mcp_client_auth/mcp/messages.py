@@ -87,6 +87,14 @@ def is_request(message: Message) -> bool:
     return isinstance(message.get("method"), str) and "id" in message
 
 
+def cancelled_by(message: Message) -> Any:
+    """The id of the request that a notification cancels; None for any other message."""
+    params = message.get("params")
+    if message.get("method") != "notifications/cancelled" or not isinstance(params, dict):
+        return None
+    return params.get("requestId")
+
+
 def answers(message: Message, number: object) -> bool:
     """Whether it is the response to the request of that id.
 
@@ -97,8 +105,12 @@ def answers(message: Message, number: object) -> bool:
     given = message.get("id")
     if given is None:
         return "error" in message
-    same = type(given) is type(number) and given == number
-    return same and ("result" in message or "error" in message)
+    return is_id(given, number) and ("result" in message or "error" in message)
+
+
+def is_id(given: object, number: object) -> bool:
+    """Whether it is the id: 1 and "1" are two."""
+    return type(given) is type(number) and given == number
 
 
 def error_of(message: Message | None) -> tuple[int, str, Any] | None:

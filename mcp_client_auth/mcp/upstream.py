@@ -35,19 +35,18 @@ class Exchange(OpenExchange):
         message: Message | None = None,
     ) -> None:
         super().__init__(client, "", auth)
-        self._login, self._sent, self.message = login, sent, message
-        self.waits = True  # it, or its login
+        self._login, self.sent, self.message = login, sent, message
+        self.beside: OpenExchange | None = None  # what this one waits for first
 
-    def sent(self) -> None:
-        self.waits = False
-        self._sent()
+    @property
+    def idle(self) -> bool:
+        beside = self.beside is not None and self.beside.idle
+        return not self.stopped and (super().idle or beside)
 
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
-        if not isinstance(step, Send):
-            return super().do(step, left)
-        self.waits = True
         given = super().do(step, left)
-        self.sent()
+        if isinstance(step, Send):
+            self.sent()
         return given
 
     def _where(self) -> str:
@@ -55,8 +54,8 @@ class Exchange(OpenExchange):
         return self._url
 
     def another(self) -> OpenExchange:
-        self.waits = True  # for what comes over that one, and for its login first
-        return super().another()
+        self.beside = super().another()
+        return self.beside
 
 
 class Budget:

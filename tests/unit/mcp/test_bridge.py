@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,13 +42,13 @@ class Host:
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
-        self._more = threading.Condition()
+        self.more = threading.Condition()
         self.bridge: Bridge
 
     def write(self, line: bytes) -> None:
-        with self._more:
+        with self.more:
             self.lines.append(line)
-            self._more.notify_all()
+            self.more.notify_all()
 
     def say(self, message: Message) -> None:
         self.bridge.take(json.dumps({"jsonrpc": "2.0", **message}).encode())
@@ -56,8 +57,8 @@ class Host:
         def found() -> Message | None:
             return next((each for each in map(json.loads, self.lines) if wanted(each)), None)
 
-        with self._more:
-            assert self._more.wait_for(found, PATIENCE), self.lines
+        with self.more:
+            assert self.more.wait_for(found, PATIENCE), self.lines
             message = found()
         assert message is not None
         return message
@@ -533,32 +534,86 @@ class Person(httpx.Auth):
         yield request
 
 
+def progressing(number: str, method: str) -> Message:
+    return {"id": number, "method": method, "params": {"_meta": {"progressToken": number}}}
+
+
+def until_it_waits(host: Host, number: str) -> None:
+    while number not in [each["id"] for each in host.bridge._waiting()]:
+        threading.Event().wait(0.001)
+
+
 def test_while_a_person_signs_in_the_client_is_told() -> None:
-    asked, go = threading.Event(), threading.Event()
-
-    class Slow(httpx.Auth):
-        def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
-            if b'"slow"' in request.content:
-                asked.set()
-                go.wait(PATIENCE)
-            yield request
-
-    with Stage(sessions(fine)) as stage, hosted(stage.url, Slow()) as host:
+    person = Person("slow")
+    with Stage(sessions(fine)) as stage, hosted(stage.url, person) as host:
         host.bridge.waits("too early for a log")
         host.bridge.waits_no_more()
         host.begin()
-        host.say({"id": "a", "method": "slow", "params": {"_meta": {"progressToken": "t"}}})
-        assert asked.wait(PATIENCE)
+        host.say(progressing("a", "slow"))
+        assert person.asked.wait(PATIENCE)
         host.bridge.waits("sign in")
         logged = host.got(lambda each: each.get("method") == "notifications/message")
         shown = host.got(lambda each: each.get("method") == "notifications/progress")
         host.bridge.waits_no_more()
-        go.set()
+        person.go.set()
         assert host.answer("a")["result"] == {"ok": 1}
     assert logged["params"]["data"] == "sign in"
-    assert shown["params"]["progressToken"] == "t"
+    assert shown["params"]["progressToken"] == "a"
     assert shown["params"]["message"] == "sign in"
     assert sum("sign in" in line.decode() for line in host.lines) == 2
+
+
+def test_a_request_that_the_server_has_is_not_told_of_a_login_that_it_does_not_wait_for() -> None:
+    arrived, go, person = threading.Event(), threading.Event(), Person("slow")
+
+    def busy(request: Request) -> None:
+        if request.method == "busy":
+            arrived.set()
+            assert go.wait(PATIENCE)
+        fine(request)
+
+    with Stage(sessions(busy)) as stage, hosted(stage.url, person) as host:
+        host.begin()
+        host.say(progressing("at the server", "busy"))
+        assert arrived.wait(PATIENCE)
+        host.say(progressing("cancelled", "slow"))
+        assert person.asked.wait(PATIENCE)
+        host.say({"method": "notifications/cancelled", "params": {"requestId": "cancelled"}})
+        host.say(progressing("waits", "slow"))
+        until_it_waits(host, "waits")
+        host.bridge.waits("sign in")
+        told = host.got(lambda each: each.get("method") == "notifications/progress")
+        host.bridge.waits_no_more()
+        go.set()
+        person.go.set()
+        for number in ("waits", "at the server"):
+            assert host.answer(number)["result"] == {"ok": 1}
+    assert told["params"]["progressToken"] == "waits"
+    assert sum("notifications/progress" in line.decode() for line in host.lines) == 1
+
+
+def test_one_that_waits_for_a_session_that_waits_for_a_login_is_told() -> None:
+    person = Person("notifications/initialized")
+    with Stage(sessions(fine)) as stage, hosted(stage.url, person) as host:
+        host.begin()
+        assert person.asked.wait(PATIENCE)
+        host.say(progressing("a", "x"))
+        until_it_waits(host, "a")
+        host.bridge.waits("sign in")
+        told = host.got(lambda each: each.get("method") == "notifications/progress")
+        host.bridge.waits_no_more()
+        person.go.set()
+        assert host.answer("a")["result"] == {"ok": 1}
+    assert told["params"]["progressToken"] == "a"
+
+
+def test_a_client_that_reads_nothing_does_not_hold_up_the_login() -> None:
+    with ThreadPoolExecutor(1) as login, on_stage(sessions(fine)) as (_, host):
+        host.begin()
+        with host.more:  # what is written waits
+            login.submit(host.bridge.waits, "sign in").result(PATIENCE)
+        assert host.got(lambda each: each.get("params", {}).get("data") == "sign in")
+        host.bridge.waits_no_more()
 
 
 def test_a_hidden_tool_is_neither_listed_nor_called() -> None:
