@@ -21,7 +21,7 @@ from .connection import Connection
 from .events import EventReader
 from .exchange import HANDSHAKES, LARGEST, SESSION, Head, Plan, Read, Send, is_stream
 from .gate import to_client, to_server
-from .messages import Message, answers, as_it_is, is_request
+from .messages import Message, answers, as_it_is, cancelled_by, is_id, is_request
 from .offers import Offers, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
 from .patience import Patience
@@ -84,6 +84,8 @@ class Relay:
         reply.gone.then(opened.stop)
         patience = math.inf if request.method == "GET" else self._timeout
         answer = _Answer(request, reply, opened)
+        if posted and b"cancelled" in request.body:
+            self._stop_cancelled(answer)
         with self._turn:
             self._open.add(answer)
             if self._why:
@@ -92,7 +94,10 @@ class Relay:
             self._connection.run(self._forwarded(request, answer), patience, opened)
             reply.end()
         except Stopped:
-            raise ConnectionAbortedError from None
+            if reply.gone.cancelled:
+                raise ConnectionAbortedError from None
+            answer.is_there()
+            reply.end() if reply.begun else reply.whole(202, _JSON, b"")
         except AuthError as error:
             logger.info("a request of a client failed: %s", error)
             answer.is_there()
@@ -103,6 +108,17 @@ class Relay:
             with self._turn:
                 self._open.discard(answer)
             answer.is_there()
+
+    def _stop_cancelled(self, by: _Answer) -> None:
+        """The request that a notification cancels is not sent once the login is there; one that the
+        server has is the server's to end. Only a session tells whose of that id it is."""
+        number = cancelled_by(by.message)
+        if number is None or not by.session:
+            return
+        with self._turn:
+            opened = [each for each in self._open if each.session == by.session]
+        for each in opened:
+            each.cancel(number)
 
     def _forwarded(self, request: Request, answer: _Answer) -> Plan[None]:
         head: Head = yield Send(request.method, to_server(request.headers), request.body)
@@ -160,6 +176,15 @@ class _Answer:
         self._there = self.begun = self.early = False
         self.patience = Patience(self._say, self._waiting, self._in_session)
 
+    @property
+    def message(self) -> Message:
+        message = _json(self._request.body)
+        return message if isinstance(message, dict) else {}
+
+    @property
+    def session(self) -> list[str]:
+        return self._of(SESSION)
+
     def begin(self, status: int, headers: list[tuple[str, str]]) -> None:
         self.begun = True
         if not self.early:
@@ -172,6 +197,12 @@ class _Answer:
         self.patience.begin(why)
         if self._there:  # meanwhile
             self.patience.end()
+
+    def cancel(self, number: Any) -> None:
+        """Stop it if it is the request of that id, and still waits for a login."""
+        message = self.message if self._opened.idle else {}
+        if is_request(message) and is_id(message["id"], number):
+            self._opened.stop()
 
     def is_there(self) -> None:
         """From here on nothing else is said."""
@@ -194,13 +225,13 @@ class _Answer:
         accepted = " ".join(self._of("accept")).lower()
         if not self._opened.idle or _STREAM not in accepted:
             return
-        message = _json(self._request.body)
-        if isinstance(message, dict) and is_request(message) and message["method"] != "initialize":
+        message = self.message
+        if is_request(message) and message["method"] != "initialize":
             yield message
 
     def _in_session(self) -> bool:
         named = self._of("mcp-protocol-version")
-        return bool(self._of(SESSION)) or any(each in HANDSHAKES for each in named)
+        return bool(self.session) or any(each in HANDSHAKES for each in named)
 
     def _of(self, name: str) -> list[str]:
         return [value for key, value in self._request.headers if key == name]

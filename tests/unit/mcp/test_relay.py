@@ -480,6 +480,59 @@ def test_a_client_that_reads_nothing_holds_up_neither_the_login_nor_the_others()
         listening.result(PATIENCE)
 
 
+CANCELLED: Message = {
+    "jsonrpc": "2.0",
+    "method": "notifications/cancelled",
+    "params": {"requestId": 1},
+}
+
+
+def test_a_request_that_is_cancelled_while_it_waits_for_a_login_is_never_sent() -> None:
+    person, relays = Person(), list[Relay]()
+    others: list[tuple[Message, dict[str, str]]] = [
+        ({**CALL, "method": "of another client"}, {**SPOKEN, "Mcp-Session-Id": "another"}),
+        ({**CALL, "method": "without a session"}, {"Accept": SPOKEN["Accept"]}),
+        ({**CALL, "id": "1", "method": "of another id"}, SPOKEN),
+        ({"jsonrpc": "2.0", "id": 1, "result": {}}, SPOKEN),
+        (CANCELLED, SPOKEN),
+    ]
+    with (
+        on_stage(fine, auth=person, relays=relays) as (stage, client),
+        ThreadPoolExecutor(6) as pool,
+    ):
+        answers = []
+        for message, headers in [(CALL, SPOKEN), *others]:
+            answers.append(pool.submit(client.post, "", json=message, headers=headers))
+            assert person.asked.acquire(timeout=PATIENCE)
+        person.go.set()
+        given_up, *wanted = [each.result(PATIENCE) for each in answers]
+    assert (given_up.status_code, given_up.content) == (202, b"")
+    assert all(each.json()["result"] == {"ok": 1} for each in wanted)
+    sent = [json.dumps(each.message) for each in stage.requests]
+    assert sorted(sent) == sorted(json.dumps(message) for message, _ in others)
+
+
+def test_one_that_is_cancelled_after_its_client_was_told_ends_its_stream() -> None:
+    person, relays = Person(), list[Relay]()
+    with (
+        on_stage(fine, auth=person, relays=relays) as (stage, client),
+        ThreadPoolExecutor(2) as pool,
+    ):
+        given_up = pool.submit(client.post, "", json=PROGRESS, headers=SPOKEN)
+        assert person.asked.acquire(timeout=PATIENCE)
+        tell(relays[0])
+        told = pool.submit(client.post, "", json=CANCELLED, headers=SPOKEN)
+        assert person.asked.acquire(timeout=PATIENCE)
+        tell(relays[0], "still")
+        person.go.set()
+        answer = given_up.result(PATIENCE)
+        told.result(PATIENCE)
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    assert "sign in" in answer.text
+    assert "still" not in answer.text
+    assert stage.methods == ["notifications/cancelled"]
+
+
 def test_a_header_that_is_not_ascii_passes_byte_by_byte() -> None:
     with on_stage(fine) as (stage, client):
         client.post("", json=CALL, headers={b"Mcp-X": "é".encode(), b"Mcp-Y": b"\xe9"})
