@@ -253,10 +253,10 @@ def test_the_bridge_begins_again_after_the_stream_has_ended() -> None:
         host.begin()
         host.ask(1)
         first = host.bridge._session.server
+        session = host.bridge._connection._older[first.session]
         older.end()
-        sessions = host.bridge._connection._older
         for _ in range(1000):
-            if sessions[first.session].ended:
+            if session.ended:
                 break
             threading.Event().wait(0.01)
         assert host.ask(2)["result"] == {"ok": 1}
@@ -291,9 +291,10 @@ def test_all_requests_after_the_stream_has_ended_come_to_the_new_session(
         for number in ("a", "b"):
             host.say({"id": number, "method": "late"})
         assert all(held.acquire(timeout=PATIENCE) for _ in range(2))
+        session = connection._older[first.session]
         older.end()
         for _ in range(1000):
-            if connection._older[first.session].ended:
+            if session.ended:
                 break
             threading.Event().wait(0.01)
         assert host.ask(2)["result"] == {"ok": 1}  # has begun another session

@@ -353,6 +353,8 @@ def test_the_end_ends_everything_and_frees_the_port() -> None:
     with served(answer) as serving, wire(serving) as busy, wire(serving) as idle:
         busy.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         assert begun.wait(PATIENCE)
+        while len(serving._open) < 2:
+            gone.wait(0.001)
         serving.close()
         assert gone.is_set()
         assert all_of(idle) == b""
