@@ -56,11 +56,12 @@ class Listener:
             raise UsageError("the callback host must be 127.0.0.1, ::1 or localhost")
         if not 0 <= port <= 65535:
             raise UsageError(f"{port} is not a port")
-        if not path.startswith("/") or any(c in "?#%" or not "!" <= c <= "~" for c in path):
+        plain = not any(c in "?#%" or not "!" <= c <= "~" for c in path)
+        if path and not (plain and path.startswith("/")):
             raise UsageError("the callback path must be a plain path that starts with /")
         self._servers = _bind(self, host, port)
         self.port: int = self._servers[0].server_address[1]
-        self.path = path
+        self.path = path or "/"  # what a browser requests of a URI without one
         name = "[::1]" if ":" in host else host
         self.redirect_uri = f"http://{name}:{self.port}{path}"
         names = {name, *(server.name for server in self._servers)}

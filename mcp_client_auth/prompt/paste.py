@@ -105,6 +105,7 @@ def repaired(pasted: str) -> str:
 
 def _query_alone(text: str, redirect_uri: str) -> str | None:
     bare = redirect_uri.partition("://")[2]
+    bare += "" if "/" in bare else "/"  # a browser shows one
     if text.startswith(bare + "?"):  # some browsers copy their address bar without the scheme
         return text[len(bare) + 1 :]
     if "://" in text.partition("=")[0] or "?" in text[1:].partition("=")[0]:

@@ -127,4 +127,5 @@ def _mark(issuer: str) -> str:
 
 def _parsed(uri: str) -> Callback:
     parts = split(uri)
-    return Callback(parts.hostname or "", parts.port or 0, parts.path or "/")
+    # without a path as with one: servers compare it as a string (RFC 6749 §3.1.2.3)
+    return Callback(parts.hostname or "", parts.port or 0, parts.path)

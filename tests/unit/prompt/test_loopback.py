@@ -68,13 +68,21 @@ def test_the_path_can_be_one_of_its_own() -> None:
         assert Login(listener).get("?code=x&state=y").status_code == 400
 
 
+def test_a_redirect_uri_without_a_path_stays_without_one() -> None:
+    with Listener(path="") as listener:
+        assert listener.redirect_uri == f"http://127.0.0.1:{listener.port}"
+        assert Login(listener).get("?code=x&state=y").status_code == 400
+        short = listener.shorten("https://as.example/authorize", print)
+        assert httpx.get(short, trust_env=False).headers["location"].startswith("https://as.")
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "", "example.com", "192.168.1.1", "::", "127.0.0.2"])
 def test_only_the_loopback_is_listened_on(host: str) -> None:
     with pytest.raises(UsageError, match="localhost"):
         Listener(host=host)
 
 
-@pytest.mark.parametrize("path", ["callback", "", "/a?b", "/a#b", "/a b", "/ä", "/%2e", "/a\r\n"])
+@pytest.mark.parametrize("path", ["callback", "/a?b", "/a#b", "/a b", "/ä", "/%2e", "/a\r\n"])
 def test_a_path_that_a_browser_would_change_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match="path"):
         Listener(path=path)

@@ -66,6 +66,11 @@ def test_the_address_or_its_query_is_taken(pasted: str) -> None:
     assert query_of(pasted, asked()) == QUERY
 
 
+@pytest.mark.parametrize("start", ["http://127.0.0.1:80/", "127.0.0.1:80/", ""])
+def test_a_browser_shows_a_slash_where_the_redirect_uri_has_no_path(start: str) -> None:
+    assert query_of(f"{start}?{QUERY}", asked("http://127.0.0.1:80")) == QUERY
+
+
 @pytest.mark.parametrize(
     ("pasted", "why"),
     [

@@ -38,7 +38,8 @@ def test_a_client_without_redirect_uris_gets_the_usual_callback() -> None:
     [
         ("http://127.0.0.1/cb", Callback("127.0.0.1", 0, "/cb")),
         ("http://127.0.0.1:8765/cb", Callback("127.0.0.1", 8765, "/cb")),
-        ("http://localhost:3000", Callback("localhost", 3000, "/")),
+        ("http://localhost:3000", Callback("localhost", 3000, "")),
+        ("http://localhost:3000/", Callback("localhost", 3000, "/")),
         ("http://[::1]:3000/cb", Callback("::1", 3000, "/cb")),
     ],
 )
