@@ -321,7 +321,7 @@ class Client:
     )
     client_secret_file: TextIO | None = option(
         "--client-secret-file",
-        type=click.File(encoding="utf-8"),
+        type=click.File(encoding="utf-8-sig"),
         metavar="FILE",
         env="CLIENT_SECRET_FILE",
         help="File with the client's secret (- for standard input).",
@@ -369,7 +369,7 @@ class AtProvider:
     )
     idp_client_secret_file: TextIO | None = option(
         "--idp-client-secret-file",
-        type=click.File(encoding="utf-8"),
+        type=click.File(encoding="utf-8-sig"),
         metavar="FILE",
         env="IDP_CLIENT_SECRET_FILE",
         help="File with that client's secret (- for standard input).",
@@ -409,7 +409,7 @@ class ClientToRegister:
     )
     initial_access_token_file: TextIO | None = option(
         "--initial-access-token-file",
-        type=click.File(encoding="utf-8"),
+        type=click.File(encoding="utf-8-sig"),
         metavar="FILE",
         env="INITIAL_ACCESS_TOKEN_FILE",
         help="File with an initial access token, if registration needs one (- for standard input).",

@@ -188,7 +188,8 @@ def secret_in(file: TextIO | None) -> str | None:
     try:
         secret = file.read().strip()
     except (OSError, ValueError):
-        raise UsageError(f"{named} cannot be read as text") from None
+        hint = "Save it as UTF-8"
+        raise UsageError(f"{named} cannot be read as text", hint=hint) from None
     if not secret:
         raise UsageError(f"{named} is empty")
     return secret

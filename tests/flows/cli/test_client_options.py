@@ -65,9 +65,10 @@ def test_a_key_file_that_is_gone_is_said_with_what_to_do(
 
 
 @pytest.mark.parametrize("server", [served(SIGNED)], indirect=True)
-def test_a_secret_may_sign(terminal: Terminal, server: DemoServer) -> None:
+@pytest.mark.parametrize("written", ["{}", "\ufeff{}\r\n"], ids=["plain", "by Notepad"])
+def test_a_secret_may_sign(terminal: Terminal, server: DemoServer, written: str) -> None:
     file = terminal.home / "secret"
-    file.write_text(str(SIGNED.client_secret))
+    file.write_text(written.format(SIGNED.client_secret), "utf-8")
     method = ("--client-auth-method", "client_secret_jwt")
     client = ("--client-id", "ours", "--client-secret-file", str(file))
     answer = terminal.run(server.url, *client, *method, "--par")
@@ -114,6 +115,11 @@ def test_an_initial_access_token_is_read_from_a_file(
     refused = terminal.run(server.url)
     assert refused.code == 4
     assert "--initial-access-token-file" in refused.err
+    unread = terminal.home / "utf-16"
+    unread.write_text(TOKEN, "utf-16")  # as `>` of Windows PowerShell writes it
+    answer = terminal.run(server.url, "--initial-access-token-file", str(unread))
+    assert answer.code == 2
+    assert "Save it as UTF-8" in answer.err
     answer = terminal.run(server.url, "--initial-access-token-file", "-", stdin=TOKEN + "\n")
     assert answer.code == 0, answer.err
     assert TOKEN not in answer.err
