@@ -246,7 +246,8 @@ def _first_usable(
         except Unavailable:
             raise  # a passing fault is no reason to take the person elsewhere
         except InsecureUrl as error:
-            more = "" if options.issuer else OR_PIN
+            told = options.issuer or ("Options.issuer", None) in error.remedy
+            more = "" if told else OR_PIN
             first = first or error.advised(error.remedy, more)
         except AuthError as error:
             first = first or error

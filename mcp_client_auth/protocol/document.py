@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 from urllib.parse import urljoin
 
 from ..errors import BadResponse, Remedy
@@ -13,6 +13,7 @@ from ..secret import Secret, quoted
 from .flow import HttpResponse
 from .json_text import json_value as json_value
 
+TO_FIX: Final = "The server's operator has to fix this"
 _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
 
@@ -26,7 +27,7 @@ class Document:
     what: str
     url: str
     raw: Mapping[str, Any] = field(repr=False)  # of a token response, these are the tokens
-    hint: str | Remedy = ""  # what the person can do about a document that is not usable
+    hint: str | Remedy = TO_FIX  # what the person can do about a document that is not usable
 
     def text(self, name: str) -> str:
         """An optional string; empty when absent, null or of another type."""
@@ -79,7 +80,7 @@ class Document:
         )
 
 
-def read_document(response: HttpResponse, what: str, hint: str | Remedy = "") -> Document:
+def read_document(response: HttpResponse, what: str, hint: str | Remedy = TO_FIX) -> Document:
     """The answer's JSON object; `BadResponse` when it is anything else."""
     value = parsed(response)
     if isinstance(value, dict):
@@ -87,6 +88,7 @@ def read_document(response: HttpResponse, what: str, hint: str | Remedy = "") ->
     raise BadResponse(
         f"the {what} must be a JSON object, got HTTP {response.status} with {described(response)}",
         url=response.url,
+        hint=hint,
     )
 
 

@@ -17,6 +17,7 @@ from .metadata import ServerMetadata
 from .options import LATEST, Options
 from .registration import DEVICE_GRANT, WITH_SECRET, Client, usable_method
 from .registration_errors import (
+    UNREGISTERED,
     about_callback,
     about_scope,
     about_some_field,
@@ -108,7 +109,7 @@ def read_registration(
     nothing = server.source == "defaults" and parsed(response) is None
     if response.status not in (200, 201) or nothing:
         raise refused_registration(server, redirect_uri, response, initial)
-    document = read_document(response, "registration response")
+    document = read_document(response, "registration response", UNREGISTERED)
     if document.text("error"):
         raise refused_registration(server, redirect_uri, response, initial)
     _require_callback(document, redirect_uri)

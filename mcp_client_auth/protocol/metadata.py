@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from ..errors import AuthError, BadResponse, IssuerMismatch, Remedy, ResourceMismatch
+from ..errors import AuthError, BadResponse, InsecureUrl, IssuerMismatch, Remedy, ResourceMismatch
 from ..origin import same_origin, shown, spelled
 from ..secret import quoted
-from .document import Document, read_document
+from .document import TO_FIX, Document, read_document
 from .endpoints import Endpoints
 from .flow import HttpResponse
 from .options import Options
@@ -28,18 +28,17 @@ _ENDPOINTS: Final = (
 OR_PIN: Final = Remedy(
     "If its operator names the authorization server, pass its issuer: {Options.issuer}"
 )
-_TO_FIX: Final = "The server's operator has to fix this"
 _CHECK_THE_URL: Final = "Check the server URL"
 _NAME_THE_RESOURCE: Final = Remedy(
-    _TO_FIX + ". If they confirm the resource, pass it: {Options.resource}; if they name the"
+    TO_FIX + ". If they confirm the resource, pass it: {Options.resource}; if they name the"
     " issuer, pass that: {Options.issuer}"
 )
 _NAME_THE_ENDPOINTS: Final = Remedy(
-    _TO_FIX + ". If they tell you the issuer and its endpoints, pass them: {Options.issuer} and"
+    TO_FIX + ". If they tell you the issuer and its endpoints, pass them: {Options.issuer} and"
     " {Options.endpoints}"
 )
 _NAME_THE_ISSUER: Final = Remedy(
-    _TO_FIX + ": metadata and resource metadata have to name the same issuer. If they confirm the"
+    TO_FIX + ": metadata and resource metadata have to name the same issuer. If they confirm the"
     " issuer, pass it: {Options.issuer}; its own metadata is then read"
 )
 _CHECK_WHAT_WAS_PASSED: Final = Remedy(
@@ -154,7 +153,7 @@ def read_resource_metadata(
     servers = document.texts("authorization_servers") or ()
     if not servers and not vouched.issuer:
         why = "“authorization_servers” must list at least one issuer (RFC 9728 §2)"
-        document.broken(why, Remedy(_TO_FIX + "; {}", IF_ELSEWHERE))
+        document.broken(why, Remedy(TO_FIX + "; {}", IF_ELSEWHERE))
     return ResourceMetadata(
         url=response.url,
         resource=resource,
@@ -202,13 +201,13 @@ def read_server_metadata(
             hint=_CHECK_WHAT_WAS_PASSED if passed else _NAME_THE_ISSUER,
         )
     endpoints = {name: _endpoint(document, name, options) for name in _ENDPOINTS}
-    token_endpoint = document.need("token_endpoint")
+    document.need("token_endpoint")
     raw = document.raw.get("mtls_endpoint_aliases")
     inner = replace(document, raw=raw if isinstance(raw, dict) else {})
     aliases = {name: _endpoint(inner, name, options) for name in _ALIASED if inner.text(name)}
     return ServerMetadata(
         issuer=Issuer(named),  # the one that was requested, but for a slash
-        token_endpoint=Endpoint.checked(token_endpoint, "the token endpoint", options),
+        token_endpoint=_endpoint(document, "token_endpoint", options),
         source="metadata",
         scopes_supported=document.words("scopes_supported"),
         code_challenge_methods=document.texts("code_challenge_methods_supported"),
@@ -254,7 +253,12 @@ def caller_server_metadata(
 
 def _endpoint(document: Document, name: str, options: Options | None) -> Endpoint:
     value = document.text(name)
-    return Endpoint.checked(value, _called(name), options) if value else _ABSENT
+    try:
+        return Endpoint.checked(value, _called(name), options) if value else _ABSENT
+    except InsecureUrl as error:
+        if not error.remedy:
+            error.advised(document.hint)
+        raise error.at(url=document.url) from None
 
 
 def _called(name: str) -> str:

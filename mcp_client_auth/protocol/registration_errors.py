@@ -14,7 +14,7 @@ from .metadata import IF_ELSEWHERE, ServerMetadata
 from .oauth_error import is_passing, read_error, said, unavailable
 
 _CLIENT_ID: Final = "ask its operator for a client id and pass it: {PreRegistered.client_id}"
-_WITHOUT: Final = Remedy("To log in without a registration, " + _CLIENT_ID)
+UNREGISTERED: Final = Remedy("To log in without a registration, " + _CLIENT_ID)
 _CALLBACK: Final = re.compile(r"redirect|callback|loopback|localhost|127\.0\.0\.1", re.IGNORECASE)
 _OF_THE_FIELDS: Final = (200, 201, 400, 422)  # some servers say no with a success
 _METADATA: Final = "invalid_client_metadata"
@@ -85,7 +85,7 @@ def refused_registration(
             f"the registration endpoint must answer 201 (RFC 7591 §3.2.1), got HTTP"
             f" {response.status} with {described(response)}",
             url=response.url,
-            hint=_WITHOUT,
+            hint=UNREGISTERED,
         )
     refused = RegistrationRefused(
         f"the authorization server refused to register this client, HTTP {response.status}"
@@ -117,7 +117,7 @@ def _what_helps(
     if about_scope(error):
         return Remedy("Name the scopes that the server grants: {scope}")
     if error.code == _METADATA:
-        return _WITHOUT
+        return UNREGISTERED
     if token and error.status in (401, 403):
         return Remedy(
             "The server did not accept the initial access token: ask its operator for a new one"
@@ -130,4 +130,4 @@ def _what_helps(
         )
     if error.status == 403 and parsed(response) is not None:
         return Remedy("Its operator may only admit clients that they know: " + _CLIENT_ID)
-    return _WITHOUT
+    return UNREGISTERED

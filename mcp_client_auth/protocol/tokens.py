@@ -16,7 +16,7 @@ from . import _authlib
 from .authorization import AuthorizationCode, about_target
 from .client import Client
 from .client_auth import UNSIGNED, FormPost, RequestSigner
-from .document import Document, described, parsed
+from .document import TO_FIX, Document, described, parsed
 from .flow import Flow, HttpResponse
 from .id_token import Expected, read_id_token, require_id_token
 from .oauth_error import LATER, OAuthError, is_passing, read_error, said, unavailable
@@ -37,9 +37,8 @@ TO_BE_RENEWABLE: Final = Remedy(
     "Some servers give one for {Options.authorize_params=access_type=offline prompt=consent}, or"
     " for the scope offline_access ({scope})"
 )
-_TO_FIX: Final = Remedy(
-    "The server's operator has to fix this; if they name another endpoint, pass it:"
-    " {Options.issuer} and {Options.endpoints}"
+_ANOTHER_ENDPOINT: Final = Remedy(
+    TO_FIX + "; if they name another endpoint, pass it: {Options.issuer} and {Options.endpoints}"
 )
 _HINTS: Final = {
     "invalid_client": _CLIENT_HINT,
@@ -361,7 +360,7 @@ def _failure(
         f" {response.status} with {got}{error.ending}",
         url=response.url,
         status=response.status,
-        hint=_CLIENT_HINT if response.status == 401 else _TO_FIX,
+        hint=_CLIENT_HINT if response.status == 401 else _ANOTHER_ENDPOINT,
     )
 
 

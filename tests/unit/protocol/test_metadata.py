@@ -145,6 +145,15 @@ def test_every_endpoint_is_https(field: str, url: str) -> None:
     with pytest.raises(InsecureUrl) as caught:
         server(**{field: url})
     assert "planted" not in str(caught.value)
+    assert caught.value.url
+    assert caught.value.remedy, "and what to do"
+
+
+def test_an_endpoint_that_is_no_url_names_the_document_and_what_helps() -> None:
+    with pytest.raises(InsecureUrl) as caught:
+        server(token_endpoint="/token")
+    assert caught.value.url == answer().url
+    assert ("Options.endpoints", None) in caught.value.remedy
 
 
 def test_http_endpoints_are_accepted_where_the_caller_said_so_loudly() -> None:

@@ -597,8 +597,15 @@ def test_any_other_status_breaks_the_standard(status: int) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"dyn"])
 def test_a_success_without_an_object_breaks_it_too(body: bytes) -> None:
-    with pytest.raises(BadResponse):
+    with pytest.raises(BadResponse) as caught:
         read_registration(server(), REDIRECT, None, answer(body, 201))
+    assert ("PreRegistered.client_id", None) in caught.value.remedy
+
+
+def test_a_client_id_that_is_no_text_is_told_with_what_helps() -> None:
+    with pytest.raises(BadResponse, match="got a number") as caught:
+        read_registration(server(), REDIRECT, None, answer({"client_id": 42}, 201))
+    assert ("PreRegistered.client_id", None) in caught.value.remedy
 
 
 def test_a_registration_is_one_request_and_two_events() -> None:
