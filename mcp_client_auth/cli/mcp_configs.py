@@ -90,13 +90,17 @@ def named_server(name: str, home: Path, here: Path | None) -> NamedServer | None
     return None
 
 
-def passed_over(here: Path | None) -> Path | None:
-    """The nearest file that gives no name because it is another user's, or a link."""
+def passed_over(here: Path | None) -> tuple[Path, str] | None:
+    """The nearest file that gives no name because it was not read, and why."""
     for place in _nearby_places(here):
         with suppress(OSError):
             state = place.lstat()
             if stat.S_ISLNK(state.st_mode) or is_foreign(state):
-                return place
+                return place, "it is a symbolic link, or it belongs to another user"
+            try:
+                read_object(place, _LARGEST, require_ours)
+            except Unusable as error:
+                return place, str(error)
     return None
 
 

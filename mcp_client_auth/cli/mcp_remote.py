@@ -180,7 +180,7 @@ def read_object(
         raise Unusable(f"larger than {most >> 20} MiB")
     value = parsed(HttpResponse(200, "", body=content))
     if not isinstance(value, dict):
-        raise Unusable("not a JSON object")
+        raise Unusable("not a JSON object (comments and a comma at the end are not JSON)")
     return value, written
 
 

@@ -206,8 +206,8 @@ def _unknown(word: str) -> UsageError:
         "Expected a URL such as https://mcp.example.com/mcp, a host, or a name: one that you gave"
         " (mcp-login URL --name NAME), or one from an .mcp.json nearby"
     )
-    if place := passed_over(_here()):
-        why = "it is a symbolic link, or it belongs to another user"
+    if passed := passed_over(_here()):
+        place, why = passed
         hint += f". {quoted(str(place))} was not read: {why}"
     return UsageError(f"{quoted(word, 80)} is not a known server", hint=hint)
 

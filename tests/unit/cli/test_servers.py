@@ -387,6 +387,19 @@ def test_a_file_that_is_none_is_passed_over(inside: Inside, content: str) -> Non
     ran = inside("token", "work")
     assert ran.code == 2
     assert "“work” is not a known server" in ran.err
+    assert (".mcp.json” was not read: not a JSON object" in ran.err) == ("mcpS" not in content)
+
+
+@pytest.mark.parametrize("place", [".mcp.json", ".vscode/mcp.json"])
+def test_a_file_with_comments_is_named_where_a_name_is_not_known(
+    inside: Inside, place: str
+) -> None:
+    own(inside, {"work": GOOD}, place)
+    file = inside.home / place
+    file.write_text("// my servers\n" + file.read_text())
+    ran = inside("login", "work")
+    assert ran.code == 2
+    assert "was not read: not a JSON object (comments" in ran.err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX files")
