@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, TypeVar, Unpack
 
+from .adapters.authorizer import NOT_PICKLED
 from .adapters.httpx import MCPAuth
 from .credential import Credential
 from .errors import AuthError, UsageError
@@ -233,6 +234,9 @@ class Login:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NOT_PICKLED.format(type(self).__name__))
 
     def __repr__(self) -> str:
         key, tokens = self._credential.key, self.credential.tokens

@@ -11,7 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Mapping, MutableMapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeAlias, Unpack
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    Literal,
+    NamedTuple,
+    NoReturn,
+    Self,
+    TypeAlias,
+    Unpack,
+)
 
 from ..errors import AuthError, InsecureUrl, UsageError
 from ..events import Event, tell
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from .rpc import Reply
 
 OnFailure: TypeAlias = Literal["raise", "response", "rpc"]
+NOT_PICKLED: Final = "a {} is not pickled; make one in each process, they share the stored login"
 NOTHING: Final[Mapping[str, str]] = {}
 _NONE_YET: Final[dict[str, bool]] = {}
 _KNOWN_URLS: Final = 64  # a URL may have 60,000 characters
@@ -387,6 +399,9 @@ class Authorizer:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(NOT_PICKLED.format(type(self).__name__))
 
     def __repr__(self) -> str:
         key = self.session.key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -384,6 +385,8 @@ def test_a_copy_is_the_object_itself() -> None:
     assert copy.deepcopy({"auth": [auth]})["auth"][0] is auth
     auth.session.ready().result(60)
     assert copy.deepcopy(auth) is auth
+    with pytest.raises(TypeError, match="make one in each process"):  # as Ray and joblib need it
+        pickle.dumps(auth)
 
 
 def test_a_model_of_pydantic_that_holds_one_can_be_copied() -> None:

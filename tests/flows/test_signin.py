@@ -6,6 +6,7 @@ import asyncio
 import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -151,6 +152,8 @@ def test_a_copy_is_the_same_login(log_in: LogIn) -> None:
     me = log_in()
     assert copy.copy(me) is me
     assert copy.deepcopy({"me": me})["me"] is me
+    with pytest.raises(TypeError, match="a Login is not pickled"):
+        pickle.dumps(me)
 
 
 def test_its_repr_tells_server_account_scope_and_expiry_and_no_secret(log_in: LogIn) -> None:
