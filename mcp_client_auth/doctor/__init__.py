@@ -227,9 +227,8 @@ def _unexplained(exam: Exam, ended: AuthError) -> Finding:
         question = replace(question, check="registration.answer")
         if isinstance(ended, Unavailable):
             values = {"url": ended.url, "got": ended.summary}
-            return question.found(
-                "error", "registration-error", ended.summary, "everybody", kind, **values
-            )
+            fault = "rate-limited" if "429" in ended.summary else "registration-error"
+            return question.found("error", fault, ended.summary, "everybody", kind, **values)
     return question.failed(ended)
 
 
@@ -244,6 +243,7 @@ def _one_each(exam: Exam) -> None:
     """One fault is one finding, wherever it shows: the cause, otherwise the first."""
     known: set[tuple[str, str]] = set()
     rest = [f for f in exam.findings if f is not exam.cause]
+    rest.sort(key=lambda f: f.level != "error")
     for finding in [exam.cause, *rest] if exam.cause else rest:
         if finding.fault not in FIXES or finding.level not in ("warning", "error"):
             continue

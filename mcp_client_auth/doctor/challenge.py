@@ -12,7 +12,7 @@ from ..grants.probe import require_covered
 from ..origin import same_origin, shown
 from ..protocol.absence import is_downgrade
 from ..protocol.challenge import Challenge, read_challenges
-from ..protocol.oauth_error import is_passing
+from ..protocol.oauth_error import is_passing, said
 from ..protocol.probe import ServerAnswer, ask_server
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Endpoint, is_relative
@@ -59,14 +59,20 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
     if status == 401:
         return question.ok(came)
     if is_passing(status):
-        return question.found("error", "server-error", came, "all", "Unavailable", status=status)
-    if 200 <= status < 300:
+        fault = "rate-limited" if status == 429 else "server-error"
+        return question.found("error", fault, came, "all", "Unavailable", status=status)
+    words = said(answer.response)
+    came += f": {quoted(words)}" if words else ""
+    if 200 <= status < 300 and answer.refuses:
+        came += ", an error of JSON-RPC in place of a 401"
+    elif 200 <= status < 300:
         affected = "none, if this is meant; a client that waits for a 401 never logs in"
         remedy = "Answer 401 with a challenge to every request that requires a login"
         return question.note(f"{came} without a token", affected, remedy)
     if answer.led_to:
         came += f" to {shown(answer.led_to)}, which is not followed"
-    fault = "http-urls" if is_downgrade(exam.server_url, answer) else "no-401"
+    fault = "host-refused" if status == 421 else "no-401"
+    fault = "http-urls" if is_downgrade(exam.server_url, answer) else fault
     affected = "clients that begin with the 401; this one goes on to the well-known places"
     return question.found("warning", fault, came, affected)
 

@@ -42,7 +42,10 @@ def tls(exam: Exam) -> Check[None]:
 def addresses(exam: Exam) -> Check[None]:
     """One finding for each address that failed where another one of the same host answered."""
     known: Addresses | None = getattr(exam.transport, "addresses", None)
+    reached = {split(origin).hostname for origin in exam.reached}
     for host, troubles in sorted(known.troubles.items() if known else ()):
+        if host not in reached:  # no address of it answers, and that is an error of what needed it
+            continue
         for address, why in troubles.items():
             ours = any(word in why.lower() for word in _OURS)
             if ours or address_class(address) == LOOPBACK:

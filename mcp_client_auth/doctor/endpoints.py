@@ -36,6 +36,7 @@ _PUSH: Final = (
     b"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeGmyCuWhvTnuF-QsGIY"
 )
 _NOT_REACHED: Final = (502, 503, 504)  # what is in front of the endpoint does not reach it
+_NO_FORM: Final = 415
 _PAGE: Final = "a page where a person signs in, or what is wrong with the request (RFC 6749 §3.1)"
 _REFUSAL: Final = "400 or 401 with a JSON error for a client that is not known (RFC 6749 §5.2)"
 _PAR: Final = "400 or 401 with a JSON error for a client that is not known (RFC 9126 §2.3)"
@@ -112,9 +113,10 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
         ends = _ending(response)
         what = f"{_described(response)} at the token endpoint"
         blocked = response.status in (401, 403) and is_page(response)
+        fault = "token-form" if response.status == _NO_FORM else "token-absent"
         yield question.found(
             "error",
-            "token-blocked" if blocked else "token-absent",
+            "token-blocked" if blocked else fault,
             f"{what}: {ends.summary}",
             _EVERYBODY,
             type(ends).__name__,
@@ -209,7 +211,7 @@ def _is_there(response: HttpResponse, named: str) -> bool:
     if status in NO_PAGE:
         return named.startswith(("invalid_", "unauthorized_client", "unsupported_"))
     if (
-        status in _NOT_REACHED
+        status in (*_NOT_REACHED, _NO_FORM)
         or redirected_to(response)
         or (status == 403 and not named and parsed(response) is None)
     ):

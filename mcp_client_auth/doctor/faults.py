@@ -62,6 +62,7 @@ _INTERNAL: Final = re.compile(
     re.IGNORECASE,
 )
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
+_OF_SERVERS: Final = re.compile(r"/\.well-known/(?:oauth-authorization-server|openid-config)")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
@@ -105,6 +106,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         named = _NAMED.search(text)
         values["domain"] = named[1] if named else "YOUR_DOMAIN"
         return _insecure(error, server_url), values
+    if error.code == "authorize_refused":
+        status = _STATUS.search(text)
+        return "authorize-refused", values | {"got": status[0] if status else "no page"}
     if error.code == "unknown_host" and internal(values["host"]):
         return "internal-address", values
     if isinstance(error, RegistrationRefused) and error.code == "no_client":
@@ -117,6 +121,8 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         values["got"] = f"HTTP {error.status}"
         if error.status in (404, 405, 410, 501):
             return "registration-absent", values
+        if "HTML page" in str(error.remedy):
+            return "registration-blocked", values
         return "redirect-refused" if "redirect" in error.code else "registration-refused", values
     if error.code == "redirected" and isinstance(error, Untrusted):
         led = _LED_TO.search(text)
@@ -131,7 +137,11 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     if isinstance(error, Unavailable) and error.code != "proxy":
         status = _STATUS.search(text)
         values["status"] = status[1] if status else ""
+        if values["status"] == "429":
+            return "rate-limited", values
         return "server-error" if status else "no-connection", values
+    if "protected resource metadata is not" in text and _OF_SERVERS.search(error.url):
+        return "challenge-server-metadata", values
     return next((fault for words, fault in _BY_WORDS if words in text), ""), values
 
 
@@ -148,13 +158,17 @@ def _unset(error: AuthError) -> str:
 
 def _insecure(error: InsecureUrl, server_url: str) -> str:
     text = error.summary
+    if "resource_metadata" in text and not error.url:
+        return "challenge-quotes"
     if "resource_metadata" in text:
         return "http-urls" if _same_site(error.url, server_url) else "challenge-elsewhere"
     if "the authorization server" in text:
         if "://" not in error.url:
             return "issuer-no-scheme"
         return "issuer-http" if error.url.startswith("http:") else "issuer-unfit"
-    return "endpoint-http" if "endpoint" in text else ""
+    if "endpoint" in text:
+        return "endpoint-internal" if internal(host_of(error.url)) else "endpoint-http"
+    return ""
 
 
 def _resource(text: str, server_url: str) -> str:

@@ -83,9 +83,10 @@ def issuer(
     found = [each for each in seen if each.absence is None]
     good = [each for each in found if each.value is not None]
     if not found:
-        yield _nowhere(exam, checked, seen, guessed=guessed)
-        assumed, proven = default_server_metadata(checked), not exam.is_unproven(checked)
-        return Issuer(assumed, (), name, proven) if guessed else None
+        finding = _nowhere(exam, checked, seen, guessed=guessed)
+        yield finding
+        usable = finding.level != "error" and not exam.is_unproven(checked)
+        return Issuer(default_server_metadata(checked), (), name, usable) if guessed else None
     stops = ends and mine is None
     for place, each in zip(places, seen, strict=True):
         reached = stops and each.error is not None
@@ -171,13 +172,14 @@ def _nowhere(
             "clients of later revisions, which assume nothing",
             remedy,
         )
-    return exam.ask("issuer.found", f"{places}, and GET {shown(page)}", _FALLBACK).finding(
-        "error",
-        f"no document anywhere, and HTTP {status} at /authorize: nothing says where to log in",
-        "everybody",
-        remedy + ". A server that takes an API key needs neither, and no login",
-        "RegistrationRefused",
-    )
+    question = exam.ask("issuer.found", f"{places}, and GET {shown(page)}", _FALLBACK)
+    came = f"no document anywhere, and HTTP {status} at /authorize: nothing says where to log in"
+    kind, absences = "RegistrationRefused", [each.absence for each in seen if each.absence]
+    fault, _ = closed_to(absences)
+    if fault == "metadata-protected" and status in (401, 403):
+        return question.found("error", fault, came, "everybody", kind)
+    remedy += ". A server that takes an API key needs neither, and no login"
+    return question.finding("error", came, "everybody", remedy, kind)
 
 
 def _metadata_url(name: IssuerUrl) -> str:
@@ -295,10 +297,13 @@ def _offers(
         remedy = "List the scopes, offline_access among them if refresh tokens need it"
         yield question.note("no scopes_supported", affected, remedy)
     elif unlisted := [scope for scope in required if scope not in listed]:
+        remedy = "List the scope here, or remove it from the resource's metadata and challenge"
+        if all(part in listed for scope in unlisted for part in scope.split(",")):
+            remedy = "Put spaces between the scopes, not commas (RFC 6749 §3.3)"
         yield question.warning(
             f"the resource asks for {' '.join(unlisted)}, which is not listed here",
             "clients that check the list; the authorization server itself, if it means it",
-            "List the scope here, or remove it from the resource's metadata and challenge",
+            remedy,
         )
     else:
         yield question.ok("scopes " + (" ".join(scopes) or "none"))

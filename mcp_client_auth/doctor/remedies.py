@@ -88,6 +88,13 @@ _LET_THROUGH: Final = {
     "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
     "Apache": '<Location "/.well-known">\n  AuthType None\n  Require all granted\n</Location>',
 }
+_EXEMPT: Final = {
+    "Cloudflare": _SKIP
+    + '  http.request.uri.path in {{"YOUR_TOKEN_PATH" "YOUR_REGISTRATION_PATH"}}'
+    + _NO_SKIP,
+    "Vercel": _LET_THROUGH["Vercel"],
+    "Netlify": _LET_THROUGH["Netlify"],
+}
 _CHAIN: Final = {
     "nginx": "ssl_certificate /etc/letsencrypt/live/{host}/fullchain.pem;",
     "Apache": "SSLCertificateFile /etc/letsencrypt/live/{host}/fullchain.pem",
@@ -126,10 +133,7 @@ _MOUNTED: Final = (
     "                        Mount('{mount}', app=mcp_app)], lifespan=mcp_app.lifespan)"
 )
 
-_UNLESS_KNOWN: Final = {
-    "instead": "",
-    "right": "Give people the URL with its whole path; most servers are at /mcp",
-}
+_UNLESS_KNOWN: Final = {"instead": ""}
 
 FIXES: Final[Mapping[str, Fix]] = {
     # -- how the servers are reached
@@ -194,6 +198,12 @@ FIXES: Final[Mapping[str, Fix]] = {
         "{host} answers with HTTP {status}",
         "Look at the server's log, and at what stands in front of it, for this request",
     ),
+    "rate-limited": Fix(
+        "{host} limits the number of requests (HTTP 429)",
+        "Wait a minute and examine again. If it stays, raise the limit for the MCP endpoint,"
+        " /.well-known/ and registration: a login sends some ten requests at once, and many people"
+        " share one address",
+    ),
     "slow": Fix(
         "{host} answers slowly",
         "Keep an instance warm (minimum instances 1), and answer the 401 before anything is"
@@ -218,7 +228,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "wrong-path": Fix(
         "there is no MCP endpoint at this path",
-        "{right}",
+        "{instead}Check the path of the URL (most servers are at /mcp), and that what stands in"
+        " front of the server routes it there for the host {host}",
     ),
     "not-mcp": Fix(
         "a web page answers here, not an MCP server",
@@ -262,6 +273,13 @@ FIXES: Final[Mapping[str, Fix]] = {
         "if request.url.path.startswith('/.well-known/'):\n    return await call_next(request)",
         _LET_THROUGH,
     ),
+    "host-refused": Fix(
+        "the server refuses the host name {host}",
+        "Add {host} to the host names that the server accepts: behind a proxy it knows its own"
+        " only",
+        "# MCP Python SDK\n"
+        'TransportSecuritySettings(allowed_hosts=["{host}"], allowed_origins=["{base}"])',
+    ),
     "no-401": Fix(
         "the MCP endpoint does not answer 401 to a request without a token",
         "Answer 401 with a challenge before the request is looked at",
@@ -295,6 +313,18 @@ FIXES: Final[Mapping[str, Fix]] = {
     "challenge-relative": Fix(
         "resource_metadata of the challenge is not an absolute URL",
         "Name the whole URL of the metadata document",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "challenge-nowhere": Fix(
+        "the challenge names a place that has no document",
+        "Have the challenge name the place where the document is: the well-known path comes first"
+        " and the path of the endpoint behind it",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
+    "challenge-server-metadata": Fix(
+        "the challenge names the metadata of the authorization server",
+        "Have resource_metadata name the MCP server's own document (RFC 9728), which names the"
+        " authorization server",
         'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
     ),
     "challenge-elsewhere": Fix(
@@ -462,8 +492,14 @@ FIXES: Final[Mapping[str, Fix]] = {
         " metadata, and issuer of the authorization server (its public hostname, its tenant)",
         '"authorization_servers": ["{named}"]',
     ),
+    "endpoint-internal": Fix(
+        "the authorization server names an address of its own network, {url}",
+        "Set the authorization server's public hostname, for the token endpoint too, so that its"
+        " metadata names public URLs in place of {url}",
+        "# Keycloak\nKC_HOSTNAME=https://YOUR_ISSUER KC_HOSTNAME_BACKCHANNEL_DYNAMIC=false",
+    ),
     "endpoint-http": Fix(
-        "the authorization server names an endpoint that is not https",
+        "the authorization server names an endpoint that is not https: {url}",
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy",
         "# Keycloak\nKC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
@@ -539,18 +575,21 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the token endpoint {url} is not there ({got})",
         "Correct token_endpoint in the authorization server's metadata, or route POST to it there",
     ),
+    "authorize-refused": Fix(
+        "the authorization endpoint {url} shows an error in place of a sign-in page ({got})",
+        "Look at the authorization server's log for the reason. Most often it is the redirect URI:"
+        " allow http://127.0.0.1 and http://localhost with any port (RFC 8252 §7.3)",
+    ),
+    "token-form": Fix(
+        "the token endpoint {url} does not take the form that clients send ({got})",
+        "Read application/x-www-form-urlencoded there, not JSON (RFC 6749 §4.1.3)",
+    ),
     "token-blocked": Fix(
         "something in front of the token endpoint {url} answers in its place ({got})",
         "Exempt the token endpoint from bot protection and sign-in pages, registration too:"
         " programs without a browser send forms there",
         "",
-        {
-            "Cloudflare": _SKIP
-            + '  http.request.uri.path in {{"YOUR_TOKEN_PATH" "YOUR_REGISTRATION_PATH"}}'
-            + _NO_SKIP,
-            "Vercel": _LET_THROUGH["Vercel"],
-            "Netlify": _LET_THROUGH["Netlify"],
-        },
+        _EXEMPT,
     ),
     "token-unfit": Fix(
         "the token endpoint {url} does not answer as one ({got})",
@@ -579,10 +618,20 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the registration endpoint {url} is not there ({got})",
         "Enable dynamic client registration, or correct registration_endpoint in the metadata",
     ),
+    "registration-blocked": Fix(
+        "something in front of the registration endpoint {url} answers in its place ({got})",
+        "Exempt the registration endpoint from bot protection and sign-in pages, the token endpoint"
+        " too: programs without a browser post there",
+        "",
+        _EXEMPT,
+    ),
     "registration-refused": Fix(
         "registration is refused",
         "Let clients register without a token, public ones (none) with a redirect URI on loopback"
         " (http://127.0.0.1 and http://localhost, any port)",
+        "# Keycloak: Clients, Client registration, Anonymous access policies\n"
+        "Trusted Hosts: delete it, or switch off “Host Sending Client Registration Request Must"
+        " Match”",
     ),
     "registration-error": Fix(
         "the registration endpoint fails ({got})",

@@ -143,6 +143,8 @@ class Question:
         stumbles = stumbles or (HERE if isinstance(error, StorageError) else _STOPS)
         kind = type(error).__name__ if level == "error" else ""
         fault, values = fault_of(error, self.server_url)
+        if fault == "internal-address" and self.check.startswith("endpoint."):
+            fault = "endpoint-internal"
         if fault:
             made = self.found(level, fault, error.summary, stumbles, kind, **values)
         else:

@@ -98,7 +98,10 @@ def _places(exam: Exam, answer: ServerAnswer, named: str) -> Iterator[Place]:
     for url, rule in listed.items():
         place = Place(url, f"{_METADATA}; {rule}")
         if url == named:
-            place, known = replace(place, missing="warning", stumbles=_FOLLOWERS), True
+            place = replace(
+                place, missing="warning", stumbles=_FOLLOWERS, fault="challenge-nowhere"
+            )
+            known = True
         elif not known and not split(url).path.endswith("oauth-protected-resource"):
             place = replace(place, missing="warning", stumbles=_OF_PATH)
         yield place

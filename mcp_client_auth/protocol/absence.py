@@ -152,7 +152,7 @@ def _about_the_answer(
             status=status,
             hint=_check(server_url),
         )
-    if 200 <= status < 300:
+    if 200 <= status < 300 and not answer.refuses:
         return _not_an_mcp_server(server_url, answer)
     return BadResponse(
         f"the server answered HTTP {status} with {came}, which does not ask for a login, and has"

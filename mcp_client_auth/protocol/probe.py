@@ -7,6 +7,7 @@ nginx send `/mcp` to `/mcp/`. One that leads away is not followed, and is rememb
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol
@@ -25,6 +26,12 @@ _MOST_REDIRECTS: Final = 5
 # servers send them where they mean 307 and 308.
 _REPEATED: Final = (301, 302, 307, 308)
 _METHOD_NOT_FOUND: Final = -32601  # JSON-RPC 2.0 §5.1
+
+_UNAUTHORIZED: Final = re.compile(
+    r"\b(?:unauthori[sz]ed|unauthenticated|not (?:authenticated|authori[sz]ed|logged in)"
+    r"|authentication (?:is )?required|(?:missing|invalid|no) (?:access |bearer )?token)\b",
+    re.IGNORECASE,
+)
 
 Kind = Literal["message", "page", "other"]
 
@@ -82,12 +89,20 @@ class ServerAnswer:
         return "message" if rpc else "other"
 
     @property
+    def refuses(self) -> bool:
+        """Whether an error of JSON-RPC asks for a login, where HTTP has a 401 for that."""
+        value = parsed(self.response)
+        error = value.get("error") if isinstance(value, dict) else None
+        message = error.get("message") if isinstance(error, dict) else None
+        return isinstance(message, str) and bool(_UNAUTHORIZED.search(message))
+
+    @property
     def open(self) -> bool:
         """Whether an MCP server answered as it answers to everyone.
 
         From revision 2026-07-28 on there is no `initialize`: such a server answers with an error.
         """
-        if self.kind != "message" or self.status in (401, 403):
+        if self.kind != "message" or self.status in (401, 403) or self.refuses:
             return False
         if 200 <= self.status < 300:
             return True

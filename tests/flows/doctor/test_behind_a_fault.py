@@ -100,6 +100,30 @@ def led_away(world: World) -> None:
     world.at("resource", redirect(world.elsewhere + "/meta", 302))
 
 
+def closed_everywhere(world: World) -> None:
+    answering(401, ("WWW-Authenticate", 'Bearer realm="site"'))(world)
+    world.at("resource", html(401))
+    suffixes = ("oauth-protected-resource", "oauth-authorization-server", "openid-configuration")
+    for suffix in suffixes:
+        world.put(f"{world.origin}/.well-known/{suffix}", html(401))
+    world.put(world.origin + "/authorize", html(401))
+
+
+def escaped(world: World) -> None:
+    place = f"{world.origin}/.well-known/oauth-protected-resource/tenant/mcp"
+    answering(401, ("WWW-Authenticate", f'Bearer resource_metadata=\\"{place}\\"'))(world)
+
+
+def server_metadata_for_resource(world: World) -> None:
+    place = f"{world.issuer}/.well-known/oauth-authorization-server"
+    world.at("probe", challenge(place))
+
+
+def refused_in_rpc(world: World) -> None:
+    refusal = {"code": -32001, "message": "Unauthorized: no token"}
+    world.at("probe", document({"jsonrpc": "2.0", "id": 1, "error": refusal}))
+
+
 def differing(world: World) -> None:
     world.at("probe", challenge(world.origin + "/meta"))
     world.put(world.origin + "/meta", document(world.resource_metadata(scopes_supported=["a"])))
@@ -251,6 +275,78 @@ FAULTS = [
         "error",
         "as.example:443",
         5,
+    ),
+    Fault(
+        "closed everywhere",
+        closed_everywhere,
+        "issuer.found",
+        "metadata-protected",
+        "error",
+        "401 at /authorize",
+        4,
+    ),
+    Fault(
+        "escaped quotes", escaped, "challenge.header", "challenge-quotes", "error", "no URL has", 5
+    ),
+    Fault(
+        "the other metadata",
+        server_metadata_for_resource,
+        "resource.metadata",
+        "challenge-server-metadata",
+        "error",
+        "resource",
+        8,
+    ),
+    Fault(
+        "a named place without a document",
+        lambda w: w.at("probe", challenge(w.origin + "/nowhere")),
+        "resource.metadata",
+        "challenge-nowhere",
+        "warning",
+        "404 at /nowhere",
+    ),
+    Fault(
+        "a host that is not allowed",
+        lambda w: w.at("probe", text("Invalid Host header", 421, "text/plain")),
+        "challenge.status",
+        "host-refused",
+        "warning",
+        "421: “Invalid Host header”",
+    ),
+    Fault(
+        "a refusal in JSON-RPC",
+        refused_in_rpc,
+        "challenge.status",
+        "no-401",
+        "warning",
+        "200: “Unauthorized: no token”",
+    ),
+    Fault(
+        "too many requests",
+        lambda w: w.at("resource", html(429)),
+        "resource.metadata",
+        "rate-limited",
+        "error",
+        "429",
+        6,
+    ),
+    Fault(
+        "an endpoint inside",
+        server(token_endpoint="http://keycloak:8080/token"),
+        "issuer.metadata",
+        "endpoint-internal",
+        "error",
+        "not https",
+        5,
+    ),
+    Fault(
+        "a token endpoint that takes no form",
+        only_place({"message": "Unsupported Media Type"}, 415),
+        "endpoint.token",
+        "token-form",
+        "error",
+        "415",
+        8,
     ),
     Fault(
         "two documents", differing, "resource.agreement", "documents-differ", "warning", "scopes"
@@ -486,7 +582,32 @@ def test_a_page_that_refuses_the_trial_client_leads_nowhere(
     world: World, examined: Examine
 ) -> None:
     world.at("authorize", text("unknown client", 400))
-    assert exit_code_of(examined(world.url, register=True)) == 9
+    report = examined(world.url, register=True)
+    assert only(report, "trial.authorization").fault == "authorize-refused"
+    assert exit_code_of(report) == 9
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "code"),
+    [(html(403), "registration-blocked", 4), (html(429), "rate-limited", 6)],
+)
+def test_a_registration_that_does_not_come_through_is_not_called_refused(
+    world: World, examined: Examine, answer: Behaviour, fault: str, code: int
+) -> None:
+    world.at("register", answer)
+    report = examined(world.url, register=True)
+    assert only(report, "registration.answer", "error").fault == fault
+    assert exit_code_of(report) == code
+
+
+def test_a_server_that_refuses_in_json_rpc_and_has_no_metadata_is_not_open(
+    world: World, examined: Examine
+) -> None:
+    refused_in_rpc(world)
+    world.at("resource", text("nothing", 404))
+    report = examined(world.url)
+    assert (report.verdict.login, report.verdict.check) == ("fails", "resource.found")
+    assert exit_code_of(report) == 8
 
 
 def test_a_registration_that_is_answered_200_is_a_warning(world: World, examined: Examine) -> None:

@@ -326,6 +326,12 @@ def test_scopes_that_the_authorization_server_does_not_list_are_named(
     assert "mcp:read" in only(examined(world.url), "issuer.scopes").came
 
 
+def test_scopes_with_commas_between_them_need_spaces(world: World, examined: Examine) -> None:
+    world.at("probe", challenge(world.origin + PATH, scope="a,b"))
+    server(scopes_supported=["a", "b"])(world)
+    assert "spaces" in only(examined(world.url), "issuer.scopes").remedy
+
+
 def test_where_one_authorization_server_is_well_a_fault_of_another_is_a_warning(
     world: World, examined: Examine
 ) -> None:

@@ -8,11 +8,17 @@ import json
 import socket
 import ssl
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mcp_client_auth.cli.report import exit_code_of
+from mcp_client_auth.doctor import connections
 from mcp_client_auth.doctor.clients.facts import chosen
+from mcp_client_auth.doctor.exam import Exam
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from mcp_client_auth.protocol.options import Options
+from mcp_client_auth.protocol.urls import ServerUrl
 from mcp_client_auth.storage.memory import MemoryStorage
 from tests.support.findings import Examine, only
 from tests.support.hostile import World
@@ -114,3 +120,21 @@ def test_a_host_that_proves_nothing_gets_nothing_but_questions(
     assert not set(world.visited) & {"token", "authorize", "revoke"}
     assert not [name for name, body in world.bodies if body]  # nothing was registered
     assert not [f for f in report.findings if f.check.startswith(("login", "endpoint", "trial"))]
+
+
+class Reaching:
+    """A transport that could not connect to one address of a host."""
+
+    addresses = SimpleNamespace(troubles={"as.example": {"203.0.113.20": "Connection refused"}})
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(("reached", "count"), [({"https://as.example"}, 1), (set(), 0)])
+def test_an_address_is_called_dead_where_another_one_of_its_host_answers(
+    reached: set[str], count: int
+) -> None:
+    exam = Exam(ServerUrl("https://mcp.example.com/mcp"), Options(), Reaching(), patience=60.0)
+    exam.reached |= reached
+    assert [f.fault for f in connections.addresses(exam)] == ["address-dead"] * count

@@ -214,6 +214,9 @@ NOT_OPEN = {
     "a refusal of the method": answer({"jsonrpc": "2.0", "error": {"code": -32601}}, 403),
     "a refusal": answer({"jsonrpc": "2.0", "id": 1, "result": {}}, 403),
     "a choice": answer({"jsonrpc": "2.0", "id": 1, "result": {}}, 300),
+    "a refusal in a success": answer(
+        {"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "Unauthorized"}}
+    ),
     "old JSON-RPC": answer({"jsonrpc": "1.0", "id": 1}),
     "a challenge": CHALLENGED,
 }
