@@ -31,6 +31,7 @@ _QUERY: Final = "!$&'()*+,;=:@/?-._~%"  # RFC 3986 §3.4: all that may stand the
 # has few to look for, however long the request's URL is.
 _LONGEST: Final = 2048
 _DEEPEST: Final = 32
+_EVERY: Final = ("0.0.0.0", "::")  # noqa: S104
 _SLASH: Final = re.compile("/")
 _APPENDED: Final = "/.well-known/openid-configuration"
 
@@ -166,6 +167,13 @@ def _require_secure(url: str, what: str, rules: Rules | None) -> None:
         raise InsecureUrl(f"{what} carries user info", url=url)
     if parts.scheme == "https" or is_loopback(url) or (rules and rules.allow_insecure_http):
         return
+    if parts.hostname in _EVERY:
+        raise InsecureUrl(
+            f"{what} has {parts.hostname}, which is where a server listens and not where it is"
+            " reached",
+            url=url,
+            hint="On the same machine it is reached at 127.0.0.1, from elsewhere by its name",
+        )
     raise InsecureUrl(
         f"{what} is not https",
         url=url,

@@ -41,6 +41,15 @@ def test_anything_else_is_not(url: str) -> None:
         Endpoint.checked(url, "it")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_where_a_server_listens_is_not_where_it_is_reached(host: str) -> None:
+    """What a development server prints, and what its metadata is made of."""
+    with pytest.raises(InsecureUrl, match="where a server listens") as caught:
+        ServerUrl.checked(f"http://{host}:8000/mcp")
+    assert "127.0.0.1" in caught.value.hint
+    assert "insecure" not in caught.value.hint
+
+
 def test_http_is_accepted_where_the_caller_said_so_loudly() -> None:
     assert Endpoint.checked("http://a/", "it", Options(allow_insecure_http=True))
     with pytest.raises(InsecureUrl):
