@@ -56,8 +56,9 @@ def refused_registration(
     server: ServerMetadata, redirect_uri: str, response: HttpResponse, token: Secret | None = None
 ) -> AuthError:
     """The error for an answer that registers nothing; `token` is no part of it."""
-    if is_passing(response.status):
-        return unavailable(response)
+    if is_passing(response.status):  # or it lasts, as a limit of clients does
+        passing = unavailable(response)
+        return passing.advised(passing.remedy, UNREGISTERED)
     body = parsed(response)
     error = read_error(body if isinstance(body, dict) else {}, (token,))
     if not error.text:

@@ -581,8 +581,9 @@ def test_the_callback_is_known_as_the_reason_in_an_error_that_is_an_object() -> 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_a_passing_fault_is_no_refusal(status: int) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable) as caught:
         read_registration(server(), REDIRECT, None, answer({"error": "x"}, status))
+    assert ("PreRegistered.client_id", None) in caught.value.remedy, "where it lasts"
 
 
 @pytest.mark.parametrize("status", [202, 204, 302, 307, 308])
