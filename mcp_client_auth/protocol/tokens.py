@@ -26,6 +26,7 @@ from .token_set import DEFINITE as DEFINITE
 from .token_set import TokenSet as TokenSet
 
 LOG_IN_AGAIN: Final = "Log in again"
+_IF_AGAIN: Final = LOG_IN_AGAIN + ". If that is refused as well, tell the server's operator"
 _CLIENT_HINT: Final = Remedy(
     "The server does not accept this client: check its id, its secret ({PreRegistered.secret}) and"
     " how it authenticates ({PreRegistered.method}), or log in again to register a new one"
@@ -375,7 +376,7 @@ def _what_helps(error: OAuthError) -> str | Remedy:
     if _SECRET.search(text):
         return _CLIENT_HINT
     about = about_target(error)
-    return Remedy(LOG_IN_AGAIN + "; {}", about) if about else LOG_IN_AGAIN
+    return Remedy(LOG_IN_AGAIN + "; {}", about) if about else _IF_AGAIN
 
 
 def summary(tokens: TokenSet) -> str:

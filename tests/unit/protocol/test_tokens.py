@@ -308,7 +308,8 @@ def test_unknown_fields_are_stepped_over() -> None:
         ("invalid_target", "", "Options(resource=…)"),
         ("invalid_request", "AADSTS901002: The 'resource' parameter", 'Options(resource="")'),
         ("invalid_request", "AADSTS90009: a token for itself", "Options(refresh_scope=True)"),
-        ("bad_verification_code", "The code has expired", "Log in again"),
+        ("bad_verification_code", "The code has expired", "tell the server's operator"),
+        ("invalid_request", "AADSTS9002327: for the type SPA only", "tell the server's operator"),
         ("invalid_grant", "the resource is gone", "Log in again"),
     ],
 )
