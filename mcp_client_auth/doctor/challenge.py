@@ -131,7 +131,7 @@ def _named_place(
             "clients that follow MCP 2025-06-18 and read the place from the header only",
         )
     came = f"resource_metadata is {shown(named)}"
-    if named[0] in "'`" or any(mark in named for mark in _NOT_CODE):
+    if named[0] in "'`&" or any(mark in named for mark in _NOT_CODE):
         what = "single quotes are" if named[0] == "'" else "the quotes are"
         came = f"{came}, which is no absolute URL: {what} part of it"
         return question.found("warning", "challenge-quotes", came, affected)

@@ -18,8 +18,9 @@ from ..errors import (
     Untrusted,
 )
 from ..origin import origin_url, same_origin, shown, split
+from ..protocol.registration_errors import about_callback, about_scope
 from ..protocol.urls import well_known
-from ..transport.addresses import literal_address
+from ..transport.addresses import PUBLIC, address_class, literal_address
 
 _BY_CODE: Final = {
     "unknown_host": "unknown-host",
@@ -38,6 +39,7 @@ _BY_CODE: Final = {
     "invalid_redirect_uri": "redirect-refused",
 }
 _BY_WORDS: Final = (
+    ("registration response is not usable", "registration-unfit"),
     ("compression is broken", "document-compression"),
     ("registered with other redirect URIs", "registration-redirect"),
     ("protected resource metadata is not usable", "metadata-unfit"),
@@ -123,7 +125,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
             return "registration-absent", values
         if "HTML page" in str(error.remedy):
             return "registration-blocked", values
-        return "redirect-refused" if "redirect" in error.code else "registration-refused", values
+        if about_callback(error):
+            return "redirect-refused", values
+        return "scope-refused" if about_scope(error) else "registration-refused", values
     if error.code == "redirected" and isinstance(error, Untrusted):
         led = _LED_TO.search(text)
         return "redirect-inside", values | {"led": led[1].rstrip(",") if led else "the other one"}
@@ -137,6 +141,8 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
     if isinstance(error, Unavailable) and error.code != "proxy":
         status = _STATUS.search(text)
         values["status"] = status[1] if status else ""
+        if "wrong version number" in text.lower():  # what OpenSSL says of an answer in clear text
+            return "no-tls", values
         if values["status"] == "429":
             return "rate-limited", values
         return "server-error" if status else "no-connection", values
@@ -166,6 +172,8 @@ def _insecure(error: InsecureUrl, server_url: str) -> str:
         if "://" not in error.url:
             return "issuer-no-scheme"
         return "issuer-http" if error.url.startswith("http:") else "issuer-unfit"
+    if "endpoint" in text and "not a usable URL" in text:
+        return "endpoint-relative"
     if "endpoint" in text:
         return "endpoint-internal" if internal(host_of(error.url)) else "endpoint-http"
     return ""
@@ -178,11 +186,12 @@ def _resource(text: str, server_url: str) -> str:
         mine, theirs = split(server_url), split(named[1] if named else "")
     except ValueError:
         return "resource-other"
-    inside = internal(theirs.hostname or "")
+    address = literal_address(theirs.hostname or "")
+    inside = internal(theirs.hostname or "") or bool(address and address_class(address) != PUBLIC)
     known = inside or theirs.hostname == mine.hostname
     if theirs.scheme == "http" and mine.scheme == "https" and known:
         return "http-urls"
-    if inside and not internal(mine.hostname or ""):
+    if inside and not internal(mine.hostname or "") and theirs.hostname != mine.hostname:
         return "internal-address"
     if theirs.hostname != mine.hostname or theirs.scheme != mine.scheme:
         return "resource-other"

@@ -198,6 +198,10 @@ FIXES: Final[Mapping[str, Fix]] = {
         "{host} answers with HTTP {status}",
         "Look at the server's log, and at what stands in front of it, for this request",
     ),
+    "no-tls": Fix(
+        "{host} answers without TLS at the port of an https URL, {url}",
+        "End TLS at this port, or name the port that has TLS (443 needs no name)",
+    ),
     "rate-limited": Fix(
         "{host} limits the number of requests (HTTP 429)",
         "Wait a minute and examine again. If it stays, raise the limit for the MCP endpoint,"
@@ -503,6 +507,10 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Set its public hostname with https, and let it trust X-Forwarded-Proto of the proxy",
         "# Keycloak\nKC_HOSTNAME=https://{host} KC_PROXY_HEADERS=xforwarded",
     ),
+    "endpoint-relative": Fix(
+        "the authorization server names an endpoint that is not an absolute URL",
+        "Write each endpoint of the metadata as a whole URL, with https and the host",
+    ),
     "server-unfit": Fix(
         "the authorization server's metadata lacks what it must have",
         "Name issuer, authorization_endpoint, token_endpoint and response_types_supported (RFC 8414"
@@ -637,6 +645,10 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the registration endpoint fails ({got})",
         "Look at the authorization server's log for this request to the registration endpoint",
     ),
+    "registration-unfit": Fix(
+        "the answer to a registration lacks what it must have",
+        "Answer 201 with one JSON object that has client_id at its top level (RFC 7591 §3.2.1)",
+    ),
     "registration-redirect": Fix(
         "registration changes the redirect URI",
         "Register the redirect URIs that the client sent, unchanged, or refuse them with"
@@ -663,8 +675,8 @@ FIXES: Final[Mapping[str, Fix]] = {
     ),
     "login-refused": Fix(
         "the authorization server refuses the trial client's request",
-        "Look at the authorization server's log for the reason; client, redirect URI, scope and"
-        " resource of the request are above",
+        "Look at its reason, and at the authorization server's log: it is about the client, the"
+        " redirect URI, the scope or the resource of the request",
     ),
     # -- a token that is there
     "token-refused": Fix(

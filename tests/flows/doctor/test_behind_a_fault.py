@@ -349,6 +349,41 @@ FAULTS = [
         8,
     ),
     Fault(
+        "quotes of HTML",
+        answering(401, ("WWW-Authenticate", "Bearer resource_metadata=&quot;https://m.x&quot;")),
+        "challenge.header",
+        "challenge-quotes",
+        "warning",
+        "the quotes are part of it",
+    ),
+    Fault(
+        "a relative endpoint",
+        server(token_endpoint="/token"),
+        "issuer.metadata",
+        "endpoint-relative",
+        "error",
+        "“/token”",
+        5,
+    ),
+    Fault(
+        "the address that it listens on",
+        resource(resource="http://0.0.0.0:8000/mcp"),
+        "resource.metadata",
+        "internal-address",
+        "error",
+        "0.0.0.0",
+        5,
+    ),
+    Fault(
+        "no TLS",
+        lambda w: resource(authorization_servers=[w.issuer.replace("http:", "https:")])(w),
+        "issuer.metadata",
+        "no-tls",
+        "error",
+        "WRONG_VERSION",
+        6,
+    ),
+    Fault(
         "two documents", differing, "resource.agreement", "documents-differ", "warning", "scopes"
     ),
     Fault("a mark", marked, "resource.metadata", "document-bom", "warning", "byte order mark"),
@@ -589,9 +624,15 @@ def test_a_page_that_refuses_the_trial_client_leads_nowhere(
 
 @pytest.mark.parametrize(
     ("answer", "fault", "code"),
-    [(html(403), "registration-blocked", 4), (html(429), "rate-limited", 6)],
+    [
+        (html(403), "registration-blocked", 4),
+        (html(429), "rate-limited", 6),
+        (document({"data": {"client_id": "dyn"}}, 201), "registration-unfit", 8),
+        (document({"error": "invalid_scope"}, 400), "scope-refused", 4),
+        (document({"error": "invalid_client_metadata"}, 400), "registration-refused", 4),
+    ],
 )
-def test_a_registration_that_does_not_come_through_is_not_called_refused(
+def test_a_registration_is_called_refused_only_where_it_is(
     world: World, examined: Examine, answer: Behaviour, fault: str, code: int
 ) -> None:
     world.at("register", answer)
