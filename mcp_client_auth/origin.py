@@ -96,8 +96,7 @@ def shown(url: str) -> Shown:
     if isinstance(url, Shown) or not url:
         return Shown(hidden(url))
     try:
-        whole = origin_url(url) + split(url).path
-        return Shown(hidden(whole if len(whole) <= _SHOWN else whole[: _SHOWN - 1] + "…"))
+        return Shown(hidden(_short(origin_url(url) + split(url).path)))
     except ValueError:
         return Shown(quoted(without_user_info(url.split("?")[0].split("#")[0]), 80))
 
@@ -105,7 +104,11 @@ def shown(url: str) -> Shown:
 def spelled(url: str) -> str:
     """The same with its port and its capitals as they are, for where two spellings differ."""
     bare = re.split("[?#]", url, maxsplit=1)[0]
-    return hidden(without_user_info(bare) + ("?…" if bare != url else ""))
+    return hidden(_short(without_user_info(bare)) + ("?…" if bare != url else ""))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def without_user_info(url: str) -> str:

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_client_auth.origin import is_loopback, origin, origin_url, same_origin, shown, split
+from mcp_client_auth.origin import (
+    is_loopback,
+    origin,
+    origin_url,
+    same_origin,
+    shown,
+    spelled,
+    split,
+)
 
 
 @pytest.mark.parametrize(
@@ -116,3 +124,10 @@ def test_why_a_url_is_refused_repeats_nothing_of_it(url: str) -> None:
         split(url)
     assert "planted" not in str(caught.value)
     assert len(str(caught.value)) < 100
+
+
+def test_a_url_without_end_is_shown_in_part() -> None:
+    url = "https://a.example" + "/" * 100_000
+    for told in (shown(url), spelled(url), spelled(url + "?x")):
+        assert told.startswith("https://a.example///")
+        assert len(told) < 400
