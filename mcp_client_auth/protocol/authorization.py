@@ -17,7 +17,7 @@ from ..errors import (
     Untrusted,
     UsageError,
 )
-from ..origin import shown
+from ..origin import spelled
 from ..secret import Secret, quoted
 from . import _authlib
 from .oauth_error import LATER, OAuthError, read_error
@@ -150,7 +150,7 @@ class AuthorizationRequest:
             )
         raise IssuerMismatch(
             f"the authorization response comes from another issuer: expected"
-            f" {self.server.issuer}, got {quoted(shown(iss), 120)} (RFC 9207 §2.4)",
+            f" {spelled(self.server.issuer)}, got {quoted(spelled(iss), 120)} (RFC 9207 §2.4)",
             url=where,
             hint=thrown,
         )

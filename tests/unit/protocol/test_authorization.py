@@ -312,6 +312,14 @@ def test_the_issuer_is_compared_byte_for_byte(iss: str) -> None:
         assert PLANTED not in str(caught.value)
 
 
+def test_both_issuers_are_told_as_they_are_spelled_and_in_part_where_they_have_no_end() -> None:
+    with pytest.raises(IssuerMismatch, match=r"expected \S+com, got “\S+com:443”"):
+        accept({"code": "x", "iss": ISSUER + ":443"})
+    with pytest.raises(IssuerMismatch) as caught:
+        accept({"code": "x", "iss": ISSUER}, issuer=ISSUER + "/" * 100_000)
+    assert len(str(caught.value)) < 1000
+
+
 def test_the_recorded_spelling_of_the_issuer_counts() -> None:
     metadata = {"issuer": ISSUER + "/", **PROMISES}
     assert accept({"code": "x", "iss": ISSUER + "/"}, **metadata)
