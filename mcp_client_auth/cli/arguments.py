@@ -315,6 +315,7 @@ class Client:
 
     client_id: str | None = option(
         "--client-id",
+        callback=checked(str.strip),  # a shell's or a file's blanks
         metavar="ID",
         env="CLIENT_ID",
         help="ID of a client that the operator registered for you.",
@@ -363,6 +364,7 @@ class AtProvider:
     idp_client_id: str = option(
         "--idp-client-id",
         default="",
+        callback=checked(str.strip),
         metavar="ID",
         env="IDP_CLIENT_ID",
         help="ID of the client that is registered there.",

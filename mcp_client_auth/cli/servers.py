@@ -7,6 +7,7 @@ nothing to a server without a login. What has a dot, a colon or a slash in it is
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,6 +31,7 @@ else:  # older versions of click do not know what it gives
 
 
 NEARBY: Final = "mcp_client_auth.nearby"  # in the context of click
+_SLASHLESS: Final = re.compile(r"https?(?::(?!\d)|//)", re.IGNORECASE)  # or a host of that name
 # Every other verb sends a token, a body or a secret.
 _LOOKING: Final = ("login", "logout", "status", "doctor")
 _SECRETS: Final = (
@@ -101,8 +103,14 @@ def _meant(word: str) -> tuple[str, Nearby | None]:
     if "://" in word:
         return word, None
     if is_host(word):
-        from ..origin import is_loopback
+        from ..origin import is_loopback, shown
 
+        if scheme := _SLASHLESS.match(word):
+            raise UsageError(
+                f"{shown(word)} is not a server URL: “{scheme[0].rstrip(':/')}” has to be followed"
+                " by “://”",
+                hint="Expected something like https://mcp.example.com/mcp",
+            )
         # https, but for this machine itself, where few servers have a certificate
         with suppress(ValueError):  # the check of the URL says what is wrong with it
             if is_loopback(f"http://{word}"):

@@ -25,7 +25,7 @@ from ..arguments import (
 )
 from ..commands import verb
 from ..servers import Server
-from ..values import FORMATS, Seconds, existing
+from ..values import FORMATS, Seconds, checked, existing
 
 if TYPE_CHECKING:
     from ...doctor import Report
@@ -72,6 +72,7 @@ class Tried:
 
     client_id: str | None = option(
         "--client-id",
+        callback=checked(str.strip),
         metavar="ID",
         env="CLIENT_ID",
         help="Ask the sign-in page as the client that was registered under this ID.",

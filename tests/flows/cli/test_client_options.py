@@ -70,7 +70,7 @@ def test_a_secret_may_sign(terminal: Terminal, server: DemoServer, written: str)
     file = terminal.home / "secret"
     file.write_text(written.format(SIGNED.client_secret), "utf-8")
     method = ("--client-auth-method", "client_secret_jwt")
-    client = ("--client-id", "ours", "--client-secret-file", str(file))
+    client = ("--client-id", " ours\n", "--client-secret-file", str(file))
     answer = terminal.run(server.url, *client, *method, "--par")
     assert answer.code == 0, answer.err
     assert server.count("/oauth2/par") == 1

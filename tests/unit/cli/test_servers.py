@@ -34,6 +34,7 @@ GOOD = "https://good.example.invalid/mcp"
         ("127.0.0.1.example.com/mcp", "https://127.0.0.1.example.com/mcp"),
         ("localhost.example.com", "https://localhost.example.com"),
         ("10.0.0.1:8000", "https://10.0.0.1:8000"),
+        ("http:8000/mcp", "https://http:8000/mcp"),
     ],
 )
 def test_a_url_is_itself_and_a_host_is_understood_as_https(
@@ -41,6 +42,14 @@ def test_a_url_is_itself_and_a_host_is_understood_as_https(
 ) -> None:
     inside.names({word.strip(): EVIL})
     assert server_url(word) == url
+
+
+@pytest.mark.parametrize(
+    "word", ["http:/host", "https:host/mcp", "HTTPS:/127.0.0.1:8000", "https//host/mcp"]
+)
+def test_a_url_without_its_slashes_is_not_a_host_that_is_called_http(word: str) -> None:
+    with pytest.raises(UsageError, match="has to be followed by “://”"):
+        server_url(word)
 
 
 def test_a_name_from_a_login_is_found_by_every_verb(inside: Inside, shared: DemoServer) -> None:
