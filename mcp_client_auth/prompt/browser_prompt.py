@@ -93,6 +93,7 @@ class _BrowserVisit(Racing):
         self._server, self._account = server, account
         self._open_url, self._display, self._sources = open_url, display, sources
         self.redirect_uri = listener.redirect_uri
+        self._told = 0
 
     def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
         from .open_browser import checked_url, open_url
@@ -101,7 +102,7 @@ class _BrowserVisit(Racing):
         to_open = url
         if self._open_url is None and Machine().browser_is_here:
             to_open = self._listener.shorten(url, self._say)
-        self._listener.start(lambda query: self._offered(race, query))
+        self._listener.start(lambda query: self._offered(race, query), lambda: self._posted(race))
         with ExitStack() as racing, closing(race):
             if self._display:
                 racing.callback(self._display.over)
@@ -123,11 +124,19 @@ class _BrowserVisit(Racing):
             return race.wait(timeout, self._display.waiting if self._display else lambda left: None)
 
     def _offered(self, race: FirstAnswer, query: str) -> bool:
-        before = race.stateless
         taken = race.offer(query)
-        if race.stateless != before:  # the person would wait for nothing if the server sent it
-            self._say(f"The callback got {race.stateless}, and ignored it. Still waiting.")
+        self._tell(race)
         return taken
+
+    def _posted(self, race: FirstAnswer) -> None:
+        race.posted()
+        self._tell(race)
+
+    def _tell(self, race: FirstAnswer) -> None:
+        """Each once: the person would wait for nothing if the server sent it."""
+        for each in race.malformed[self._told :]:
+            self._told += 1
+            self._say(f"The callback got {each}, and ignored it. Still waiting.")
 
     def _say(self, text: str) -> None:
         if self._display:

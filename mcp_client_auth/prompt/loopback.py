@@ -78,9 +78,12 @@ class Listener:
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
 
-    def start(self, offer: Callable[[str], bool]) -> None:
-        """Serve from daemon threads; `offer(query)` says whether a callback is the answer."""
-        self._offer = offer
+    def start(
+        self, offer: Callable[[str], bool], posted: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve from daemon threads; `offer(query)` says whether a callback is the answer, and
+        `posted()` hears of each form that came in its place."""
+        self._offer, self._posted = offer, posted
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -161,6 +164,11 @@ class Listener:
             with self._count:
                 self._answering -= 1
                 self._count.notify_all()
+
+    def refuse_form(self) -> None:
+        with self._turn:
+            if not self.answered:
+                self._posted()
 
     def _judge(self, query: str) -> int:
         # One at a time: of two answers that come together, one wins.
@@ -250,6 +258,9 @@ class _Callback(BaseHTTPRequestHandler):
         """The status that refuses this request, or 0."""
         listener = self.server.listener
         hosts = [host.lower() for host in self.headers.get_all("Host", [])]
+        if self.command == "POST" and self._target()[0] == listener.path:
+            listener.refuse_form()  # a sign-in page's has an Origin of its own
+            return 405
         origin = self.headers.get("Origin")
         if len(hosts) != 1 or hosts[0] not in listener.hosts:
             return 421  # DNS rebinding: a foreign name for our address

@@ -85,6 +85,11 @@ _ASIDE: Final = {
         "This page does not belong to the login in progress, so nothing was done with it."
         " The program is still waiting for the right one.",
     ),
+    405: (
+        "Not the expected answer",
+        "It came in a form that is not accepted, so nothing was done with it."
+        " The program is still waiting for the right one.",
+    ),
     410: (
         "Already answered",
         "The login that this page belongs to has had its answer."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -14,7 +14,7 @@ from ..secret import quoted
 from ..threads import aborted, done_within
 
 if TYPE_CHECKING:
-    from ..protocol.authorization import AuthorizationCode, AuthorizationRequest
+    from ..protocol.authorization import AuthorizationCode, AuthorizationRequest, Malformed
     from ..protocol.tokens import TokenSet
 
 Answer: TypeAlias = "AuthorizationCode | TokenSet"
@@ -30,6 +30,7 @@ Example:
     ```
 """
 _TICK: Final = 1.0  # how often the time that is left is shown
+_MOST_MALFORMED: Final = 3  # anyone can send more
 
 
 class FirstAnswer:
@@ -51,7 +52,7 @@ class FirstAnswer:
         self._request = request
         self._answer: Future[Answer] = Future()
         self._turn = threading.Lock()
-        self.stateless = ""  # what came without a state, in words that may be shown
+        self.malformed: list[Malformed] = []  # the first of each kind
 
     @property
     def decided(self) -> bool:
@@ -59,7 +60,7 @@ class FirstAnswer:
 
     def offer(self, query: str) -> bool:
         """Whether this query is the answer, good or bad; everything else is ignored."""
-        from ..protocol.authorization import Stateless, Unrelated
+        from ..protocol.authorization import Malformed, Unrelated
 
         with self._turn:
             if self._answer.done():
@@ -67,11 +68,26 @@ class FirstAnswer:
             try:
                 self._answer.set_result(self._request.accept(query))
             except Unrelated as other:
-                self.stateless = str(other) if isinstance(other, Stateless) else self.stateless
+                if isinstance(other, Malformed):
+                    self._note(other)
                 return False
             except AuthError as error:
                 self._answer.set_exception(error)
             return True
+
+    def posted(self) -> None:
+        """A form came in place of a query; nothing of it is read."""
+        from ..protocol.authorization import IN_QUERY, Malformed
+
+        with self._turn:
+            if not self._answer.done():
+                fix = f"{IN_QUERY}, not in a form (response_mode “form_post”)"
+                self._note(Malformed("a POST request", fix))
+
+    def _note(self, other: Malformed) -> None:
+        known = [str(each) for each in self.malformed]
+        if len(known) < _MOST_MALFORMED and str(other) not in known:
+            self.malformed.append(other)
 
     def take(self, tokens: TokenSet) -> bool:
         """Whether these tokens of a device code are the answer; otherwise no one needs them."""
@@ -101,19 +117,20 @@ class FirstAnswer:
             f"no one signed in within {seconds} s",
             url=self._request.server.authorization_endpoint,
             code="timeout",
-            hint=Remedy.joined(*_where_to_look(self._request, self.stateless)),
+            hint=Remedy.joined(*_where_to_look(self._request, self.malformed)),
         )
         self.fail(late)  # unless one came in the last moment
         return self._answer.result()
 
 
-def _where_to_look(request: AuthorizationRequest, stateless: str) -> Iterator[str | Remedy]:
+def _where_to_look(
+    request: AuthorizationRequest, malformed: Sequence[Malformed]
+) -> Iterator[str | Remedy]:
     """What may stand on a page from which nothing came back."""
-    if stateless:
+    for each in malformed:
         yield (
-            f"The callback got {stateless}, and ignored it, since anyone can send one. If the"
-            " sign-in page led there, the server's operator has to return “state” (RFC 6749"
-            " §4.1.2)"
+            f"The callback got {each}, and ignored it, since anyone can send one. If the sign-in"
+            f" page led there, the server's operator has to {each.fix}"
         )
     yield "Look at the browser window: an error shown there never reaches this program"
     yield Remedy(

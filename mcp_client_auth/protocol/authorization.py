@@ -42,6 +42,7 @@ _ERRORS: Final = (  # RFC 6749 §4.1.2.1, RFC 8707 §2, OIDC Core §3.1.2.6
     "interaction_required",
     "login_required",
 )
+IN_QUERY: Final = "return the parameters in the query (RFC 6749 §4.1.2)"
 _NO_SUCH_SCOPE: Final = "AADSTS650053"  # Entra ID's words, under several codes
 _REDIRECT: Final = re.compile(r"redirect[_ ]ur[il]", re.IGNORECASE)
 _RESOURCE: Final = re.compile(r"\bresource\b", re.IGNORECASE)
@@ -51,15 +52,16 @@ class Unrelated(Exception):
     """An answer to some other request, or a forged one: it is ignored and the wait goes on."""
 
 
-class Stateless(Unrelated):
-    """One without any state: from a server that loses it with an error, or from anyone.
+class Malformed(Unrelated):
+    """One that a server may mean as its answer, or that anyone has sent. `fix`: what the server's
+    operator has to do then.
 
-    Its text may be shown: nothing of the answer is in it but an error code of the standards.
+    Both texts may be shown: nothing of the answer is in them but an error code of the standards.
     """
 
-    def __init__(self, error: str) -> None:
-        named = f", with the error “{error}”" if error in _ERRORS else ""
-        super().__init__(f"a response without “state”{named}")
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(what)
+        self.fix = fix
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,20 @@ class AuthorizationRequest:
         fields = dict(pairs)
         if len(fields) != len(pairs):
             raise Unrelated("a parameter is repeated (RFC 6749 §3.1)")
+        if not query:
+            raise Malformed("a request without parameters", f"{IN_QUERY}, not behind “#”")
         if not fields.get("state") and not {"code", "error"}.isdisjoint(fields):
-            raise Stateless(fields.get("error", ""))
+            error = fields.get("error", "")
+            named = f", with the error “{error}”" if error in _ERRORS else ""
+            raise Malformed(
+                f"a response without “state”{named}", "return “state” (RFC 6749 §4.1.2)"
+            )
         if not self.state.matches(fields.get("state", "")):
             raise Unrelated("the state is not the one that was sent")
         self._check_issuer(fields.get("iss"))
         if "error" in fields:
-            error = read_error(fields, (self.state,))
-            raise refusal(self, error, self.server.authorization_endpoint)
+            refused = read_error(fields, (self.state,))
+            raise refusal(self, refused, self.server.authorization_endpoint)
         if not fields.get("code"):
             raise BadResponse(
                 "the authorization response has neither “code” nor “error” (RFC 6749 §4.1.2)",

@@ -191,6 +191,7 @@ WITHOUT_STATE = {
     "error=Call+0800+now&error_description=Pay": "",
     "code=c": "",
 }
+ERRORS = ("access_denied", "invalid_request", "invalid_scope", "server_error", "login_required")
 
 
 @pytest.mark.parametrize("query", WITHOUT_STATE)
@@ -213,6 +214,64 @@ def test_a_response_without_a_state_is_ignored_and_the_person_is_told(query: str
     assert [told in line for line in said.lines] == [True]
     assert told in caught.value.hint
     assert "0800" not in f"{said.lines} {caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "what", "why"),
+    [
+        ("GET", 400, "a request without parameters", "behind “#”"),
+        ("POST", 405, "a POST request", "in a form"),
+    ],
+)
+def test_an_answer_in_another_response_mode_is_ignored_and_named(
+    method: str, status: int, what: str, why: str
+) -> None:
+    """A fragment stays in the browser, which requests the callback alone; of a form nothing is
+    read."""
+    said = Said()
+
+    def browser(url: str) -> bool:
+        form = {"code": "planted", "state": "right"} if method == "POST" else None
+        sent = {"Origin": ISSUER} if form else {}
+        for _ in range(3):
+            answer = httpx.request(
+                method, visit.redirect_uri, data=form, headers=sent, trust_env=False
+            )
+            assert (answer.status_code, "Not the expected" in answer.text) == (status, True)
+        return True
+
+    with (
+        BrowserPrompt(open_url=browser, display=said).visit(CALLBACK, "server", "a") as visit,
+        pytest.raises(LoginFailed, check=coded("timeout")) as caught,
+    ):
+        visit.ask(asked(visit.redirect_uri), 0.2)
+    assert said.lines == [f"The callback got {what}, and ignored it. Still waiting."]
+    assert f"in the query (RFC 6749 §4.1.2), not {why}" in caught.value.hint
+    assert "planted" not in f"{said.lines} {caught.value}"
+
+
+def test_of_what_anyone_can_send_without_end_the_person_is_told_little() -> None:
+    said = Said()
+
+    def browser(url: str) -> bool:
+        for error in ERRORS:
+            assert httpx.get(f"{visit.redirect_uri}?error={error}", trust_env=False).is_error
+        answer = {"code": "c", "state": "right"}
+        return httpx.post(visit.redirect_uri, params=answer, trust_env=False).is_error
+
+    with (
+        BrowserPrompt(open_url=browser, display=said).visit(CALLBACK, "server", "a") as visit,
+        pytest.raises(LoginFailed, check=coded("timeout")),
+    ):
+        visit.ask(asked(visit.redirect_uri), 0.2)
+    assert len(said.lines) == 3
+
+
+def test_a_form_that_comes_after_the_answer_is_not_worth_a_word() -> None:
+    race = FirstAnswer(asked("http://127.0.0.1:1/callback"))
+    assert race.offer("code=a&state=right")
+    race.posted()
+    assert race.malformed == []
 
 
 def test_a_state_that_is_another_ones_is_not_worth_a_word() -> None:

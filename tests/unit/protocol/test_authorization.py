@@ -20,7 +20,7 @@ from mcp_client_auth.errors import (
 from mcp_client_auth.protocol.authorization import (
     AuthorizationCode,
     AuthorizationRequest,
-    Stateless,
+    Malformed,
     Unrelated,
     authorization_request,
     does_code_grant,
@@ -283,14 +283,14 @@ FOREIGN = {
 }
 
 
-STATELESS = ("no state", "empty state", "error without state")
+MALFORMED = ("no state", "empty state", "error without state", "nothing")
 
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_an_answer_to_another_request_is_unrelated(name: str) -> None:
     with pytest.raises(Unrelated) as caught:
         accept(FOREIGN[name])
-    assert isinstance(caught.value, Stateless) is (name in STATELESS), "the person is told of it"
+    assert isinstance(caught.value, Malformed) is (name in MALFORMED), "the person is told of it"
 
 
 @pytest.mark.parametrize(
