@@ -227,7 +227,7 @@ def _unexplained(exam: Exam, ended: AuthError) -> Finding:
         question = replace(question, check="registration.answer")
         if isinstance(ended, Unavailable):
             values = {"url": ended.url, "got": ended.summary}
-            fault = "rate-limited" if "429" in ended.summary else "registration-error"
+            fault = "rate-limited" if "HTTP 429" in ended.summary else "registration-error"
             return question.found("error", fault, ended.summary, "everybody", kind, **values)
     return question.failed(ended)
 

@@ -4,6 +4,7 @@ error's own remedy is for a client's user."""
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 from ..errors import (
@@ -101,9 +102,10 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         plain = bool(named and named[1].startswith("http://"))
         return "issuer-http" if plain else "issuer-other", values
     if error.code == "no_server_metadata":
-        where = well_known(error.url, "oauth-authorization-server")
-        values |= {"issuer": error.url.rstrip("/"), "expected": shown(where)}
-        values["expected_path"] = split(where).path
+        values["issuer"] = error.url.rstrip("/")
+        with suppress(ValueError):  # of a very long one a part is there
+            where = well_known(error.url, "oauth-authorization-server")
+            values |= {"expected": shown(where), "expected_path": split(where).path}
     if isinstance(error, InsecureUrl) and error.code == "insecure_url":
         named = _NAMED.search(text)
         values["domain"] = named[1] if named else "YOUR_DOMAIN"
@@ -183,7 +185,7 @@ def _resource(text: str, server_url: str) -> str:
     """By what differs between `resource` and the URL of the server."""
     named = _QUOTED.search(text)
     try:
-        mine, theirs = split(server_url), split(named[1] if named else "")
+        mine, theirs = split(server_url), split(named[1].rstrip("?…") if named else "")
     except ValueError:
         return "resource-other"
     address = literal_address(theirs.hostname or "")

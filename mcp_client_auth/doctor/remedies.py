@@ -7,6 +7,7 @@ The readers run the server, so no row names a switch that makes a client forgive
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -408,13 +409,13 @@ FIXES: Final[Mapping[str, Fix]] = {
         "the document at {url} is not a JSON object",
         "Send one JSON object: no comments, no comma at the end, nothing before it, and not"
         " encoded twice, as a string",
-        "curl -s {url} | python3 -m json.tool",
+        "curl -s {shell_url} | python3 -m json.tool",
     ),
     "document-compression": Fix(
         "the document at {url} is not compressed as its Content-Encoding says",
         "Compress it once, either in the application or in the proxy, and send Content-Encoding"
         " only then",
-        "curl -s --compressed {url}",
+        "curl -s --compressed {shell_url}",
     ),
     "document-bom": Fix(
         "a document begins with a byte order mark",
@@ -478,7 +479,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         "Check the domain that authorization_servers names (AUTHKIT_DOMAIN): it has to be the"
         " issuer of this environment. If it is, serve its metadata at {expected_path}, and not a"
         " page",
-        "curl {expected}",
+        "curl {shell_expected}",
     ),
     "server-metadata-absent": Fix(
         "the authorization server has OpenID Connect metadata only",
@@ -734,7 +735,10 @@ def fix(fault: str, product: str, values: Mapping[str, Any]) -> tuple[str, str, 
 
 
 class _Named(dict[str, Any]):
-    """The values of a row; one that is not known stays a mark."""
+    """The values of a row; one that is not known stays a mark. `shell_` and a name: that value as
+    a word of a command, for a document may hold any."""
 
     def __missing__(self, name: str) -> str:
+        if name.startswith("shell_"):
+            return shlex.quote(str(self[name.removeprefix("shell_")]))
         return _UNLESS_KNOWN.get(name, "…")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
 from ..errors import AuthError, StorageError
-from ..origin import origin_url
+from ..origin import origin_url, shown
 from ..paths import user_home
 from ..secret import Secret, masked, quoted
 from .clients.verdict import ClientVerdict
@@ -30,7 +30,7 @@ _PARTLY: Final = (
 OPEN: Final = "no-login-required"  # the fault of a finding that is none: the server is open
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
-_TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "where", "why")
+_TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "why")
 HERE: Final = "every login that is made on this machine"
 _STOPS: Final = "every client that keeps to the standard; this one stops here"
 
@@ -69,6 +69,7 @@ class Finding:
         texts: dict[str, Any] = {
             name: clean(masked(getattr(self, name), secrets)) for name in _TEXTS
         }
+        texts["where"] = clean(masked(shown(self.where), secrets))
         lines = masked(self.paste, secrets).split("\n") if self.paste else []
         return replace(self, **texts, paste="\n".join(map(_line, lines)))
 
@@ -117,8 +118,8 @@ class Question:
     ) -> Finding:
         """With the remedy of a row of `remedies`; `values` are those of its texts."""
         where = values.get("url") or self.where or self.server_url
-        here = {"url": where, "host": host_of(where)}
-        values = {**places(self.server_url), **here, **values}
+        here = {"host": host_of(where)}
+        values = {**places(self.server_url), **here, **values, "url": shown(where)}
         why, change, paste = fix(fault, self._product(where), values)
         made = self.finding(level, came, stumbles, change, error)
         return replace(made, fault=fault, why=why, paste=paste)

@@ -11,9 +11,12 @@ import pytest
 from mcp_client_auth.cli.report import exit_code_of
 from mcp_client_auth.doctor.challenge import challenge as challenge_check
 from mcp_client_auth.doctor.exam import Exam
+from mcp_client_auth.doctor.faults import fault_of
 from mcp_client_auth.doctor.metadata_places import closed_to
+from mcp_client_auth.errors import BadResponse, ResourceMismatch
 from mcp_client_auth.protocol.absence import Absence
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
+from mcp_client_auth.protocol.metadata import read_resource_metadata
 from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.protocol.urls import ServerUrl
 from tests.support.findings import Examine, only
@@ -400,3 +403,26 @@ def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
     place = "https://mcp.example.com/meta"
     moved = Absence(place, f"HTTP 301 to {led_to}, not followed", 301, led_to=led_to)
     assert closed_to([moved]) == (fault, place)
+
+
+def test_the_query_of_the_url_is_in_no_finding(world: World, examined: Examine) -> None:
+    world.at("probe", challenge(world.origin + "/nowhere"))
+    world.at("resource", text("{,}", kind="application/json"))
+    report = examined(world.url + "?key=planted")
+    assert "document-broken" in {finding.fault for finding in report.findings}
+    assert "planted" not in str(report)
+
+
+@pytest.mark.parametrize("resource", [f"{PATH}?tenant=1", "/" + "a" * 400])
+def test_a_resource_that_is_shown_in_part_is_still_known_to_be_of_the_server(resource: str) -> None:
+    server = ServerUrl("https://mcp.example.com/mcp")
+    body = json.dumps({"resource": f"https://mcp.example.com{resource}"}).encode()
+    with pytest.raises(ResourceMismatch) as caught:
+        read_resource_metadata(server, HttpResponse(200, server, body=body), final_url=server)
+    assert fault_of(caught.value, server)[0] == "resource-path"
+
+
+def test_an_issuer_that_is_shown_in_part_is_no_fault_of_the_doctor() -> None:
+    issuer = "https://as.example/" + "a" * 400
+    error = BadResponse("it has no metadata", url=issuer, code="no_server_metadata")
+    assert fault_of(error, "https://mcp.example.com/mcp")[0] == "issuer-absent"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 import pytest
 
@@ -34,6 +35,13 @@ def test_a_line_to_paste_has_the_values_of_the_server() -> None:
     _, _, paste = fix("no-challenge", "", places(URL))
     where = "https://mcp.example.com/.well-known/oauth-protected-resource/api/mcp"
     assert paste == f'WWW-Authenticate: Bearer resource_metadata="{where}"'
+
+
+@pytest.mark.parametrize("fault", ["document-broken", "document-compression", "issuer-absent"])
+def test_a_url_of_a_server_is_one_word_of_a_command(fault: str) -> None:
+    url = "https://as.example/$(touch${IFS}x);'"
+    _, _, paste = fix(fault, "", {**places(URL), "url": url, "expected": url})
+    assert url in shlex.split(paste)
 
 
 def test_the_product_in_front_has_lines_of_its_own() -> None:
