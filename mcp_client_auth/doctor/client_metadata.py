@@ -149,7 +149,8 @@ def _served(response: HttpResponse) -> Check[_Fields | None]:
     yield _judged(question, came, fault, "Send Cache-Control: max-age=300", "note")
     question = Question("document.json", requested, "a JSON object (draft §4.1, RFC 8259)")
     try:
-        document = read_document(response, "client metadata document").raw
+        remedy = "Serve one JSON object there"
+        document = read_document(response, "client metadata document", remedy).raw
     except AuthError as error:
         yield question.failed(error)
         return None

@@ -109,7 +109,7 @@ def described(response: HttpResponse) -> str:
     if is_page(response):
         return "an HTML page"
     value = parsed(response)
-    if value is not None:
+    if value is not None or response.body.strip() == b"null":
         return f"a JSON {_NAMES.get(type(value), 'number')}"
     kind = response.header("content-type").partition(";")[0].strip()
     if kind.lower() == "application/json":

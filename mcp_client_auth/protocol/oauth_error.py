@@ -52,7 +52,7 @@ def said(response: HttpResponse, sent: Iterable[Secret | None] = ()) -> str:
     if isinstance(fields.get("error"), str):
         del fields["error"]
     text = " ".join(_sayings(fields))
-    if not text and response.header("content-type").startswith("text/plain"):
+    if not text and response.header("content-type").lower().startswith("text/plain"):
         text = response.body.decode("utf-8", "replace")
     return masked(text.strip(), tuple(sent))
 

@@ -135,7 +135,8 @@ def test_what_is_no_json_object_is_an_error_and_the_end(
 ) -> None:
     hosted.put(says(text, "200 OK", JSON, CACHED))
     report = look(hosted)
-    assert only(report, "document.json").level == "error"
+    found = only(report, "document.json", "error")
+    assert found.remedy == "Serve one JSON object there"  # its readers are not a server's operator
     assert exit_code_of(report) == NOT_JSON
     assert not [f for f in report.findings if f.check == "document.client_id"]
 

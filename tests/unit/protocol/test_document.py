@@ -58,6 +58,7 @@ def test_no_body_breaks_the_reader(body: bytes) -> None:
         (b"<!doctype html>", "an HTML page"),
         (b"\xef\xbb\xbf\n<HTML>", "an HTML page"),
         (b"oops", "a body that is not JSON"),
+        (b" null\n", "a JSON null"),
         ([1], "a JSON array"),
         ("text", "a JSON string"),
         (True, "a JSON boolean"),

@@ -403,7 +403,7 @@ UNNAMED: dict[str, tuple[HttpResponse, str, str]] = {
         "Options.endpoints",
     ),
     "plain text": (
-        answer(b"404 page not found\n", 404, content_type="text/plain"),
+        answer(b"404 page not found\n", 404, content_type="Text/plain"),
         "“404 page not found”",
         "Options.endpoints",
     ),
