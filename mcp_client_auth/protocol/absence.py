@@ -215,7 +215,7 @@ def _working_url(server_url: str) -> Flow[str]:
             answer = yield from ask_server(ServerUrl(origin_url(server_url) + each))
         except AuthError:
             return ""
-        if not answer.led_to and (answer.asks or answer.open):
+        if not answer.led_to and (answer.asks or answer.open or answer.refuses):
             yield Event("notice", answer.url, answer.status, "an MCP server answers here")
             return shown(answer.url)
     return ""

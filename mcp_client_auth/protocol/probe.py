@@ -91,7 +91,7 @@ class ServerAnswer:
     @property
     def refuses(self) -> bool:
         """Whether an error of JSON-RPC asks for a login, where HTTP has a 401 for that."""
-        value = parsed(self.response)
+        value = parsed(self.response) if self.kind == "message" else None
         error = value.get("error") if isinstance(value, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
         return isinstance(message, str) and bool(_UNAUTHORIZED.search(message))

@@ -94,6 +94,11 @@ def test_a_path_that_works_is_named_where_it_is_redirected_to() -> None:
     assert f"{ORIGIN}/mcp/" in end(url=ORIGIN, pages=pages)[0].hint
 
 
+def test_a_server_that_refuses_in_json_rpc_is_named_too() -> None:
+    refusal = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32001, "message": "Unauthorized"}}
+    assert f"{ORIGIN}/mcp" in end(url=ORIGIN, pages={f"{ORIGIN}/mcp": answer(refusal)})[0].hint
+
+
 def test_an_older_server_is_found_by_a_get() -> None:
     pages = {f"POST {ORIGIN}/sse": answer(b"", 405), f"GET {ORIGIN}/sse": CHALLENGED}
     assert f"{ORIGIN}/sse" in end(url=ORIGIN, pages=pages)[0].hint

@@ -232,6 +232,12 @@ def test_nothing_else_does(response: HttpResponse) -> None:
     assert read_answer(SERVER_URL, response).open is False
 
 
+@pytest.mark.parametrize("rpc", ["2.0", "1.0"])
+def test_an_error_is_a_refusal_of_an_mcp_server_only_in_its_protocol(rpc: str) -> None:
+    said = {"jsonrpc": rpc, "id": 1, "error": {"code": -32001, "message": "Unauthorized"}}
+    assert read_answer(SERVER_URL, answer(said)).refuses is (rpc == "2.0")
+
+
 @pytest.mark.parametrize(
     ("response", "kind"),
     [(MESSAGE, "message"), (html(), "page"), (answer({"status": "ok"}), "other")],
