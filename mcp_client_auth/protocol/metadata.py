@@ -195,8 +195,8 @@ def read_server_metadata(
     if not same_issuer(named, issuer):
         passed = options and options.metadata_url and same_issuer(options.issuer, issuer)
         raise IssuerMismatch(
-            f"the authorization server metadata names another issuer: expected {issuer.shown},"
-            f" got {quoted(spelled(named))} (RFC 8414 §3.3)",
+            f"the authorization server metadata names another issuer: expected"
+            f" {spelled(issuer)}, got {quoted(spelled(named))} (RFC 8414 §3.3)",
             url=response.url,
             hint=_CHECK_WHAT_WAS_PASSED if passed else _NAME_THE_ISSUER,
         )

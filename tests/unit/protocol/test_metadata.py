@@ -122,6 +122,11 @@ def test_metadata_of_another_issuer_is_refused_before_it_is_looked_at(named: str
         read_server_metadata(ISSUER, answer(document))
 
 
+def test_two_issuers_that_differ_in_their_spelling_are_both_told_as_they_are_spelled() -> None:
+    with pytest.raises(Mismatch, match=r"expected \S+com:443, got “\S+com”"):
+        read_server_metadata(Issuer(ISSUER + ":443"), answer({"issuer": ISSUER}))
+
+
 @pytest.mark.parametrize(
     ("expected", "named"), [(ISSUER, ISSUER + "/"), (ISSUER + "/", ISSUER), (ISSUER, ISSUER)]
 )
