@@ -31,7 +31,7 @@ else:  # older versions of click do not know what it gives
 
 
 NEARBY: Final = "mcp_client_auth.nearby"  # in the context of click
-_SLASHLESS: Final = re.compile(r"https?(?::(?!\d)|//)", re.IGNORECASE)  # or a host of that name
+_SLASHLESS: Final = re.compile(r"(https?)(?::(?!\d)/?|//)", re.IGNORECASE)  # no host of that name
 # Every other verb sends a token, a body or a secret.
 _LOOKING: Final = ("login", "logout", "status", "doctor")
 _SECRETS: Final = (
@@ -103,12 +103,11 @@ def _meant(word: str) -> tuple[str, Nearby | None]:
     if "://" in word:
         return word, None
     if is_host(word):
-        from ..origin import is_loopback, shown
+        from ..origin import is_loopback
 
-        if scheme := _SLASHLESS.match(word):
+        if start := _SLASHLESS.match(word):
             raise UsageError(
-                f"{shown(word)} is not a server URL: “{scheme[0].rstrip(':/')}” has to be followed"
-                " by “://”",
+                f"the server URL begins with “{start[0]}”, which has to be “{start[1]}://”",
                 hint="Expected something like https://mcp.example.com/mcp",
             )
         # https, but for this machine itself, where few servers have a certificate
