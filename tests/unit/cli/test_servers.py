@@ -48,7 +48,7 @@ def test_a_url_is_itself_and_a_host_is_understood_as_https(
     "word", ["http:/host", "https:ada:planted@host", "HTTPS:/127.0.0.1:8000", "https//host/mcp"]
 )
 def test_a_url_without_its_slashes_is_not_a_host_that_is_called_http(word: str) -> None:
-    with pytest.raises(UsageError, match="(?i)which has to be “https?://”") as caught:
+    with pytest.raises(UsageError, match=r"(?i)which has to be “https?://”") as caught:
         server_url(word)
     assert "planted" not in str(caught.value)
 
