@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from ..errors import AuthError, LoginFailed
 from ..grants.base import LoginConfig, Ports
 from ..grants.probe import answer_to, naming_redirect, require_covered
-from ..protocol.authorization import AuthorizationRequest
+from ..protocol.authorization import AuthorizationRequest, Malformed, Unrelated
 from ..protocol.client_choice import client_kind
 from ..protocol.discovery import Discovery
 from ..protocol.document import described, redirected_to
@@ -122,8 +122,12 @@ class _TrialVisit:
             raise unreachable(request.server.authorization_endpoint, error) from None
         self.done.page = page
         target = page.header("location") if 300 <= page.status < 400 else ""
-        if target.partition("?")[0] == request.redirect_uri:
-            request.accept(target.partition("?")[2].partition("#")[0])  # an error is raised
+        place, _, query = target.partition("#")[0].partition("?")
+        if place == request.redirect_uri:
+            try:
+                request.accept(query)  # an error is raised
+            except Unrelated as other:
+                raise no_answer(request.server.authorization_endpoint, other) from None
         elif page.status >= 400 and page.status not in (401, 403):
             raise refused(request.server.authorization_endpoint, page)
         raise _PersonAskedError
@@ -152,6 +156,16 @@ def unreachable(url: str, error: AuthError) -> LoginFailed:
         f"the authorization endpoint cannot be reached, so no one can sign in: {error.summary}",
         url=url,
         code="authorize_absent",
+    )
+
+
+def no_answer(url: str, other: Unrelated) -> LoginFailed:
+    """The same where it leads back with what is not the answer: a login waits until its end."""
+    return LoginFailed(
+        f"the authorization endpoint leads back to the client, but not with the answer: {other}",
+        url=url,
+        code="timeout",
+        hint=f"The server's operator has to {other.fix}" if isinstance(other, Malformed) else "",
     )
 
 

@@ -623,6 +623,30 @@ def test_a_page_that_refuses_the_trial_client_leads_nowhere(
 
 
 @pytest.mark.parametrize(
+    ("back", "why"),
+    [
+        ("?error=invalid_scope", "return “state”"),
+        ("?code=c&state=another", ""),
+        ("#code=c&state=s", "return the parameters in the query"),
+    ],
+)
+def test_a_page_that_leads_back_without_the_answer_ends_a_login(
+    world: World, examined: Examine, back: str, why: str
+) -> None:
+    def lead_back(exchange: Exchange) -> None:
+        where = exchange.query.get("redirect_uri", "") + back
+        exchange.reply(302, headers=[("Location", where)])
+
+    world.at("authorize", lead_back)
+    report = examined(world.url, register=True)
+    ended = only(report, "trial.authorization", "error")
+    assert "not with the answer" in ended.came
+    assert why in ended.remedy
+    assert report.verdict.login == "fails"
+    assert not [each for each in report.findings if "the check itself failed" in each.came]
+
+
+@pytest.mark.parametrize(
     ("answer", "fault", "code"),
     [
         (html(403), "registration-blocked", 4),
