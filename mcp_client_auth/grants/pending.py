@@ -108,7 +108,8 @@ class PendingLogin:
     def is_bound_to(self, binding: object) -> bool:
         """Whether this is what the browser was given that the login began in."""
         given = binding if isinstance(binding, str) else ""
-        return bool(given) and hmac.compare_digest(digest(given), self.bound_to)
+        ours, theirs = digest(given).encode(), self.bound_to.encode(errors="surrogatepass")
+        return bool(given) and hmac.compare_digest(ours, theirs)
 
     def seal(self, keys: Secret | str | Sequence[Secret | str] | None = None) -> str:
         """A text to keep until the response arrives, sealed for its account and state.

@@ -124,6 +124,7 @@ def test_it_does_not_show_the_password_of_its_storage() -> None:
 @pytest.mark.parametrize("binding", ["of another browser", "", None, 5, "of the browser "])
 def test_only_its_own_browser_has_its_binding(binding: object) -> None:
     assert not pending().is_bound_to(binding)
+    assert not replace(pending(), bound_to="ä\ud800").is_bound_to(binding)
 
 
 @pytest.mark.parametrize(
