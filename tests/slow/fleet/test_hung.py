@@ -74,8 +74,8 @@ def test_no_request_and_no_thread_waits_for_ever(hung: tuple[Child, Shared]) -> 
                 return client.post(scene.server.url, headers=HEADERS, json=LIST).status_code
 
         send(server, signal.SIGSTOP)
-        for wait in (lambda: ask(auth), lambda: storage.load(scene.key)):
-            wait_is_over(wait)
+        wait_is_over(lambda: ask(auth), "no answer within 0.5 s|Timeout reading")
+        wait_is_over(lambda: storage.load(scene.key), "cannot be reached")
         assert scene.refreshes == 0
         assert scene.logins == 0
         send(server, signal.SIGCONT)
@@ -84,7 +84,7 @@ def test_no_request_and_no_thread_waits_for_ever(hung: tuple[Child, Shared]) -> 
     until(lambda: not [each for each in threading.enumerate() if each.name == "mcp renewal"])
 
 
-def wait_is_over(work: Callable[[], object]) -> None:
-    with pytest.raises(AuthError, check=coded("store")) as caught:
+def wait_is_over(work: Callable[[], object], why: str) -> None:
+    with pytest.raises(AuthError, match=why, check=coded("store")) as caught:
         work()
     assert isinstance(caught.value, Unavailable)
