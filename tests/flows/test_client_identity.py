@@ -29,13 +29,20 @@ from mcp_client_auth import (
     Options,
     PreRegistered,
     RegistrationRefused,
+    Secret,
     TokenRefused,
     UsageError,
     login,
 )
 from mcp_client_auth.credential import Key, Note
 from mcp_client_auth.grants.base import Ports
-from mcp_client_auth.grants.clients import needs_consent, remember_consent, wants_proof
+from mcp_client_auth.grants.clients import (
+    client_key,
+    needs_consent,
+    remember_consent,
+    remember_proof,
+    wants_proof,
+)
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.registration import Client
 from mcp_client_auth.protocol.urls import Issuer
@@ -599,3 +606,14 @@ def test_that_a_client_needs_consent_is_kept_until_it_does_not() -> None:
     elsewhere = replace(ports, storage=MemoryStorage())
     elsewhere.storage.save("c1", Note(key, "consent"))
     assert needs_consent(elsewhere, key, client), "as every version has noted it"
+
+
+def test_how_a_registration_proves_itself_is_kept_with_that_one_alone() -> None:
+    ports = Ports(MemoryStorage(), HttpTransport("https://mcp.example.com/mcp"))
+    uri = "http://127.0.0.1:8080/callback"
+    kept = Client("c1", ISSUER, "dynamic", "none", Secret("planted"), (uri,))
+    ports.storage.save(kept, key := client_key(ISSUER, uri))
+    remember_proof(ports, proving := replace(kept, method="client_secret_post"), uri)
+    assert ports.storage.load(key) == proving
+    remember_proof(ports, replace(kept, client_id="c2"), uri)
+    assert ports.storage.load(key) == proving
