@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from ..credential import Credential
-from ..errors import AuthError, AuthorizationDenied, Unavailable, names
+from ..errors import AuthError, AuthorizationDenied, LoginFailed, Unavailable, names
 from ..keys.dpop_key import DpopChoice
 from ..prompt.base import CodeDisplay, Invitation, code_display
 from ..prompt.device import DeviceVisit
@@ -123,6 +123,8 @@ class CodeBeside:
                 self._drop(request, tokens)
         except AuthorizationDenied as error:
             race.fail(error)
+        except LoginFailed as error:  # the code has run out, which is no address's fault
+            self._ended(race, error.summary)
         except AuthError as error:
             self._ended(race, error.summary, error.url)
         except Exception as error:  # a display's or a transport's own
