@@ -7,7 +7,7 @@ import queue
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,9 @@ class Cell:
 
 
 class Kernel:
-    """`on_box` is called with each request for a password, `on_page` with the first link, `on_show`
-    with whatever else the cell shows, too."""
+    """`on_box` is called with each request for a password, once the cell shows something (they come
+    over two connections, in any order), `on_page` with the first link, `on_show` with whatever else
+    the cell shows, too."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
@@ -53,14 +54,13 @@ class Kernel:
         on_show: Callable[[Cell], object] = str,
     ) -> Cell:
         cell, identity = Cell(), self.client.execute(code, allow_stdin=stdin)
-        end = time.monotonic() + PATIENCE
+        end, told = time.monotonic() + PATIENCE, 0
         while time.monotonic() < end:
-            try:
-                box = self.client.get_stdin_msg(timeout=0)
-                cell.boxes.append(box["content"])
+            with suppress(queue.Empty):
+                cell.boxes.append(self.client.get_stdin_msg(timeout=0)["content"])
+            if cell.shown and told < len(cell.boxes):
+                told += 1
                 on_box(cell)
-            except queue.Empty:
-                pass
             try:
                 message = self.client.get_iopub_msg(timeout=0.05)
             except queue.Empty:

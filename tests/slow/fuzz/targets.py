@@ -448,7 +448,7 @@ class Listening:
         self.listener.hold = 0.0
         self.listener.patience = 5.0
         self.listener.shorten(ISSUER + "/authorize", lambda text: None)
-        self.listener._offer = self._offer
+        self.listener._offer, self.listener._posted = self._offer, lambda: None
 
     def _offer(self, query: str) -> bool:
         with suppress(Unrelated, AuthError):
