@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 from queue import SimpleQueue
@@ -264,8 +265,19 @@ def test_a_code_beside_the_browser_may_be_faster_and_is_told_of(
     assert event.rule == "for the device code (RFC 8628 §3.5)"
 
 
-def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
-    server, shown, said = Server(error="unauthorized_client"), SimpleQueue[str](), list[str]()
+@pytest.mark.parametrize(
+    ("server", "why"),
+    [
+        (Server(error="unauthorized_client"), rf".*unauthorized_client.* \({ISSUER}/device\)"),
+        (Server(PENDING, expires_in=12), "no one signed in while the code was valid"),
+    ],
+    ids=["refused", "has run out"],
+)
+def test_what_ends_the_code_leaves_the_browser_and_is_said(
+    server: Server, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeviceVisit, "nap", lambda self, seconds: server.clock.sleep(seconds))
+    shown, said = SimpleQueue[str](), list[str]()
     server.offers = {**PAGE, "code_challenge_methods_supported": ["S256"]}
 
     class Desk:
@@ -286,8 +298,7 @@ def test_what_ends_the_code_leaves_the_browser_and_is_said() -> None:
     with pytest.raises(AuthorizationDenied):
         log_in(config, server.ports, BrowserPrompt(opened, device=Desk()), None)
     assert len(said) == 1
-    assert "unauthorized_client" in said[0]
-    assert said[0].endswith(f"({ISSUER}/device)")
+    assert re.fullmatch(why, said[0]), said
 
 
 def test_what_others_want_meanwhile_is_asked_for_until_a_code_is_requested() -> None:

@@ -95,6 +95,7 @@ def test_a_form_does_not_show_what_is_in_it() -> None:
 
 def test_a_proof_is_for_the_request_that_carries_it() -> None:
     request = FormPost(URL, client("none"), "grant_type=x").signed(Binding())
+    assert not request.private
     assert request.headers["DPoP"] == f"for {request.method} {request.url}"
 
 
