@@ -122,14 +122,16 @@ class Map:
         self._lines: dict[str, dict[str, list[int]]] = read[LINES]
 
     def tests(self, file: str, line: int, budget: float) -> tuple[list[str], float]:
-        """Those of the line; of one that is run as its module is loaded those of what uses it, or
-        all of the file, in more time. And their cost."""
-        found = self._of(file, line) if is_in_body(file, line) else set()
+        """Those of the line; of one that is run as its module is loaded the file's own, and those
+        of what uses it, or all of the file, in more time. And their cost."""
+        found, own = self._of(file, line) if is_in_body(file, line) else set(), set[int]()
         if not found:
-            found, budget = self._of_users(file, line) or self._of_file(file), 3 * budget
+            own, budget = self._own(file), 3 * budget
+            found = own | (self._of_users(file, line) or self._of_file(file))
         chosen: list[str] = []
         cost = 0.0
-        for number in sorted(found, key=lambda each: (not self._is_unit(each), self._cost(each))):
+        order = sorted(found, key=lambda n: (n not in own, not self._is_unit(n), self._cost(n)))
+        for number in order:
             cost += self._cost(number)
             if chosen and cost > budget:
                 break
@@ -156,6 +158,12 @@ class Map:
 
     def _of_file(self, file: str) -> set[int]:
         return {each for tests in self._lines.get(file, {}).values() for each in tests}
+
+    def _own(self, file: str) -> set[int]:
+        """Those of the file of unit tests that has its name."""
+        place, _, name = file.rpartition("/")
+        own = f"tests/unit/{place}/test_{name}::"
+        return {each for each, (node, _) in enumerate(self._nodes) if node.startswith(own)}
 
     def _is_unit(self, number: int) -> bool:
         return self._nodes[number][0].startswith("tests/unit/")
