@@ -87,15 +87,15 @@ _flying: Final = threading.local()  # the future of the flight of this thread
 
 
 class _Flight:
-    """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left;
-    `person`: it may wait for one."""
+    """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left, and
+    else it is `left` and ends; `person`: it may wait for one."""
 
-    __slots__ = ("callers", "cancel", "future", "gathering", "outlives", "person")
+    __slots__ = ("callers", "cancel", "future", "gathering", "left", "outlives", "person")
 
     def __init__(self, cancel: Cancel, gathering: Gathering) -> None:
         self.cancel, self.gathering = cancel, gathering
         self.future = _Awaited()
-        self.callers, self.outlives, self.person = 0, False, False
+        self.callers, self.outlives, self.left, self.person = 0, False, False, False
 
 
 class _Shared(FreshInChildren):
@@ -166,6 +166,9 @@ class Flights:
         `joined` is called before another caller's run is waited for.
         """
         flight, ours = self._join(name, cancel, outlives=False)
+        while flight.left and not ours:  # its error is no answer to who came later
+            done_within(flight.future, _LOOK)
+            flight, ours = self._join(name, cancel, outlives=False)
         if caller:
             caller.then(lambda: self._leave(flight))
         if ours:
@@ -239,8 +242,8 @@ class Flights:
     def _leave(self, flight: _Flight) -> None:
         with _shared.mutex:
             flight.callers -= 1
-            needed = flight.outlives or flight.callers > 0
-        if not needed:
+            flight.left |= not (flight.outlives or flight.callers > 0)
+        if flight.left:
             flight.cancel.cancel()
 
     def _launch(self, name: str, flight: _Flight, work: Callable[[], T]) -> None:

@@ -124,6 +124,34 @@ def test_the_callers_thread_joins_what_runs_already() -> None:
     assert work.thread is not threading.current_thread()
 
 
+def test_who_comes_while_a_run_ends_that_all_have_left_starts_afresh() -> None:
+    flights, caller, cancel = Flights(), Cancel(), Cancel()
+    left, go = threading.Event(), threading.Event()
+
+    def aborted() -> str:
+        left.set()
+        go.wait(20)
+        raise LoginFailed("aborted")
+
+    def run() -> None:
+        with pytest.raises(LoginFailed):
+            flights.here("login", aborted, cancel, caller=caller)
+
+    first = threading.Thread(target=run)
+    first.start()
+    left.wait(20)
+    caller.cancel()
+    later: list[str] = []
+    second = threading.Thread(target=lambda: later.append(flights.here("login", lambda: "later")))
+    second.start()
+    second.join(0.05)
+    assert later == [], "one after the other"
+    go.set()
+    first.join()
+    second.join()
+    assert later == ["later"]
+
+
 # Errors
 
 
