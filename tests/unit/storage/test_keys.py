@@ -41,14 +41,19 @@ def test_what_is_not_sealed_is_damaged(text: str) -> None:
 
 
 def test_names_tell_nothing_and_are_those_of_each_key() -> None:
+    # A name is hexadecimal digits, among which an account of the letters a to f comes up by chance.
     both = Keys([NEW, OLD])
-    assert both.names("account", "ada") == [
-        *Keys(NEW).names("account", "ada"),
-        *Keys(OLD).names("account", "ada"),
+    assert both.names("account", "martha") == [
+        *Keys(NEW).names("account", "martha"),
+        *Keys(OLD).names("account", "martha"),
     ]
-    every = {*both.names("account", "ada"), *both.names("account", "bob"), *both.names("x", "ada")}
+    every = {
+        *both.names("account", "martha"),
+        *both.names("account", "bob"),
+        *both.names("x", "martha"),
+    }
     assert len(every) == 6
-    assert all(len(name) == 32 and "ada" not in name for name in every)
+    assert all(len(name) == 32 and "martha" not in name for name in every)
 
 
 @pytest.mark.parametrize("given", [None, [], [""], list])
