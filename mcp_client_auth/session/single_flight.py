@@ -88,12 +88,13 @@ _flying: Final = threading.local()  # the future of the flight of this thread
 
 class _Flight:
     """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left, and
-    else it is `left` and ends; `person`: it may wait for one."""
+    else it is `left` and ends; `person`: it may wait for one; `before`: a left one, whose end it
+    waits for."""
 
-    __slots__ = ("callers", "cancel", "future", "gathering", "left", "outlives", "person")
+    __slots__ = ("before", "callers", "cancel", "future", "gathering", "left", "outlives", "person")
 
-    def __init__(self, cancel: Cancel, gathering: Gathering) -> None:
-        self.cancel, self.gathering = cancel, gathering
+    def __init__(self, cancel: Cancel, gathering: Gathering, before: _Awaited | None) -> None:
+        self.cancel, self.gathering, self.before = cancel, gathering, before
         self.future = _Awaited()
         self.callers, self.outlives, self.left, self.person = 0, False, False, False
 
@@ -166,9 +167,6 @@ class Flights:
         `joined` is called before another caller's run is waited for.
         """
         flight, ours = self._join(name, cancel, outlives=False)
-        while flight.left and not ours:  # its error is no answer to who came later
-            done_within(flight.future, _LOOK)
-            flight, ours = self._join(name, cancel, outlives=False)
         if caller:
             caller.then(lambda: self._leave(flight))
         if ours:
@@ -194,8 +192,10 @@ class Flights:
 
     def give(self, name: str, value: object) -> None:
         """The result of a run that was taken."""
-        if flight := self._ended(name):
-            flight.future.set_result(value)
+        with _shared.mutex:
+            flight = self._ours().get(name)
+        if flight:
+            self._land(name, flight, None, value)
 
     def cancel_all(self) -> None:
         with _shared.mutex:
@@ -214,11 +214,13 @@ class Flights:
     ) -> tuple[_Flight, bool]:
         with _shared.mutex:
             flight = self._ours().get(name)
-            ours = flight is None
-            if flight is None:
+            left = flight.future if flight and flight.left else None
+            ours = flight is None or left is not None  # its error is no answer to who comes later
+            if flight is None or left:
                 if not self._under_way:
                     self._process, self._under_way = _shared.processes, {}
-                flight = self._under_way[name] = _Flight(cancel or Cancel(), Gathering(wants))
+                flight = _Flight(cancel or Cancel(), Gathering(wants), left)
+                self._under_way[name] = flight
                 # otherwise one cancelled waiter cancels it for all
                 flight.future.set_running_or_notify_cancel()
                 flight.person = person
@@ -231,13 +233,6 @@ class Flights:
         if self._process != _shared.processes:
             self._under_way = _NONE
         return self._under_way
-
-    def _ended(self, name: str) -> _Flight | None:
-        """Before anyone wakes: the next caller starts afresh. Nothing is kept between two runs."""
-        with _shared.mutex:
-            flight = self._ours().pop(name, None)
-            self._under_way = self._under_way or _NONE
-        return flight
 
     def _leave(self, flight: _Flight) -> None:
         with _shared.mutex:
@@ -260,6 +255,8 @@ class Flights:
         before = getattr(_flying, "future", None)
         _flying.future = flight.future
         try:
+            if flight.before:
+                done_within(flight.before)
             result = work()
         except Elsewhere:
             raise  # it is run again
@@ -277,7 +274,10 @@ class Flights:
     def _land(
         self, name: str, flight: _Flight, error: Exception | None, result: object = None
     ) -> None:
-        self._ended(name)
+        with _shared.mutex:  # before anyone wakes: nothing is kept between two runs
+            if self._ours().get(name) is flight:
+                del self._under_way[name]
+            self._under_way = self._under_way or _NONE
         if error:
             flight.future.set_exception(error)
         else:

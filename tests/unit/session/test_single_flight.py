@@ -124,7 +124,17 @@ def test_the_callers_thread_joins_what_runs_already() -> None:
     assert work.thread is not threading.current_thread()
 
 
-def test_who_comes_while_a_run_ends_that_all_have_left_starts_afresh() -> None:
+WAYS: dict[str, Callable[[Flights], str]] = {
+    "a caller who may leave": lambda flights: flights.here("login", lambda: "later"),
+    "a request": lambda flights: wait(flights.start("login", lambda: "later")),
+    "a request that wants a scope": lambda flights: wait(
+        flights.gather("login", ["read"], lambda wanted, _: f"later: {wanted.take()}")[0]
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_comes_while_a_run_ends_that_all_have_left_starts_afresh(way: str) -> None:
     flights, caller, cancel = Flights(), Cancel(), Cancel()
     left, go = threading.Event(), threading.Event()
 
@@ -142,14 +152,16 @@ def test_who_comes_while_a_run_ends_that_all_have_left_starts_afresh() -> None:
     left.wait(20)
     caller.cancel()
     later: list[str] = []
-    second = threading.Thread(target=lambda: later.append(flights.here("login", lambda: "later")))
+    second = threading.Thread(target=lambda: later.append(WAYS[way](flights)))
     second.start()
     second.join(0.05)
     assert later == [], "one after the other"
     go.set()
     first.join()
     second.join()
-    assert later == ["later"]
+    assert len(later) == 1
+    assert later[0].startswith("later")
+    assert flights.under_way("login") is None
 
 
 # Errors
