@@ -47,7 +47,7 @@ _WORDS: Final[dict[type[AuthError], tuple[int, str, str]]] = {
 # The same for what went wrong with the message itself, which no login helps.
 _ON_THE_WAY: Final[dict[type[AuthError], tuple[int, str, str]]] = {
     Unavailable: (503, "no answer could be had from", "own"),
-    BadResponse: (502, "what came is not an answer of MCP, from", "doctor"),
+    BadResponse: (502, "what came is not an MCP answer, from", "doctor"),
     Refused: (403, "the request was refused by", "doctor"),
     AuthError: (500, "the request could not be sent to", "doctor"),
 }

@@ -90,7 +90,7 @@ def read_arguments(tool: Tool, words: tuple[str, ...], given: Mapping[str, Any])
         found = _WORD.fullmatch(word)
         if not found:
             raise UsageError(
-                f"{quoted(word, 80)} is no argument of a tool",
+                f"{quoted(word, 80)} is not an argument of a tool",
                 hint="Pass NAME=VALUE, or NAME:=JSON for a JSON value",
             )
         name, sign, text = found.groups()

@@ -49,7 +49,7 @@ _STEP_OF: Final = {
     "LoginFailed": "trial.authorization",
     "StorageError": "local.storage",
 }
-_FORGIVEN: Final = "clients that keep to the standard; this one logs in all the same"
+_FORGIVEN: Final = "clients that keep to the standard; this one logs in anyway"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,10 +133,10 @@ def _named_place(
     came = f"resource_metadata is {shown(named)}"
     if named[0] in "'`&" or any(mark in named for mark in _NOT_CODE):
         what = "single quotes are" if named[0] == "'" else "the quotes are"
-        came = f"{came}, which is no absolute URL: {what} part of it"
+        came = f"{came}, which is not an absolute URL: {what} part of it"
         return question.found("warning", "challenge-quotes", came, affected)
     if is_relative(named):
-        came += ", which is no absolute URL"
+        came += ", which is not an absolute URL"
         return question.found("warning", "challenge-relative", came, affected)
     try:
         Endpoint.checked(named, "the challenge's resource_metadata", exam.options)

@@ -230,7 +230,7 @@ def content(url: str, document: _Fields) -> Check[None]:
     method = document.get("token_endpoint_auth_method", "")
     keyed = method in ("private_key_jwt", "self_signed_tls_client_auth")
     fault = _first(
-        (not isinstance(method, str), "it is no text"),
+        (not isinstance(method, str), "it is not text"),
         (not method, "it is left out, which stands for client_secret_basic (RFC 7591 §2)"),
         (method in [*WITH_SECRET], f"{method}, a shared secret"),
         (keyed and not {"jwks", "jwks_uri"} & {*document}, f"{method} without jwks or jwks_uri"),
@@ -279,12 +279,12 @@ def redirect_fault(uri: object) -> str:
     scheme of the application's own.
     """
     if not isinstance(uri, str) or not (scheme := _SCHEME.match(uri)):
-        return f"{_text(uri)}: it is no absolute URI"
+        return f"{_text(uri)}: it is not an absolute URI"
     where, own = quoted(uri, 120), scheme[1].lower() not in ("http", "https")
     if "#" in uri:
         return f"{where}: it has a fragment"
     if own:
-        return "" if "." in scheme[1] else f"{where}: its scheme is no reversed domain name"
+        return "" if "." in scheme[1] else f"{where}: its scheme is not a reversed domain name"
     try:
         parts = split(uri)
     except ValueError as error:
@@ -309,7 +309,7 @@ def key_set_fault(key_set: Any) -> str:
         try:
             JWKRegistry.import_key({name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk})
         except Exception:  # what another project's parser raises has many classes
-            return f"key {number} is no public JWK"
+            return f"key {number} is not a public JWK"
     return ""
 
 

@@ -35,7 +35,7 @@ def tried(exam: Exam, server: ServerMetadata, clients: Sequence[Client]) -> Chec
         came = f"{endpoint.shown}: a client with the authentication {client.method}"
         if status != 201:
             answered = f"HTTP {status}, not 201, for a client that was registered"
-            affected = "clients that take 201 only for a yes"
+            affected = "clients that accept only 201"
             yield question.found("warning", "registration-status", answered, affected)
         elif client.secret:
             remedy = "Honour token_endpoint_auth_method “none” for native clients (OAuth 2.1 §2.1)"

@@ -49,11 +49,11 @@ def encoded(message: Message) -> bytes:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
     except UnicodeEncodeError:
-        raise UsageError("an argument of the tool has characters that are no text") from None
+        raise UsageError("an argument of the tool has characters that are not text") from None
     except (TypeError, ValueError, RecursionError):
         raise UsageError(
-            "an argument of the tool is no JSON value",
-            hint="Infinity and NaN are none, either",
+            "an argument of the tool is not a JSON value",
+            hint="Infinity and NaN are not JSON either",
         ) from None
 
 

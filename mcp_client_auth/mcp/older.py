@@ -157,7 +157,9 @@ def endpoint_of(url: str, said: str) -> str:
     except ValueError:
         fine = False
     if not fine:
-        raise BadResponse("the endpoint that the server names is no URL within its origin", url=url)
+        raise BadResponse(
+            "the endpoint that the server names is not a URL within its origin", url=url
+        )
     return target
 
 

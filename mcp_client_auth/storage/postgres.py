@@ -241,7 +241,7 @@ class PostgresEngine(Engine):
         url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
-                "this is no URL of a PostgreSQL",
+                "this is not the URL of a PostgreSQL server",
                 hint=f"Expected one that begins with {_SCHEMES[0]}",
             )
         try:

@@ -184,7 +184,8 @@ class RedisEngine(Engine):
         url = self._url.whole()
         if not url.startswith(_SCHEMES):
             raise UsageError(
-                "this is no URL of a Redis", hint=f"Expected one that begins with {_SCHEMES[1]}"
+                "this is not the URL of a Redis server",
+                hint=f"Expected one that begins with {_SCHEMES[1]}",
             )
         try:
             pool = self._redis.BlockingConnectionPool.from_url(

@@ -82,7 +82,7 @@ def _part(assertion: str, number: int) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise _fault("it is no signed JWT")
+        raise _fault("it is not a signed JWT")
     return value
 
 

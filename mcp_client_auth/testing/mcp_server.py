@@ -159,7 +159,7 @@ class _Endpoint:
     def _call_tool(self, call: Call, access: Access) -> Response:
         tool, arguments = call.params.get("name"), call.params.get("arguments") or {}
         if not isinstance(tool, str) or tool not in TOOLS or not isinstance(arguments, dict):
-            raise call.fault(INVALID_PARAMS, "Unknown tool, or arguments that are no object")
+            raise call.fault(INVALID_PARAMS, "Unknown tool, or arguments that are not an object")
         needed = self._notebook.needed_scope(tool)
         if needed and needed not in access.scope:
             return self._challenge(403, {"error": "insufficient_scope", "scope": needed})

@@ -79,7 +79,7 @@ class Proofs:
     def _opened(self, proof: str) -> tuple[_Key, str, bytes, bytes]:
         parts = proof.split(".")
         if len(parts) != 3:
-            raise ProofFault("it is no JWT")
+            raise ProofFault("it is not a JWT")
         header = _object(parts[0])
         if header.get("typ") != "dpop+jwt":
             raise ProofFault("typ must be dpop+jwt")
@@ -125,7 +125,7 @@ class _Key:
             self._key = import_key(jwk, jwk["kty"])
             self._algorithm.check_key(self._key)
         except (JoseError, ValueError, KeyError, TypeError):
-            raise ProofFault("jwk is no key for the algorithm") from None
+            raise ProofFault("jwk is not a key for the algorithm") from None
         self.thumbprint = self._key.thumbprint()
 
     def verify(self, signed: bytes, signature: bytes) -> bool:
@@ -138,7 +138,7 @@ def _object(segment: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise ProofFault("it is no JWT")
+        raise ProofFault("it is not a JWT")
     return value
 
 
@@ -146,7 +146,7 @@ def _bytes(segment: str) -> bytes:
     try:
         return urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     except (NotBase64, ValueError):
-        raise ProofFault("it is no JWT") from None
+        raise ProofFault("it is not a JWT") from None
 
 
 def _hash(token: str) -> str:

@@ -77,7 +77,7 @@ class SecretService:
         self._running.callback(window.close)
         taken = window.send_and_get_reply(message_bus.RequestName(_PROMPTER))
         if taken.body != (1,):
-            raise RuntimeError("somebody else shows the prompts already")
+            raise RuntimeError("another program shows the prompts already")
         self.lock()
 
     def freeze(self) -> None:

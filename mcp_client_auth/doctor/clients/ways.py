@@ -93,8 +93,8 @@ def _refused(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) -> Point
         remedy = f"Accept its registration: {_fields(client)}"
     else:  # managed rules against SSRF refuse a body with an address of loopback in it
         remedy = (
-            "Look at what stands in front of the registration endpoint: it is no answer of OAuth,"
-            " and rules of firewalls refuse bodies that name 127.0.0.1 or localhost"
+            "Look at what answers in front of the registration endpoint, for this is not an OAuth"
+            " answer: firewall rules refuse bodies that name 127.0.0.1 or localhost"
         )
     if where := client.get("own_client"):
         remedy += f"; or register a client for people to enter ({where})"

@@ -132,7 +132,7 @@ FAULTS = [
         said('Bearer resource_metadata="/meta"'),
         "challenge.header",
         "warning",
-        "no absolute URL",
+        "not an absolute URL",
     ),
     Fault(
         "single quotes",

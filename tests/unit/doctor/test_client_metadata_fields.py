@@ -64,7 +64,7 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str, str, str]]] = {
     "a response_types of text": ({"response_types": "code"}, "response_types", "error", "code"),
     "no name": ({"client_name": ...}, "client_name", "error", "left out"),
     "an empty name": ({"client_name": ""}, "client_name", "error", "no text"),
-    "a name that is no text": ({"client_name": 7}, "client_name", "error", "no text"),
+    "a name that is not text": ({"client_name": 7}, "client_name", "error", "no text"),
     "no redirect_uris": ({"redirect_uris": ...}, "redirect_uris", "error", "absolute"),
     "an empty redirect_uris": ({"redirect_uris": []}, "redirect_uris", "error", "absolute"),
     "a redirect_uris of text": ({"redirect_uris": LOCAL}, "redirect_uris", "error", "absolute"),
@@ -95,11 +95,11 @@ FAULTS: Final[dict[str, tuple[dict[str, Any], str, str, str]]] = {
         )
         for method in ("client_secret_basic", "client_secret_post", "client_secret_jwt")
     },
-    "a method that is no text": (
+    "a method that is not text": (
         {"token_endpoint_auth_method": ["none"]},
         "token_endpoint_auth_method",
         "error",
-        "no text",
+        "not text",
     ),
     "a method without its keys": (
         {"token_endpoint_auth_method": "private_key_jwt"},
@@ -192,7 +192,7 @@ def test_depth_is_no_matter() -> None:
     ],
 )
 def test_what_is_no_public_key_is_named(key: Any) -> None:
-    assert key_set_fault({"keys": [*PUBLIC["keys"], key]}) == "key 2 is no public JWK"
+    assert key_set_fault({"keys": [*PUBLIC["keys"], key]}) == "key 2 is not a public JWK"
 
 
 @pytest.mark.parametrize("kind", KINDS)
