@@ -159,7 +159,7 @@ class Session:
         challenge = answer.challenge if answer else None
         only_bound = challenge is not None and challenge.dpop_only
         need: Need = k.For.REQUEST
-        name = "answer"
+        name = self._run("answer")
         if sent is not None:
             need = k.Refused(sent, repeated, replaced, home, only_bound)
             name += f" {sent.generation} {repeated} {replaced} {home} {only_bound}"
@@ -188,7 +188,7 @@ class Session:
         self, sent: Credential, challenge: Challenge, *, again: bool = False
     ) -> Future[Credential | None]:
         """A token with more scope (MCP "Step-Up Authorization Flow"); `again`: it did not help."""
-        name = f"step-up {' '.join(challenge.scope or ())}{' again' if again else ''}"
+        name = self._run(f"step-up {' '.join(challenge.scope or ())}{' again' if again else ''}")
 
         def step_up() -> Credential:
             from .step_up import StepUp
@@ -335,7 +335,7 @@ class Session:
             cancel = Cancel()
             with naming_redirect(answer):
                 credential = self._flights.here(
-                    "login",
+                    self._run("login"),
                     self._login(answer, ports, cancel=cancel, force=force, explicit=True).run,
                     cancel,
                     caller=caller,
@@ -433,9 +433,9 @@ class Session:
         try:
             login = self._login(answer, ports, refused=sent, cancel=cancel)
             if not self.config.asks:
-                return self._flights.here("login", login.run, cancel)
+                return self._flights.here(self._run("login"), login.run, cancel)
             TURNS.leave()
-            return wait(self._flights.start("login", login.run, cancel))
+            return wait(self._flights.start(self._run("login"), login.run, cancel))
         finally:
             if flow is not None:
                 flow.close()
@@ -444,6 +444,11 @@ class Session:
         from .login import LeasedLogin
 
         return LeasedLogin(self._renewal, self._cooling, self.prompt, answer, ports, **how)
+
+    def _run(self, name: str) -> str:
+        """Of a run that a login may end: where no one can be asked, its failure is no answer to
+        a request that may ask."""
+        return f"{name}, asking no one" if self.prompt is None else name
 
     def _no_longer(self, why: str = "") -> AuthError:
         from .login_required import no_longer

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
 import pytest
 
 from mcp_client_auth import (
+    Credential,
     LoginRequired,
     Options,
     Unavailable,
 )
+from mcp_client_auth.protocol.challenge import Challenge
+from mcp_client_auth.session.session import Session
+from mcp_client_auth.session.single_flight import wait
 from tests.support.session_world import (
     SERVER,
     TOKEN,
@@ -47,6 +55,36 @@ def test_the_command_names_the_scopes_that_the_caller_wants(world: World) -> Non
     with pytest.raises(LoginRequired) as caught:
         Program(world, scope="read write").post()
     assert caught.value.hint == f"Run: mcp-login {SERVER} --scope 'read write'"
+
+
+@pytest.mark.parametrize("refused", [401, 403])
+def test_a_request_that_may_ask_does_not_fail_with_one_that_may_not(
+    world: World, refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a program sends of itself asks no one, and is refused at the same moment."""
+    person = Person(world)
+    program = logged_in(world, person)
+    sent = program.stored
+    challenge = Challenge("bearer", {"error": "insufficient_scope", "scope": "write"})
+    if refused == 401:
+        program.storage.delete(sent.key)
+    load, asking = program.storage.load, list[Future[Credential | None]]()
+
+    def better(session: Session) -> Future[Credential | None]:
+        return (
+            session.after_401(None, None) if refused == 401 else session.after_403(sent, challenge)
+        )
+
+    def meanwhile(key: Any) -> Any:
+        monkeypatch.undo()
+        asking.append(better(program.session))
+        return load(key)
+
+    monkeypatch.setattr(program.storage, "load", meanwhile)
+    with suppress(LoginRequired):
+        wait(better(program.session.asking(None, None)))
+    assert wait(asking[0])
+    assert len(person.visits) == 1
 
 
 def test_a_failure_as_response_hands_back_the_401_and_the_next_login_is_found(
