@@ -45,6 +45,7 @@ _HOST_NETWORK: Final = "/run/.toolboxenv"  # a toolbox has the network of its ho
 _GROUPS: Final = ("docker", "kubepods", "containerd", "libpod", "/lxc/")
 _WITH_DISPLAY: Final = ("win32", "cygwin", "darwin", "android", "ios")
 _USUAL_WIDTH: Final = 80
+_BUS: Final = "DBUS_SESSION_BUS_ADDRESS"
 # Values of TERM_PROGRAM whose terminals show OSC 8 as links.
 _LINKING: Final = ("ghostty", "Hyper", "iTerm.app", "vscode", "WezTerm")
 
@@ -52,6 +53,28 @@ _LINKING: Final = ("ghostty", "Hyper", "iTerm.app", "vscode", "WezTerm")
 def for_other_programs() -> dict[str, str]:
     """Our environment without our secrets."""
     return {name: value for name, value in os.environ.items() if name not in SECRET_VARIABLES}
+
+
+def find_session_bus() -> None:
+    """Name the bus of the user's session, behind which the keyring is, for all that looks for it.
+
+    Hosts on the official SDKs give a server that they start little more than HOME and PATH.
+    Who has set the variable to nothing wants none.
+    """
+    if not sys.platform.startswith("linux") or _BUS in os.environ:
+        return
+    from stat import S_ISSOCK
+    from urllib.parse import quote
+
+    # pam_systemd(8); the usual place, as the variable with it is not handed on, either
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+    bus = os.path.join(runtime, "bus")
+    try:
+        state = os.stat(bus)
+    except (OSError, ValueError):
+        return
+    if S_ISSOCK(state.st_mode) and state.st_uid == os.getuid():
+        os.environ[_BUS] = f"unix:path={quote(bus)}"
 
 
 class Machine:

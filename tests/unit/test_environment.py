@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import os
+import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
 from mcp_client_auth.environment import (
     Machine,
+    find_session_bus,
     has_colours,
     has_hyperlinks,
     is_attended,
@@ -21,6 +25,7 @@ from mcp_client_auth.environment import (
 )
 
 SSH = {"SSH_CONNECTION": "192.0.2.7 50022 198.51.100.9 22", "SSH_TTY": "/dev/pts/0"}
+BUS = "DBUS_SESSION_BUS_ADDRESS"
 WSL = "Linux version 5.15.167.4-microsoft-standard-WSL2"
 
 
@@ -223,3 +228,38 @@ def test_which_terminals_show_links(
         bare.setenv(name, value)
     assert has_hyperlinks(_Terminal()) is linked
     assert not has_hyperlinks(io.StringIO()) or "FORCE_HYPERLINK" in environ
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a user's session, which a host has not told of."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv(BUS, "")
+    monkeypatch.delenv(BUS)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    return tmp_path
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a socket with a path")
+def test_the_bus_of_the_session_is_found_where_no_variable_names_it(runtime: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bus:
+        bus.bind("bus")
+        find_session_bus()
+    assert os.environ[BUS] == f"unix:path={quote(str(runtime))}/bus"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a socket with a path")
+@pytest.mark.parametrize("there", ["nothing", "a file", "another one's", "a variable"])
+def test_no_other_bus_is_named(runtime: Path, monkeypatch: pytest.MonkeyPatch, there: str) -> None:
+    with socket.socket(socket.AF_UNIX) as bus:
+        if there == "a file":
+            (runtime / "bus").touch()
+        elif there != "nothing":
+            bus.bind("bus")
+        if there == "another one's":
+            monkeypatch.setattr(os, "getuid", lambda: 4_000_000)
+        if there == "a variable":
+            monkeypatch.setenv(BUS, "")
+        find_session_bus()
+    assert os.environ.get(BUS, "") == ""

@@ -127,12 +127,14 @@ def command(arguments: Arguments) -> None:
     if arguments.print_config:  # of what can work
         _print_config(arguments)
         return
+    from ...environment import find_session_bus
     from ...mcp.upstream import MOST
     from ..client import opened
     from ..host_prompt import AnotherLogin, host_prompt
 
     if arguments.static_client:
         protocol["client"] = _static_client(arguments.static_client, arguments.new)
+    find_session_bus()
     hosts: list[Host] = []
 
     def host() -> Host | None:

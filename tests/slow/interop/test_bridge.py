@@ -174,6 +174,22 @@ def test_the_words_of_mcp_remote_log_in_as_they_did_there(terminal: Terminal) ->
     assert secret.encode() not in err
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Secret Service")
+def test_a_login_in_the_keyring_is_found_by_a_host_that_hands_on_little(
+    terminal: Terminal, secret_service: dict[str, str]
+) -> None:
+    """As those on the official SDKs do, which know nothing of the session's bus."""
+    del terminal.environment["MCP_CLIENT_AUTH_STORAGE"]
+    bus = secret_service["DBUS_SESSION_BUS_ADDRESS"]
+    (terminal.home / "bus").symlink_to(bus.removeprefix("unix:path=").partition(",")[0])
+    with DemoServer(Settings(sessions=True)) as server:
+        kept = terminal.run("login", server.url, **secret_service).err
+        assert "the OS keyring (Secret Service)" in kept
+        with bridge(terminal, server.url, "--no-browser") as host:
+            host.say(INITIALIZE)
+            assert host.hear()["result"]["serverInfo"]
+
+
 def test_bridges_that_start_together_share_one_login(terminal: Terminal) -> None:
     with DemoServer(Settings(sessions=True)) as server, ExitStack() as stack:
         hosts = [stack.enter_context(bridge(terminal, server.url)) for _ in range(3)]
