@@ -155,7 +155,10 @@ class MCPAuth(Authorizer, _Auth):
             plan.close()
 
     def read(self, response: Any) -> Answer:
-        first = str(response.history[0].url) if response.history else ""
+        from ..transport.sender import FIRST_URL
+
+        first = response.request.extensions.get(FIRST_URL, "")
+        first = str(response.history[0].url) if response.history else first
         headers = tuple(response.headers.multi_items())
         method, url = response.request.method, str(response.url)
         return Answer(response.status_code, method, url, headers, first)

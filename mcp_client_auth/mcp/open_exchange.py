@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from ..threads import done_within
-from ..transport.sender import SENDER, Wire
+from ..transport.sender import FIRST_URL, SENDER, Wire
 from .exchange import Head, Read, Send, Wait
 
 # to connect, read, write, and get a connection
@@ -27,7 +27,7 @@ class OpenExchange:
     """The request of a plan that is open, and its response. `auth` stands in for the client's."""
 
     def __init__(self, client: Any, url: str, auth: Any = None) -> None:
-        self._client, self._url = client, url
+        self._client, self._url, self._first_url = client, url, ""
         self._auth = {"auth": auth} if auth else {}
         self._response: Any = None
         self._pieces: Iterator[bytes] = iter(())
@@ -93,7 +93,7 @@ class OpenExchange:
             ],
             content=step.body or None,
             timeout=timeout,
-            extensions={SENDER: self, "trace": self._trace},
+            extensions={SENDER: self, FIRST_URL: self._first_url, "trace": self._trace},
         )
         return client.send(sent, stream=True, follow_redirects=False, **self._auth)
 

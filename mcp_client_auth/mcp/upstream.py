@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, cast
 
+from ..protocol.flow import HttpResponse
+from ..protocol.probe import REPEATED, redirect_target
+from ..protocol.urls import ServerUrl
 from .exchange import Head, Read, Send, Wait
 from .messages import Message
 from .open_exchange import OpenExchange
 
 MOST: Final = 512  # requests at once
 MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server
+_MOST_REDIRECTS: Final = 5
 
 
-class Login(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Login:
     """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
-    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time."""
+    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time.
+    `moved`: where redirects of a URL have led meanwhile, which the login need not know."""
 
     where: Callable[[], str]
     quiet: Any = None
     has_failed: Callable[[], bool] = lambda: False
+    moved: dict[str, str] = field(default_factory=dict)
 
 
 class Exchange(OpenExchange):
@@ -46,11 +54,28 @@ class Exchange(OpenExchange):
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
         given = super().do(step, left)
         if isinstance(step, Send):
+            given = given if step.url else self._followed(step, cast("Head", given), left)
             self.sent()
         return given
 
+    def _followed(self, step: Send, head: Head, left: float) -> Head:
+        """The answer of where the server redirects to, as far as a login to it covers that: some
+        send `/mcp` to `/mcp/` before they ask for one."""
+        asked = ServerUrl(self._url)
+        for _ in range(_MOST_REDIRECTS):
+            target = redirect_target(HttpResponse(head.status, self._url, (*head.headers.items(),)))
+            if head.status not in REPEATED or not (target and asked.covers(target)):
+                break
+            self._first_url, self._url = asked, target
+            head = cast("Head", super().do(replace(step, url=target), left))
+        if self._url != asked and head.status not in REPEATED:
+            self._login.moved[asked] = self._url
+        return head
+
     def _where(self) -> str:
-        self._url = self._login.where()
+        where = self._login.where()
+        self._url = self._login.moved.get(where, where)
+        self._first_url = where if self._url != where else ""
         return self._url
 
     def another(self) -> OpenExchange:

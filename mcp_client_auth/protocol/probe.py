@@ -24,7 +24,7 @@ from .urls import ServerUrl, canonical
 _MOST_REDIRECTS: Final = 5
 # RFC 9110 §15.4: 303 asks for a GET of something else. 301 and 302 are repeated as POST, because
 # servers send them where they mean 307 and 308.
-_REPEATED: Final = (301, 302, 307, 308)
+REPEATED: Final = (301, 302, 307, 308)
 _METHOD_NOT_FOUND: Final = -32601  # JSON-RPC 2.0 §5.1
 
 _UNAUTHORIZED: Final = re.compile(
@@ -132,7 +132,7 @@ def ask_server(
         response = replace((yield from _sent(url, signer)), url=url)
         target = redirect_target(response)
         inside = server_url.covers(target) if signer else same_origin(server_url, target)
-        if not target or not inside or response.status not in _REPEATED:
+        if not target or not inside or response.status not in REPEATED:
             answer = read_answer(began, response, target, with_token=signer is not None)
             return (yield from _older(answer)) if signer is None else answer
         yield Event(

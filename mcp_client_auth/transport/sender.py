@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-SENDER: Final = "mcp_client_auth.sender"  # an extension of a request
+# extensions of a request
+SENDER: Final = "mcp_client_auth.sender"
+FIRST_URL: Final = "mcp_client_auth.first_url"  # which the server redirects to where it goes
 
 
 class Wire(Protocol):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import httpx
@@ -24,6 +26,7 @@ from mcp_client_auth import (
     login,
 )
 from mcp_client_auth.credential import key_for
+from mcp_client_auth.mcp.bridge import Bridge
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
 from tests.support.hostile import ACCESS, World, document, html, redirect
 from tests.support.terminal import Terminal
@@ -146,6 +149,22 @@ def test_a_client_that_follows_redirects_logs_in_once(
         with library.Client(**more) as client:
             statuses = [client.post(mounted.url, content=LIST).status_code for _ in "123"]
     assert statuses == [200, 200, 200]
+    assert browser.visits == 1
+    held = storage.load(key_for(mounted.url))
+    assert held
+    assert held.final_url == mounted.url + "/"
+
+
+def test_the_bridge_logs_in_where_the_server_redirects_to(mounted: DemoServer) -> None:
+    browser, storage, lines = ScriptedBrowser(), MemoryStorage(), Queue[bytes]()
+    auth = MCPAuth(mounted.url, storage=storage, prompt=BrowserPrompt(open_url=browser))
+    with httpx.Client(auth=auth, trust_env=False) as client:
+        bridge = Bridge(client, mounted.url, lines.put, error_for=vars)
+        for _ in range(2):
+            bridge.take(LIST.encode())
+            assert json.loads(lines.get(timeout=60))["result"]["tools"]
+        bridge.close()
+    assert posts(mounted) == [401, 200, 200]
     assert browser.visits == 1
     held = storage.load(key_for(mounted.url))
     assert held

@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from mcp_client_auth.mcp.exchange import Read, Send
+from mcp_client_auth.mcp.exchange import Head, Read, Send
 from mcp_client_auth.mcp.open_exchange import OpenExchange, Stopped
 from mcp_client_auth.mcp.upstream import Budget, Exchange, Login, once
 from mcp_client_auth.transport.racing import RacingTransport
@@ -62,6 +62,59 @@ def test_each_message_is_sent_to_where_the_login_says_and_told_as_sent() -> None
             exchange.close()
     assert asked == ["https://a.example/mcp", "https://b.example/mcp"]
     assert sent == [1, 1]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_within_the_server_is_followed_with_the_same_message_and_remembered(
+    status: int,
+) -> None:
+    """As Starlette sends `/mcp` to `/mcp/` before it asks for a login."""
+    asked: list[tuple[str, str, bytes]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.path, request.content))
+        if request.url.path == "/mcp":
+            return httpx.Response(status, headers={"location": "/mcp/"})
+        return httpx.Response(202)
+
+    login = Login(lambda: "https://a.example/mcp")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        for _ in range(2):
+            exchange = Exchange(client, login)
+            head = exchange.do(Send("POST", {}, b"{}"), 5.0)
+            exchange.close()
+            assert isinstance(head, Head)
+            assert head.status == 202
+    assert asked == [("POST", path, b"{}") for path in ("/mcp", "/mcp/", "/mcp/")]
+
+
+@pytest.mark.parametrize(
+    ("status", "target", "most"),
+    [
+        (303, "/b/mcp/", 1),
+        (307, "https://b.example/b/mcp", 1),
+        (307, "http://a.example/b/mcp", 1),
+        (307, "/c/mcp", 1),  # which a login to this server does not cover
+        (307, "/b/mcp", 6),
+        (300, "/b/mcp/", 1),
+    ],
+)
+def test_any_other_redirect_is_the_answer(status: int, target: str, most: int) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(status, headers={"location": target})
+
+    login = Login(lambda: "https://a.example/b/mcp")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        exchange = Exchange(client, login)
+        head = exchange.do(Send("POST", {}, b"{}"), 5.0)
+        exchange.close()
+    assert isinstance(head, Head)
+    assert head.status == status
+    assert {str(each.url) for each in asked} == {"https://a.example/b/mcp"}
+    assert len(asked) == most
 
 
 def test_a_body_that_was_stopped_has_not_come_to_its_end() -> None:
