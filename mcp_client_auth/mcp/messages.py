@@ -99,13 +99,15 @@ def answers(message: Message, number: object) -> bool:
     """Whether it is the response to the request of that id.
 
     An error may lack the id, where the server could not read it (2025-11-25, basic, “Responses”).
+    Some servers make a text or a fraction of a number, which the official SDKs take as well.
     """
     if "method" in message or number is None:
         return False
     given = message.get("id")
     if given is None:
         return "error" in message
-    return is_id(given, number) and ("result" in message or "error" in message)
+    same = str(given) == str(number) or (isinstance(given, float) and given == number)
+    return same and ("result" in message or "error" in message)
 
 
 def is_id(given: object, number: object) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from mcp_client_auth.errors import BadResponse, UsageError
 from mcp_client_auth.mcp.messages import (
+    answers,
     as_it_is,
     encoded,
     is_request,
@@ -82,6 +83,16 @@ def test_a_number_too_large_for_us_stays_one_that_others_can_read() -> None:
 )
 def test_a_request_has_a_method_and_an_id(message: dict[str, Any], expected: bool) -> None:
     assert is_request(message) == expected
+
+
+@pytest.mark.parametrize("given", ['"7"', "7", "7.0"])
+def test_an_answer_has_the_id_of_its_request_however_it_is_written(given: str) -> None:
+    assert answers(json.loads(f'{{"id": {given}, "result": {{}}}}'), 7)
+
+
+@pytest.mark.parametrize("given", ["8", "null", "true"])
+def test_an_answer_to_another_request_is_none(given: str) -> None:
+    assert not answers(json.loads(f'{{"id": {given}, "result": {{}}}}'), 7)
 
 
 def test_only_a_ping_has_a_result() -> None:

@@ -350,7 +350,7 @@ def test_it_gets_the_progress_that_it_asked_for(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     "body",
     [
-        '{"jsonrpc": "2.0", "id": "1", "result": {}}',  # some clients take it for 1
+        '{"jsonrpc": "2.0", "id": 2, "result": {}}',
         '[{"jsonrpc": "2.0", "id": 1, "result": {}}]',
         '\ufeff{"jsonrpc": "2.0", "id": 1, "result": {}}',
     ],
