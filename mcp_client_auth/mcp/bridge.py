@@ -44,7 +44,7 @@ from .mirroring import Mirroring
 from .offers import Offers, called_tool, hidden_tool, listed_tools, strictly, with_offered
 from .open_exchange import Stopped
 from .patience import Patience
-from .upstream import MOST, MOST_BYTES, Budget, Exchange, Login, once
+from .upstream import MOST, MOST_BYTES, MOST_HELD, Budget, Exchange, Login, once
 
 _MOST_NOTIFICATIONS: Final = 1000
 _FIRST_MOMENT: Final = 30.0  # for the server to take in that the client is initialized
@@ -89,7 +89,7 @@ class Bridge:
             on_message=self._hand_over,
             fault_of=fault_of,
         )
-        self._uploads = Budget(MOST_BYTES)
+        self._uploads, self._held = Budget(MOST_BYTES), Budget(MOST_HELD)
         self._turn = threading.Condition()
         self._open: dict[str, Exchange] = {}  # by the ids of their requests
         self._running = 0
@@ -164,10 +164,12 @@ class Bridge:
     def _take_request(self, message: Message, body: bytes) -> None:
         number = message["id"]
         with self._turn:
-            full = self._running >= MOST
+            # without a wait: an answer of the client that the others need may come next
+            full = self._running >= MOST or not self._held.take_now(len(body))
             self._running += not full
         if full:
-            self._refuse(number, 503, f"more than {MOST} requests at once. Try again later")
+            most = f"more than {MOST} requests or {MOST_HELD >> 20} MiB at once"
+            self._refuse(number, 503, f"{most}. Try again later")
             return
         self._uploads.take(len(body))
         opened = self._exchange(len(body), message=message)
@@ -193,6 +195,7 @@ class Bridge:
                 self._hand_over({**answer, "id": number})
         finally:
             opened.sent()
+            self._held.give(len(body))
             with self._turn:
                 self._running -= 1
                 if self._open.get(_name(number)) is opened:

@@ -23,7 +23,7 @@ from ..errors import UsageError
 from ..events import logger
 from ..threads import Cancel
 from .gate import Headers, Refusal
-from .upstream import Budget, once
+from .upstream import MOST_HELD, Budget, once
 
 _MOST: Final = 500  # connections; the selector of Windows knows 512
 _HEAD: Final = 64 * 1024
@@ -93,7 +93,7 @@ class Serving:
         self.hosts = {f"{name}:{self.port}" for name in names}
         if self.port == 80:
             self.hosts |= {*names}
-        self.largest, self.budget = largest, budget
+        self.largest, self.budget, self.held = largest, budget, Budget(MOST_HELD)
         self._selector = selectors.DefaultSelector()
         self._wake, self._woken = socket.socketpair()
         self._changes: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
@@ -318,7 +318,11 @@ class _Connection:
         if body is None:
             self._refuse(Refusal(413, f"A message may be at most {largest >> 20} MiB"))
             return False
-        reply = Reply(self, once(partial(budget.give, len(body))))
+        reply, held = Reply(self, once(partial(budget.give, len(body)))), self._serving.held
+        if not held.take_now(len(body)):
+            reply.taken()
+            self._refuse(Refusal(503, f"More than {MOST_HELD >> 20} MiB at once. Try again later"))
+            return False
         try:
             self._gone = reply.gone
             with self._serving.watched(self._raw, reply.gone, self._forgotten):
@@ -326,6 +330,7 @@ class _Connection:
         finally:
             self._gone = None
             reply.taken()
+            held.give(len(body))
         return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
 
     def _body(self, largest: int) -> bytes | None:

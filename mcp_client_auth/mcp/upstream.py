@@ -16,6 +16,7 @@ from .open_exchange import OpenExchange
 
 MOST: Final = 512  # requests at once
 MOST_BYTES: Final = 64 * 1024 * 1024  # on their way to the server
+MOST_HELD: Final = 256 * 1024 * 1024  # of requests until they are answered
 _MOST_REDIRECTS: Final = 5
 
 
@@ -94,6 +95,13 @@ class Budget:
             while self._used and self._used + size > self._most:
                 self._turn.wait(0.2)  # a signal is heard between waits
             self._used += size
+
+    def take_now(self, size: int) -> bool:
+        """The same without a wait; whether there was room."""
+        with self._turn:
+            fits = not self._used or self._used + size <= self._most
+            self._used += size * fits
+            return fits
 
     def give(self, size: int) -> None:
         with self._turn:

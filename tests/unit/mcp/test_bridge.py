@@ -679,6 +679,29 @@ def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             assert host.answer(number)["result"] == {"ok": 1}
 
 
+def test_of_too_much_that_waits_for_an_answer_the_last_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once it is on its way, and without holding up what the client says next."""
+    monkeypatch.setattr(module, "MOST_HELD", 1000)
+    go = threading.Event()
+
+    def behaviour(request: Request) -> None:
+        request.stream(event(HELLO))
+        go.wait(PATIENCE)
+        request.wfile.write(event(request.answer(ok=1)))
+
+    with on_stage(behaviour) as (_, host):
+        for number in range(3):
+            host.say({"id": number, "method": "x", "params": {"s": "x" * 400}})
+        assert "MiB at once" in host.answer(2)["error"]["message"]
+        go.set()
+        for number in range(2):
+            assert host.answer(number)["result"] == {"ok": 1}
+        host.bridge.finish(PATIENCE)
+        assert host.ask(3, s="x" * 900)["result"] == {"ok": 1}
+
+
 def test_notifications_that_wait_for_others_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_BYTES", 1000)
     person = Person("notifications/progress")

@@ -143,6 +143,29 @@ def test_a_body_of_unknown_length_counts_as_what_it_was() -> None:
         serving.budget.take(2 * LARGEST)  # all has been given back
 
 
+def test_of_too_much_that_waits_for_an_answer_the_last_is_refused() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def answer(request: Request, reply: Reply) -> None:
+        reply.taken()
+        begun.set()
+        go.wait(PATIENCE)
+        echo(request, reply)
+
+    with served(answer) as serving, client(serving) as first, client(serving) as second:
+        serving.held = Budget(LARGEST)
+        first.request("POST", "/", body="x" * LARGEST)
+        assert begun.wait(PATIENCE)
+        second.request("POST", "/", body="y")
+        refused = second.getresponse()
+        assert (refused.status, b"at once" in refused.read()) == (503, True)
+        go.set()
+        assert first.getresponse().read() == b"x" * LARGEST
+        first.request("POST", "/", body="y")  # which is read once the other is done with
+        assert first.getresponse().read() == b"y"
+        serving.budget.take(2 * LARGEST)  # all has been given back
+
+
 def test_a_client_that_hangs_up_is_noticed_while_its_answer_is_awaited() -> None:
     begun, gone = threading.Event(), threading.Event()
 

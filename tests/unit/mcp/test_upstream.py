@@ -39,6 +39,14 @@ def test_what_is_larger_than_the_budget_goes_alone() -> None:
     budget.take(1)
 
 
+def test_what_a_budget_has_no_room_for_now_is_not_taken() -> None:
+    budget = Budget(10)
+    assert budget.take_now(11)
+    assert not budget.take_now(1)
+    budget.give(11)
+    assert budget.take_now(10)
+
+
 def test_it_is_called_once() -> None:
     calls: list[int] = []
     call = once(lambda: calls.append(1))
