@@ -10,6 +10,7 @@ import json
 import math
 import queue
 import threading
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -109,6 +110,7 @@ class Bridge:
 
     def take(self, line: bytes) -> None:
         """A line of the client. Waits while too much is on its way to the server."""
+        line = line.removeprefix(BOM_UTF8)  # with which writers of .NET begin a stream
         try:
             value = self._parsed(line.decode())  # handed on as it is, so with leniency
             batch = isinstance(value, list) and value  # of revision 2025-03-26

@@ -449,6 +449,13 @@ def test_numbers_and_texts_come_through_as_they_are() -> None:
     assert host.lines == [answer + b"\n"]
 
 
+def test_a_byte_order_mark_before_the_first_message_is_no_part_of_it() -> None:
+    with on_stage(fine) as (stage, host):
+        host.bridge.take(b'\xef\xbb\xbf{"jsonrpc": "2.0", "id": 1, "method": "x"}')
+        assert host.answer(1)["result"] == {"ok": 1}
+    assert stage.methods == ["x"]  # which the server could read
+
+
 def test_half_a_surrogate_pair_costs_no_answer() -> None:
     def behaviour(request: Request) -> None:
         request.reply(200, b'{"jsonrpc":"2.0","id":1,"result":{"s":"\\ud800 \xc3\xa4"}}')
