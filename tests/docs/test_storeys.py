@@ -94,7 +94,9 @@ INSIDE = {
         products report
         clients.verdict faults
         clients.facts remedies
-        clients
+        remedies.challenge remedies.connections remedies.cors remedies.documents
+        remedies.endpoints remedies.issuer remedies.registration remedies.tokens
+        clients remedies.row
     """,
     "testing": """
         __init__ __main__ plugin
