@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from ..errors import AuthError
 from ..origin import is_loopback, shown
@@ -18,7 +19,7 @@ from ..protocol.tokens import read_token_response
 from ..secret import Secret, quoted
 from .client_metadata import private_members
 from .exam import Check, Exam
-from .report import Finding, Level, Question
+from .report import PEOPLE, Finding, Level, Question
 from .walk import NO_PAGE, Walk, refused, unreachable
 
 _FORM: Final = {
@@ -35,6 +36,7 @@ _PUSH: Final = (
     b"&redirect_uri=http%3A%2F%2F127.0.0.1%3A33418%2Fcallback"
     b"&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeGmyCuWhvTnuF-QsGIY"
 )
+_REQUEST: Final = (*parse_qsl(_PUSH.decode()), ("state", "made-up-state"))
 _NOT_REACHED: Final = (502, 503, 504)  # what is in front of the endpoint does not reach it
 _NO_FORM: Final = 415
 _PAGE: Final = "a page where a person signs in, or what is wrong with the request (RFC 6749 §3.1)"
@@ -46,31 +48,54 @@ _OF_TOKENS: Final = "servers that check tokens by these keys: they refuse each t
 
 
 def authorization(exam: Exam, server: ServerMetadata) -> Check[None]:
-    """The sign-in page without any parameter, as nothing else can be asked without a client."""
+    """The sign-in page without any parameter, as no client is known there; if that makes an error
+    of the server, also with a whole request of a client that is made up."""
     url = server.authorization_endpoint
     if not url:
         return
     question = exam.ask("endpoint.authorization", f"GET {shown(url)}", _PAGE, url)
+    page = yield from _page(exam, question, url)
+    if page is None:
+        return
+    got = f"HTTP {page.status}"
+    if page.status in NO_PAGE:
+        yield _absent(question, "authorize-absent", url, refused(url, page), got)
+    elif page.status == 429:
+        yield question.found("warning", "rate-limited", f"{shown(url)}: {got}", PEOPLE, url=url)
+    elif is_passing(page.status):
+        whole = yield from _page(exam, question, url.with_query(_REQUEST))
+        if whole is not None:
+            yield _failing(question, url, page, whole)
+    else:
+        yield question.ok(f"{shown(url)}: {got}")
+
+
+def _page(exam: Exam, question: Question, url: str) -> Check[HttpResponse | None]:
+    """What a browser would get there; a fault of the network is what a login would end with."""
+    headers = {"Accept": "text/html,application/xhtml+xml"}
     try:
         exam.check(url)
-        page = exam.send(
-            HttpRequest("GET", url, {"Accept": "text/html,application/xhtml+xml"}, redirects=False)
-        )
+        return exam.send(HttpRequest("GET", url, headers, redirects=False))
     except AuthError as error:
         if error.code == "forbidden_address":
             yield question.failed(error)
-            return
-        ends = unreachable(url, error)
-        yield _absent(question, "authorize-absent", url, ends, error.summary)
-        return
-    came = f"{shown(url)}: HTTP {page.status}"
-    if page.status in NO_PAGE:
-        yield _absent(question, "authorize-absent", url, refused(url, page), f"HTTP {page.status}")
-    elif is_passing(page.status):
-        remedy = "Look at the authorization server's log: a request without parameters is a 400"
-        yield question.warning(came, "people, who may see an error there", remedy)
-    else:
-        yield question.ok(came)
+        else:
+            ends = unreachable(url, error)
+            yield _absent(question, "authorize-absent", url, ends, error.summary)
+    return None
+
+
+def _failing(question: Question, url: str, bare: HttpResponse, whole: HttpResponse) -> Finding:
+    """An error of the server, which is one for each person only if no request is at fault: some
+    servers have it for a request without parameters, some for a client that is not known."""
+    got = f"HTTP {whole.status}"
+    if not is_passing(whole.status):
+        came = f"{shown(url)}: {got} for a client that is made up"
+        return question.note(f"{came}, HTTP {bare.status} for a request without parameters")
+    if bare.status in _NOT_REACHED and whole.status in _NOT_REACHED:
+        return _absent(question, "authorize-fails", url, refused(url, whole), got)
+    came = f"{shown(url)}: {got}, without parameters and for a client that is made up"
+    return question.found("warning", "authorize-fails", came, PEOPLE, url=url, got=got)
 
 
 def signed_in(exam: Exam, server: ServerMetadata, done: Walk) -> Check[None]:

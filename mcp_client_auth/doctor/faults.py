@@ -39,6 +39,10 @@ _BY_CODE: Final = {
     "invalid_target": "resource-refused",
     "invalid_redirect_uri": "redirect-refused",
 }
+_OF_PAGES: Final = {
+    "authorize_absent": "authorize-absent",
+    "authorize_refused": "authorize-refused",
+}
 _BY_WORDS: Final = (
     ("registration response is not usable", "registration-unfit"),
     ("compression is broken", "document-compression"),
@@ -110,9 +114,13 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         named = _NAMED.search(text)
         values["domain"] = named[1] if named else "YOUR_DOMAIN"
         return _insecure(error, server_url), values
-    if error.code == "authorize_refused":
+    if error.code in _OF_PAGES:
         status = _STATUS.search(text)
-        return "authorize-refused", values | {"got": status[0] if status else "no page"}
+        values["got"] = status[0] if status else "no answer"
+        if status and status[1] == "429":
+            return "rate-limited", values
+        failing = bool(status and status[1].startswith("5") and status[1] != "501")
+        return "authorize-fails" if failing else _OF_PAGES[error.code], values
     if error.code == "unknown_host" and internal(values["host"]):
         return "internal-address", values
     if isinstance(error, RegistrationRefused) and error.code == "no_client":

@@ -28,9 +28,13 @@ _PARTLY: Final = (
     "Clients do not log in here: initialize is open, and nothing says where to log in for the rest."
 )
 OPEN: Final = "no-login-required"  # the fault of a finding that is none: the server is open
+_DOUBT: Final = (
+    "authorize-fails"  # a warning where no client is known, who may sign in all the same
+)
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
 _TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "why")
+PEOPLE: Final = "people, who may see an error there"
 HERE: Final = "every login that is made on this machine"
 _STOPS: Final = "every client that keeps to the standard; this one stops here"
 
@@ -225,6 +229,8 @@ class Report:
         if OPEN in known:
             partly = "partly-protected" in known
             return Verdict("not-required", _PARTLY if partly else NO_LOGIN)
+        if doubt := next((f for f in self.findings if _is_doubt(f)), None):
+            return Verdict("works", f"A login may fail here: {doubt.why}.", doubt.remedy)
         return Verdict("works", f"A login works here{beside}.")
 
     def as_json(self, exit_code: int) -> dict[str, Any]:
@@ -243,6 +249,11 @@ class Report:
 
 def _local(finding: Finding) -> bool:
     return finding.check.startswith("local.") or finding.error == StorageError.__name__
+
+
+def _is_doubt(finding: Finding) -> bool:
+    """Whether a login may end there: a client that is made up fails, one that is known may not."""
+    return finding.fault == "authorize-fails" and finding.stumbles == PEOPLE
 
 
 def _beside(report: Report) -> str:

@@ -13,6 +13,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         "Correct authorization_endpoint in the authorization server's metadata, or serve the"
         " sign-in page there",
     ),
+    "authorize-fails": Fix(
+        "the authorization endpoint {url} fails ({got})",
+        "Look at the authorization server's log, and at that of what stands in front of it, for"
+        " this request",
+    ),
     "token-absent": Fix(
         "the token endpoint {url} is not there ({got})",
         "Correct token_endpoint in the authorization server's metadata, or route POST to it there",

@@ -622,6 +622,68 @@ def test_a_page_that_refuses_the_trial_client_leads_nowhere(
     assert exit_code_of(report) == 9
 
 
+def without(parameters: Behaviour, whole: Behaviour) -> Callable[[World], None]:
+    """A sign-in page that answers the request without parameters in a way of its own."""
+
+    def answer(exchange: Exchange) -> None:
+        (whole if exchange.query.get("client_id") else parameters)(exchange)
+
+    return lambda world: world.at("authorize", answer)
+
+
+@pytest.mark.parametrize(
+    ("bare", "whole", "level", "fault", "code"),
+    [
+        (500, 500, "warning", "authorize-fails", 0),  # for a client that is not known
+        (500, 400, "note", "", 0),
+        (502, 400, "note", "", 0),
+        (502, 500, "warning", "authorize-fails", 0),
+        (502, 504, "error", "authorize-fails", 9),
+        (429, 400, "warning", "rate-limited", 0),
+    ],
+)
+def test_a_failing_sign_in_page_is_asked_as_a_client_asks(
+    bare: int, whole: int, level: str, fault: str, code: int, world: World, examined: Examine
+) -> None:
+    without(html(bare), html(whole))(world)
+    report = examined(world.url)
+    found = only(report, "endpoint.authorization")
+    assert (found.level, found.fault) == (level, fault)
+    assert exit_code_of(report) == code
+    fails = fault == "authorize-fails"
+    assert report.verdict.sentence.startswith("A login works here") is not fails
+    assert ("authorization endpoint" in report.verdict.sentence) is fails
+
+
+def test_a_failing_sign_in_page_that_no_login_of_ours_comes_to_leaves_the_verdict(
+    world: World, examined: Examine
+) -> None:
+    other = world.issuer + "/tenant"
+    resource(authorization_servers=[world.issuer, other])(world)
+    page = other + "/authorize"
+    told = world.server_metadata(issuer=other, authorization_endpoint=page)
+    world.put(f"{world.issuer}/.well-known/oauth-authorization-server/tenant", document(told))
+    world.put(page, html(500))
+    report = examined(world.url)
+    assert "authorize-fails" in {finding.fault for finding in report.findings}
+    assert report.verdict.sentence.startswith("A login works here")
+
+
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [(500, "authorize-fails"), (404, "authorize-absent"), (429, "rate-limited")],
+)
+def test_what_fails_for_a_client_that_is_registered_ends_a_login(
+    status: int, fault: str, world: World, examined: Examine
+) -> None:
+    world.at("authorize", html(status))
+    report = examined(world.url, register=True)
+    ended = only(report, "trial.authorization", "error")
+    assert ended.fault == fault
+    assert "redirect URI" not in ended.remedy
+    assert exit_code_of(report) == 9
+
+
 @pytest.mark.parametrize(
     ("back", "why"),
     [
