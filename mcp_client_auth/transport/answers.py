@@ -12,6 +12,7 @@ from ..origin import same_origin
 from ..protocol.flow import HttpRequest, HttpResponse
 
 _LIMIT: Final = 1024 * 1024
+_OF_STREAM: Final = 64 * 1024
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -41,3 +42,25 @@ def body_of(chunks: Iterable[bytes], encoding: str, url: str) -> bytes:
     if machine and began and not machine.eof:
         raise zlib.error("the end is missing")
     return bytes(body)
+
+
+def first_message(chunks: Iterable[bytes]) -> bytes:
+    """The data of a stream's first message (HTML Living Standard §9.2.6), empty where none comes
+    soon. What comes after it is not read: that may have no end."""
+    came = b""
+    for chunk in chunks:
+        came += chunk
+        text = came.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *events, _ = text.split(b"\n\n")
+        message = next(filter(None, map(_message, events)), b"")
+        if message or len(came) > _OF_STREAM:
+            return message
+    return b""
+
+
+def _message(event: bytes) -> bytes:
+    lines = [line.partition(b":") for line in event.split(b"\n")]
+    fields = [(name, value.removeprefix(b" ")) for name, _, value in lines]
+    if dict(fields).get(b"event", b"") not in (b"", b"message"):
+        return b""
+    return b"\n".join(value for name, value in fields if name == b"data")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import httpcore
 import httpx
 
 from ..protocol.flow import HttpRequest, HttpResponse
-from .answers import body_of
+from .answers import body_of, first_message
 from .tls import OnTls
 
 _HEADERS: Final = {
@@ -18,6 +19,7 @@ _HEADERS: Final = {
     "Accept-Encoding": "gzip",  # what servers send as deflate is of two kinds (RFC 9110 §8.4.1.2)
     "User-Agent": "mcp-client-auth",
 }
+_OF_STREAM: Final = 2.0  # seconds for its first message
 _A_DAY: Final = 86_400.0
 _SOCKS_SETUP: Final = "socks.setup_socks5_connection"
 _TO_SOCKS: Final = ("socks.connect_tcp", _SOCKS_SETUP)
@@ -62,14 +64,24 @@ class Exchange:
         try:
             with closing(pool.handle_request(outgoing)) as response:
                 answered = httpx.Headers(response.headers)
-                endless = answered.get("content-type", "").startswith("text/event-stream")
                 encoding = answered.get("content-encoding", "")
-                body = b"" if endless else body_of(response.iter_stream(), encoding, self._url)
+                if answered.get("content-type", "").startswith("text/event-stream"):
+                    timeout["read"] = min(timeout["read"], time.monotonic() + _OF_STREAM)
+                    body = b"" if encoding else self._message(response.iter_stream())
+                else:
+                    body = body_of(response.iter_stream(), encoding, self._url)
         except BaseException:
             if self._fresh is not None:  # httpcore leaves some open
                 self._fresh.close()
             raise
         return HttpResponse(response.status, self._url, tuple(answered.multi_items()), body)
+
+    def _message(self, chunks: Iterable[bytes]) -> bytes:
+        """What a stream begins with that answers a POST; to a GET it may say nothing for long."""
+        if self._request.method == "POST":
+            with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+                return first_message(chunks)
+        return b""
 
     def lost(self, error: Exception) -> bool:
         """Whether it was one kept or made ahead that broke, and not one that was never made."""

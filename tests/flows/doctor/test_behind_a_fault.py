@@ -124,6 +124,13 @@ def refused_in_rpc(world: World) -> None:
     world.at("probe", document({"jsonrpc": "2.0", "id": 1, "error": refusal}))
 
 
+def refused_in_a_stream(world: World) -> None:
+    refusal = {"code": -32001, "message": "Unauthorized: no token"}
+    message = json.dumps({"jsonrpc": "2.0", "id": 1, "error": refusal})
+    said = f"id: 1\ndata:\n\nevent: message\ndata: {message}\n\n"
+    world.at("probe", text(said, kind="text/event-stream"))
+
+
 def differing(world: World) -> None:
     world.at("probe", challenge(world.origin + "/meta"))
     world.put(world.origin + "/meta", document(world.resource_metadata(scopes_supported=["a"])))
@@ -320,6 +327,14 @@ FAULTS = [
         "no-401",
         "warning",
         "200: “Unauthorized: no token”",
+    ),
+    Fault(
+        "a refusal in a stream",
+        refused_in_a_stream,
+        "challenge.status",
+        "no-401",
+        "warning",
+        "200: “Unauthorized: no token”, an error of JSON-RPC",
     ),
     Fault(
         "too many requests",
@@ -727,10 +742,11 @@ def test_a_registration_is_called_refused_only_where_it_is(
     assert exit_code_of(report) == code
 
 
+@pytest.mark.parametrize("refuses", [refused_in_rpc, refused_in_a_stream])
 def test_a_server_that_refuses_in_json_rpc_and_has_no_metadata_is_not_open(
-    world: World, examined: Examine
+    refuses: Callable[[World], None], world: World, examined: Examine
 ) -> None:
-    refused_in_rpc(world)
+    refuses(world)
     world.at("resource", text("nothing", 404))
     report = examined(world.url)
     assert (report.verdict.login, report.verdict.check) == ("fails", "resource.found")

@@ -123,6 +123,7 @@ from mcp_client_auth.storage.memory import MemoryBackend
 from mcp_client_auth.storage.sealed import given_keys, is_key, is_sealed, seal, unseal
 from mcp_client_auth.storage.settings import Settings
 from mcp_client_auth.storage.store import OUTAGE, Store
+from mcp_client_auth.transport.answers import first_message
 from mcp_client_auth.transport.flow import Flow
 from mcp_client_auth.transport.http import HttpTransport
 from tests.support.key_samples import jwk, pem
@@ -511,11 +512,14 @@ def http_answer(data: bytes) -> None:
 
 
 def event_stream(data: bytes) -> None:
-    """Whole, and cut up; both give the same."""
-    whole = streamed([data])
-    assert streamed([data[at : at + 7] for at in range(0, min(len(data), 50_000), 7)]) == whole or (
-        len(data) > 50_000
-    )
+    """Whole, and cut up; both give the same, and both readers the same first message."""
+    data = data[:50_000]
+    whole, pieces = streamed([data]), [data[at : at + 7] for at in range(0, len(data), 7)]
+    assert streamed(pieces) == whole
+    first = first_message([data])
+    assert first_message(pieces) == first
+    with suppress(UnicodeDecodeError):
+        assert whole[:1] == ([first.decode()] if first else [])
 
 
 def streamed(pieces: Iterable[bytes]) -> list[str]:

@@ -15,7 +15,15 @@ import respx
 from mcp_client_auth import HttpTransport, Options
 from mcp_client_auth.errors import AuthError, BadResponse, Unavailable, Untrusted, UsageError
 from mcp_client_auth.protocol.flow import HttpRequest
-from tests.support.loopback_server import Behaviour, LoopbackServer, hangs, raw, resets, says
+from tests.support.loopback_server import (
+    Behaviour,
+    LoopbackServer,
+    drips,
+    hangs,
+    raw,
+    resets,
+    says,
+)
 
 SERVER_URL = "https://mcp.example.com/mcp"
 PLACE = "https://auth.example.com/.well-known/x"
@@ -337,6 +345,31 @@ def test_a_stream_is_not_read_for_it_may_have_no_end() -> None:
     behaviour = says(b"data: x\n\n", "200 OK", "Content-Type: text/event-stream; charset=utf-8")
     with LoopbackServer(behaviour) as server:
         assert HttpTransport(server.url)(get(server.url)).body == b""
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+STREAMS = {
+    "a message": (b"event: message\ndata: {}\n\n", b"{}"),
+    "other line ends": (b"data: {\r\ndata: }\r\n\r\n", b"{\n}"),
+    "the first of two": (b"data:1\n\ndata:2\n\n", b"1"),
+    "behind one to resume at": (b"id: 7\ndata: \n\n: ping\n\nid: 8\ndata: {}\n\n", b"{}"),
+    "behind another type": (b"event: endpoint\ndata: /x\n\ndata: {}\n\n", b"{}"),
+    "a message that has no end": (b"data: {", b""),
+    "a large one": (b"data: " + b"x" * 1_000_000 + b"\n\n", b""),
+}
+
+
+@pytest.mark.parametrize(("came", "message"), STREAMS.values(), ids=STREAMS)
+def test_a_stream_that_answers_is_read_up_to_its_first_message(came: bytes, message: bytes) -> None:
+    with LoopbackServer(raw(STREAM + came)) as server:
+        assert HttpTransport(server.url)(post(server.url)).body == message
+
+
+def test_a_stream_that_says_nothing_is_left_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mcp_client_auth.transport.exchange._OF_STREAM", 0.1)
+    with LoopbackServer(drips(STREAM, b": ping\n\n")) as server:
+        response = HttpTransport(server.url)(post(server.url))
+    assert (response.status, response.body) == (200, b"")
 
 
 @pytest.mark.parametrize("body", [b"\x1f\x8b nonsense", b"plain", b""])
