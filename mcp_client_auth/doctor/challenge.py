@@ -18,6 +18,7 @@ from ..protocol.scopes import OFFLINE
 from ..protocol.urls import Endpoint, is_relative
 from ..secret import quoted
 from .exam import Check, Exam
+from .faults import is_sign_in
 from .report import Finding, Question
 
 _401: Final = "401 without a token (RFC 6750 §3.1, MCP “Error Handling”)"
@@ -73,6 +74,11 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
         came += f" to {shown(answer.led_to)}, which is not followed"
     fault = "host-refused" if status == 421 else "no-401"
     fault = "http-urls" if is_downgrade(exam.server_url, answer) else fault
+    if is_sign_in(answer.led_to):
+        affected = (
+            "clients that begin with the 401; all, if a request with a token is led there too"
+        )
+        return question.found("warning", "sign-in", came, affected, led=shown(answer.led_to))
     affected = "clients that begin with the 401; this one goes on to the well-known places"
     return question.found("warning", fault, came, affected)
 

@@ -71,6 +71,12 @@ _INTERNAL: Final = re.compile(
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
 _OF_SERVERS: Final = re.compile(r"/\.well-known/(?:oauth-authorization-server|openid-config)")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
+# of oauth2-proxy, Cloudflare Access, Vercel, Authelia, identity providers and web frameworks
+_SIGN_IN: Final = re.compile(
+    r"(?:^|[/._-])(?:log[-_]?[io]n|sign[-_]?in|sso|saml2?|auth(?:orize|enticate)?|oauth2|accounts)"
+    r"(?:[/._-]|$)|/cdn-cgi/access/",
+    re.IGNORECASE,
+)
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
 _NAMED: Final = re.compile(r"“([^”]*)”")
@@ -147,7 +153,7 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         values["instead"] = (
             f"Give people {works[1]}, where the MCP server answers. " if works else ""
         )
-        return fault, values
+        return "sign-in" if led and is_sign_in(values["led"]) else fault, values
     if isinstance(error, Unavailable) and error.code != "proxy":
         status = _STATUS.search(text)
         values["status"] = status[1] if status else ""
@@ -214,6 +220,16 @@ def internal(host: str) -> bool:
     if literal_address(host):
         return False  # addresses have classes of their own
     return bool(host) and ("." not in host or bool(_INTERNAL.search(host)))
+
+
+def is_sign_in(url: str) -> bool:
+    """Whether it is, by its name, where a person signs in to a site."""
+    try:
+        host, path = split(url).hostname or "", split(url).path
+    except ValueError:
+        return False
+    document = "/.well-known/" in path or path.endswith(".json")
+    return not document and bool(_SIGN_IN.search(path) or _SIGN_IN.search(host))
 
 
 def places(server_url: str) -> dict[str, Any]:

@@ -148,11 +148,12 @@ def _nowhere(
         values = {"issuer": name.shown.removesuffix("/")}
         values |= {"expected": shown(belongs), "expected_path": split(belongs).path}
         absences = [each.absence for each in seen if each.absence]
-        closed, where = closed_to(absences)
+        closed, told = closed_to(absences)
         if named := _metadata_url(name):
             fault, values["issuer"] = "issuer-metadata-url", named
         elif closed:
-            fault, values["url"] = "issuer-http" if closed == "http-urls" else closed, where
+            fault = "issuer-http" if closed == "http-urls" else closed
+            values |= told
         elif astray := misplaced(exam, _astray(exam, name)):
             fault, url, _ = astray
             came = (

@@ -18,6 +18,7 @@ from ..protocol.discovery import absent, metadata_request
 from ..protocol.document import parsed
 from ..protocol.flow import HttpResponse
 from .exam import Check, Exam
+from .faults import is_sign_in
 from .report import Level
 
 T = TypeVar("T")
@@ -183,18 +184,22 @@ def same_document(exam: Exam, check: str, standard: str, seen: Sequence[Seen[T]]
             )
 
 
-def closed_to(absences: Sequence[Absence]) -> tuple[str, str]:
-    """Why places with a document show none, as a row of the remedies and the place that shows it;
-    two empty ones where nothing lies there."""
+def closed_to(absences: Sequence[Absence]) -> tuple[str, dict[str, str]]:
+    """Why places with a document show none, as a row of the remedies and the values of its texts;
+    empty where nothing lies there."""
     if absences and all(each.status in (401, 403) for each in absences):
-        return "metadata-protected", absences[0].url
+        return "metadata-protected", {"url": absences[0].url}
     for each in absences:
+        # within its origin a redirect was followed
+        led = each.led_to or (each.url if each.is_page and each.status < 300 else "")
+        if is_sign_in(led):
+            return "metadata-sign-in", {"url": each.url, "led": shown(led)}
         if each.led_to:
             back = each.led_to.startswith("http://" + each.url.removeprefix("https://"))
-            return "http-urls" if back else "document-redirect", each.url
+            return "http-urls" if back else "document-redirect", {"url": each.url}
         if each.status == 200 and not each.is_page:
-            return "document-broken", each.url
-    return "", ""
+            return "document-broken", {"url": each.url}
+    return "", {}
 
 
 def misplaced(exam: Exam, places: Iterable[tuple[str, str, str]]) -> tuple[str, str, str] | None:

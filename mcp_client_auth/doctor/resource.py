@@ -130,7 +130,7 @@ def _nowhere(
     kind = type(ended).__name__ if ended and level == "error" else ""
     came = "no document anywhere"
     listed = "; ".join(f"{each.came} at {split(each.url).path}" for each in tried)
-    closed, where = closed_to(tried)
+    closed, told = closed_to(tried)
     if astray := misplaced(exam, _astray(exam)):
         fault, url, belongs = astray
         came = f"{came} but at {split(url).path}, where no client looks ({listed})"
@@ -145,11 +145,11 @@ def _nowhere(
         if not exam.options.issuer:
             came += ": the path of MCP 2025-03-26 is tried"
         fault, affected = closed or "metadata-absent", "clients of MCP 2025-06-18 on"
-        yield question.found("warning", fault, came, affected, url=where)
+        yield question.found("warning", fault, came, affected, **told)
     elif level == "error" and answer.challenge and ended:
         affected = "every client that keeps to the standard"
         came, fault = f"{came}: {listed}", closed or "metadata-absent"
-        yield question.found("error", fault, came, affected, kind, url=where)
+        yield question.found("error", fault, came, affected, kind, **told)
     elif ended is not None and ended.code in _ENDS:
         made = question.failed(ended)
         if ended.code == "no_challenge" and all(each.status == 401 for each in tried):

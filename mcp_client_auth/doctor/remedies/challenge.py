@@ -64,6 +64,13 @@ ROWS: Final[Mapping[str, Fix]] = {
         "",
         LET_THROUGH,
     ),
+    "sign-in": Fix(
+        "the server redirects to a sign-in page, {led}",
+        "{instead}Exempt the MCP endpoint and /.well-known/ from what guards the application with"
+        " that sign-in: programs have no browser there, and the MCP server itself asks for a token",
+        "",
+        LET_THROUGH,
+    ),
     "redirect-inside": Fix(
         "the server redirects to another path, for which a token of this URL is not meant",
         "Give people that URL: {led}",
@@ -90,6 +97,13 @@ ROWS: Final[Mapping[str, Fix]] = {
         "Let /.well-known/ through without authentication and bot protection: it is public",
         "# authentication middleware (Starlette), before it reads the token\n"
         "if request.url.path.startswith('/.well-known/'):\n    return await call_next(request)",
+        LET_THROUGH,
+    ),
+    "metadata-sign-in": Fix(
+        "the place of the metadata of {host} redirects to a sign-in page, {led}",
+        "Exempt /.well-known/ from what guards the application with that sign-in (a proxy or a"
+        " middleware of its own): the documents are public, and programs cannot sign in there",
+        "",
         LET_THROUGH,
     ),
     "host-refused": Fix(

@@ -13,6 +13,7 @@ from tests.support.findings import Examine, only
 from tests.support.hostile import (
     Behaviour,
     Exchange,
+    Spot,
     World,
     challenge,
     document,
@@ -98,6 +99,23 @@ def not_compressed(world: World) -> None:
 
 def led_away(world: World) -> None:
     world.at("resource", redirect(world.elsewhere + "/meta", 302))
+
+
+def guarded(*spots: Spot, inside: bool = False) -> Callable[[World], None]:
+    """A guard in front of the application sends who has no session to its sign-in page."""
+
+    def breaks(world: World) -> None:
+        base = world.origin if inside else world.elsewhere
+        sign_in = redirect(f"{base}/oauth2/sign_in?rd=planted-secret", 302)
+        for spot in spots:
+            world.at(spot, sign_in)
+        if "resource" in spots:
+            world.put(f"{world.origin}/.well-known/oauth-protected-resource", sign_in)
+        if "server" in spots:
+            world.put(world.issuer + "/.well-known/openid-configuration", sign_in)
+        world.put(world.origin + "/oauth2/sign_in", html())
+
+    return breaks
 
 
 def closed_everywhere(world: World) -> None:
@@ -247,6 +265,47 @@ FAULTS = [
         8,
     ),
     Fault("led away", led_away, "resource.found", "document-redirect", "error", "HTTP 302", 8),
+    *(
+        Fault(
+            f"metadata behind a sign-in page {'here' if inside else 'elsewhere'}",
+            guarded("resource", inside=inside),
+            "resource.found",
+            "metadata-sign-in",
+            "error",
+            says,
+            8,
+        )
+        for inside, says in ((True, "an HTML page at /oauth2/sign_in"), (False, "HTTP 302 to"))
+    ),
+    *(
+        Fault(
+            f"all behind a sign-in page {'here' if inside else 'elsewhere'}",
+            guarded("probe", "resource", inside=inside),
+            "resource.found",
+            "sign-in",
+            "error",
+            "/oauth2/sign_in",
+            8,
+        )
+        for inside in (True, False)
+    ),
+    Fault(
+        "an endpoint behind a sign-in page",
+        guarded("probe"),
+        "challenge.status",
+        "sign-in",
+        "warning",
+        "HTTP 302 to",
+    ),
+    Fault(
+        "metadata of the authorization server behind a sign-in page",
+        guarded("server"),
+        "issuer.found",
+        "metadata-sign-in",
+        "error",
+        "HTTP 302 to",
+        8,
+    ),
     Fault(
         "a variable",
         resource(authorization_servers=["${AUTHKIT_DOMAIN}"]),
@@ -574,6 +633,16 @@ def test_a_fault_of_a_deployment_is_found_with_its_remedy(
         assert report.verdict.check == fault.check
         assert report.verdict.login == "fails"
     assert "planted" not in str(report)
+
+
+@pytest.mark.parametrize("spots", [("resource",), ("probe", "resource"), ("server",)])
+def test_a_guard_in_front_is_named_with_its_sign_in_page(
+    spots: tuple[Spot, ...], world: World, examined: Examine
+) -> None:
+    guarded(*spots)(world)
+    verdict = examined(world.url).verdict
+    assert f"redirects to a sign-in page, {world.elsewhere}/oauth2/sign_in." in verdict.sentence
+    assert "guards the application" in verdict.change
 
 
 def test_what_stands_behind_the_first_fault_is_named_too(world: World, examined: Examine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -395,6 +395,8 @@ def test_a_server_that_forgets_its_tls_is_told_which_header_to_trust() -> None:
         ("http://mcp.example.com/meta/", "http-urls"),
         ("https://as.example/meta", "document-redirect"),
         ("http://as.example/meta", "document-redirect"),
+        ("https://as.example/.well-known/oauth2/meta", "document-redirect"),
+        ("https://as.example/auth/meta.json", "document-redirect"),
     ],
 )
 def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
@@ -402,7 +404,29 @@ def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
 ) -> None:
     place = "https://mcp.example.com/meta"
     moved = Absence(place, f"HTTP 301 to {led_to}, not followed", 301, led_to=led_to)
-    assert closed_to([moved]) == (fault, place)
+    assert closed_to([moved]) == (fault, {"url": place})
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "https://mcp.example.com/accounts/login/",
+        "https://mcp.example.com/oauth2/start",
+        "https://auth.example.com/",
+        "https://acme.cloudflareaccess.com/cdn-cgi/access/x",
+        "https://vercel.com/sso-api",
+        "https://accounts.google.com/v3",
+        "https://id.example.com/realms/acme/protocol/openid-connect/auth",
+        "https://acme.us.auth0.com/u/signin",
+    ],
+)
+def test_a_sign_in_page_is_known_by_its_name(page: str) -> None:
+    place = "https://mcp.example.com/.well-known/oauth-protected-resource"
+    led = Absence(place, f"HTTP 302 to {page}, not followed", 302, led_to=page)
+    followed = Absence(page, "an HTML page", 200, is_page=True)
+    assert closed_to([led]) == ("metadata-sign-in", {"url": place, "led": page})
+    assert closed_to([followed]) == ("metadata-sign-in", {"url": page, "led": page})
+    assert closed_to([replace(followed, url=place)]) == ("", {})
 
 
 def test_the_query_of_the_url_is_in_no_finding(world: World, examined: Examine) -> None:
