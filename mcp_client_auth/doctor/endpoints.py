@@ -176,7 +176,8 @@ def pushed(exam: Exam, server: ServerMetadata) -> Check[None]:
         affected = _EVERYBODY if required else "clients that push their requests"
         kind = type(_ending(response)).__name__ if required else ""
         values = {"url": shown(url), "got": f"HTTP {response.status}"}
-        yield question.found(level, "par-absent", came, affected, kind, **values)
+        fault = "par-form" if response.status == _NO_FORM else "par-absent"
+        yield question.found(level, fault, came, affected, kind, **values)
 
 
 def keys(exam: Exam, server: ServerMetadata) -> Check[None]:

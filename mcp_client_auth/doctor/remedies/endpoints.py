@@ -51,6 +51,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         "the endpoint for pushed authorization requests {url} is not there ({got})",
         "Correct pushed_authorization_request_endpoint in the metadata, or take it out",
     ),
+    "par-form": Fix(
+        "the endpoint for pushed authorization requests {url} does not take the form that clients"
+        " send ({got})",
+        "Read application/x-www-form-urlencoded there, not JSON (RFC 9126 §2.1)",
+    ),
     "jwks-absent": Fix(
         "the keys at jwks_uri cannot be read",
         "Serve the JWK set at jwks_uri, or correct jwks_uri in the metadata: a server that checks"

@@ -187,6 +187,15 @@ def partly(world: World) -> None:
     world.at("probe", answer)
 
 
+def pushed_to(behaviour: Behaviour, *, required: bool) -> Callable[[World], None]:
+    def breaks(world: World) -> None:
+        place = {"pushed_authorization_request_endpoint": world.issuer + "/par"}
+        server(**place, require_pushed_authorization_requests=required)(world)
+        world.put(world.issuer + "/par", behaviour)
+
+    return breaks
+
+
 def only_place(body: object, status: int = 404) -> Callable[[World], None]:
     return lambda world: world.at("token", document(body, status))
 
@@ -421,6 +430,18 @@ FAULTS = [
         "error",
         "415",
         8,
+    ),
+    *(
+        Fault(
+            f"pushed requests that take no form, {'' if required else 'not '}required",
+            pushed_to(document({"message": "Unsupported Media Type"}, 415), required=required),
+            "endpoint.pushed_request",
+            "par-form",
+            level,
+            "415",
+            code,
+        )
+        for required, level, code in ((True, "error", 8), (False, "warning", 0))
     ),
     Fault(
         "quotes of HTML",
