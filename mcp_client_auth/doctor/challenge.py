@@ -28,6 +28,13 @@ _NO_OFFLINE: Final = "a server does not ask for offline_access (MCP “Refresh T
 _HEADER: Final = "www-authenticate"
 # RFC 9110 §11.2: a value with a colon or a slash in it is a quoted string
 _UNQUOTED: Final = re.compile(r"resource_metadata\s*=\s*(?![\"\s])(\S+)", re.IGNORECASE)
+# of the MCP SDKs, Starlette, Django, Rails, Vite and webpack
+_HOST: Final = re.compile(
+    r"invalid (?:http_)?host\b|(?:blocked|disallowed) hosts?\b|\ballowed_?hosts\b"
+    r"|\bhost\b.{0,100}?\bnot (?:allowed|permitted)",
+    re.IGNORECASE,
+)
+_BEGINNING: Final = 4096
 _NOT_CODE: Final = "‘’“”"
 
 
@@ -72,7 +79,7 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
         return question.note(f"{came} without a token", affected, remedy)
     if answer.led_to:
         came += f" to {shown(answer.led_to)}, which is not followed"
-    fault = "host-refused" if status == 421 else "no-401"
+    fault = "host-refused" if refuses_host(answer) else "no-401"
     fault = "http-urls" if is_downgrade(exam.server_url, answer) else fault
     if is_sign_in(answer.led_to):
         affected = (
@@ -81,6 +88,14 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
         return question.found("warning", "sign-in", came, affected, led=shown(answer.led_to))
     affected = "clients that begin with the 401; this one goes on to the well-known places"
     return question.found("warning", fault, came, affected)
+
+
+def refuses_host(answer: ServerAnswer) -> bool:
+    """Whether the answer is that of a server, or of its framework, to a host name it was not
+    told of."""
+    start = answer.response.body[:_BEGINNING].decode("utf-8", "replace")
+    refused = answer.status in (400, 403, 404) and bool(_HOST.search(start))
+    return refused or answer.status == 421
 
 
 def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:

@@ -12,10 +12,12 @@ from ..origin import origin_url, shown, split
 from ..protocol.absence import Absence
 from ..protocol.discovery import Discovery, invents, resource_places
 from ..protocol.metadata import ResourceMetadata, Vouched, read_resource_metadata
+from ..protocol.oauth_error import said
 from ..protocol.probe import ServerAnswer
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import canonical, well_known
-from .challenge import offline_listed
+from ..secret import quoted
+from .challenge import offline_listed, refuses_host
 from .exam import Check, Exam
 from .metadata_places import Place, closed_to, judged, look, misplaced, same_document
 from .report import Level
@@ -154,6 +156,10 @@ def _nowhere(
         made = question.failed(ended)
         if ended.code == "no_challenge" and all(each.status == 401 for each in tried):
             made = question.found("error", "in-front", ended.summary, made.stumbles, made.error)
+        if refuses_host(answer):
+            words = said(answer.response)
+            why = f"{ended.summary}: {quoted(words)}" if words else ended.summary
+            made = question.found("error", "host-refused", why, made.stumbles, made.error)
         if answer.led_to:
             came = f"HTTP {answer.status} to {shown(answer.led_to)}"
         yield replace(made, came=f"{came}: {made.came}")

@@ -666,6 +666,34 @@ def test_a_guard_in_front_is_named_with_its_sign_in_page(
     assert "guards the application" in verdict.change
 
 
+HOSTS = {
+    "Starlette": text("Invalid host header", 400, "text/plain"),
+    "an MCP SDK": document({"jsonrpc": "2.0", "error": {"message": "Invalid Host: x"}}, 403),
+    "Django": text("<html><h1>DisallowedHost</h1>Invalid HTTP_HOST header: 'x'", 400),
+    "Rails": text("Blocked hosts: x", 403, "text/plain"),
+    "Vite": text('Blocked request. This host ("x") is not allowed.', 403, "text/plain"),
+    "HTTP": text("Misdirected", 421, "text/plain"),
+}
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+@pytest.mark.parametrize("refusal", HOSTS.values(), ids=HOSTS)
+def test_a_host_name_that_the_server_was_not_told_of_is_named(
+    refusal: Behaviour, everywhere: bool, world: World, examined: Examine
+) -> None:
+    world.at("probe", refusal)
+    if everywhere:
+        world.at("resource", refusal)
+        world.put(f"{world.origin}/.well-known/oauth-protected-resource", refusal)
+    report = examined(world.url)
+    check = "resource.found" if everywhere else "challenge.status"
+    assert only(report, check).fault == "host-refused"
+    assert (report.verdict.login, report.verdict.check) == (
+        ("fails", check) if everywhere else ("works", "")
+    )
+    assert ("refuses the host name" in report.verdict.sentence) is everywhere
+
+
 def test_what_stands_behind_the_first_fault_is_named_too(world: World, examined: Examine) -> None:
     resource(resource="https://other.example/mcp")(world)
     server(code_challenge_methods_supported=None)(world)
