@@ -5,6 +5,7 @@ Nothing that is sent is anybody's: client and code are made up.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -14,7 +15,7 @@ from ..origin import is_loopback, shown
 from ..protocol.document import described, is_page, parsed, redirected_to
 from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.metadata import ServerMetadata
-from ..protocol.oauth_error import is_passing, read_error
+from ..protocol.oauth_error import OAuthError, is_passing, read_error, said
 from ..protocol.tokens import read_token_response
 from ..secret import Secret, quoted
 from .client_metadata import private_members
@@ -39,6 +40,15 @@ _PUSH: Final = (
 _REQUEST: Final = (*parse_qsl(_PUSH.decode()), ("state", "made-up-state"))
 _NOT_REACHED: Final = (502, 503, 504)  # what is in front of the endpoint does not reach it
 _NO_FORM: Final = 415
+_PAGE_EXPIRED: Final = 419  # Laravel's answer to a form without its CSRF token
+_BEGINNING: Final = 4096
+_CSRF: Final = re.compile(rb"\bcsrf|cross-site|request forgery", re.IGNORECASE)
+# what was sent is missed: a body that is read as JSON, as FastAPI and Express do unless told
+_UNREAD: Final = re.compile(
+    r"grant_type\W.{0,40}\b(?:missing|required|not (?:given|present|provided)|empty|undefined|null)"
+    r"|\b(?:missing|required|no|provide)\b.{0,40}\bgrant_type|valid dictionary",
+    re.IGNORECASE,
+)
 _PAGE: Final = "a page where a person signs in, or what is wrong with the request (RFC 6749 §3.1)"
 _REFUSAL: Final = "400 or 401 with a JSON error for a client that is not known (RFC 6749 §5.2)"
 _PAR: Final = "400 or 401 with a JSON error for a client that is not known (RFC 9126 §2.3)"
@@ -126,11 +136,12 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
     came = f"{shown(url)}: HTTP {response.status}"
     value = parsed(response)
     named = read_error(value).code if isinstance(value, dict) else ""
+    broken = _broken(response)
     if isinstance(value, dict) and 200 <= response.status < 300 and "access_token" in value:
         yield question.found("warning", "token-open", "a made-up code got a token", "everybody")
-    elif named and response.status in (400, 401):
+    elif named and response.status in (400, 401) and not broken:
         yield question.ok(f"{came}, {named}")
-    elif _is_there(response, named):
+    elif _is_there(response, named) and not broken:
         unfit = f"{came} with {quoted(named, 60) if named else described(response)}"
         affected = "clients that read the error of a token response"
         yield question.found("warning", "token-unfit", unfit, affected, url=shown(url), got=came)
@@ -138,10 +149,9 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
         ends = _ending(response)
         what = f"{_described(response)} at the token endpoint"
         blocked = response.status in (401, 403) and is_page(response)
-        fault = "token-form" if response.status == _NO_FORM else "token-absent"
         yield question.found(
             "error",
-            "token-blocked" if blocked else fault,
+            broken or ("token-blocked" if blocked else "token-absent"),
             f"{what}: {ends.summary}",
             _EVERYBODY,
             type(ends).__name__,
@@ -243,6 +253,20 @@ def _is_there(response: HttpResponse, named: str) -> bool:
     ):
         return False
     return not (200 <= status < 300 and parsed(response) is None)
+
+
+def _broken(response: HttpResponse) -> str:
+    """Why every client is refused alike, whatever it sends, as a row of the remedies."""
+    value = parsed(response)
+    error = read_error(value) if isinstance(value, dict) else OAuthError()
+    if response.status == _NO_FORM or (
+        400 <= response.status < 500 and _UNREAD.search(error.text or said(response))
+    ):
+        return "token-form"
+    if error.code == "unsupported_grant_type":
+        return "token-grant"
+    guarded = response.status in (400, 403) and _CSRF.search(response.body[:_BEGINNING])
+    return "token-csrf" if guarded or response.status == _PAGE_EXPIRED else ""
 
 
 def _ending(response: HttpResponse) -> AuthError:

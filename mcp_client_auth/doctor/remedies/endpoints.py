@@ -31,6 +31,19 @@ ROWS: Final[Mapping[str, Fix]] = {
         "the token endpoint {url} does not take the form that clients send ({got})",
         "Read application/x-www-form-urlencoded there, not JSON (RFC 6749 §4.1.3)",
     ),
+    "token-grant": Fix(
+        "the token endpoint {url} does not accept the grant authorization_code",
+        "Accept grant_type=authorization_code there: every sign-in in a browser ends with it"
+        " (RFC 6749 §4.1.3)",
+    ),
+    "token-csrf": Fix(
+        "protection against requests from other sites (CSRF) refuses all clients at the token"
+        " endpoint {url} ({got})",
+        "Exempt the token endpoint from CSRF protection, registration and revocation too: programs"
+        " post there, without a page of the site and its cookie",
+        "# Django: decorate the view\n@csrf_exempt\n# Laravel\n"
+        "$middleware->validateCsrfTokens(except: ['YOUR_TOKEN_PATH', 'YOUR_REGISTRATION_PATH']);",
+    ),
     "token-blocked": Fix(
         "something in front of the token endpoint {url} answers in its place ({got})",
         "Exempt the token endpoint from bot protection and sign-in pages, registration too:"

@@ -200,6 +200,50 @@ def only_place(body: object, status: int = 404) -> Callable[[World], None]:
     return lambda world: world.at("token", document(body, status))
 
 
+def at_token(behaviour: Behaviour) -> Callable[[World], None]:
+    return lambda world: world.at("token", behaviour)
+
+
+TOKEN_ENDPOINTS = [
+    (
+        "a form without its parser, in FastAPI",
+        document({"detail": [{"loc": ["body", "grant_type"], "msg": "Field required"}]}, 422),
+        "token-form",
+        "422",
+        8,
+    ),
+    (
+        "a model in place of a form, in FastAPI",
+        document({"detail": [{"loc": ["body"], "msg": "Input should be a valid dictionary"}]}, 422),
+        "token-form",
+        "422",
+        8,
+    ),
+    (
+        "a form without its parser, in Express",
+        document({"error": "invalid_request", "error_description": "no grant_type"}, 400),
+        "token-form",
+        "invalid_request",
+        4,
+    ),
+    (
+        "another grant",
+        document({"error": "unsupported_grant_type"}, 400),
+        "token-grant",
+        "unsupported_grant_type",
+        4,
+    ),
+    ("guarded by Django", text("CSRF verification failed", 403), "token-csrf", "403", 8),
+    (
+        "guarded by SvelteKit",
+        text("Cross-site POST form submissions are forbidden", 403, "text/plain"),
+        "token-csrf",
+        "403",
+        8,
+    ),
+    ("guarded by Laravel", html(419), "token-csrf", "419", 8),
+]
+
 FAULTS = [
     Fault(
         "renamed",
@@ -430,6 +474,18 @@ FAULTS = [
         "error",
         "415",
         8,
+    ),
+    *(
+        Fault(
+            f"a token endpoint, {name}",
+            at_token(answer),
+            "endpoint.token",
+            fault,
+            "error",
+            says,
+            code,
+        )
+        for name, answer, fault, says, code in TOKEN_ENDPOINTS
     ),
     *(
         Fault(
@@ -731,6 +787,17 @@ def test_a_trial_goes_to_the_sign_in_page_and_no_further(world: World, examined:
     assert world.visited.count("authorize") == 1
     codes = [body for name, body in world.bodies if name == "token" and body]
     assert all(b"made-up-code" in body for body in codes)
+
+
+@pytest.mark.parametrize(
+    "words", ["grant_type is unknown to this client", "the code is missing", "code is required"]
+)
+def test_a_refusal_of_what_was_made_up_is_none_of_the_form(
+    words: str, world: World, examined: Examine
+) -> None:
+    refusal = {"error": "invalid_request", "error_description": words}
+    world.at("token", document(refusal, 400))
+    assert only(examined(world.url), "endpoint.token").level == "ok"
 
 
 @pytest.mark.parametrize(
