@@ -120,6 +120,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         named = _NAMED.search(text)
         values["domain"] = named[1] if named else "YOUR_DOMAIN"
         return _insecure(error, server_url), values
+    if error.code == "authorize_inside":
+        led = _LED_TO.search(text)
+        return "authorize-internal", values | {"led": led[1].rstrip(",") if led else "it"}
     if error.code in _OF_PAGES:
         status = _STATUS.search(text)
         values["got"] = status[0] if status else "no answer"

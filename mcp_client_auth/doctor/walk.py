@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ..errors import AuthError, LoginFailed
 from ..grants.base import LoginConfig, Ports
 from ..grants.probe import answer_to, naming_redirect, require_covered
+from ..origin import is_loopback_host, split
 from ..protocol.authorization import AuthorizationRequest, Malformed, Unrelated
 from ..protocol.client_choice import client_kind
 from ..protocol.discovery import Discovery
@@ -22,7 +24,9 @@ from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.registration import Client
 from ..session.steps import find_server, log_in
 from ..storage.memory import MemoryStorage
+from ..transport.addresses import literal_address
 from .exam import Exam
+from .faults import host_of, internal
 
 if TYPE_CHECKING:
     from ..prompt.base import Ending
@@ -128,6 +132,8 @@ class _TrialVisit:
                 request.accept(query)  # an error is raised
             except Unrelated as other:
                 raise no_answer(request.server.authorization_endpoint, other) from None
+        elif _is_inside(target, request):
+            raise led_inside(request.server.authorization_endpoint, page)
         elif page.status >= 400 and page.status not in (401, 403):
             raise refused(request.server.authorization_endpoint, page)
         raise _PersonAskedError
@@ -156,6 +162,38 @@ def unreachable(url: str, error: AuthError) -> LoginFailed:
         f"the authorization endpoint cannot be reached, so no one can sign in: {error.summary}",
         url=url,
         code="authorize_absent",
+    )
+
+
+def _is_inside(target: str, request: AuthorizationRequest) -> bool:
+    """Whether a page redirects to where its server listens, and no browser comes to: any address,
+    a container's name, a loopback that is not the client's."""
+    there, here = host_of(target), host_of(request.url)
+    address = literal_address(there)
+    if address and ip_address(address).is_unspecified:
+        return True
+    if not there or there == here:
+        return False
+    if is_loopback_host(there):
+        return not is_loopback_host(here) and _port(target) != _port(request.redirect_uri)
+    outside = is_loopback_host(here) or not internal(here)
+    return outside and "." not in there and not address
+
+
+def _port(url: str) -> int | None:
+    try:
+        return split(url).port
+    except ValueError:
+        return None
+
+
+def led_inside(url: str, page: HttpResponse) -> LoginFailed:
+    """The same where it redirects to an address that only its server has."""
+    return LoginFailed(
+        f"the authorization endpoint redirects to {redirected_to(page)}, an address of its own"
+        " network, so no one can sign in",
+        url=url,
+        code="authorize_inside",
     )
 
 

@@ -13,6 +13,12 @@ ROWS: Final[Mapping[str, Fix]] = {
         "Correct authorization_endpoint in the authorization server's metadata, or serve the"
         " sign-in page there",
     ),
+    "authorize-internal": Fix(
+        "the authorization endpoint redirects people to an address of its own network, {led}",
+        "Set the public base URL of the application that shows the sign-in page, or have it accept"
+        " X-Forwarded-Host and X-Forwarded-Proto from the proxy: it redirects to the address that"
+        " it listens on",
+    ),
     "authorize-fails": Fix(
         "the authorization endpoint {url} fails ({got})",
         "Look at the authorization server's log, and at that of what stands in front of it, for"

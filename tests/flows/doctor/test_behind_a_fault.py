@@ -870,6 +870,30 @@ def test_a_failing_sign_in_page_that_no_login_of_ours_comes_to_leaves_the_verdic
 
 
 @pytest.mark.parametrize(
+    "led",
+    ["http://0.0.0.0:3000/login?next=planted-secret", "https://3f2a9c1b7d42:3000/auth/login"],
+)
+def test_a_sign_in_page_at_an_address_of_the_container_ends_a_login(
+    led: str, world: World, examined: Examine
+) -> None:
+    world.at("authorize", redirect(led))
+    report = examined(world.url, register=True)
+    ended = only(report, "trial.authorization", "error")
+    assert ended.fault == "authorize-internal"
+    assert led.partition("?")[0] in report.verdict.sentence
+    assert exit_code_of(report) == 9
+    assert "planted" not in str(report)
+
+
+@pytest.mark.parametrize(
+    "led", ["/login", "https://sso.example.com/login", "http://localhost:3000/login"]
+)
+def test_a_sign_in_page_elsewhere_is_none(led: str, world: World, examined: Examine) -> None:
+    world.at("authorize", redirect(led))
+    assert only(examined(world.url, register=True), "endpoint.authorization").level == "ok"
+
+
+@pytest.mark.parametrize(
     ("status", "fault"),
     [(500, "authorize-fails"), (404, "authorize-absent"), (429, "rate-limited")],
 )
