@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, TypeVar
 
 from ..errors import AuthError
@@ -80,12 +80,20 @@ def look(exam: Exam, place: Place, read: Callable[[HttpResponse], T]) -> Seen[T]
     try:
         response = exam.look(metadata_request(place.url))
         if absence := absent(response):
-            return Seen(place.url, absence=absence, response=response)
+            return Seen(place.url, absence=_without_route(absence, response), response=response)
         value = parsed(response)
         raw = value if isinstance(value, dict) else {}
         return Seen(place.url, read(response), raw=raw, response=response)
     except AuthError as error:
         return Seen(place.url, error=error, raw=raw, response=response)
+
+
+def _without_route(absence: Absence, response: HttpResponse) -> Absence:
+    """An API Gateway of the kind REST calls a token missing where it has no route at all."""
+    kind = response.header("x-amzn-errortype")
+    if absence.status != 403 or not kind.startswith("MissingAuthenticationToken"):
+        return absence
+    return replace(absence, status=404, came=f"{absence.came} (API Gateway: no such route)")
 
 
 def judged(

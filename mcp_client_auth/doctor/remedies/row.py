@@ -66,6 +66,8 @@ ROUTES: Final = {
     "Caddy": "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
     "Apache": "ProxyPass /.well-known/oauth-protected-resource"
     " http://YOUR_APP/.well-known/oauth-protected-resource",
+    "AWS API Gateway": "a resource /.well-known/{{proxy+}}, method ANY, authorization NONE\n"
+    "a custom domain with an empty base path: a stage would stand before /.well-known/",
     "Vercel": '{{ "rewrites": [{{ "source": "/.well-known/(.*)", "destination":'
     ' "/api/well-known/$1" }}] }}',
 }

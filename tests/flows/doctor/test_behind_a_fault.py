@@ -127,6 +127,17 @@ def closed_everywhere(world: World) -> None:
     world.put(world.origin + "/authorize", html(401))
 
 
+def no_route_at_a_gateway(world: World) -> None:
+    body = b'{"message":"Missing Authentication Token"}'
+    kind = ("x-amzn-ErrorType", "MissingAuthenticationTokenException")
+
+    def answer(exchange: Exchange) -> None:
+        exchange.reply(403, body, headers=[kind, ("x-amz-apigw-id", "x")])
+
+    world.at("resource", answer)
+    world.put(f"{world.origin}/.well-known/oauth-protected-resource", answer)
+
+
 def escaped(world: World) -> None:
     place = f"{world.origin}/.well-known/oauth-protected-resource/tenant/mcp"
     answering(401, ("WWW-Authenticate", f'Bearer resource_metadata=\\"{place}\\"'))(world)
@@ -288,6 +299,15 @@ FAULTS = [
         "metadata-protected",
         "error",
         "403",
+        8,
+    ),
+    Fault(
+        "no route at API Gateway",
+        no_route_at_a_gateway,
+        "resource.found",
+        "metadata-absent",
+        "error",
+        "no such route",
         8,
     ),
     Fault(
