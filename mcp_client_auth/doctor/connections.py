@@ -48,7 +48,9 @@ def addresses(exam: Exam) -> Check[None]:
             continue
         for address, why in troubles.items():
             ours = any(word in why.lower() for word in _OURS)
-            if ours or address_class(address) == LOOPBACK:
+            # what is wrong there is one port, and an error of what needed it
+            alive = known is not None and (host, address) in known.answering
+            if ours or alive or address_class(address) == LOOPBACK:
                 continue
             kind = "IPv6" if ":" in address else "IPv4"
             question = exam.ask(

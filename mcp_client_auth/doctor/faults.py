@@ -68,6 +68,10 @@ _INTERNAL: Final = re.compile(
     r"localhost$|\.(?:local|internal|lan|intranet|cluster\.local|svc|test|home\.arpa)$",
     re.IGNORECASE,
 )
+# what OpenSSL says of a server that ends the handshake (RFC 8446 §6)
+_HANDSHAKE: Final = re.compile(
+    r"ALERT_|HANDSHAKE_FAILURE|UNSUPPORTED_PROTOCOL|UNRECOGNIZED_NAME|CERTIFICATE_REQUIRED"
+)
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
 _OF_SERVERS: Final = re.compile(r"/\.well-known/(?:oauth-authorization-server|openid-config)")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
@@ -162,8 +166,12 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         values["status"] = status[1] if status else ""
         if "wrong version number" in text.lower():  # what OpenSSL says of an answer in clear text
             return "no-tls", values
+        if _HANDSHAKE.search(text):
+            return "tls-refused", values
         if values["status"] == "429":
             return "rate-limited", values
+        if not status and _of_another_port(error.url, server_url):
+            return "challenge-port", values
         return "server-error" if status else "no-connection", values
     if "protected resource metadata is not" in text and _OF_SERVERS.search(error.url):
         return "challenge-server-metadata", values
@@ -179,6 +187,14 @@ def _unset(error: AuthError) -> str:
         named = (_QUOTED if isinstance(error, ResourceMismatch) else _NAMED).search(error.summary)
         return named[1] if named and _UNSET.search(named[1]) else ""
     return ""
+
+
+def _of_another_port(url: str, server_url: str) -> bool:
+    """Whether it is a place of the server's own metadata, at a port that its URL does not have."""
+    if "/.well-known/oauth-protected-resource" not in url:
+        return False
+    mine, theirs = split(server_url), split(url)
+    return mine.hostname == theirs.hostname and not same_origin(url, server_url)
 
 
 def _insecure(error: InsecureUrl, server_url: str) -> str:

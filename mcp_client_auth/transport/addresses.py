@@ -67,6 +67,7 @@ class Addresses:
         self._classes: dict[str, int] = {}  # of the typed hosts
         self._reached: set[str] = set()
         self.troubles: dict[str, dict[str, str]] = {}  # by host, then by address: why
+        self.answering: set[tuple[str, str]] = set()  # host and address, at any port
         self._met = False
         self._turn = threading.RLock()
 
@@ -75,6 +76,7 @@ class Addresses:
         kind, host = address_class(address), host.lower()
         with self._turn:
             self._reached.add(host)
+            self.answering.add((host, address))
             if host in self._typed:
                 self._classes[host] = min(kind, self._classes.get(host, kind))
 

@@ -154,6 +154,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         " and the path of the endpoint behind it",
         'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
     ),
+    "challenge-port": Fix(
+        "the challenge names a port that is not in the URL of the server, {url}",
+        "Set the server's public base URL, without the port that the container listens on",
+        'WWW-Authenticate: Bearer resource_metadata="{metadata}"',
+    ),
     "challenge-server-metadata": Fix(
         "the challenge names the metadata of the authorization server",
         "Have resource_metadata name the MCP server's own document (RFC 9728), which names the"

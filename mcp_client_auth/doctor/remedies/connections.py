@@ -80,6 +80,13 @@ ROWS: Final[Mapping[str, Fix]] = {
         "{host} answers without TLS at the port of an https URL, {url}",
         "End TLS at this port, or name the port that has TLS (443 needs no name)",
     ),
+    "tls-refused": Fix(
+        "{host} refuses the TLS connection",
+        "Give what ends TLS there a certificate for the name {host} (a wildcard, and Cloudflare's"
+        " Universal SSL, cover one level of names only), let it accept TLS 1.2 and 1.3, and require"
+        " no certificate of clients",
+        "openssl s_client -connect {shell_host}:443 -servername {shell_host}",
+    ),
     "rate-limited": Fix(
         "{host} limits the number of requests (HTTP 429)",
         "Wait a minute and examine again. If it stays, raise the limit for the MCP endpoint,"

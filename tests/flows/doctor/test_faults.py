@@ -13,7 +13,7 @@ from mcp_client_auth.doctor.challenge import challenge as challenge_check
 from mcp_client_auth.doctor.exam import Exam
 from mcp_client_auth.doctor.faults import fault_of
 from mcp_client_auth.doctor.metadata_places import closed_to
-from mcp_client_auth.errors import BadResponse, ResourceMismatch
+from mcp_client_auth.errors import BadResponse, ResourceMismatch, Unavailable
 from mcp_client_auth.protocol.absence import Absence
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.protocol.metadata import read_resource_metadata
@@ -444,6 +444,23 @@ def test_a_resource_that_is_shown_in_part_is_still_known_to_be_of_the_server(res
     with pytest.raises(ResourceMismatch) as caught:
         read_resource_metadata(server, HttpResponse(200, server, body=body), final_url=server)
     assert fault_of(caught.value, server)[0] == "resource-path"
+
+
+@pytest.mark.parametrize(
+    ("says", "url", "fault"),
+    [
+        ("[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE] sslv3 alert", "https://as.example/x", "tls-refused"),
+        ("[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x", "https://as.example/x", "tls-refused"),
+        ("[SSL: UNSUPPORTED_PROTOCOL] unsupported", "https://as.example/x", "tls-refused"),
+        ("Connection refused", "https://as.example/x", "no-connection"),
+        ("Connection refused", f"https://mcp.example.com:8000{ROOT}/mcp", "challenge-port"),
+        ("Connection refused", f"https://mcp.example.com{ROOT}/mcp", "no-connection"),
+        ("Connection refused", "https://mcp.example.com:8443/token", "no-connection"),
+    ],
+)
+def test_why_no_answer_comes_is_told_apart(says: str, url: str, fault: str) -> None:
+    error = Unavailable(f"no answer: “{says}”", url=url)
+    assert fault_of(error, "https://mcp.example.com/mcp")[0] == fault
 
 
 def test_an_issuer_that_is_shown_in_part_is_no_fault_of_the_doctor() -> None:

@@ -125,16 +125,26 @@ def test_a_host_that_proves_nothing_gets_nothing_but_questions(
 class Reaching:
     """A transport that could not connect to one address of a host."""
 
-    addresses = SimpleNamespace(troubles={"as.example": {"203.0.113.20": "Connection refused"}})
+    def __init__(self, *answering: tuple[str, str]) -> None:
+        troubles = {"as.example": {"203.0.113.20": "Connection refused"}}
+        self.addresses = SimpleNamespace(troubles=troubles, answering={*answering})
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(("reached", "count"), [({"https://as.example"}, 1), (set(), 0)])
+@pytest.mark.parametrize(
+    ("reached", "answering", "count"),
+    [
+        ({"https://as.example"}, "203.0.113.21", 1),
+        ({"https://as.example"}, "203.0.113.20", 0),  # at another port
+        (set(), "203.0.113.21", 0),
+    ],
+)
 def test_an_address_is_called_dead_where_another_one_of_its_host_answers(
-    reached: set[str], count: int
+    reached: set[str], answering: str, count: int
 ) -> None:
-    exam = Exam(ServerUrl("https://mcp.example.com/mcp"), Options(), Reaching(), patience=60.0)
+    there = Reaching(("as.example", answering))
+    exam = Exam(ServerUrl("https://mcp.example.com/mcp"), Options(), there, patience=60.0)
     exam.reached |= reached
     assert [f.fault for f in connections.addresses(exam)] == ["address-dead"] * count
