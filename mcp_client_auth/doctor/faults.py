@@ -83,6 +83,7 @@ _SIGN_IN: Final = re.compile(
 )
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
+_EXPECTED: Final = re.compile(r"expected (\S+), got")
 _NAMED: Final = re.compile(r"“([^”]*)”")
 _OF_OTHERS: Final = re.compile(r"(?<=[.;]) |(?<=[.;:])\s")
 
@@ -113,6 +114,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         if _UNSET.search(values["named"]):
             tenant = "tenant" in values["named"].lower()
             return "issuer-tenant" if tenant else "value-unset", values
+        expected = _EXPECTED.search(text)
+        if expected and expected[1].rstrip("/") == values["named"].rstrip("/"):
+            return "issuer-slash", values | {"issuer": values["named"]}
         plain = bool(named and named[1].startswith("http://"))
         return "issuer-http" if plain else "issuer-other", values
     if error.code == "no_server_metadata":
@@ -150,7 +154,10 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
             return "registration-blocked", values
         if about_callback(error):
             return "redirect-refused", values
-        return "scope-refused" if about_scope(error) else "registration-refused", values
+        # Keycloak's policy “Allowed Client Scopes”
+        policy = error.code == "insufficient_scope" and "scope" in error.description.lower()
+        scope = policy or about_scope(error)
+        return "scope-refused" if scope else "registration-refused", values
     if error.code == "redirected" and isinstance(error, Untrusted):
         led = _LED_TO.search(text)
         return "redirect-inside", values | {"led": led[1].rstrip(",") if led else "the other one"}

@@ -46,6 +46,7 @@ _FIRST_PLACE: Final[tuple[str, Level, str, str]] = (
     "server-metadata-absent",
 )
 _ONE: Final = "one issuer, one set of endpoints (RFC 8414 §2)"
+_DEEPEST: Final = 4
 _NO_PAGE: Final = (401, 403, 404, 405, 410)
 
 
@@ -160,6 +161,9 @@ def _nowhere(
                 f"no document anywhere but at {split(url).path}, where no client looks ({listed})"
             )
             values |= {"found": split(url).path, "found_path": split(url).path}
+        elif nearby := _nearby(exam, name):
+            fault = "issuer-nearby"
+            values |= {"named": name.shown, "issuer": nearby}
         else:
             fault = "issuer-absent"
         return question.found("error", fault, came, "everybody", "BadResponse", **values)
@@ -201,6 +205,22 @@ def _astray(exam: Exam, name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
         value = parsed(exam.look(metadata_request(root)))
         if isinstance(value, dict) and value.get("issuer") == name:  # the host may have others
             yield "metadata-at-root", root, belongs
+
+
+def _nearby(exam: Exam, name: IssuerUrl) -> str:
+    """The issuer that an endpoint of it was named for, or one without Keycloak's old prefix;
+    empty where there is none."""
+    origin, path = origin_url(name), split(name).path.rstrip("/")
+    parents = [path.rsplit("/", at)[0] for at in range(1, min(path.count("/"), _DEEPEST) + 1)]
+    for each in (f"/auth{path}", *parents):
+        with suppress(AuthError):
+            issuer = IssuerUrl.checked(origin + each, "the authorization server", exam.options)
+            for place in issuer.metadata_places():
+                value = parsed(exam.look(metadata_request(place)))
+                named = value.get("issuer") if isinstance(value, dict) else None
+                if isinstance(named, str) and same_issuer(named, issuer):
+                    return issuer.shown.removesuffix("/")
+    return ""
 
 
 def abilities(

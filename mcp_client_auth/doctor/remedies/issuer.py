@@ -39,6 +39,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         " at the end; older versions of FastMCP add one themselves: update FastMCP)",
         "AUTHKIT_DOMAIN={issuer}",
     ),
+    "issuer-nearby": Fix(
+        "authorization_servers names {named}, which has no metadata; the issuer there is {issuer}",
+        "Name the issuer exactly as its own metadata has it, without the path of an endpoint",
+        '"authorization_servers": ["{issuer}"]',
+    ),
     "issuer-absent": Fix(
         "the authorization server {issuer} has no metadata",
         "Check the domain that authorization_servers names (AUTHKIT_DOMAIN): it has to be the"

@@ -48,6 +48,8 @@ ROWS: Final[Mapping[str, Fix]] = {
         "the authorization server refuses the scope that the MCP server asks for",
         "Define the scope at the authorization server and allow it for these clients, or remove it"
         " from the challenge and from scopes_supported of the resource metadata",
+        "# Keycloak: Clients, Client registration, Anonymous access policies\n"
+        "Allowed Client Scopes: add the scope, or make it a default one of the realm",
     ),
     "resource-refused": Fix(
         "the authorization server refuses the resource",

@@ -77,6 +77,23 @@ def at_the_root(world: World) -> None:
     world.at("server", document(world.server_metadata(issuer=issuer)))
 
 
+def nearby(named: str, path: str) -> Callable[[World], None]:
+    """An issuer at this path, which the resource metadata calls by another name."""
+
+    def breaks(world: World) -> None:
+        resource(authorization_servers=[world.issuer + named])(world)
+        issuer = world.issuer + path
+        place = f"{issuer}/.well-known/openid-configuration"
+        world.at("server", text("nothing", 404))
+        world.put(place, document(world.server_metadata(issuer=issuer)))
+
+    return breaks
+
+
+def slash_behind_a_path(world: World) -> None:
+    nearby("/tenant/", "/tenant")(world)
+
+
 def metadata_for_issuer(world: World) -> None:
     named = f"{world.issuer}/.well-known/oauth-authorization-server"
     resource(authorization_servers=[named])(world)
@@ -291,6 +308,23 @@ FAULTS = [
         "error",
         "no document",
         8,
+    ),
+    *(
+        Fault(name, nearby(*paths), "issuer.found", "issuer-nearby", "error", "no document", 8)
+        for name, *paths in (
+            ("an endpoint for an issuer", "/oauth2/default/v1/authorize", "/oauth2/default"),
+            ("an issuer without its prefix", "/realms/acme", "/auth/realms/acme"),
+            ("a path that the issuer has not", "/tenant", ""),
+        )
+    ),
+    Fault(
+        "an issuer with a path and a slash",
+        slash_behind_a_path,
+        "issuer.metadata",
+        "issuer-slash",
+        "error",
+        "another issuer",
+        5,
     ),
     Fault(
         "a wall before the metadata",
@@ -950,6 +984,21 @@ def test_a_page_that_leads_back_without_the_answer_ends_a_login(
     assert why in ended.remedy
     assert report.verdict.login == "fails"
     assert not [each for each in report.findings if "the check itself failed" in each.came]
+
+
+@pytest.mark.parametrize(
+    ("policy", "fault"),
+    [("Trusted Hosts", "registration-refused"), ("Allowed Client Scopes", "scope-refused")],
+)
+def test_a_policy_of_keycloak_is_told_by_its_name(
+    policy: str, fault: str, world: World, examined: Examine
+) -> None:
+    why = f"Policy '{policy}' rejected request to client-registration service."
+    refusal = {"error": "insufficient_scope", "error_description": why}
+    world.at("register", document(refusal, 403))
+    found = only(examined(world.url, register=True), "registration.answer", "error")
+    assert found.fault == fault
+    assert policy in found.paste
 
 
 @pytest.mark.parametrize(
