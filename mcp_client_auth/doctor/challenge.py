@@ -12,6 +12,7 @@ from ..grants.probe import require_covered
 from ..origin import same_origin, shown
 from ..protocol.absence import is_downgrade
 from ..protocol.challenge import Challenge, read_challenges
+from ..protocol.document import parsed
 from ..protocol.oauth_error import is_passing, said
 from ..protocol.probe import ServerAnswer, ask_server
 from ..protocol.scopes import OFFLINE
@@ -35,6 +36,9 @@ _HOST: Final = re.compile(
     re.IGNORECASE,
 )
 _BEGINNING: Final = 4096
+# of nginx, and of others in like words
+_NO_CERTIFICATE: Final = (b"No required SSL certificate", b"lient certificate required")
+_REFUSALS: Final = ("unauthorized", "unauthenticated", "invalid_token", "access_denied")
 _NOT_CODE: Final = "‘’“”"
 
 
@@ -73,6 +77,8 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
     came += f": {quoted(words)}" if words else ""
     if 200 <= status < 300 and answer.refuses:
         came += ", an error of JSON-RPC in place of a 401"
+    elif refuses_inside(answer):
+        came += ", with a refusal in the body in place of a 401"
     elif 200 <= status < 300:
         affected = "none, if this is meant; a client that waits for a 401 never logs in"
         remedy = "Answer 401 with a challenge to every request that requires a login"
@@ -96,6 +102,24 @@ def refuses_host(answer: ServerAnswer) -> bool:
     start = answer.response.body[:_BEGINNING].decode("utf-8", "replace")
     refused = answer.status in (400, 403, 404) and bool(_HOST.search(start))
     return refused or answer.status == 421
+
+
+def wants_certificate(answer: ServerAnswer) -> bool:
+    """Whether a proxy refuses because the connection has no certificate of the client."""
+    return answer.status in (400, 403, 496) and any(
+        words in answer.response.body[:_BEGINNING] for words in _NO_CERTIFICATE
+    )
+
+
+def refuses_inside(answer: ServerAnswer) -> bool:
+    """Whether a success holds a refusal, as a gateway sends that takes a function's whole answer
+    for its body."""
+    value = parsed(answer.response) if 200 <= answer.status < 300 else None
+    fields = value if isinstance(value, dict) else {}
+    statuses = {str(fields.get(name)) for name in ("statusCode", "status", "code")}
+    error = fields.get("error")
+    refused = isinstance(error, str) and error.lower() in _REFUSALS
+    return answer.refuses or refused or bool(statuses & {"401", "403"})
 
 
 def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:

@@ -167,6 +167,9 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         values["instead"] = (
             f"Give people {works[1]}, where the MCP server answers. " if works else ""
         )
+        downgrade = server_url.startswith("https:") and values["led"].startswith("http:")
+        if fault == "redirected" and downgrade and _same_site(values["led"], server_url):
+            return "http-urls", values
         return "sign-in" if led and is_sign_in(values["led"]) else fault, values
     if isinstance(error, Unavailable) and error.code != "proxy":
         status = _STATUS.search(text)

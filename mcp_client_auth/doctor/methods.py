@@ -21,26 +21,32 @@ def others(exam: Exam, answer: ServerAnswer) -> Check[bool]:
     """`tools/list` without a token, in a session of its own; whether that wants a login."""
     session = answer.response.header(_SESSION)
     more = {"MCP-Protocol-Version": "2025-11-25"} | ({"Mcp-Session-Id": session} if session else {})
-    status = _posted(exam, answer.url, more, {"method": "notifications/initialized"})
-    if status != 401:
-        status = _posted(exam, answer.url, more, {"method": "tools/list", "id": 2})
+    other = _posted(exam, answer.url, more, {"method": "notifications/initialized"})
+    if not _refuses(other):
+        other = _posted(exam, answer.url, more, {"method": "tools/list", "id": 2})
     if session:
         with suppress(AuthError):
             exam.send(HttpRequest("DELETE", answer.url, more))
-    if status != 401:
+    if not _refuses(other):
         return False
+    came = "401" if other.status == 401 else f"{other.status} with a refusal in JSON-RPC"
     requested = f"POST {shown(answer.url)}, tools/list without a token"
     yield exam.ask("challenge.methods", requested, _STANDARD, answer.url).found(
         "warning",
         "partly-protected",
-        "initialize is open, but tools/list answers 401: only some methods want a login",
+        f"initialize is open, but tools/list answers {came}: only some methods want a login",
         "clients that wait for a 401 when they connect: they never log in",
     )
     return True
 
 
-def _posted(exam: Exam, url: str, more: dict[str, str], message: dict[str, object]) -> int:
+def _refuses(other: ServerAnswer) -> bool:
+    return other.status == 401 or other.refuses
+
+
+def _posted(exam: Exam, url: str, more: dict[str, str], message: dict[str, object]) -> ServerAnswer:
     request = probe_request(url)
     body = json.dumps({"jsonrpc": "2.0", **message}).encode()
     headers = {**request.headers, **more}
-    return exam.send(replace(request, headers=headers, body=body, repeatable=False)).status
+    sent = replace(request, headers=headers, body=body, repeatable=False)
+    return ServerAnswer(url, exam.send(sent))

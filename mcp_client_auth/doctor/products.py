@@ -9,6 +9,7 @@ from ..protocol.flow import HttpResponse
 # By the beginning of a header's name and a part of its value, in lower case; the first that
 # fits counts, so what stands in front of everything else comes first.
 _MARKS: Final = (
+    ("ngrok-error-code", "", "ngrok"),
     ("cf-mitigated", "", "Cloudflare"),
     ("x-amzn-remapped-", "", "AWS API Gateway"),
     ("x-amz-apigw-id", "", "AWS API Gateway"),

@@ -17,7 +17,7 @@ from ..protocol.probe import ServerAnswer
 from ..protocol.scopes import OFFLINE
 from ..protocol.urls import canonical, well_known
 from ..secret import quoted
-from .challenge import offline_listed, refuses_host
+from .challenge import offline_listed, refuses_host, refuses_inside, wants_certificate
 from .exam import Check, Exam
 from .metadata_places import Place, closed_to, judged, look, misplaced, same_document
 from .report import Level
@@ -156,6 +156,11 @@ def _nowhere(
         made = question.failed(ended)
         if ended.code == "no_challenge" and all(each.status == 401 for each in tried):
             made = question.found("error", "in-front", ended.summary, made.stumbles, made.error)
+        if ended.code == "not_an_mcp_server" and refuses_inside(answer):
+            made = question.found("error", "no-401", ended.summary, made.stumbles, made.error)
+        if wants_certificate(answer):
+            fault = "certificate-of-client"
+            made = question.found("error", fault, ended.summary, made.stumbles, made.error)
         if refuses_host(answer):
             words = said(answer.response)
             why = f"{ended.summary}: {quoted(words)}" if words else ended.summary

@@ -19,9 +19,11 @@ from ..origin import is_loopback_host, split
 from ..protocol.authorization import AuthorizationRequest, Malformed, Unrelated
 from ..protocol.client_choice import client_kind
 from ..protocol.discovery import Discovery
-from ..protocol.document import described, redirected_to
+from ..protocol.document import described, parsed, redirected_to
 from ..protocol.flow import HttpRequest, HttpResponse
+from ..protocol.oauth_error import read_error, said
 from ..protocol.registration import Client
+from ..secret import quoted
 from ..session.steps import find_server, log_in
 from ..storage.memory import MemoryStorage
 from ..transport.addresses import literal_address
@@ -210,6 +212,9 @@ def no_answer(url: str, other: Unrelated) -> LoginFailed:
 def refused(url: str, page: HttpResponse) -> LoginFailed:
     """The same where it answers with a page that leads nowhere."""
     came = redirected_to(page) or described(page)
+    value = parsed(page)
+    words = (read_error(value).text if isinstance(value, dict) else "") or said(page)
+    came += f" ({quoted(words, 200)})" if words else ""
     return LoginFailed(
         f"the authorization endpoint answers HTTP {page.status} with {came}, so no one can sign in",
         url=url,

@@ -49,9 +49,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         "there is no MCP endpoint at this path",
         "{instead}Check the path of the URL (most servers are at /mcp), and that what stands in"
         " front of the server routes it there for the host {host}",
+        "",
+        {"ngrok": "# the tunnel is not running\nngrok http YOUR_PORT"},
     ),
     "not-mcp": Fix(
-        "a web page answers here, not an MCP server",
+        "what answers here is not an MCP server",
         "{instead}Check the URL, and route the path of the MCP endpoint to the MCP server",
         "",
         _ENDPOINT,
@@ -91,6 +93,13 @@ ROWS: Final[Mapping[str, Fix]] = {
         " a token",
         "",
         LET_THROUGH,
+    ),
+    "certificate-of-client": Fix(
+        "the proxy in front of {host} requires a certificate of the client",
+        "Require none at the MCP endpoint and below /.well-known/: hardly any MCP client has one,"
+        " and the token says who asks",
+        "",
+        {"nginx": "ssl_verify_client optional;"},
     ),
     "metadata-protected": Fix(
         "the metadata of {host}, which clients need before they have a token, is closed to them",

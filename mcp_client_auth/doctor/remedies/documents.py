@@ -69,7 +69,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     ),
     "metadata-unfit": Fix(
         "the resource metadata lacks what it must have",
-        "Name resource and authorization_servers, the latter as a list of issuers",
+        "Name resource and authorization_servers at the top level of the object, the latter as a"
+        " list of issuers",
         '{{"resource": "{server}", "authorization_servers": ["https://YOUR_ISSUER"]}}',
     ),
     "document-type": Fix(

@@ -224,6 +224,16 @@ def pushed_to(behaviour: Behaviour, *, required: bool) -> Callable[[World], None
     return breaks
 
 
+def partly_in_rpc(world: World) -> None:
+    message = document({"jsonrpc": "2.0", "id": 1, "result": {}})
+    refusal = document({"jsonrpc": "2.0", "id": 2, "error": {"message": "Unauthorized"}})
+
+    def answer(exchange: Exchange) -> None:
+        (message if b"initialize" in exchange.body else refusal)(exchange)
+
+    world.at("probe", answer)
+
+
 def only_place(body: object, status: int = 404) -> Callable[[World], None]:
     return lambda world: world.at("token", document(body, status))
 
@@ -626,6 +636,14 @@ FAULTS = [
         "acme.authkit.app",
         5,
     ),
+    Fault(
+        "partly open, refusing in JSON-RPC",
+        partly_in_rpc,
+        "challenge.methods",
+        "partly-protected",
+        "warning",
+        "200 with a refusal",
+    ),
     Fault("partly open", partly, "challenge.methods", "partly-protected", "warning", "tools/list"),
     Fault(
         "no public clients",
@@ -776,6 +794,37 @@ def test_a_guard_in_front_is_named_with_its_sign_in_page(
     assert "guards the application" in verdict.change
 
 
+NOT_THE_SERVER = {
+    "no-401": document({"statusCode": 401, "headers": {"WWW-Authenticate": "Bearer"}, "body": ""}),
+    "certificate-of-client": text("<html><center>No required SSL certificate was sent", 400),
+    "not-mcp": document({"status": "ok"}),
+}
+
+
+@pytest.mark.parametrize("fault", NOT_THE_SERVER)
+def test_what_answers_in_place_of_the_server_is_told_apart(
+    fault: str, world: World, examined: Examine
+) -> None:
+    world.at("probe", NOT_THE_SERVER[fault])
+    if fault == "certificate-of-client":
+        world.put(f"{world.origin}/.well-known/oauth-protected-resource", NOT_THE_SERVER[fault])
+        world.at("resource", NOT_THE_SERVER[fault])
+    else:
+        world.at("resource", text("nothing", 404))
+    report = examined(world.url)
+    assert only(report, "resource.found", "error").fault == fault
+    assert exit_code_of(report) == 8
+
+
+def test_a_function_whose_401_is_the_body_of_a_200_is_told_so(
+    world: World, examined: Examine
+) -> None:
+    world.at("probe", NOT_THE_SERVER["no-401"])
+    found = only(examined(world.url), "challenge.status")
+    assert (found.level, found.fault) == ("warning", "no-401")
+    assert "in the body" in found.came
+
+
 HOSTS = {
     "Starlette": text("Invalid host header", 400, "text/plain"),
     "an MCP SDK": document({"jsonrpc": "2.0", "error": {"message": "Invalid Host: x"}}, 403),
@@ -870,8 +919,10 @@ def test_what_the_sign_in_page_refuses_ends_the_login(
 def test_a_page_that_refuses_the_trial_client_leads_nowhere(
     world: World, examined: Examine
 ) -> None:
-    world.at("authorize", text("unknown client", 400))
+    reason = {"error": "invalid_request", "error_description": "no connections enabled"}
+    world.at("authorize", document(reason, 400))
     report = examined(world.url, register=True)
+    assert "no connections enabled" in only(report, "trial.authorization").came
     assert only(report, "trial.authorization").fault == "authorize-refused"
     assert exit_code_of(report) == 9
 

@@ -463,6 +463,22 @@ def test_why_no_answer_comes_is_told_apart(says: str, url: str, fault: str) -> N
     assert fault_of(error, "https://mcp.example.com/mcp")[0] == fault
 
 
+@pytest.mark.parametrize(
+    ("led", "fault"),
+    [
+        ("http://mcp.example.com/mcp/", "http-urls"),
+        ("http://mcp.example.com:8000/mcp/", "http-urls"),
+        ("http://other.example/mcp/", "redirected"),
+        ("https://mcp.example.com:8443/mcp/", "redirected"),
+        ("https://other.example/login", "sign-in"),
+    ],
+)
+def test_where_a_server_redirects_tells_what_is_wrong_with_it(led: str, fault: str) -> None:
+    summary = f"the server redirects to {led}, which is another origin and was not followed"
+    error = BadResponse(summary, url="https://mcp.example.com/mcp", code="redirected")
+    assert fault_of(error, "https://mcp.example.com/mcp")[0] == fault
+
+
 def test_an_issuer_that_is_shown_in_part_is_no_fault_of_the_doctor() -> None:
     issuer = "https://as.example/" + "a" * 400
     error = BadResponse("it has no metadata", url=issuer, code="no_server_metadata")

@@ -87,6 +87,7 @@ def test_braces_of_a_server_are_no_places() -> None:
         (("x-vercel-id", "fra1"), "Vercel"),
         (("x-amzn-Remapped-WWW-Authenticate", "Bearer"), "AWS API Gateway"),
         (("Via", "1.1 Caddy"), "Caddy"),
+        (("ngrok-error-code", "ERR_NGROK_3200"), "ngrok"),
         (("Via", "kong/3.4"), "Kong"),
         (("Server", "uvicorn"), ""),
     ],
