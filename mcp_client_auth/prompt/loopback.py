@@ -73,7 +73,8 @@ class Listener:
         self._turn = threading.Lock()
         self._count = threading.Condition()
         self._answering = 0
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, None] = {}  # the oldest first
+        self._held: set[socket.socket] = set()  # those that are being answered with the page
         self._closed = False
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
@@ -140,25 +141,40 @@ class Listener:
 
     def admit(self, connection: socket.socket) -> bool:
         with self._count:
-            room = len(self._open) < self.most
+            room = len(self._open) < self.most or self._make_room()
             if room:
-                self._open.add(connection)
+                self._open[connection] = None
             return room
+
+    def _make_room(self) -> bool:
+        """By the oldest connection that waits for no page: anyone can open many and say nothing,
+        and lock the callback out like that."""
+        oldest = next((each for each in self._open if each not in self._held), None)
+        if oldest is None:
+            return False
+        del self._open[oldest]
+        with suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)
+        return True
 
     def forget(self, connection: socket.socket) -> None:
         with self._count:
-            self._open.discard(connection)
+            self._open.pop(connection, None)
+            self._held.discard(connection)
 
     @contextmanager
-    def answer(self, query: str) -> Iterator[tuple[int, bytes]]:
+    def answer(self, query: str, connection: socket.socket) -> Iterator[tuple[int, bytes]]:
         """What a callback gets; until it is written, `close()` waits."""
         # Counted before it is offered: the login may end before `offer` has returned.
         with self._count:
             self._answering += 1
+            self._held.add(connection)
         try:
             status = self._judge(query)
             if status == 200:
                 self._over.wait(self.hold)
+            else:
+                self._held.discard(connection)
             yield status, render(self._page) if self._page and status == 200 else aside(status)
         finally:
             with self._count:
@@ -291,7 +307,7 @@ class _Callback(BaseHTTPRequestHandler):
         if any(times[name] > 1 for name in _ONCE):  # RFC 6749 §3.1
             self.send_error(400)
             return
-        with self.server.listener.answer(query) as (status, body):
+        with self.server.listener.answer(query, self.connection) as (status, body):
             self._show(status, body)
 
     def _lead_on(self) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from mcp_client_auth.prompt.loopback import Listener
+from mcp_client_auth.prompt.page import Page
 
 
 @pytest.fixture
@@ -108,13 +109,62 @@ def test_headers_without_end_are_cut(listener: Listener) -> None:
     assert is_served(listener)
 
 
-def test_connections_beyond_the_cap_are_closed_at_once(listener: Listener) -> None:
+def test_who_says_nothing_makes_room_for_who_comes_last(listener: Listener) -> None:
+    """Any page or program can open as many, and again; a browser asks as soon as it is there."""
+    listener.patience = 120
     with contextlib.ExitStack() as many:
         held = [many.enter_context(connect(listener)) for _ in range(32)]
-        beyond = many.enter_context(connect(listener))
-        assert beyond.recv(1) == b""
-        held[0].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n".encode())
-        assert b"404" in held[0].recv(100)
+        assert is_served(listener)
+        assert held[0].recv(1) == b""
+        held[1].sendall(f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n".encode())
+        assert b"404" in held[1].recv(100)
+
+
+def test_a_request_without_end_makes_room_too(listener: Listener) -> None:
+    listener.patience = 120
+    with contextlib.ExitStack() as many:
+        for _ in range(32):
+            many.enter_context(connect(listener)).sendall(b"GET /callback HTTP/1.1\r\nA: ")
+        assert is_served(listener)
+
+
+def test_a_crowd_without_end_never_has_more_than_its_places(listener: Listener) -> None:
+    listener.patience = 120
+    with contextlib.ExitStack() as many:
+        held = [many.enter_context(connect(listener)) for _ in range(200)]
+        assert is_served(listener)
+        for gone in held[: 200 - 32]:
+            assert gone.recv(1) == b""
+        assert len(listener._open) <= 32
+
+
+def test_a_page_that_waits_for_the_end_of_the_login_keeps_its_place() -> None:
+    with Listener() as listener, contextlib.ExitStack() as many:
+        listener.patience, listener.hold = 120, 120
+        listener.start(lambda _: True)
+        page = many.enter_context(connect(listener))
+        head = f"GET /callback?code=c HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n"
+        page.sendall(head.encode())
+        while not listener.answered:
+            time.sleep(0.01)
+        for _ in range(100):
+            many.enter_context(connect(listener))
+        late = httpx.get(listener.redirect_uri + "?code=other", trust_env=False, timeout=30)
+        assert late.status_code == 410
+        listener.finish(Page("signed-in", "", ""))
+        assert b"200" in page.recv(100)
+
+
+def test_where_only_such_pages_wait_the_next_connection_is_closed() -> None:
+    with Listener() as listener, contextlib.ExitStack() as many:
+        listener.most, listener.hold = 1, 120
+        listener.start(lambda _: True)
+        page = many.enter_context(connect(listener))
+        head = f"GET /callback?code=c HTTP/1.1\r\nHost: 127.0.0.1:{listener.port}\r\n\r\n"
+        page.sendall(head.encode())
+        while not listener.answered:
+            time.sleep(0.01)
+        assert many.enter_context(connect(listener)).recv(1) == b""
 
 
 def test_room_is_made_when_connections_end(listener: Listener) -> None:
