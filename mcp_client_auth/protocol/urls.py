@@ -138,8 +138,11 @@ class ServerUrl(_Checked):
             return True
         if not path.startswith(own.rpartition("/")[0] + "/"):
             return False
-        plain = ".." not in path and "%2e" not in path.lower()
-        return plain or ".." not in unquote(path).replace("\\", "/").split("/")
+        if ".." not in path and "%2e" not in path.lower():
+            return True
+        segments = unquote(path).replace("\\", "/").split("/")
+        # of a segment some servers leave out what is behind a semicolon (RFC 3986 §3.3)
+        return all(segment.partition(";")[0] != ".." for segment in segments)
 
     def below(self, request_url: str) -> list[str]:
         """The servers, canonical, that would be more specific for a request than this one.

@@ -152,6 +152,10 @@ def test_nothing_else_may_speak_for_it(server: str, resource: str) -> None:
         ("https://a/t/sse", "https://a/t/..%2fu", False),
         ("https://a/t/sse", "https://a/t/%2e%2e%5cu", False),
         ("https://a/t/sse", "https://a/t/..", False),
+        ("https://a/t/sse", "https://a/t/..;/u", False),
+        ("https://a/t/sse", "https://a/t/..;x=1/u", False),
+        ("https://a/t/sse", "https://a/t/%2e%2e%3bx/u", False),
+        ("https://a/t/sse", "https://a/t/x;..", True),
         ("https://a/t/sse", "https://a/t/a..b", True),
     ],
 )
