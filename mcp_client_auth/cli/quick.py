@@ -90,7 +90,7 @@ def _understood(words: "list[str]") -> "dict[str, str] | None":
             options["header"] = word
         elif name in names:
             value = value if equals else next(rest, "")
-            if not value:
+            if not value or "://" in value:  # which looks like the server
                 return None
             options[names[name]] = value
         elif "://" in word and not word.startswith("-") and "url" not in options:

@@ -15,12 +15,13 @@ import pytest
 
 import mcp_client_auth.cli
 from mcp_client_auth import Secret
-from mcp_client_auth.cli.quick import HOST_URL, quick_headers, quick_token
+from mcp_client_auth.cli.quick import HOST_URL, quick_exec, quick_headers, quick_token
 from mcp_client_auth.credential import key_for
 from tests.support.inside import Inside, Ran, credential
 from tests.support.key_samples import jwk
 
 URL = "https://mcp.example.invalid/mcp"
+ELSEWHERE = "https://elsewhere.example.invalid/mcp"
 TOKEN = "planted-access"
 Spoil = Callable[[Inside], object]
 
@@ -103,6 +104,7 @@ UNKNOWN = {
     "bound": Case(kept={"bound": True, "dpop_key": Secret(jwk("P-256", alg="ES256"))}),
     "a key beside a Bearer token": Case(kept={"dpop_key": Secret(jwk("P-256", alg="ES256"))}),
     "another account": Case((URL, "--account", "work")),
+    "an account like a server": Case(("--account", ELSEWHERE, URL), {"account": ELSEWHERE}),
     "another account's login": Case(kept={"account": "work"}),
     "another query": Case((URL + "?a=b",)),
     "no query": Case(url=URL + "?a=b"),
@@ -210,6 +212,9 @@ NO_HEADERS = {
     "none": Case(()),
     "soon": Case(kept={"ends": 250}),
     "other": Case((URL,), env={HOST_URL: URL + "/more"}),
+    "an account like the host's": Case(
+        ("--account", ELSEWHERE, URL), {"account": ELSEWHERE}, {HOST_URL: ELSEWHERE}
+    ),
     "name": Case(("work",), env={HOST_URL: URL}),
     "header": Case((URL, "--header")),
 }
@@ -280,3 +285,10 @@ def test_nothing_heavy_is_loaded(inside: Inside, verb: str, out: str) -> None:
         [sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True
     )
     assert (done.stdout, done.stderr) == (f"{out}\n", "[]\n")
+
+
+def test_an_account_that_looks_like_a_server_is_none(inside: Inside) -> None:
+    """The program would be told to send the token there."""
+    inside.keep(credential(URL, TOKEN, account=ELSEWHERE))
+    found = quick_exec(["--account", ELSEWHERE, URL, "--", "env"])
+    assert found is None
