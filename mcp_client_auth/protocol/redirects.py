@@ -15,7 +15,8 @@ from .options import Options, can_arrive
 from .registration import Client, Identity
 
 PER_ISSUER: Final = "{issuer}"
-_MARK: Final = 12
+_MARK: Final = 12  # of a client whose id only its person knows
+_OF_MANY: Final = 32  # of one that all users of an application share: no issuer has another's
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class AppRedirect:
 
     def __post_init__(self) -> None:
         try:
-            parts = split(self._filled("0" * _MARK))
+            parts = split(self._filled("0" * _OF_MANY))
             usable = parts.scheme == "https" or is_loopback(self._filled(""))
             plain = not (parts.query or parts.fragment or "?" in self.template)
             placed = PER_ISSUER not in self.template[: self.template.find("/", len("https://"))]
@@ -111,18 +112,18 @@ class AppRedirect:
         return PER_ISSUER in self.template
 
     def uri(self, issuer: str) -> str:
-        return self._filled(_mark(issuer))
+        return self._filled(_mark(issuer, _OF_MANY))
 
     def mark(self, issuer: str) -> str:
         """What the path of a response from this issuer has in it; empty where all share one."""
-        return _mark(issuer) if self.per_issuer else ""
+        return _mark(issuer, _OF_MANY) if self.per_issuer else ""
 
     def _filled(self, mark: str) -> str:
         return self.template.replace(PER_ISSUER, mark)
 
 
-def _mark(issuer: str) -> str:
-    return hashlib.sha256(issuer.encode()).hexdigest()[:_MARK]
+def _mark(issuer: str, digits: int = _MARK) -> str:
+    return hashlib.sha256(issuer.encode()).hexdigest()[:digits]
 
 
 def _parsed(uri: str) -> Callback:

@@ -4,7 +4,7 @@ import pytest
 
 from mcp_client_auth.errors import UsageError
 from mcp_client_auth.protocol.options import Options
-from mcp_client_auth.protocol.redirects import Callback, callback_for, with_port_of
+from mcp_client_auth.protocol.redirects import AppRedirect, Callback, callback_for, with_port_of
 from mcp_client_auth.protocol.registration import ClientMetadataDocument, Identity, PreRegistered
 from tests.support.protocol_samples import client
 
@@ -98,3 +98,12 @@ def test_a_kept_registration_gives_its_port() -> None:
 def test_a_template_is_the_redirect_uri_without_its_port() -> None:
     assert Callback("::1", 9000, "/cb").template == "http://[::1]/cb"
     assert Callback("localhost", 9000, "/cb").template == "http://localhost/cb"
+
+
+def test_no_issuer_can_be_made_up_that_has_the_page_of_another() -> None:
+    """All users of an application see its client id, so nothing else keeps their codes apart; a
+    mark of 48 bits is found again in hours."""
+    redirect = AppRedirect("https://app.example/callback/{issuer}")
+    mark = redirect.mark(ISSUER)
+    assert len(bytes.fromhex(mark)) * 8 >= 128
+    assert redirect.uri(ISSUER) == f"https://app.example/callback/{mark}"
