@@ -29,6 +29,7 @@ from ..events import Event, tell
 from ..origin import same_origin
 from ..protocol.frozen import replace
 from ..protocol.urls import ServerUrl, canonical
+from ..secret import MaskedText
 from ..session.open import Arguments, open_session, require_usable, shows_arguments
 
 if TYPE_CHECKING:
@@ -73,18 +74,19 @@ class SendRedirected(Send):
 
 
 def set_headers(headers: MutableMapping[str, str], send: Send) -> None:
+    """Tools that report an error show the headers that stand in a frame; not ours."""
     for name, value in send.headers.items():
         if value is None:
             headers.pop(name, None)
         else:
-            headers[name] = value
+            headers[name] = MaskedText(value)
 
 
 def add_gateway(headers: MutableMapping[str, str], send: Send) -> list[str]:
     """Add the headers of a gateway that the caller has not set; the names of those added."""
     added = [name for name in send.gateway if name not in headers]
     for name in added:
-        headers[name] = send.gateway[name]
+        headers[name] = MaskedText(send.gateway[name])
     return added
 
 

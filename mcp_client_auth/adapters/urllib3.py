@@ -47,13 +47,14 @@ class MCPAuth(Authorizer):
         try:
             step = next_send(plan)
             while isinstance(step, Send):
-                set_headers(sent, step)
                 if response is not None:
                     response.close()
                 if step.redirected and answer:
                     body = body if method == answer.method else None
                     method, url = answer.method, answer.url
-                response = _at(pool, step).request(method, url, body=body, headers=sent, **how)
+                response = _at(pool, step).request(
+                    method, url, body=body, headers=_signed(sent, step), **how
+                )
                 answer = _answer(method, url, first[1], response)
                 step = next_send(plan, (answer.status, answer))
         finally:
@@ -62,6 +63,13 @@ class MCPAuth(Authorizer):
             response.close()
             return HTTPResponse(BytesIO(reply.body), reply.headers, reply.status, request_url=url)
         return response
+
+
+def _signed(headers: HTTPHeaderDict, send: Send) -> HTTPHeaderDict:
+    """Others, which stand in no frame of ours when an error is raised: they show their values."""
+    signed = headers.copy()
+    set_headers(signed, send)
+    return signed
 
 
 def _at(pool: Any, send: Send) -> Any:
