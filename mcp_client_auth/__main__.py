@@ -2,12 +2,14 @@
 
 import os
 import sys
-from contextlib import suppress
 
-# Python looks for modules in the working directory first, which may be a cloned repository.
-with suppress(OSError):
+# Python looks for modules in the working directory first, which may be a cloned repository. Until
+# then nothing may be imported but what Python has loaded itself, in all of its versions.
+try:
     if sys.path[:1] in ([""], [os.getcwd()]):
         del sys.path[0]
+except OSError:
+    pass
 
 from .cli import main
 

@@ -141,8 +141,21 @@ def test_no_configuration_starts_a_program_of_the_directory(
     assert start["args"][:3] == ["-P", "-m", "mcp_client_auth"], "not from where it is started"
 
 
+# As -m begins from Python 3.12 on, where nothing has loaded contextlib before the package.
+LATER = """
+import sys
+here = sys.path.pop(0)
+import runpy
+del sys.modules["contextlib"]
+sys.path.insert(0, here)
+open("contextlib.py", "w").write("open('imported', 'w').close()")
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+WAYS = {"as typed": ["-m"], "as configured": ["-P", "-m"], "by later Pythons": ["-c", LATER]}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("how", [["-m"], ["-P", "-m"]], ids=["as typed", "as configured"])
+@pytest.mark.parametrize("how", WAYS.values(), ids=WAYS)
 def test_no_module_of_the_directory_is_loaded(inside: Inside, clone: Path, how: list[str]) -> None:
     words = [sys.executable, *how, "mcp_client_auth", "login", URL, "--no-browser"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "MCP_CLIENT_AUTH_STORAGE": "file"}
