@@ -19,6 +19,7 @@ from tests.support.hostile import (
     noise,
     text,
 )
+from tests.support.inside import Inside
 
 SHORT = Options(http_timeout=0.5)
 SPOTS: list[Spot] = ["probe", "resource", "server"]
@@ -70,6 +71,25 @@ def test_control_characters_never_reach_the_report(world: World, examined: Exami
     said = list(lines(report, 80))
     assert any("red" in line for line in said)
     assert all(line.isprintable() for line in said)
+
+
+@pytest.mark.parametrize("form", ["text", "html", "markdown", "json"])
+@pytest.mark.parametrize("words", [COLOURS, "x" * 5000], ids=["colours", "long"])
+def test_nor_what_other_clients_would_meet(
+    world: World, inside: Inside, form: str, words: str
+) -> None:
+    """Neither what the metadata lists, nor what a registration is answered."""
+    pages = [
+        world.server_metadata(code_challenge_methods_supported=[words]),
+        world.server_metadata(scopes_supported=[words, "a"]),
+    ]
+    registered = {"client_id": words, "grant_types": [words], "redirect_uris": [words]}
+    world.at("register", document(registered, 201))
+    for page in pages:
+        world.at("server", document(page))
+        ran = inside("doctor", world.url, "--as-client", "all", "--register", "--format", form)
+        assert all(line.isprintable() for line in ran.out.replace("\u200b", "").split("\n"))
+        assert "x" * 2000 not in ran.out
 
 
 A = "\x1b[31m" + "a" * 5000

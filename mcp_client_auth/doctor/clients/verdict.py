@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ...events import STEPS
-from ...secret import Secret, masked, quoted
+from ...secret import Secret, clean, masked, quoted
 from .facts import ClientFacts, Fact
 
 _MOST_SHOWN: Final = 5
+_LONGEST: Final = 1000
 Outcome = Literal["works", "note", "setup", "unknown", "fails"]
 
 
@@ -55,12 +56,13 @@ class ClientVerdict:
         return "registration" if any(point.step == 8 for point in self.points) else ""
 
     def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
-        """The same as it may be shown."""
+        """The same as it may be shown: a server's words are in it as it has them."""
         secrets = tuple(secrets)
-        points = (
-            replace(p, because=masked(p.because, secrets), remedy=masked(p.remedy, secrets))
-            for p in self.points
-        )
+
+        def fit(text: str) -> str:
+            return clean(masked(text, secrets), _LONGEST)
+
+        points = (replace(p, because=fit(p.because), remedy=fit(p.remedy)) for p in self.points)
         return replace(self, points=tuple(points))
 
     @property
