@@ -32,7 +32,7 @@ def execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
         finally:
             for number, before in ignored.items():
                 signal.signal(number, before)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # or a name that is empty
         why, code = "was not found", _NOT_FOUND
     except OSError as error:
         why, code = f"cannot be run: {error.strerror}", _NOT_RUN

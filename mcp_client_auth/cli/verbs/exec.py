@@ -6,6 +6,7 @@ The plain case does not come here: see `quick`.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import click
@@ -35,7 +36,22 @@ class Arguments:
     login: AboutLogin = group(AboutLogin)
 
 
-@verb("exec", Arguments)
+def _ended(words: list[str], taking: Collection[str]) -> list[str]:
+    """The words with a `--` before COMMAND: what follows is its own, as behind `env` or `sudo`."""
+    plain, value = 0, False
+    for at, word in enumerate(words):
+        if word == "--":
+            break
+        if value or (word.startswith("-") and word != "-"):
+            value = not value and word in taking
+            continue
+        plain += 1
+        if plain == 2:  # the first is SERVER
+            return [*words[:at], "--", *words[at:]]
+    return words
+
+
+@verb("exec", Arguments, _ended)
 def command(arguments: Arguments) -> int:
     """\b
     mcp-login exec SERVER -- COMMAND …

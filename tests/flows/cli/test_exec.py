@@ -81,6 +81,18 @@ def test_a_signal_reaches_the_command(terminal: Terminal) -> None:
     assert process.returncode == 9
 
 
+@pytest.mark.parametrize("ours", [[], ["--env", "MINE"], ["--env=MINE", "-q"]], ids=" ".join)
+def test_the_options_of_a_command_are_its_own_without_dashes_too(
+    terminal: Terminal, ours: list[str]
+) -> None:
+    with started(terminal, *ours, sys.executable, "-c", TELL, "-v", "--env", "--help") as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (7, "")
+    told = json.loads(out)
+    assert told["argv"] == ["-v", "--env", "--help"]
+    assert told["MINE" if ours else "MCP_ACCESS_TOKEN"] == "planted-access"
+
+
 class Replaced(Exception):
     """What `os.execvpe` was called with."""
 
@@ -199,6 +211,14 @@ def test_a_command_that_cannot_be_run_ends_as_in_a_shell(
     assert (ran.code, ran.out) == (code, "")
     assert said in ran.err
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("dashes", [["--"], []])
+def test_a_command_without_a_name_is_not_found(inside: Inside, dashes: list[str]) -> None:
+    inside.keep(credential(URL))
+    ran = inside("exec", URL, *dashes, "")
+    assert (ran.code, ran.out) == (127, "")
+    assert "“” was not found" in ran.err
 
 
 def test_no_file_of_ours_stays_open_in_the_command(terminal: Terminal) -> None:
