@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import Any, Final, TextIO, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar, dataclass_transform
 
 import click
 from click.core import ParameterSource
@@ -30,6 +30,9 @@ from .values import (
     proxy_url,
     storage_place,
 )
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 PREFIX: Final = "MCP_CLIENT_AUTH_"
 # As in `protocol.registration`, which is not loaded to show a help page.
@@ -59,6 +62,14 @@ class Option(click.Option):
             if source is ParameterSource.ENVIRONMENT and isinstance(self.envvar, str):
                 error.param_hint = self.envvar
             raise
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The shell knows the files."""
+        if self.metavar != "FILE":
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
 
 def argument(metavar: str, **more: Any) -> Any:

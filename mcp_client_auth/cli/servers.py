@@ -64,6 +64,8 @@ class Server(_Text):
     name = "server"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if ctx and ctx.resilient_parsing:  # a completion, on a line where no words may appear
+            return str(value)
         try:
             url, nearby = _meant(str(value).strip())
         except UsageError as error:

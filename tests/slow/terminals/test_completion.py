@@ -95,6 +95,34 @@ def test_zsh_completes_it(terminal: Terminal, typed: str, offered: str) -> None:
         running.wait_for(f"\nmcp-login {offered}")
 
 
+def completed(terminal: Terminal, line: str) -> list[str]:
+    """What the shell is told, and nothing on stderr: that is the line that is being typed."""
+    words = line.split(" ")
+    terminal.environment |= {
+        "_MCP_LOGIN_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
+    }
+    return said(terminal, "mcp-login")
+
+
+@pytest.mark.parametrize("option", ["--ca", "--cert-key", "--trace", "--client-secret-file"])
+def test_for_a_file_the_shell_completes_its_own(terminal: Terminal, option: str) -> None:
+    assert completed(terminal, f"mcp-login login work {option} /et") == ["file,/et"]
+
+
+def test_a_verb_that_is_none_is_not_spoken_of(terminal: Terminal) -> None:
+    assert completed(terminal, "mcp-login tokne w") == []
+
+
+def test_nor_is_a_name_that_stands_in_a_file_nearby(
+    terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".mcp.json").write_text(f'{{"mcpServers": {{"notes": {{"url": "{ONE}"}}}}}}')
+    assert completed(terminal, "mcp-login token notes --acc") == ["plain,--account"]
+
+
 def test_where_the_files_cannot_be_read_nothing_is_said(terminal: Terminal) -> None:
     terminal.environment |= {
         "MCP_CLIENT_AUTH_HOME": str(Path(__file__)),
