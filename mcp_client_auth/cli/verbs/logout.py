@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...errors import UsageError
+from ...errors import AuthError, UsageError
 from ..arguments import AboutLogin, command_line, group, json_answer, option, server
 from ..commands import verb
 from ..sources import is_typed
@@ -40,6 +40,7 @@ def command(arguments: Arguments) -> None:
     and is not an error. For the login at a company's identity provider, pass its issuer as
     SERVER.
     """
+    from ...prompt.screen import blamed, say
     from ...session.provider import provider_keys
     from ..answers import answers
     from ..sessions import session_of, stored_session
@@ -55,7 +56,16 @@ def command(arguments: Arguments) -> None:
     else:
         entries = _confirmed(_all(login), yes=arguments.yes)
         sessions = [session_of(entry.key, login) for entry in entries]
-    done = [_leave(session, local=arguments.local) for session in sessions]
+    done, failed = [], []
+    for session in sessions:
+        try:
+            done.append(_leave(session, local=arguments.local))
+        except AuthError as error:  # of `--all` the others can be ended all the same
+            failed.append(error)
+    for other in failed[1:]:
+        say(blamed("mcp-login:", other.summary))
+    if failed:
+        raise failed[0]
     if answers.as_json:
         answers.give(logged_out=done)
 
@@ -127,6 +137,7 @@ def _confirmed(entries: Sequence[Summary], *, yes: bool) -> Sequence[Summary]:
         for entry in entries:
             which = f" (account {plain(entry.key.account)})" if accounts else ""
             say(f"  {plain(entry.key.server)}{which}")
-        if not click.confirm(f"Log out of all {len(entries)}?", default=False, err=True):
+        them = "it" if len(entries) == 1 else f"all {len(entries)}"
+        if not click.confirm(f"Log out of {them}?", default=False, err=True):
             return []
     return entries
