@@ -130,7 +130,9 @@ def _by_click(arguments: list[str]) -> int:
             error.show()
             return error.exit_code
         return _failed(usage_error(error))
-    except click.Abort:  # click's word for Ctrl-C, after it has ended the line with the ^C
+    except click.Abort as stop:  # click's word for Ctrl-C
+        if stop.__cause__ is None:  # at a question: only elsewhere it has ended the line
+            click.echo(err=True)
         raise KeyboardInterrupt from None
     return result if isinstance(result, int) else 0
 

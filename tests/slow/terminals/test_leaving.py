@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -69,10 +70,24 @@ def test_all_asks_a_person(answer: str, left: int, terminal: Terminal, server: D
 
     terminal.log_in(server.url)
     with at_a_pty(command("logout", "--all"), terminal.environment) as running:
-        running.wait_for("Log out of all 1?")
+        running.wait_for("Log out of it?")
         running.type(answer)
         assert running.end() == 0, running.text
     assert len(terminal.run("list").out.splitlines()) == (2 if left else 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+@pytest.mark.parametrize("key", ["\x03", "\x04"])
+def test_who_leaves_at_the_question_gets_a_line_of_their_own(key: str, inside: Inside) -> None:
+    from tests.support.ptys import at_a_pty
+
+    for url in ("https://mcp.example.com/mcp", "https://mcp.example.org/mcp"):
+        inside.keep(credential(url))
+    with at_a_pty(command("logout", "--all"), dict(os.environ)) as running:
+        running.wait_for("Log out of all 2? [y/N]: ")
+        assert running.press(key) == 130
+        assert running.text.splitlines()[-1] == "mcp-login: interrupted"
+    assert len(inside("list").out.splitlines()) == 3
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", "https://mcp.example.com/mcp"]])
