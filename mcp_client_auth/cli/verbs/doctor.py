@@ -185,7 +185,8 @@ def command(arguments: Arguments) -> int:
         )
 
     def examination(subject: Subject) -> Callable[[], Report]:
-        return lambda: examine(subject, on_check=telling_checks())
+        told = iter([telling_checks()])  # with --watch the first look only
+        return lambda: examine(subject, on_check=next(told, lambda name: None))
 
     urls = dict.fromkeys([arguments.url or "", *arguments.more])
     return run([examination(subject(*each)) for each in enumerate(urls)], reporting)

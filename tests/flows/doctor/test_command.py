@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -14,6 +16,7 @@ from mcp_client_auth.doctor import Finding, Report
 from mcp_client_auth.doctor.report import Question
 from mcp_client_auth.testing import DemoServer, Settings
 from tests.support.hostile import World, document, text
+from tests.support.inside import Inside
 from tests.support.terminal import Terminal
 
 
@@ -47,6 +50,22 @@ def test_json_is_all_that_stands_on_stdout(terminal: Terminal) -> None:
     assert report["server"] == server.url
     assert report["verdict"]["login"] == "works"
     assert all(list(each) == [f.name for f in fields(Finding)] for each in report["findings"])
+
+
+def test_looking_again_says_only_what_has_changed(inside: Inside) -> None:
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            raise KeyboardInterrupt
+
+    clock = SimpleNamespace(sleep=sleep, strftime=time.strftime)
+    inside.patch.setattr("mcp_client_auth.cli.examination.time", clock)
+    ran = inside("doctor", "--watch", "30")
+    assert (ran.code, waits) == (130, [30.0] * 3)
+    assert ran.err.count("checking local.clock") == 1
+    assert ran.err.endswith("interrupted\n")
 
 
 def test_warnings_count_only_where_they_shall(terminal: Terminal) -> None:
