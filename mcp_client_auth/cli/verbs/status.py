@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...credential import PROVIDER
-from ...errors import AuthError, LoginRequired, Remedy, Unavailable
+from ...errors import AuthError, LoginRequired, Remedy, Unavailable, names
 from ...session.login_required import ISSUED_BY_HAND, OF_THE_COMPANY
 from ..arguments import AboutLogin, command_line, group, json_answer, option, server
 from ..commands import verb
@@ -138,8 +138,10 @@ class State:
     @property
     def verdict(self) -> list[str]:
         """What the check or the last request has shown, and what to do about it."""
-        if self.error:
-            return [self.error.summary, *filter(None, [hint_of(self.error)])]
+        if error := self.error:
+            told = error.url in ("", self.entry.key.server) or names(error.summary, error.url)
+            place = "" if told else f"at {error.url}"
+            return [error.summary, *filter(None, [place, hint_of(error)])]
         if self.mark and not self.accepted:
             at = time.strftime("%Y-%m-%d %H:%M", time.localtime(self.mark.since))
             reason = [self.mark.reason.summary] if self.mark.reason else []

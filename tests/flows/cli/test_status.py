@@ -181,6 +181,16 @@ def test_what_the_server_says_else_is_told(
     assert "\x1b" not in ran.out
 
 
+def test_what_fails_elsewhere_than_at_the_server_is_told_with_its_place(inside: Inside) -> None:
+    url, issuer = "http://127.0.0.1:1/mcp", "http://127.0.0.1:9"
+    inside.keep(credential(url, issuer=issuer))
+    assert " at " not in inside("status", "--check").out
+    inside.expire(url)
+    ran = inside("status", "--check")
+    assert ran.code == 6
+    assert re.search(rf"  check    no answer: .*\n {{11}}at {issuer}/token\n", ran.out)
+
+
 def test_the_first_that_fails_gives_the_code_and_the_others_are_checked_too(
     inside: Inside, world: World
 ) -> None:
