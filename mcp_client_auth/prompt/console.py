@@ -101,7 +101,9 @@ class Waiting:
     def _draw(self) -> None:
         waits = f"Waiting for you to sign in, {_clock(self._left)} left"
         if self._typed:
-            self._screen.draw(f"{self._typed} characters, press Enter.", waits)
+            self._screen.draw(
+                f"{self._typed} character{'s' * (self._typed > 1)}, press Enter.", waits
+            )
         else:
             self._screen.draw(waits, "(Ctrl-C to cancel)")
 

@@ -52,7 +52,8 @@ class Typist:
     def entered(self, text: str) -> None:
         if not text.strip() or self._race.decided:
             return
-        received = f"Received {len(text.strip())} characters"
+        count = len(text.strip())
+        received = f"Received {count} character{'s' * (count > 1)}"
         try:
             query = query_of(text, self._request)
         except NotTheAnswer as reason:

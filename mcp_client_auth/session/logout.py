@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .cooldown import Cooling
     from .renewal import Renewal
 
-LEFT_VALID: Final = "the token was issued by hand: only who issued it can revoke it"
+LEFT_VALID: Final = "the token was issued by hand: only its issuer can revoke it"
 _UNREADABLE: Final = ("damaged_record", "no_key", "wrong_key")
 
 

@@ -186,7 +186,9 @@ def test_the_command_keeps_it_and_its_verbs_use_it(inside: Inside, server: DemoS
     assert inside("status", server.url, "--check").code == 0
     again = inside(server.url)
     assert again.code == 0, "a login that is there is used"
-    assert inside("logout", server.url).code == 0
+    left = inside("logout", server.url)
+    assert left.code == 0
+    assert "issued by hand: only its issuer can revoke it" in left.err
     assert inside("token", server.url).code == 3
 
 

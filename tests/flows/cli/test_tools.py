@@ -161,7 +161,7 @@ def test_arguments_come_from_a_file_or_from_stdin(person: Person, tmp_path: Path
         (["numbers=1", "label=a", "label=b"], "“label” is given twice"),
         (["label=a"], "needs “numbers”"),
         (["numbers=1", "lable=a"], "Did you mean “label”?"),
-        (["numbers"], "NAME=VALUE"),
+        (["numbers"], "“numbers” is not an argument"),
         (["=1"], "NAME=VALUE"),
         (["--arguments", "[1]"], "JSON object"),
         (["--arguments", "{"], "not JSON"),

@@ -169,19 +169,20 @@ def test_a_wrong_answer_is_said_and_the_wait_goes_on(
     enter: tuple[Desk, FirstAnswer, Typist],
 ) -> None:
     desk, race, typist = enter
-    for wrong in ("hello", WHOLE.replace("right", "wrong"), "\n", "  \n"):
+    for wrong in ("y", "hello", WHOLE.replace("right", "wrong"), "\n", "  \n"):
         typist.entered(wrong)
     assert not race.decided
     assert [line.partition(":")[0] for line in desk.said] == [
+        "Received 1 character, not the answer",
         "Received 5 characters, not the answer",
         f"Received {len(WHOLE)} characters, not the answer",
     ]
-    assert "another login" in desk.said[1]
+    assert "another login" in desk.said[2]
     typist.entered(WHOLE + "\n")
     answer = race.wait(1)
     assert isinstance(answer, AuthorizationCode)
     assert answer.code == Secret("planted-code")
-    assert desk.said[2:] == [f"Received {len(WHOLE)} characters."]
+    assert desk.said[3:] == [f"Received {len(WHOLE)} characters."]
     assert "planted" not in "".join(desk.said)
 
 
