@@ -15,7 +15,7 @@ from mcp_client_auth.prompt.loopback import Listener
 from mcp_client_auth.prompt.page import Page
 from mcp_client_auth.prompt.short_address import OFF, REOPENED, TURNED_OFF
 
-PAGE = "https://auth.example.com/authorize?client_id=c&state=s3cret&code_challenge=h4sh"
+PAGE = "https://auth.example.com/authorize?client_id=c&state=s3.cret&code_challenge=h4.sh"
 
 
 class World:
@@ -49,8 +49,8 @@ def leads_on(response: httpx.Response) -> bool:
 
 
 def test_what_the_browser_is_given_holds_neither_state_nor_challenge(world: World) -> None:
-    assert "s3cret" not in world.short
-    assert "h4sh" not in world.short
+    assert "s3.cret" not in world.short
+    assert "h4.sh" not in world.short
 
 
 def test_the_first_visit_is_led_on_and_nothing_keeps_or_repeats_the_address(world: World) -> None:
@@ -67,7 +67,7 @@ def test_who_comes_second_learns_it_and_so_does_the_person(world: World) -> None
     assert second.status_code == 410
     assert "Already opened" in second.text
     assert "location" not in second.headers
-    assert "s3cret" not in second.text
+    assert "s3.cret" not in second.text
     assert world.said == [REOPENED]
 
 
@@ -100,7 +100,7 @@ def test_twenty_guesses_turn_it_off_and_the_callback_stays(world: World) -> None
     refused = get(world.short)
     assert refused.status_code == 404
     assert OFF[0] in refused.text
-    assert "s3cret" not in refused.text
+    assert "s3.cret" not in refused.text
     assert world.said == [TURNED_OFF]
     assert "Signed in" in get(world.listener.redirect_uri + "?code=c&state=s").text
     assert world.offered == ["code=c&state=s"]

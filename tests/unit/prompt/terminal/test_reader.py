@@ -15,12 +15,13 @@ from types import ModuleType
 
 import pytest
 
+from mcp_client_auth.prompt.terminal import reader
 from mcp_client_auth.prompt.terminal.reader import is_readable, reading
 
 if sys.platform == "win32":
     pytest.skip("POSIX terminals", allow_module_level=True)
 
-from mcp_client_auth.prompt.terminal.posix import Modes
+from mcp_client_auth.prompt.terminal.posix import Modes, PosixKeys
 
 
 class Desk:
@@ -106,11 +107,19 @@ def test_the_rest_of_a_paste_does_not_reach_who_reads_next(keyboard: Keyboard) -
     assert os.read(keyboard.slave, 100) == b"mine\n"
 
 
-def test_lines_that_follow_at_once_are_one_text(keyboard: Keyboard, desk: Desk) -> None:
+def test_lines_that_follow_at_once_are_one_text(
+    keyboard: Keyboard, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, more = PosixKeys.read, ["two\r", "three\r"]
+
+    def read_on(keys: PosixKeys, seconds: float) -> str:
+        if seconds == reader._QUIET and more:
+            keyboard.type(more.pop(0))
+        return read(keys, seconds)
+
+    monkeypatch.setattr(PosixKeys, "read", read_on)
     with reading(desk):
-        for line in ("one\r", "two\r", "three\r"):
-            keyboard.type(line)
-            time.sleep(0.02)
+        keyboard.type("one\r")
         assert desk.more.wait(60)
     assert desk.texts == ["one\ntwo\nthree\n"]
 
