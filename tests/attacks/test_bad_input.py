@@ -146,17 +146,26 @@ def test_an_endless_body_is_cut_at_the_limit(victim: Victim, spot: Spot, flood: 
     assert error.url == address(victim.world, spot)
 
 
+def short_of_time(victim: Victim, spot: Spot) -> Iterator[None]:
+    """Once; again with more time where the machine was too slow to come to the spot."""
+    for limit in (SHORT, 8 * SHORT, Victim.http_timeout):
+        victim.http_timeout = limit
+        yield
+        if spot in victim.world.visited:
+            return
+
+
 @pytest.mark.parametrize("spot", REQUESTED)
 def test_a_server_that_hangs_is_given_up_in_time(victim: Victim, spot: Spot) -> None:
-    victim.http_timeout = SHORT
-    error = suffer(victim, Case(spot, lambda world: world.hang, Unavailable, ("within",)))
+    for _ in short_of_time(victim, spot):
+        error = suffer(victim, Case(spot, lambda world: world.hang, Unavailable, ("within",)))
     assert error.url == address(victim.world, spot)
 
 
 @pytest.mark.parametrize("spot", FETCHED)
 def test_a_server_that_drips_is_given_up_in_time(victim: Victim, spot: Spot) -> None:
-    victim.http_timeout = SHORT
-    error = suffer(victim, Case(spot, lambda world: world.drip, Unavailable, ("within",)))
+    for _ in short_of_time(victim, spot):
+        error = suffer(victim, Case(spot, lambda world: world.drip, Unavailable, ("within",)))
     assert error.url == address(victim.world, spot)
 
 
@@ -409,10 +418,11 @@ def test_a_fresh_token_that_is_refused_is_not_asked_for_again(victim: Victim) ->
 def test_a_login_is_kept_though_the_first_answer_fails_and_the_message_says_so(
     victim: Victim, behaviour: Callable[[World], Behaviour], error: type[AuthError]
 ) -> None:
-    victim.http_timeout = SHORT if error is Unavailable else Victim.http_timeout
     victim.world.at("answer", behaviour(victim.world))
     before = victim.record()
-    with pytest.raises(error, match="The login is kept") as raised:
-        victim.log_in()
+    for _ in short_of_time(victim, "answer") if error is Unavailable else [None]:
+        with pytest.raises(error) as raised:
+            victim.log_in()
+    assert "The login is kept" in str(raised.value)
     assert "Nothing was changed" not in str(raised.value)
     assert victim.record() != before

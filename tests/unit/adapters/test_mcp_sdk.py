@@ -26,6 +26,7 @@ from mcp_client_auth import (
 from mcp_client_auth.adapters.mcp_sdk import OAuthClientProvider
 from mcp_client_auth.protocol.redirects import Callback
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser
+from tests.support.ports import free_port
 from tests.unit.prompt.test_race import asked
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -38,13 +39,6 @@ class SdkStorage:
         pytest.fail("asked")
 
     set_tokens = get_client_info = set_client_info = get_tokens
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class Program:
