@@ -303,6 +303,7 @@ def test_a_method_that_registration_names_is_used(method: AuthMethod) -> None:
 # What is mended, once
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 def test_a_registration_that_was_forgotten_is_made_anew_and_the_person_asked_again() -> None:
     with served(registration_method="client_secret_post") as server:
         Run(server).post()

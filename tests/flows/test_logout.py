@@ -84,6 +84,7 @@ def test_a_logout_revokes_then_deletes_the_client_and_leaves_nothing_here(
     assert left <= {".lock", ".deleted"}
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 def test_a_client_that_another_login_uses_stays_until_that_one_ends(
     server: DemoServer, files: FileStorage, log_in: Callable[..., Login]
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from mcp_client_auth.credential import key_for
 from mcp_client_auth.doctor import Report, Subject, examine
+from mcp_client_auth.prompt import loopback
 from mcp_client_auth.protocol.options import Options
 from mcp_client_auth.storage.memory import MemoryStorage
 from mcp_client_auth.testing import DemoServer, Settings
@@ -17,6 +18,7 @@ from mcp_client_auth.testing.secret_service import INSTALL, SecretService
 from tests.support.findings import Examine
 from tests.support.hostile import World
 from tests.support.inside import Inside
+from tests.support.ports import free_port
 from tests.support.report_schema import require_published_shape
 from tests.support.terminal import Terminal
 
@@ -52,6 +54,18 @@ def shared(module_server: DemoServer) -> DemoServer:
     """A server for a whole file of tests; a test that stops or changes it takes its own."""
     module_server.clear_requests()
     return module_server
+
+
+@pytest.fixture
+def ports_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login's port is there for the next login; the system gives one that it chose itself to any
+    program meanwhile, and then a client is registered for another."""
+    bind = loopback._bind_once
+    monkeypatch.setattr(
+        loopback,
+        "_bind_once",
+        lambda listener, addresses, port: bind(listener, addresses, port or free_port()),
+    )
 
 
 @pytest.fixture

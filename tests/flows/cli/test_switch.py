@@ -36,6 +36,7 @@ def with_client(inside: Inside, url: str, *more: str) -> None:
     inside.log_in(url, "--client-id", "ours", "--client-secret-file", "secret", *more)
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 def test_switch_asks_the_server_to_ask_who(
     inside: Inside, shared: DemoServer, opened: list[dict[str, list[str]]]
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_switch_that_fails_keeps_the_login(inside: Inside, shared: DemoServer)
     assert inside("status", "--check").code == 0
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 def test_a_new_client_is_registered_after_a_logout(
     inside: Inside, shared: DemoServer, opened: list[dict[str, list[str]]]
 ) -> None:
@@ -86,6 +88,7 @@ def test_a_client_of_ones_own_is_used_again_without_being_named(
     assert inside("status", "--check").code == 0
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 @pytest.mark.parametrize("server", [BOTH], indirect=True)
 def test_who_wants_another_client_gets_one(
     inside: Inside, server: DemoServer, opened: list[dict[str, list[str]]]

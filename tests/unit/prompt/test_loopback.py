@@ -327,6 +327,7 @@ def test_closing_twice_or_without_a_start_is_nothing() -> None:
     listener.close()
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 @pytest.mark.parametrize("served", [False, True])
 def test_the_port_is_free_again_at_once(login: Login, served: bool) -> None:
     if served:  # our side closed the connection: it is in TIME_WAIT now
@@ -336,6 +337,7 @@ def test_the_port_is_free_again_at_once(login: Login, served: bool) -> None:
         assert Login(second).get("?state=wrong").status_code == 400
 
 
+@pytest.mark.usefixtures("ports_of_ours")
 def test_the_port_is_free_at_once_while_connections_are_open(login: Login) -> None:
     idle = socket.create_connection(("127.0.0.1", login.listener.port), 5)
     page = login.answer()
