@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import threading
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
@@ -35,6 +36,7 @@ from mcp_client_auth.protocol.tokens import TokenSet
 from mcp_client_auth.secret import Secret
 from mcp_client_auth.storage import Summary
 from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from tests.support.mcp_stage import Request, Stage, event
 
 HEADERS = {"Accept": "application/json, text/event-stream"}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
@@ -270,20 +272,25 @@ async def test_an_asynchronous_body_is_sent_again_after_the_401(library: Any) ->
 
 
 def test_the_first_byte_of_a_stream_is_not_delayed(library: Any) -> None:
-    with served() as (server, browser):
-        auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompting(browser))
-        with library.Client(auth=auth) as client:
-            client.post(server.url, json=LIST, headers=HEADERS)
-            slow = call("slow", seconds=0.6)
-            began = time.monotonic()
-            with client.stream("POST", server.url, json=slow, headers=HEADERS) as response:
-                chunks = response.iter_raw()
-                next(chunks)
-                first = time.monotonic() - began
-                for _ in chunks:
-                    pass
-                whole = time.monotonic() - began
-        assert first < whole / 2
+    came, in_time = threading.Event(), list[bool]()
+
+    def halting(request: Request) -> None:
+        request.stream(event({"first": 1}))
+        in_time.append(came.wait(60))
+
+    storage = MemoryStorage()
+    with Stage(halting) as stage:
+        store(storage, stage.url, "token")
+        auth = MCPAuth(stage.url, storage=storage, prompt=None)
+        with (
+            library.Client(auth=auth, timeout=90) as client,
+            client.stream("POST", stage.url, json=LIST, headers=HEADERS) as response,
+        ):
+            chunks = response.iter_raw()
+            assert b"first" in next(chunks)
+            came.set()
+            assert b"".join(chunks) == b""
+        assert in_time == [True]
 
 
 def test_a_request_elsewhere_goes_out_without_a_token(library: Any) -> None:
