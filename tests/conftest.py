@@ -38,13 +38,10 @@ NUMBERS = count()  # of the directories of tests
 DIRECTORY = pytest.StashKey[Path]()
 SURROUNDINGS = pytest.StashKey[ExitStack]()
 KEYRINGS = ("DBUS_SESSION_BUS_ADDRESS", "PYTHON_KEYRING_BACKEND")  # of the machine, not ours
-SETTINGS = (
-    "MCP_CLIENT_AUTH_HOME",
-    "MCP_CLIENT_AUTH_STORAGE",
-    "MCP_CLIENT_AUTH_KEY",
-    "MCP_CLIENT_AUTH_KEY_FILE",
-)
-NAMES = ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *SETTINGS)
+OURS = "MCP_CLIENT_AUTH_"  # how the names of our settings begin
+TERMINAL = ("COLUMNS", "FORCE_COLOR", "FORCE_HYPERLINK", "NO_COLOR", "TERM")
+HOSTS = ("CLAUDE_CODE_MCP_SERVER_URL", "MCP_REMOTE_CONFIG_DIR")  # what we read of other programs
+NAMES = ("BROWSER", "CI", "DISPLAY", "WAYLAND_DISPLAY", *KEYRINGS, *TERMINAL, *HOSTS)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -203,7 +200,8 @@ def isolated_home(request: pytest.FixtureRequest) -> Path:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Not by fixtures, each of which costs more than most of ten thousand tests do themselves."""
     surroundings = item.stash[SURROUNDINGS] = ExitStack()
-    surroundings.enter_context(own_environment(directory(item)))
+    network = item.get_closest_marker("slow") is not None
+    surroundings.enter_context(own_environment(directory(item), network))
     surroundings.enter_context(fresh_process())
     return (yield)
 
@@ -215,14 +213,24 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 @contextmanager
-def own_environment(directory: Path) -> Iterator[None]:
-    """A home of its own, and nothing that a person or the machine has set."""
-    before = {name: os.environ.pop(name) for name in NAMES if name in os.environ}
+def own_environment(directory: Path, network: bool) -> Iterator[None]:
+    """A home of its own, and nothing that a person or the machine has set; the way to the network
+    stays for who needs one."""
+    before = {name: os.environ.pop(name) for name in set_by_others(network)}
     os.environ["MCP_CLIENT_AUTH_HOME"] = str(directory / "mcp-client-auth")
     yield
-    for name in NAMES:
-        os.environ.pop(name, None)
+    for name in set_by_others(network):
+        del os.environ[name]
     os.environ.update(before)
+
+
+def set_by_others(network: bool) -> list[str]:
+    proxies = () if network else ("_proxy", "_PROXY")
+    return [
+        name
+        for name in os.environ
+        if name in NAMES or name.startswith(OURS) or name.endswith(proxies)
+    ]
 
 
 @contextmanager
@@ -238,6 +246,7 @@ def fresh_process() -> Iterator[None]:
     from mcp_client_auth.storage.keyring_thread import SHARED
     from mcp_client_auth.storage.memory import process_memory
     from mcp_client_auth.storage.placement import _warn_once
+    from mcp_client_auth.transport.ahead import _live
 
     # the keyring library finds every backend class that a test has made, and remembers some
     classes.intersection_update(before)
@@ -248,5 +257,6 @@ def fresh_process() -> Iterator[None]:
     SHARED.waiting = None
     process_memory.cache_clear()
     _warn_once.cache_clear()
+    _live.clear()  # no more than some are begun, and those of another test last a moment
     KNOWN._older, KNOWN._newer = Parts(), Parts()
     KNOWN.number += 1
