@@ -33,7 +33,7 @@ _USER: Final = "mcp-client-auth"
 _SEALED: Final = ".sealed"
 _AT_TERMINAL: Final = 60.0
 _ALONE: Final = 3.0
-_LEFT_ALONE: Final = "it did not answer before and is left alone in this process"
+_LEFT_ALONE: Final = "it did not answer before and is left alone until it does"
 # Windows takes 2,560 bytes of UTF-16, less in practice; a bridge to it takes no more.
 _SMALL: Final = 1000
 

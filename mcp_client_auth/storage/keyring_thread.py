@@ -27,7 +27,7 @@ _Job: TypeAlias = "tuple[Callable[[], Any], Future[Any]] | None"
 
 
 class Stuck(Exception):
-    """The keyring did not answer in time; it is left alone for the rest of the process."""
+    """The keyring did not answer in time; it is left alone until it has."""
 
 
 class Ring:
@@ -41,7 +41,9 @@ class Ring:
         self._starting = threading.Lock()
 
     def call(self, action: Callable[[Any], T], limit: float) -> T:
-        """What `action` gives, or raises; `Stuck` after `limit` seconds and from then on."""
+        """What `action` gives, or raises; `Stuck` after `limit` seconds and from then on, until
+        nothing is left of what was given up: a program that runs for days goes on once a person
+        has unlocked it."""
         if self.stuck:
             raise Stuck
         answer: Future[T] = Future()
@@ -64,8 +66,12 @@ class Ring:
         if not answer.done():
             answer.cancel()
             self.stuck = True
+            self._jobs.put((self._answers, Future()))  # behind all that it has not answered
             raise Stuck
         return answer.result()
+
+    def _answers(self) -> None:
+        self.stuck = False
 
     def end(self) -> None:
         """Let the thread end once it is done."""

@@ -284,6 +284,23 @@ def test_a_call_that_hangs_ends_in_time_and_the_backend_is_left_alone(
     assert list(storage.list()) == []
 
 
+def test_a_keyring_that_answers_at_last_is_used_again(held: Held, offer: Any, key: Key) -> None:
+    """A person has unlocked it, after a program that runs for days had given up a call."""
+    offer(held)
+    storage = KeyringStorage(timeout=0.2)
+    with pytest.raises(StorageError, match="a prompt to unlock it may be waiting"):
+        storage.save(bare(key))
+    with pytest.raises(StorageError, match="left alone"):
+        storage.load(key)
+    held.released.set()
+    deadline = time.monotonic() + 60
+    while SHARED.chosen and SHARED.chosen.stuck and time.monotonic() < deadline:
+        time.sleep(0.01)
+    storage = KeyringStorage(timeout=60)
+    storage.save(full(key))
+    assert storage.load(key) == full(key)
+
+
 def test_a_call_given_up_while_it_waited_its_turn_never_happens(
     held: Held, offer: Any, key: Key
 ) -> None:
