@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,9 @@ from ..paths import DAMAGED, RECORD
 from .groups import Groups
 
 LOCK_WAIT: Final = 30.0
+# What every vault has to take: Windows takes 2,560 bytes of UTF-16, less in practice, and a bridge
+# to it takes no more.
+WHOLE: Final = 1000
 
 
 class Item(NamedTuple):
@@ -121,9 +125,10 @@ class Vault(ABC):
             self.write(item.aside, text)
 
     def check(self) -> None:
-        """Write, read back and delete a canary; `StorageError` if that fails."""
-        canary = secrets.token_hex(8)
-        item = Item(f"canary-{canary}", RECORD, ("canary",))  # its own: others may be checking
+        """Write, read back and delete a canary, as long as a record and with its characters;
+        `StorageError` if that fails."""
+        name = f"canary-{secrets.token_hex(8)}"  # its own: others may be checking
+        item, canary = Item(name, RECORD, ("canary",)), json.dumps({name: "é"}).ljust(WHOLE, "-")
         self.write(item, canary)
         try:
             kept = self.read(item)

@@ -19,7 +19,7 @@ from ..environment import is_terminal
 from ..errors import StorageError
 from ..paths import RECORD
 from ..secret import Secret
-from .backend import Item, Vault
+from .backend import WHOLE, Item, Vault
 from .directory import Directory
 from .file import FileBackend
 from .keyring_backends import label, remedy, roomy, usable, why, why_not_kept
@@ -34,8 +34,6 @@ _SEALED: Final = ".sealed"
 _AT_TERMINAL: Final = 60.0
 _ALONE: Final = 3.0
 _LEFT_ALONE: Final = "it did not answer before and is left alone until it does"
-# Windows takes 2,560 bytes of UTF-16, less in practice; a bridge to it takes no more.
-_SMALL: Final = 1000
 
 
 class OneKeyring(Vault):
@@ -138,7 +136,7 @@ class KeyringVault(Vault):
 
     def write(self, item: Item, text: str) -> None:
         beside = _beside(item)
-        if len(text) <= _SMALL or self._holder(item).is_roomy:
+        if len(text) <= WHOLE or self._holder(item).is_roomy:
             self._holder(item).write(item, text)
             self._files.delete(beside)
             return

@@ -173,6 +173,26 @@ def test_a_write_that_is_not_kept_is_found_out(offer: Any) -> None:
         offer(Forgetful()).check()
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda text: text[:512], lambda text: text.replace('"', ""), lambda text: text.split("\\")[0]],
+    ids=["cut short", "without quotes", "up to a backslash"],
+)
+def test_a_keyring_that_does_not_keep_what_a_record_looks_like_is_found_out(
+    spoil: Callable[[str], str], offer: Any
+) -> None:
+    """As a bridge to another program may, before a person has signed in for nothing."""
+
+    class Bridge(Backend):
+        def set_password(self, service: str, user: str, password: str) -> None:
+            super().set_password(service, user, spoil(password))
+
+    backend = Bridge()
+    with pytest.raises(StorageError, match="does not keep"):
+        offer(backend).check()
+    assert backend.items == {}
+
+
 def test_a_check_leaves_nothing_behind_and_is_made_once(offer: Any) -> None:
     backend = Backend()
     storage = offer(backend)
