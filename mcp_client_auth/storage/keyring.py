@@ -118,6 +118,16 @@ class KeyringVault(Vault):
 
     def read(self, item: Item) -> str | None:
         text = self._look(item)[1]
+        try:
+            return self._opened(item, text)
+        except StorageError:
+            now = self._look(item)[1]
+            if now == text:
+                raise
+        return self._opened(item, now)  # another process was between its two writes
+
+    def _opened(self, item: Item, text: str | None) -> str | None:
+        """What an item of the keyring stands for."""
         if text is not None and not isinstance(text, str):  # backends are other people's
             raise damaged(self.where(item))
         key = _seal_of(text, self.where(item))

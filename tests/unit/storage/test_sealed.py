@@ -21,7 +21,7 @@ from mcp_client_auth.storage.backend import Item
 from mcp_client_auth.storage.file import FileStorage
 from mcp_client_auth.storage.keyring import KeyringStorage
 from mcp_client_auth.storage.memory import MemoryBackend
-from mcp_client_auth.storage.sealed import SealedBackend, new_key
+from mcp_client_auth.storage.sealed import Sealed, SealedBackend, new_key
 from tests.support.codes import coded
 from tests.support.storage_samples import (
     CLIENT_KEY,
@@ -330,6 +330,27 @@ def test_a_record_may_grow_and_shrink(offer: Any, key: Key, home: Path) -> None:
         assert storage.load(key) == credential
         there = (home / f"{key.id}.sealed").exists()
         assert there == (credential.tokens != bare(key).tokens)
+
+
+@pytest.mark.parametrize("other", ["smaller", "out", "and in again"])
+def test_what_another_process_does_between_two_looks_is_no_damage(
+    other: str, offer: Any, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, later = offer(WinVault()), None if other == "out" else bare(key)
+    if other == "and in again":
+        later = with_token(full(key), "later")
+    storage.save(full(key))
+    read, todo = Sealed.read, [storage.delete] if later is None else [storage.delete, storage.save]
+
+    def meanwhile(self: Sealed, item: Item) -> str | None:
+        actions, todo[:] = todo[:], []
+        for action in actions:
+            action(key if action == storage.delete else later)
+        return read(self, item)
+
+    monkeypatch.setattr(Sealed, "read", meanwhile)
+    assert storage.load(key) == later
+    assert not storage._damaged
 
 
 def test_a_sealed_file_that_is_gone_is_a_damaged_record_that_names_it(
