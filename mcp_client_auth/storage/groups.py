@@ -7,6 +7,7 @@ them anew, once a day at least. Lines are only ever appended, so that no one wai
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -114,7 +115,8 @@ class Groups:
     def _append(self, sorting: str, name: str, text: str) -> None:
         handle = os.open(os.path.join(self._place, sorting, name), _APPEND, 0o600)
         try:
-            os.write(handle, text.encode())
+            if os.write(handle, text.encode()) < len(text):  # nearly full; all of it is ASCII
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(handle)
 

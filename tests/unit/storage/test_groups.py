@@ -172,15 +172,18 @@ def test_damaged_groups_cost_a_reading_and_no_login(
     assert servers(many.index.all(server=SERVER, account="home")) == [(SERVER, "home")]
 
 
+@pytest.mark.parametrize("kept", [0, 40], ids=["nothing", "half a line"])
 def test_where_members_cannot_be_kept_all_are_read(
-    many: FileStorage, home: Path, monkeypatch: pytest.MonkeyPatch
+    kept: int, many: FileStorage, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
 
     def full(handle: int, data: bytes) -> int:
-        if len(data) == 66:
+        if len(data) != 66:
+            return write(handle, data)
+        if not kept:
             raise OSError(28, "No space left on device")
-        return write(handle, data)
+        return write(handle, data[:kept])
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", full)
