@@ -130,13 +130,15 @@ class Directory:
                 with suppress(OSError):
                     temporary.unlink()
                 raise
-            if _POSIX:  # the new name itself is made durable, where directories can be opened
-                handle = os.open(self.path, os.O_RDONLY)
-                with suppress(OSError):
-                    os.fsync(handle)
-                os.close(handle)
         except OSError as error:
             raise self._broken("written", name, error) from None
+        if _POSIX:  # the new name itself is made durable, where directories can be opened
+            with suppress(OSError):
+                handle = os.open(self.path, os.O_RDONLY)
+                try:
+                    os.fsync(handle)
+                finally:
+                    os.close(handle)
 
     def _open_temporary(self, name: str) -> tuple[Path, int]:
         """A new file; one that an earlier process left behind is replaced after a day."""
@@ -183,7 +185,7 @@ class Directory:
             return []
         except OSError as error:
             raise self._broken("listed", "", error) from None
-        waste = [name for name in names if name.startswith(".") or name.endswith(_SHORT_LIVED)]
+        waste = [n for n in names if n.startswith((".", "canary-")) or n.endswith(_SHORT_LIVED)]
         gone = {name for name in waste if _remove_old(self.path / name)}
         left = any(re.match(_UNKNOWN, name) for name in waste if name not in gone)
         if len(names) > _MANY and not left and _SWEPT not in names:
@@ -267,7 +269,11 @@ class Directory:
         if not (_POSIX and state.st_mode & 0o077):
             return
         # it was open to others before we came: closed if it is only ours
-        if any(not re.match(_OURS, name) for name in os.listdir(self.path)):
+        try:
+            names = os.listdir(self.path)
+        except OSError as error:
+            raise self._broken("listed", "", error) from None
+        if any(not re.match(_OURS, name) for name in names):
             raise StorageError(
                 f"{self.path} is open to other users and holds files of others",
                 code="open_directory",

@@ -166,6 +166,40 @@ def test_a_file_that_cannot_be_set_aside_is_named(
 
 
 @POSIX
+def test_a_write_whose_directory_cannot_be_synced_has_been_made(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many files are open, or the directory cannot be read: what is in place is in place."""
+    opened = os.open
+
+    def fail(path: Any, flags: int, *rest: Any, **more: Any) -> int:
+        if path == directory.path:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, flags, *rest, **more)
+
+    monkeypatch.setattr(os, "open", fail)
+    directory.write("a.json", "text")
+    assert directory.read("a.json") == "text"
+
+
+@POSIX
+def test_a_directory_that_goes_while_it_is_looked_at_is_a_typed_error(
+    home: Path, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+
+    def fail(_: Any) -> list[str]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr(os, "listdir", fail)
+    with pytest.raises(StorageError, match="cannot be listed"):
+        directory.write("a.json", "text")
+    with pytest.raises(StorageError, match="cannot be listed"), directory.lock("a", "login", 0):
+        pass
+
+
+@POSIX
 def test_a_home_that_cannot_be_made_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: Key
 ) -> None:
@@ -565,10 +599,11 @@ def test_old_leftovers_go_once_and_young_ones_are_waited_for(home: Path, key: Ke
 
 def test_a_list_clears_away_what_is_old(home: Path, key: Key) -> None:
     directory = crowded(home)
-    gone = [aged(home / name) for name in (f"{key.id}.deleted", f".{key.id}.secret.0")]
+    waste = (f"{key.id}.deleted", f".{key.id}.secret.0", "canary-0123456789abcdef.secret")
+    gone = [aged(home / name) for name in waste]
     kept = aged(home / f"{key.id}.secret")
     directory.names()
-    assert [path.exists() for path in (*gone, kept)] == [False, False, True]
+    assert [path.exists() for path in (*gone, kept)] == [False, False, False, True]
 
 
 def test_a_leftover_is_written_over_when_it_is_old_and_left_when_it_is_young(
