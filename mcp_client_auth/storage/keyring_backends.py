@@ -93,7 +93,7 @@ def label(backend: Any) -> str:
 
 def why(error: Exception) -> str:
     """What a backend's error means."""
-    name, text = type(error).__name__, quoted(str(error), 200)[1:-1]
+    name, text = type(error).__name__, quoted(_text(error), 200)[1:-1]
     for number, meaning in _NUMBERS.items():
         if _mentions(error, text, number):
             return meaning
@@ -122,7 +122,7 @@ def _first(error: Exception | None) -> str:
         unlock = "run “security unlock-keychain” in this session"
         return (
             unlock
-            if machine.ssh or _mentions(error, str(error), "-25308")
+            if machine.ssh or _mentions(error, _text(error), "-25308")
             else ("unlock the login keychain in Keychain Access")
         )
     if machine.platform == "win32":
@@ -211,6 +211,14 @@ def _weak(backend: Any) -> bool:
     return kind.__module__.startswith(_NEVER) or any(w in kind.__name__.lower() for w in _CLEAR)
 
 
+def _text(value: object) -> str:
+    """Empty for an error of other people's that fails to say anything."""
+    try:
+        return str(value)
+    except Exception:
+        return ""
+
+
 def _mentions(error: Exception | None, text: str, number: str) -> bool:
     args = error.args if error else ()
-    return any(str(part) == number for part in args) or f"({number}," in text
+    return any(_text(part) == number for part in args) or f"({number}," in text

@@ -218,6 +218,13 @@ def test_a_check_that_cannot_read_takes_its_canary_away(offer: Any) -> None:
     assert backend.items == {}
 
 
+class Mute(Exception):
+    """Fails to say anything, as a plug-in's own error may."""
+
+    def __str__(self) -> str:
+        raise AttributeError("reason")
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -242,7 +249,9 @@ def test_whatever_a_backend_raises_is_one_typed_error(
     assert "OS keyring" in str(caught.value)
 
 
-@pytest.mark.parametrize("error", [KeyringLocked(), WinError(5), OSError(5, "EIO"), KeyError("a")])
+@pytest.mark.parametrize(
+    "error", [KeyringLocked(), WinError(5), OSError(5, "EIO"), KeyError("a"), Mute(), Mute(Mute())]
+)
 def test_whatever_a_read_raises_is_one_typed_error_too(
     error: Exception, offer: Any, key: Key, monkeypatch: pytest.MonkeyPatch
 ) -> None:
