@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ..credential import Note, moment
-from ..errors import AuthError, LoginRequired, Unavailable, UsageError
+from ..errors import AuthError, LoginRequired, StorageError, Unavailable, UsageError
 from ..protocol.json_text import json_value
 from .notes import UNREADABLE, error_fields, read_error
 
@@ -59,7 +59,8 @@ class Cooling:
         passing = isinstance(error, Unavailable | UsageError | LoginRequired)
         if passing or error.code in _NO_ONE_WAS_ASKED:
             return
-        with suppress(Unavailable):  # a storage out of reach does not hide why the login failed
+        # a storage that is full or out of reach does not hide why the login failed
+        with suppress(StorageError, Unavailable):
             until = self._storage.time_there(self._clock() + SECONDS)
             kept = {**self._read(), purpose: {**error_fields(error), "until": until}}
             self._storage.save_for(json.dumps(kept), self._note, SECONDS)
@@ -70,6 +71,6 @@ class Cooling:
     def _read(self) -> dict[str, Any]:
         try:
             value = json_value(self._storage.load(self._note) or "{}")
-        except ValueError:
+        except (ValueError, StorageError):
             return {}
         return value if isinstance(value, dict) else {}

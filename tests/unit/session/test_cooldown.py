@@ -16,6 +16,7 @@ from mcp_client_auth import (
     LoginFailed,
     MemoryStorage,
     Storage,
+    StorageError,
     TokenRefused,
     Unavailable,
 )
@@ -130,6 +131,19 @@ def test_a_note_that_is_damaged_stops_nobody(kept: Kept, note: str) -> None:
     kept.cooling().remember("login", DENIED)
     with pytest.raises(AuthorizationDenied):
         kept.cooling().check("login")
+
+
+def test_a_note_that_cannot_be_kept_or_read_does_not_hide_why_a_login_failed(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("no space is left")
+
+    monkeypatch.setattr(kept.storage, "save", fail)
+    kept.cooling().remember("login", DENIED)
+    monkeypatch.setattr(kept.storage, "load", fail)
+    kept.cooling().remember("login", DENIED)
+    kept.cooling().check("login")
 
 
 def test_a_kind_of_error_that_is_not_known_is_still_an_error(kept: Kept) -> None:
