@@ -16,6 +16,7 @@ from ..protocol.discovery import Discovery, required_metadata
 from ..protocol.flow import run
 from ..protocol.scopes import OFFLINE, Scopes, union
 from ..protocol.tokens import TokenSet, refresh_id_token
+from ..storage.store import save_firmly
 from .base import Grant, LoginConfig, Ports
 from .person import PersonGrant
 
@@ -76,7 +77,7 @@ class ProviderSignIn(PersonGrant):
         flow = refresh_id_token(credential, credential.issuer, now, signer)
         renewed = run(flow, ports.sender, ports.on_event)  # never cancelled, as any refresh
         if renewed.fault:
-            ports.storage.save(credential.renewed(renewed.tokens))
+            save_firmly(ports.storage, credential.renewed(renewed.tokens))
             raise renewed.fault
         if renewed.tokens.refresh_token is None:
             detail = "the identity provider gives no ID token for a refresh, only for a sign-in"

@@ -31,7 +31,7 @@ from ..origin import shown
 from ..protocol.frozen import replace
 from ..protocol.token_set import DEAD_CLIENT
 from ..protocol.urls import same_issuer
-from ..storage.store import STORE_DOWN, SUPERSEDED
+from ..storage.store import STORE_DOWN, SUPERSEDED, save_firmly
 from ..threads import FreshInChildren, at_end_of_child
 from . import knowledge as k
 from .decision import after, after_refusal, next_step, without_store
@@ -388,7 +388,7 @@ class Renewal:
         """
         waiting = self.known.unsaved is not None
         try:
-            self.ports.storage.save(fresh)
+            save_firmly(self.ports.storage, fresh)
         except Exception as error:  # a storage of the caller's may raise anything
             why = (
                 error

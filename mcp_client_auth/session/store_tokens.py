@@ -10,6 +10,7 @@ from ..errors import StorageError
 from ..origin import split
 from ..protocol.tokens import NOT_RENEWABLE
 from ..storage import Storage
+from ..storage.store import save_firmly
 from ..threads import NEVER
 from .notes import forget_notes
 
@@ -57,7 +58,7 @@ def store_login(storage: Storage, fresh: Credential) -> Credential:
     with storage.lock(fresh.key):
         stored = readable(storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
-        storage.save(kept)
+        save_firmly(storage, kept)
         if not fresh.key.waits:
             forget_notes(storage, fresh.key)
     return kept

@@ -161,6 +161,19 @@ class Storage(ABC):
     def _delete(self, key: Any) -> None: ...
 
 
+def save_firmly(storage: Storage, credential: Credential) -> None:
+    """Save what cannot be had again, as a rotated refresh token: at a second try if need be.
+
+    A keyring fails for a moment in a crowd, and the next process would send the token of before.
+    """
+    try:
+        storage.save(credential)
+    except Exception as error:  # a storage of the caller's may raise anything
+        if isinstance(error, Unavailable) or getattr(error, "code", "") == SUPERSEDED:
+            raise
+        storage.save(credential)
+
+
 def _held(name: str) -> Item:
     return Item(record_id("pending", name), PENDING, ("pending", name))
 

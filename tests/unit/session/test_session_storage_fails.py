@@ -124,6 +124,37 @@ def test_an_answer_that_could_not_be_saved_is_used_and_saved_when_the_storage_wo
     assert world.authorization.reused == []
 
 
+def test_a_storage_that_fails_for_a_moment_costs_no_login(world: World) -> None:
+    """As a keyring in a crowd does: the next process would send the refresh token that is spent."""
+
+    class Hiccuping(Failing):
+        def _save(self, value: Any, key: Any) -> None:
+            try:
+                super()._save(value, key)
+            finally:
+                self.broken = False
+
+    storage = Hiccuping()
+    program, other = Program(world, storage), Program(world, storage)
+    storage.save(credential(world, age=3601))
+    filling(program, storage)
+    assert [program.post(), other.post()] == [200, 200]
+    assert storage.tried == 1
+    assert (world.refreshes, world.authorization.reused) == (1, [])
+
+
+def test_a_login_is_not_lost_to_a_storage_that_fails_for_a_moment(world: World) -> None:
+    class Hiccuping(Failing):
+        def _save(self, value: Any, key: Any) -> None:
+            self.broken = isinstance(value, Credential) and not self.tried
+            super()._save(value, key)
+
+    storage, person = Hiccuping(), Person(world)
+    assert Program(world, storage, person).post() == 200
+    assert (storage.tried, len(person.visits)) == (1, 1)
+    assert storage.list()
+
+
 def test_an_answer_that_could_not_be_saved_does_not_replace_a_later_login(world: World) -> None:
     storage = Failing()
     program = Program(world, storage)
