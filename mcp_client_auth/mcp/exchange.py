@@ -18,6 +18,7 @@ from ..errors import BadResponse, Refused, Unavailable
 from ..protocol.document import described
 from ..protocol.flow import HttpResponse
 from ..protocol.oauth_error import is_passing, unavailable
+from ..protocol.times import retry_after
 from ..secret import quoted
 from .events import EventReader
 from .messages import (
@@ -237,23 +238,28 @@ def begin(server: Server, reply: Reply, version: str) -> None:
 
 def listen(server: Server) -> Plan[Head]:
     """What the server sends of itself (2025-11-25, transports, “Listening for Messages”), over
-    as many connections as it takes. Ends with the answer that is no stream."""
-    events, failures = EventReader(LARGEST), 0
+    as many connections as it takes. Ends with the answer that is no stream: a 404 where there was
+    one before, so that the session is lost."""
+    events, failures, begun = EventReader(LARGEST), 0, False
     while True:
+        wait = 0.0
         with suppress(Unavailable):
             events.restart()
             known = events.last_id if events.last_id.isprintable() else ""
             resuming = {"last-event-id": known} if known else {}
             head: Head = yield Send("GET", {"accept": _STREAM, **resuming, **server.headers()})
             if not is_stream(head) and not is_passing(head.status):
-                return head
+                # to some frameworks it is a path that they do not know
+                return head if begun or head.status != 404 else Head(405, head.headers)
+            begun |= is_stream(head)
+            wait = _wait_of(head)
             while is_stream(head) and (piece := (yield Read())):
                 failures = 0
                 for text in events.feed(piece):
                     yield from read_messages(text)
         pause = min(2.0**failures, _LONGEST_PAUSE) if events.retry is None else events.retry
         failures = min(failures + 1, 10)
-        yield Wait(max(pause, _SHORTEST))
+        yield Wait(max(pause, wait, _SHORTEST))
 
 
 def farewell(server: Server) -> Plan[None]:
@@ -265,7 +271,8 @@ def farewell(server: Server) -> Plan[None]:
 
 def is_lost(server: Server, reply: Reply) -> bool:
     """Whether the server has forgotten the session: a 404, or a 400 that is about it."""
-    if not server.session:
+    code, _, _ = error_of(reply.message) or (0, "", None)
+    if not server.session or code == METHOD_NOT_FOUND:
         return False
     about = b"session" in reply.response.body.lower()
     return reply.status == 404 or (reply.status == 400 and about)
@@ -339,6 +346,12 @@ def is_stream(head: Head) -> bool:
     return 200 <= head.status < 300 and kind == _STREAM
 
 
+def _wait_of(head: Head) -> float:
+    """The seconds for which the server wants to be left alone (RFC 9110 §10.2.3)."""
+    response = HttpResponse(head.status, "", tuple(head.headers.items()))
+    return (retry_after(response) or 0.0) if is_passing(head.status) else 0.0
+
+
 def body_of(head: Head) -> Plan[bytes]:
     """All of a message; of anything else as much as it takes to say what it is."""
     encoding = head.headers.get("content-encoding", "").strip().lower()
@@ -377,13 +390,14 @@ def _streamed(server: Server, begun: Head, wanted: object) -> Plan[Message]:
     events, left = EventReader(LARGEST), _TRIES
     head: Head | None = begun
     while True:
-        broken, before = None, events.last_id
+        broken, before, wait = None, events.last_id, 0.0
         try:
             if head is None:
                 events.restart()
                 resuming = {"accept": _STREAM, "last-event-id": events.last_id}
                 head = yield Send("GET", {**resuming, **server.headers()})
                 if is_passing(head.status):
+                    wait = min(_wait_of(head), _LONGEST_PAUSE)
                     raise unavailable(HttpResponse(head.status, server.url))
             refused = not is_stream(head)
             while not refused and (piece := (yield Read())):
@@ -401,5 +415,5 @@ def _streamed(server: Server, begun: Head, wanted: object) -> Plan[Message]:
             summary = f"the event stream ended before the answer{why}"
             raise Unavailable(summary, url=server.url, code="stream_ended", hint=ENDED)
         pause = 2.0 ** (_TRIES - left - 1) if events.retry is None else events.retry
-        yield Wait(max(pause, _SHORTEST))
+        yield Wait(max(pause, wait, _SHORTEST))
         head, left = None, left - 1

@@ -260,17 +260,37 @@ def test_a_restarted_server_is_noticed_by_the_open_stream() -> None:
     assert stage.requests[-2].headers["Mcp-Protocol-Version"] == "2025-06-18"
 
 
+def test_a_server_that_has_no_such_stream_keeps_its_session() -> None:
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.reply(404)  # as a framework answers where only POST has a route
+        else:
+            request.result(ok=1)
+
+    ended = threading.Event()
+    with on_stage(sessions(behaviour)) as (stage, host):
+        host.begin()
+        wait_for(stage, lambda each: each.command == "GET")
+        while host.bridge._no_stream is None and stage.methods.count("initialize") == 1:
+            ended.wait(0.01)
+        assert host.ask(1)["result"] == {"ok": 1}
+    assert stage.methods.count("initialize") == 1
+    assert stage.methods.count("GET") == 1
+
+
 def test_what_the_open_stream_begins_asks_no_one_to_sign_in() -> None:
     class Asking(httpx.Auth):
         def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
             request.headers["X-Asking"] = "yes"
             yield request
 
-    streams = iter([404, 405])
+    streams = iter([200, 404, 405])
 
     def behaviour(request: Request) -> None:
-        if request.command == "GET":
-            request.reply(next(streams, 405))
+        if request.command == "GET" and (status := next(streams, 405)) == 200:
+            request.stream(b"retry: 1\n\n")
+        elif request.command == "GET":
+            request.reply(status)
         else:
             request.result(ok=1)
 

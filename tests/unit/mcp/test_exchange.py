@@ -23,6 +23,7 @@ from mcp_client_auth.mcp.exchange import (
     exchange,
     farewell,
     header_value,
+    listen,
 )
 from mcp_client_auth.mcp.messages import ServerError, notification, request
 
@@ -248,6 +249,18 @@ def test_a_session_that_the_server_has_forgotten_is_begun_again_once(lost: tuple
         play(call(server, "tools/call", {}), *lost, *new, *lost)
 
 
+def test_an_answer_that_knows_no_such_method_is_not_about_the_session() -> None:
+    unknown = json_of(failure(-32601), 404)
+    with pytest.raises(ServerError):
+        play(call(legacy("old"), "prompts/list", {}), *unknown)
+
+
+def test_a_404_tells_of_a_lost_session_only_where_there_was_a_stream() -> None:
+    """Some servers that have none answer so, and the session would be begun again for ever."""
+    assert play(listen(legacy()), Head(404, {})).result.status == 405
+    assert play(listen(legacy()), Head(200, SSE), b"", Head(404, {})).result.status == 404
+
+
 def test_a_session_is_ended_once() -> None:
     server = legacy("old")
     [sent] = play(farewell(server), Head(405, {})).sent
@@ -331,6 +344,13 @@ def test_an_outage_is_waited_out_and_a_refusal_is_not() -> None:
     assert played.waited == [0.5, 1.0]
     with pytest.raises(Unavailable, match="ended before the answer"):
         stream(event(NOTE, "7"), b"", Head(405, {}))
+
+
+def test_an_outage_lasts_as_long_as_the_server_says() -> None:
+    busy = Head(429, {"retry-after": "7"})
+    played = stream(event(NOTE, "7"), b"", busy, Head(200, SSE), event(answer()))
+    assert played.waited == [0.5, 7.0]
+    assert play(listen(legacy()), busy, Head(405, {})).waited == [7.0]
 
 
 def test_progress_gives_more_tries() -> None:
