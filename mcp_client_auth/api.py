@@ -275,7 +275,11 @@ class _Mcp:
                 connection = Connection(client, self._login.url)
                 self._open = client, connection, Tools(connection)
             _, _, tools = self._open
-        return work(tools)
+        try:
+            return work(tools)
+        except KeyboardInterrupt:  # the person will not sign in for this call
+            self._login.auth.close()
+            raise
 
     def close(self) -> None:
         with self._turn:

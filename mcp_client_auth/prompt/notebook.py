@@ -37,20 +37,22 @@ _ON_ITS_WAY: Final = 5.0  # an interrupt that was sent arrives at once
 class Output:
     """One output of the running cell, redrawn as the login goes on, from any thread.
 
-    `publish` is that of Jupyter's display publisher, or one of its kind. A frontend that has gone
-    away is no error.
+    `publish` is that of Jupyter's display publisher, or one of its kind; `cell` tells one cell
+    from the next. A frontend that has gone away is no error.
     """
 
-    def __init__(self, publish: Callable[..., object]) -> None:
-        self._publish, self._id = publish, secrets.token_hex(8)
-        self._shown = False
+    def __init__(
+        self, publish: Callable[..., object], cell: Callable[[], object] = lambda: None
+    ) -> None:
+        self._publish, self._cell = publish, cell
+        self._id, self._shown = "", False
+        self._shown_in: object = None
 
     def show(self, text: str, html: str = "") -> None:
         """Text, and the same for a frontend that draws HTML, in place of what stood there."""
-        data = {"text/plain": text, "text/html": html or f"<p>{escape(text)}</p>"}
-        with suppress(Exception):
-            self._publish(data=data, transient={"display_id": self._id}, update=self._shown)
-            self._shown = True
+        if not self._shown or self._cell() != self._shown_in:  # a later cell's request signs in
+            self._id, self._shown, self._shown_in = secrets.token_hex(8), False, self._cell()
+        self._put(text, html or f"<p>{escape(text)}</p>")
 
     def show_login(self, credential: Credential) -> None:
         server, account, scopes, expires = facts(credential).values()
@@ -68,14 +70,21 @@ class Output:
 
     def clear(self) -> None:
         if self._shown:
-            self.show("", "<span></span>")
+            self._put("", "<span></span>")
+
+    def _put(self, text: str, html: str) -> None:
+        data = {"text/plain": text, "text/html": html}
+        with suppress(Exception):
+            self._publish(data=data, transient={"display_id": self._id}, update=self._shown)
+            self._shown = True
 
 
 def notebook_output() -> Output | None:
     """Where the running cell shows something; None outside of a notebook."""
-    publisher: Any = getattr(getattr(kernel(), "shell", None), "display_pub", None)
+    shell: Any = getattr(kernel(), "shell", None)
+    publisher: Any = getattr(shell, "display_pub", None)
     if publisher is not None:
-        return Output(publisher.publish)
+        return Output(publisher.publish, lambda: getattr(shell, "execution_count", None))
     marimo: Any = sys.modules.get("marimo")
     try:
         about = marimo.app_meta()
@@ -108,8 +117,7 @@ def _box() -> Callable[[str], str] | None:
     running = kernel()
     allowed = getattr(running, "_allow_stdin", False)
     ask: Callable[[str], str] | None = getattr(running, "getpass", None) if allowed else None
-    on_main = threading.current_thread() is threading.main_thread()
-    return ask if on_main and callable(signal.getsignal(signal.SIGINT)) else None
+    return ask if callable(signal.getsignal(signal.SIGINT)) else None
 
 
 class NotebookDisplay:
@@ -128,13 +136,21 @@ class NotebookDisplay:
         self._text: list[str] = []
         self._html: list[str] = []
         self._note, self._coded = "", False
+        self._scope = ""
         self._race: FirstAnswer | None = None
         self._typist: Typist | None = None
+
+    @property
+    def _asks(self) -> bool:
+        """Only on the main thread: an interrupt closes the box, and comes there. The sign-in of a
+        request waits on another one."""
+        return self._box is not None and threading.current_thread() is threading.main_thread()
 
     @contextmanager
     def source(self, request: AuthorizationRequest, race: FirstAnswer) -> Iterator[None]:
         """The box as a source of answers: `waiting` asks, on the thread that waits."""
         self._race, self._typist = race, Typist(request, race, self)
+        self._scope = " ".join(request.scope or ())
         yield
 
     def invite(self, url: str, redirect_uri: str) -> None:
@@ -142,10 +158,11 @@ class NotebookDisplay:
         here = "Sign in with your browser. If none opens, use this link:"
         self._add(here if self._opens else "Sign in with this link:", url, "sign-in page")
         page = f"{'If' if self._arrives else 'Where'} the last page does not load,"
-        if self._box:
+        if self._asks:
             self._add(f"{page} copy its address into the box below.")
-        elif not self._arrives and kernel() is not None:
-            self._add(f"{page} use login() instead of alogin(), which asks for its address.")
+        elif self._box and not self._arrives:
+            call = f'login(…, scope="{self._scope}")' if self._scope else "login(…)"
+            self._add(f"{page} interrupt this cell and use {call}: that asks for its address.")
         self._draw()
 
     def show_code(self, invitation: Invitation) -> None:
@@ -161,7 +178,7 @@ class NotebookDisplay:
             self.say(f"The code can no longer be used: {why}.")
 
     def waiting(self, left: float) -> None:
-        if self._box and self._race and self._typist:
+        if self._box and self._asks and self._race and self._typist:
             race = self._race
             try:
                 text = entered(self._box, lambda: race.decided, left)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from mcp_client_auth import (
     LoginFailed,
     MCPAuth,
     MemoryStorage,
+    login,
 )
 from mcp_client_auth.grants.probe import too_little_scope
 from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
@@ -211,6 +214,36 @@ def test_closing_ends_a_step_up_for_all_who_have_joined_it(world: Slow) -> None:
         program.auth.close()
         assert [future.result(60) for future in futures] == [LoginFailed] * 3
     assert len(person.visits) == 1
+
+
+def test_an_interrupted_call_of_a_login_ends_its_step_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The next cell of a notebook logs in, and does not wait for what was interrupted."""
+    ended = threading.Event()
+
+    class Window(ScriptedBrowser):
+        def invite(self, url: str, redirect_uri: str) -> None: ...
+        def waiting(self, left: float) -> None: ...
+        def typed(self, count: int) -> None: ...
+        def say(self, text: str) -> None: ...
+        def over(self) -> None:
+            ended.set()
+
+    window = Window()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with DemoServer(Settings()) as server:
+            prompt = BrowserPrompt(window, display=window)
+            me = login(server.url, prompt=prompt, storage=MemoryStorage())
+            ended.clear()
+            monkeypatch.setattr(Window, "__call__", lambda self, url: _thread.interrupt_main())
+            with me:
+                with pytest.raises(KeyboardInterrupt):
+                    me.call("add_note", text="milk")
+                assert ended.wait(60)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_crowd_of_tasks_at_a_real_server_opens_one_browser() -> None:

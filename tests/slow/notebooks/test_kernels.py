@@ -137,6 +137,31 @@ def test_an_interrupted_await_ends_at_once_and_frees_port_and_lease(
     assert re.fullmatch(LINE, again.shown[-1][0])
 
 
+def test_a_tool_that_needs_more_scope_shows_its_link_in_the_cell_that_calls_it(
+    cells: Kernel, server: DemoServer
+) -> None:
+    browser = ScriptedBrowser()
+    cells.run(log_in(server), on_box=lambda cell: browser(cell.page))
+    call = cells.run("me.call('add_note', text='a').text", on_page=browser)
+    assert (call.error, call.boxes) == ("", [])
+    assert "Buy milk" in call.result
+    assert call.shown[-1][0] == ""
+
+
+def test_an_interrupted_call_lets_the_box_ask_for_more_scope(
+    cells: Kernel, server: DemoServer
+) -> None:
+    browser = ScriptedBrowser()
+    cells.run(log_in(server), on_box=lambda cell: browser(cell.page))
+    interrupt = cells.manager.interrupt_kernel
+    call = cells.run("me.call('add_note', text='a')", on_page=lambda page: interrupt())
+    assert call.error == "KeyboardInterrupt"
+    words = re.findall(r"interrupt this cell and use login\(…(.*)\): ", call.shown[0][0])
+    again = cells.run(log_in(server, words[0]), on_box=lambda cell: browser(cell.page))
+    assert (again.error, len(again.boxes)) == ("", 1)
+    assert "Buy milk" in cells.run("me.call('add_note', text='a').text").result
+
+
 def test_a_device_code_is_shown_where_no_callback_arrives(cells: Kernel) -> None:
     with DemoServer(Settings(device_authorization=True, device_interval=1)) as server:
         browser = ScriptedBrowser()

@@ -41,6 +41,18 @@ class Frontend:
         return Output(self.publish)
 
 
+class Cells:
+    """Where the outputs of each cell stand, by their texts."""
+
+    def __init__(self) -> None:
+        self.running, self.outputs = 1, dict[str, list[object]]()
+
+    def publish(self, *, data: dict[str, str], transient: dict[str, str], update: bool) -> None:
+        identity = transient["display_id"]
+        assert update == (identity in self.outputs)
+        self.outputs.setdefault(identity, [self.running, ""])[1] = data["text/plain"]
+
+
 @pytest.fixture(autouse=True)
 def interrupts() -> Iterator[None]:
     """As a kernel hears them, also where SIGINT is inherited as ignored."""
@@ -115,7 +127,9 @@ def test_a_box_that_cannot_be_asked_is_not_asked_again(error: type[Exception]) -
 
 def shown(frontend: Frontend, box: Callable[[str], str] | None = None) -> NotebookDisplay:
     display = NotebookDisplay(frontend.output, box)
-    request: Any = SimpleNamespace(redirect_uri="http://127.0.0.1:1/callback")
+    request: Any = SimpleNamespace(
+        redirect_uri="http://127.0.0.1:1/callback", scope=("notes:read", "notes:write")
+    )
     race: Any = SimpleNamespace(decided=False)
     with display.source(request, race):
         display.invite(PAGE, "http://127.0.0.1:1/callback")
@@ -140,6 +154,39 @@ def test_the_output_is_one_and_ends_empty() -> None:
     display.over()
     assert [update for _, _, update in frontend.seen] == [False, True]
     assert frontend.seen[-1][0] == ""
+
+
+def test_a_later_cell_that_signs_in_again_has_an_output_of_its_own() -> None:
+    cells = Cells()
+    output = Output(cells.publish, lambda: cells.running)
+    output.show("sign in")
+    output.clear()
+    output.show("logged in")
+    cells.running = 2
+    output.show("sign in for more scope")
+    cells.running = 3  # the person has interrupted the second, and goes on
+    output.clear()
+    assert list(cells.outputs.values()) == [[1, "logged in"], [2, ""]]
+
+
+def test_the_box_is_asked_only_on_the_thread_where_it_can_be_closed() -> None:
+    """A request signs in on another thread: an interrupt from there would end its cell."""
+    frontend, asked = Frontend(), list[str]()
+
+    def ask(label: str) -> str:
+        asked.append(label)
+        return ""
+
+    def sign_in() -> None:
+        shown(frontend, ask).waiting(60)
+
+    thread = threading.Thread(target=sign_in)
+    thread.start()
+    thread.join()
+    assert asked == []
+    text = frontend.seen[-1][0]
+    assert "below" not in text
+    assert 'interrupt this cell and use login(…, scope="notes:read notes:write"): ' in text
 
 
 def test_where_nothing_was_shown_nothing_is_cleared() -> None:
