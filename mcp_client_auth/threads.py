@@ -11,9 +11,10 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from .errors import LoginFailed
+from .errors import LoginFailed, UsageError
 from .events import logger
 
 if TYPE_CHECKING:
@@ -39,6 +40,21 @@ def done_within(future: Future[Any], seconds: float | None = None) -> bool:
         with suppress(TimeoutError):
             future.exception(shortest(left))
     return True
+
+
+def is_async(call: object) -> bool:
+    return iscoroutinefunction(call) or iscoroutinefunction(getattr(type(call), "__call__", None))  # noqa: B004
+
+
+def require_plain(name: str, call: object) -> None:
+    """`UsageError` for an `async def`: the thread that calls it would wait for nothing, and no
+    person would be asked."""
+    if is_async(call):
+        raise UsageError(
+            f"{name} is an async function",
+            hint="Expected one that returns at once, on any thread. It may hand its argument to"
+            " an event loop: loop.call_soon_threadsafe(…)",
+        )
 
 
 class Cancel:

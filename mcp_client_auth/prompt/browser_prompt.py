@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..environment import Machine
 from ..errors import LoginFailed, shell_command
+from ..threads import require_plain
 from .base import AnswerSource, CodeDisplay, Display, Ending, Visit
 from .race import Answer, FirstAnswer, Racing
 
@@ -23,8 +24,9 @@ class BrowserPrompt:
     `open_url(url) -> bool` opens the browser (default: the platform's, see `can_open`, and where
     that surely runs on this machine, with a short address that leads to the sign-in page once);
     `show_url(url)` shows the URL to the person as well, and a `display` also how the wait goes
-    on. `sources` are other ways for the answer to come. With a `device` a device code is shown
-    there too, where the server offers one (RFC 8628).
+    on. All are called on any thread, and return at once. `sources` are other ways for the answer
+    to come. With a `device` a device code is shown there too, where the server offers one
+    (RFC 8628).
 
     Example:
         ```python
@@ -44,6 +46,9 @@ class BrowserPrompt:
         sources: Sequence[AnswerSource] = (),
         device: CodeDisplay | None = None,
     ) -> None:
+        require_plain("open_url", open_url)
+        require_plain("show_url", show_url)
+        require_plain("invite of the display", getattr(display, "invite", None))
         self.device = device
         self._open_url = open_url
         self._display = display or (_Notice(show_url) if show_url else None)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from ..threads import aborted
+from ..threads import aborted, require_plain
 from .base import CodeDisplay, Invitation
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class DevicePrompt:
     """
 
     def __init__(self, show: Callable[[Invitation], None]) -> None:
+        require_plain("show", show)
         self._show = show
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, Typ
 
 from ..errors import InsecureUrl, UsageError
 from ..protocol.frozen import replace
+from ..threads import is_async
 
 if TYPE_CHECKING:
     from ..credential import Key
@@ -84,7 +85,10 @@ _USABLE: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
         "ClientCredentials(), WorkloadIdentity(…), EnterpriseManaged(…) or DeviceCode()",
     ),
     "options": (_has("authorization_parameters"), "an Options"),
-    "on_event": (callable, "a function that is given each Event"),
+    "on_event": (
+        lambda value: callable(value) and not is_async(value),
+        "a function that is given each Event, and returns at once",
+    ),
     "transport": (_has("__call__"), "an HttpTransport(…)"),
 }
 
@@ -105,6 +109,8 @@ def _kind(value: object) -> str:
     """What kind of a value this is, which no argument can be."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
+    if is_async(value):
+        return "an async function"
     if isinstance(value, str) and not value.strip():
         return "empty"
     if isinstance(value, str) and not value.isprintable():

@@ -6,14 +6,16 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from mcp_client_auth import threads
-from mcp_client_auth.errors import LoginFailed
+from mcp_client_auth import BrowserPrompt, DevicePrompt, MCPAuth, login, threads
+from mcp_client_auth.errors import LoginFailed, UsageError
 from mcp_client_auth.threads import Cancel, done_within, fresh_in_children, interruptible, shortest
 
 
@@ -128,3 +130,38 @@ def test_what_is_called_at_the_end_of_a_child_is_called_once(
     threads._ends.reset()  # as in a child of its own
     threads.at_end_of_child(first, 2)
     assert said[2:] == [(first, 2)]
+
+
+async def shown_later(what: object) -> bool:
+    raise AssertionError("no one waits for it")
+
+
+class _Window:
+    """What an application with an event loop of its own hands over."""
+
+    invite = waiting = typed = say = over = staticmethod(shown_later)
+
+    async def __call__(self, what: object) -> None:
+        raise AssertionError("no one waits for it")
+
+
+LATER: Any = shown_later
+WINDOW: Any = _Window()
+URL = "https://mcp.example.com/mcp"
+ASYNC: dict[str, tuple[str, Callable[[], object]]] = {
+    "a function": ("open_url", lambda: BrowserPrompt(LATER)),
+    "a partial": ("open_url", lambda: BrowserPrompt(partial(LATER))),
+    "an object": ("show_url", lambda: BrowserPrompt(lambda url: True, WINDOW)),
+    "a display": ("invite of the display", lambda: BrowserPrompt(display=WINDOW)),
+    "a code": ("show", lambda: DevicePrompt(LATER)),
+    "events": ("on_event", lambda: MCPAuth(URL, on_event=WINDOW)),
+    "events of a login": ("on_event", lambda: login(URL, on_event=LATER)),
+}
+
+
+@pytest.mark.parametrize("what", ASYNC)
+def test_an_async_function_is_refused_where_a_thread_would_call_it(what: str) -> None:
+    name, make = ASYNC[what]
+    with pytest.raises(UsageError, match=f"^{name} is an async function") as caught:
+        make()
+    assert "returns at once" in str(caught.value)
