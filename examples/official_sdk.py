@@ -16,8 +16,9 @@ if len(sys.argv) != 2:
 async def main(url: str) -> None:
     auth = MCPAuth(url, on_failure="rpc")
     await auth.alogin()  # before the SDK connects, which gives a person little time
+    patience = httpx2.Timeout(30, read=300)  # as the SDK's own client: a tool may take its time
     async with (
-        httpx2.AsyncClient(auth=auth) as http,
+        httpx2.AsyncClient(auth=auth, timeout=patience) as http,
         streamable_http_client(url, http_client=http) as (read, write),
         ClientSession(read, write) as session,
     ):

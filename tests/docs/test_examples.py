@@ -70,6 +70,17 @@ def test_an_example_calls_a_tool(name: str, environment: dict[str, str]) -> None
         assert ANSWER in run(environment, name, server.url)
 
 
+def test_a_tool_called_through_the_sdk_may_take_its_time(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    """An HTTP client of the library's own waits 5 s, those of the SDK for minutes."""
+    example = (EXAMPLES / "official_sdk.py").read_text()
+    program = tmp_path / "slow.py"
+    program.write_text(example.replace('"whoami"', '"slow", {"seconds": 6}'))
+    with DemoServer(SESSIONS) as server:
+        assert "is_error=False" in run(environment, str(program), server.url)
+
+
 def test_the_example_of_the_pure_protocol_logs_in_by_its_own_browser_and_client(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
