@@ -145,6 +145,10 @@ def _offer(race: FirstAnswer, handed: Future[Any]) -> None:
     elif failure is not None:  # its words may hold the answer
         name = type(failure).__name__
         race.fail(LoginFailed(f"a handler of this program raised {name}", code="handler"))
+    elif not hasattr(handed.result(), "code"):  # SDK 1.x: a tuple, which has no iss
+        given = type(handed.result()).__name__
+        hint = "Return what the SDK 2.x does: AuthorizationCodeResult(code=…, state=…, iss=…)"
+        race.fail(LoginFailed(f"the callback handler gave a {given}", code="handler", hint=hint))
     else:
         fields = {name: getattr(handed.result(), name, None) for name in ("code", "state", "iss")}
         if not race.offer(urlencode({name: text for name, text in fields.items() if text})):

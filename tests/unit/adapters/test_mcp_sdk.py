@@ -139,6 +139,20 @@ def test_what_a_handler_gives_is_checked_as_any_callback(
     assert caught.value.code == code
 
 
+def test_a_handler_for_an_earlier_sdk_is_told_what_to_return(
+    program: Program, shared: DemoServer
+) -> None:
+    async def receive() -> tuple[str, str | None]:
+        given = await program.receive()
+        return given.code, given.state
+
+    handlers = program.show, receive
+    auth = OAuthClientProvider(shared.url, program.metadata, SdkStorage(), *handlers)
+    with pytest.raises(LoginFailed, match="gave a tuple") as caught:
+        auth.login()
+    assert "AuthorizationCodeResult(code=…, state=…, iss=…)" in str(caught.value)
+
+
 async def fails(*_: object) -> None:
     raise ValueError("with code=secret-code-of-the-answer")
 
