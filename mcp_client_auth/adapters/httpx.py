@@ -66,7 +66,8 @@ class MCPAuth(Authorizer, _Auth):
     on_event    called with an `Event` for each step
     transport   sends the OAuth requests; otherwise an `HttpTransport`
 
-    A request may raise any `AuthError`. Safe from any thread, task and event loop. A copy is
+    A request may raise any `AuthError`. Its body is read into memory, for it may have to be sent
+    twice. Safe from any thread, task and event loop. A copy is
     the object itself, so that hosts which copy their settings share one login.
 
     A redirect that httpx follows by itself (`follow_redirects=True`) never comes back here:
@@ -102,6 +103,9 @@ class MCPAuth(Authorizer, _Auth):
         return await cancellable("login", lambda caller: Login.of(self, force=force, caller=caller))
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        if not hasattr(request.stream, "__iter__"):  # the client refuses it, in its own words
+            yield request
+            return
         request.read()  # before the first yield, so that a streamed body can be sent again
         url: str = str(request.url)
         response: Any = None
@@ -125,6 +129,9 @@ class MCPAuth(Authorizer, _Auth):
             plan.close()
 
     async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        if not hasattr(request.stream, "__aiter__"):
+            yield request
+            return
         await request.aread()
         url: str = str(request.url)
         response: Any = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import singledispatch
 from types import ModuleType, SimpleNamespace
 from typing import Any, TypeAlias
@@ -108,3 +109,24 @@ def test_a_library_that_is_only_half_imported_is_left_for_later(built_with: Buil
     kind = built_with(httpx=half)
     half.Auth = httpx.Auth
     assert isinstance(kind(URL, storage=MemoryStorage(), prompt=None), httpx.Auth)
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_a_body_of_the_other_kind_is_refused_in_the_words_of_the_library(library: Any) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{}"
+
+    async def send() -> None:
+        async with library.AsyncClient(auth=auth, transport=transport) as client:
+            await client.post(URL, content=iter([b"{}"]))
+
+    def answer(request: object) -> None:
+        raise AssertionError("it was sent")
+
+    auth = adapter.MCPAuth(URL, storage=MemoryStorage(), prompt=None)
+    transport = library.MockTransport(answer)
+    client = library.Client(auth=auth, transport=transport)
+    with client, pytest.raises(RuntimeError, match="an async request with a sync Client"):
+        client.post(URL, content=chunks())
+    with pytest.raises(RuntimeError, match="sync request with an AsyncClient"):
+        asyncio.run(send())
