@@ -10,7 +10,7 @@ if len(sys.argv) != 2:
 
 
 async def main(url: str) -> None:
-    with await alogin(url) as me:
+    async with await alogin(url) as me:
         print((await me.acall("whoami")).text)
 
 

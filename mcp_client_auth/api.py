@@ -223,6 +223,16 @@ class Login:
         self._mcp.close()
         self.auth.close()
 
+    async def aclose(self) -> None:
+        """`close` for a running event loop, which the end of a session would block."""
+        await cancellable("close", lambda caller: self.close())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
     def __enter__(self) -> Self:
         return self
 
@@ -354,7 +364,7 @@ async def alogin(
 
 
         async def main():
-            with await alogin("https://mcp.example.com/mcp") as me:
+            async with await alogin("https://mcp.example.com/mcp") as me:
                 print((await me.acall("whoami")).text)
 
 

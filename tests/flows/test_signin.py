@@ -35,7 +35,7 @@ from mcp_client_auth import (
     logout,
 )
 from mcp_client_auth.credential import key_for
-from mcp_client_auth.testing import DemoServer, ScriptedBrowser, Settings
+from mcp_client_auth.testing import DemoServer, Held, ScriptedBrowser, Settings
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 ADD = {**LIST, "method": "tools/call", "params": {"name": "add_note", "arguments": {"text": "x"}}}
@@ -499,6 +499,32 @@ def test_tools_can_be_awaited(log_in: LogIn) -> None:
         me.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_end_of_a_session_does_not_block_the_event_loop(
+    browser: ScriptedBrowser, backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mcp_client_auth.mcp.connection._FAREWELL", 60.0)
+    happened = []
+
+    async def use(me: Login, server: DemoServer) -> None:
+        async with me, anyio.create_task_group() as tasks:
+            await me.acall("whoami")
+            tasks.start_soon(release, server.hold_next("/mcp"))
+            await me.aclose()
+        happened.append("closed")
+
+    async def release(held: Held) -> None:
+        await anyio.to_thread.run_sync(held.wait, 60)
+        happened.append("released")
+        held.release()
+
+    with DemoServer(Settings(sessions=True)) as server:
+        prompt = BrowserPrompt(open_url=browser)
+        me = login(server.url, prompt=prompt, storage=MemoryStorage())
+        anyio.run(use, me, server, backend=backend)
+    assert happened == ["released", "closed"]
 
 
 def test_a_fork_has_a_connection_of_its_own(log_in: LogIn) -> None:
