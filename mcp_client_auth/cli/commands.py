@@ -16,7 +16,7 @@ from ..errors import UsageError
 from ..paths import project_file
 from ..secret import quoted
 from .arguments import PREFIX, Option, parameters, read
-from .servers import is_host, known_name
+from .servers import is_host, known_name, suggestion
 from .verbs import RARE, SECTIONS, VERBS, module_of
 
 A = TypeVar("A")
@@ -104,12 +104,9 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in VERBS and not ctx.resilient_parsing:
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], VERBS, n=1, cutoff=0.6)
-            meant = f" Did you mean {near[0]}?" if near else ""
+            meant = suggestion(args[0], VERBS)
             raise click.UsageError(
-                f"{quoted(args[0], 80)} is neither a command nor a known server.{meant}", ctx
+                f"{quoted(args[0], 80)} is neither a command nor a known server{meant}", ctx
             )
         return super().resolve_command(ctx, args)
 

@@ -18,7 +18,7 @@ from ..errors import LoginRequired, StorageError, UsageError
 from ..secret import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from click.shell_completion import CompletionItem
@@ -218,7 +218,18 @@ def _unknown(word: str) -> UsageError:
     if passed := passed_over(_here()):
         place, why = passed
         hint += f". {quoted(str(place))} was not read: {why}"
-    return UsageError(f"{quoted(word, 80)} is not a known server", hint=hint)
+    return UsageError(f"{quoted(word, 80)} is not a known server{suggestion(word)}", hint=hint)
+
+
+def suggestion(word: str, verbs: Iterable[str] = ()) -> str:
+    """A sentence with the verb or the person's own name that is nearest to a mistyped word."""
+    from difflib import get_close_matches
+
+    from ..storage.settings import Settings
+    from .describe import plain
+
+    near = get_close_matches(word, [*verbs, *Settings().names()], n=1, cutoff=0.6)
+    return f". Did you mean {plain(near[0])}?" if near else ""
 
 
 def _here() -> Path | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import click
 
 from ...errors import LoginFailed, RegistrationRefused, Unavailable
+from ...secret import quoted
 from ..arguments import (
     AboutLogin,
     NewLogin,
@@ -168,11 +169,16 @@ def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
 
 def _names_with(name: str | None, server: str) -> dict[str, str]:
     """All names, once this one is given."""
+    from ...prompt.screen import screen
     from ...storage.settings import Settings
+    from ..describe import plain
 
     settings = Settings()
     if name:
+        before = settings.names().get(name, server)
         settings.name(name, server)
+        if before != server:  # scripts may go by it
+            screen.remark(f"The name {quoted(name)} was {plain(before)} until now.", "warning")
     return settings.names()
 
 

@@ -72,7 +72,9 @@ def test_a_name_can_be_given_later_and_to_another_server(
     inside.keep(credential(EVIL))
     assert inside("login", GOOD, "--name", "work").code == 0
     assert server_url("work") == GOOD
-    assert inside("login", EVIL, "--name", "work").code == 0
+    ran = inside("login", EVIL, "--name", "work")
+    assert ran.code == 0
+    assert f"The name “work” was {GOOD} until now." in ran.err
     assert Settings().names() == {"work": EVIL}
 
 
@@ -456,6 +458,15 @@ def test_a_mistyped_verb_suggests_the_right_one(
     assert "is neither a command nor a known server" in ran.err
     assert (f"Did you mean {meant}?" in ran.err) == bool(meant)
     assert "\x1b" not in ran.err
+
+
+@pytest.mark.parametrize("words", [["wrok"], ["token", "wrok"], ["login", "works"]])
+def test_a_mistyped_name_suggests_the_right_one(inside: Inside, words: list[str]) -> None:
+    Settings().name("work", GOOD)
+    ran = inside(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"“{words[-1]}” is n" in ran.err
+    assert "server. Did you mean work?\n" in ran.err
 
 
 @pytest.mark.parametrize("words", [["--json", "list"], ["-q", "status"], ["-v", "token", GOOD]])
