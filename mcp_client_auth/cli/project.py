@@ -49,7 +49,7 @@ def project_account(url: str, verb: str) -> str | None:
     except Unusable as why:
         reason, *remedy = why.args
         raise UsageError(
-            f"{where} cannot be used: {reason}", hint=". ".join([*remedy, _WITHOUT])
+            f"{where} cannot be used: {reason}", hint=". ".join([_WITHOUT, *remedy])
         ) from None
     if account == "default":
         return None
@@ -59,7 +59,7 @@ def project_account(url: str, verb: str) -> str | None:
         raise LoginRequired(
             f"{where} names {named}, which has no login to this server",
             server=canonical(url),
-            hint=f"Run: {command}. {_WITHOUT}",
+            hint=f"{_WITHOUT}. Run: {command}",
             command=command,
         )
     if not settings.allows(file, content):

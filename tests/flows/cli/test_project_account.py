@@ -138,7 +138,7 @@ def test_an_account_without_a_login_is_not_chosen(inside: Inside, project: Path)
     for verb in ("token", "status", "logout", "tools"):
         ran = inside(verb, other)
         refused(ran, 3)
-        assert f"mcp-login {other} --account work" in " ".join(ran.err.split())
+        assert ran.err.endswith(f"Run: mcp-login {other} --account work\n"), "it can be copied"
     assert inside("token", other, "--account", "default").out == "planted-other\n"
 
 
@@ -206,7 +206,7 @@ def test_a_file_that_is_not_as_it_must_be_is_not_used(
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 def test_what_makes_it_usable_is_named(inside: Inside, project: Path) -> None:
     (project / PROJECT).chmod(0o664)
-    assert f"chmod go-w {project / PROJECT}" in " ".join(inside("token", URL).err.split())
+    assert inside("token", URL).err.endswith(f"Run: chmod go-w {project / PROJECT}\n")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX owners")
