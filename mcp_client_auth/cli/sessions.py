@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from ..errors import LoginRequired, Unavailable, UsageError
 from ..secret import quoted
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..protocol.registration import Identity
     from ..session.open import Arguments
     from ..session.session import Session
+
+_LARGEST: Final = 1 << 17  # of a secret or a token
 
 
 def usual_options(network: Network) -> Options:
@@ -186,13 +188,25 @@ def secret_in(file: TextIO | None) -> str | None:
         return None
     named = f"the secret file {quoted(file.name)}"
     try:
-        secret = file.read().strip()
+        secret = read_unseen(file, "Secret").strip()
     except (OSError, ValueError):
         hint = "Save it as UTF-8"
         raise UsageError(f"{named} cannot be read as text", hint=hint) from None
     if not secret:
         raise UsageError(f"{named} is empty")
     return secret
+
+
+def read_unseen(file: TextIO, what: str) -> str:
+    """Its text; what a person types there (`-`) is not shown."""
+    from ..environment import is_terminal
+
+    if not is_terminal(file):
+        return file.read(_LARGEST)
+    import click
+
+    typed: str = click.prompt(what, default="", show_default=False, hide_input=True, err=True)
+    return typed
 
 
 def listener_for(output: Output, usual: Listener | None = None) -> Listener | None:

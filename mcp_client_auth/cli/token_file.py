@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _ANY_LOGIN: Final = {"url", "name", "force", "json", "token_file", "timeout"}
 _ANYONE: Final = stat.S_IRWXG | stat.S_IRWXO
-_LARGEST: Final = 1 << 17
 
 
 def keep_token(
@@ -26,7 +25,7 @@ def keep_token(
     """Store the token in `file` if the server accepts it; nothing else is asked of anyone."""
     import click
 
-    from .sessions import stored_session
+    from .sessions import read_unseen, stored_session
     from .storage import require_storage
 
     usual = {str(each.name) for each in parameters(AboutLogin)} | _ANY_LOGIN
@@ -38,7 +37,7 @@ def keep_token(
         )
     _warn_of_others(file)
     try:
-        token = file.read(_LARGEST)
+        token = read_unseen(file, "Token")
     except (OSError, ValueError):
         raise UsageError(f"the token file {quoted(file.name)} cannot be read as text") from None
     session = stored_session(url, login)

@@ -90,6 +90,32 @@ def test_who_has_named_a_client_is_not_asked(terminal: Terminal, server: DemoSer
         assert ASK_ID not in running.text
 
 
+def test_a_secret_that_is_typed_for_a_file_is_not_shown(
+    terminal: Terminal, server: DemoServer
+) -> None:
+    words = ("--no-browser", "--client-id", "ours", "--client-secret-file", "-")
+    with at_a_pty(command(server.url, *words), terminal.environment) as running:
+        running.wait_for("Secret: ")
+        running.until(lambda: not running.echoes())
+        running.type(SECRET + "\r")
+        running.wait_for("Waiting for you")
+        running.type(signed_in(address(running.text)) + "\r")
+        assert running.end() == 0, running.text
+        assert SECRET not in running.text
+
+
+def test_nor_is_a_token(terminal: Terminal, server: DemoServer) -> None:
+    token = server.mint_token()
+    line = command("login", server.url, "--token-file", "-")
+    with at_a_pty(line, terminal.environment) as running:
+        running.wait_for("Token: ")
+        running.until(lambda: not running.echoes())
+        running.type(token + "\r")
+        assert running.end() == 0, running.text
+        assert token not in running.text
+    assert terminal.run("token", server.url).out.strip() == token
+
+
 def test_where_nobody_is_the_flags_are_named(inside: Inside, server: DemoServer) -> None:
     ran = inside(server.url)
     assert ran.code == 4
