@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ...environment import is_terminal
-from ...errors import UsageError
+from ...errors import Unavailable, UsageError
 from ...secret import quoted
 from ..arguments import AboutLogin, command_line, group, option, server, timeout
 from ..commands import verb
@@ -60,7 +60,10 @@ def command(arguments: Arguments) -> int:
     go to stderr. Redirects are not followed: where those of the server's own URL lead is known from
     the login. The exit code is 0 for a status below 400, otherwise 1.
     """
+    import httpx
+
     from ...prompt.screen import screen
+    from ...transport.faults import reason
     from ..client import authorized
 
     url, data = arguments.url, _data(arguments.data)
@@ -74,6 +77,13 @@ def command(arguments: Arguments) -> int:
             response = client.send(request, stream=True)
         try:
             began = _print(response, head=arguments.login.output.verbose)
+        except httpx.TransportError as error:
+            late = isinstance(error, httpx.TimeoutException)
+            raise Unavailable(
+                f"the answer broke off: {reason(error)}",
+                url=where,
+                hint="See --timeout" if late else "Try again later",
+            ) from None
         finally:
             response.close()
     return _ended(request, response, began)
@@ -168,21 +178,27 @@ def _print(response: httpx.Response, *, head: bool) -> bytes:
 
 
 def _print_for_a_person(pieces: Iterator[bytes], kind: str) -> bytes:
+    import httpx
+
     from ...protocol.document import json_value
     from ..json_text import pretty, safe, write
 
     began, end, whole = b"", "\n", bytearray()
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     may_be_json = "json" in kind.lower()
-    for piece in pieces:
-        began += piece[: _BEGINNING - len(began)]
-        whole += piece
-        if may_be_json and len(whole) <= _INDENTED:
-            continue
-        may_be_json, text = False, safe(decoder.decode(bytes(whole)))
-        whole.clear()
-        write(text, nl=False)
-        end = text[-1:] or end
+    try:
+        for piece in pieces:
+            began += piece[: _BEGINNING - len(began)]
+            whole += piece
+            if may_be_json and len(whole) <= _INDENTED:
+                continue
+            may_be_json, text = False, safe(decoder.decode(bytes(whole)))
+            whole.clear()
+            write(text, nl=False)
+            end = text[-1:] or end
+    except httpx.HTTPError:  # what is said of it begins a line
+        write(safe(decoder.decode(bytes(whole))), nl=bool(whole) or end != "\n")
+        raise
     if may_be_json:
         try:
             text = pretty(json_value(whole.decode("utf-8-sig")))

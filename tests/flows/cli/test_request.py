@@ -7,14 +7,16 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from mcp_client_auth import FileStorage, Secret
 from mcp_client_auth.credential import key_for
 from mcp_client_auth.testing import DemoServer, Settings
-from tests.support.hostile import Exchange, World, document, redirect, text
+from tests.support.hostile import Exchange, World, cut, document, redirect, text
 from tests.support.inside import Inside, credential
 from tests.support.terminal import Terminal, command
 
@@ -399,6 +401,26 @@ def test_a_server_that_is_silent_is_waited_for_so_long(logged_in: Inside, world:
     assert "--timeout" in ran.err
 
 
+def test_an_answer_that_breaks_off_is_not_called_none(logged_in: Inside, world: World) -> None:
+    world.at("answer", cut)
+    ran = logged_in("request", world.url)
+    assert (ran.code, ran.out) == (6, '{"issuer":')
+    assert "mcp-login: the answer broke off: “" in ran.err
+    assert f"  at {world.url}\n" in ran.err
+
+
+def test_nor_is_one_that_stops(logged_in: Inside, world: World) -> None:
+    def pieces(response: httpx.Response) -> Iterator[bytes]:
+        yield b"half"
+        raise httpx.ReadTimeout("timed out", request=response.request)
+
+    logged_in.patch.setattr(httpx.Response, "iter_bytes", pieces)
+    ran = logged_in("request", world.url)
+    assert (ran.code, ran.out) == (6, "half")
+    assert "mcp-login: the answer broke off: “timed out”" in ran.err
+    assert "See --timeout" in ran.err
+
+
 def test_a_reader_that_has_gone_is_no_traceback(terminal: Terminal, world: World) -> None:
     FileStorage(terminal.store).save(credential(world.url))
     world.at("answer", text(b"x" * 4_000_000))
@@ -475,6 +497,10 @@ def test_at_a_terminal_what_we_say_begins_a_line(terminal: Terminal, world: Worl
     with at_a_pty(command("request", world.url), terminal.environment) as running:
         assert running.end() == 1
     assert running.text == "no such thing\r\n\x1b[31mmcp-login:\x1b[0m HTTP 404 Not Found\r\n"
+    world.at("answer", cut)
+    with at_a_pty(command("request", world.url), terminal.environment) as running:
+        assert running.end() == 6
+    assert running.text.startswith('{"issuer":\r\n\x1b[31mmcp-login:\x1b[0m the answer broke off')
 
 
 def test_no_token_is_said(logged_in: Inside, world: World, heard: Heard) -> None:
