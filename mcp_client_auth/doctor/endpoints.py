@@ -20,7 +20,8 @@ from ..protocol.tokens import read_token_response
 from ..secret import Secret, quoted
 from .client_metadata import private_members
 from .exam import Check, Exam
-from .report import PEOPLE, Finding, Level, Question
+from .faults import is_sign_in
+from .report import IF_REAL, Finding, Level, Question
 from .walk import NO_PAGE, Walk, refused, unreachable
 
 _FORM: Final = {
@@ -71,7 +72,7 @@ def authorization(exam: Exam, server: ServerMetadata) -> Check[None]:
     if page.status in NO_PAGE:
         yield _absent(question, "authorize-absent", url, refused(url, page), got)
     elif page.status == 429:
-        yield question.found("warning", "rate-limited", f"{shown(url)}: {got}", PEOPLE, url=url)
+        yield question.found("warning", "rate-limited", f"{shown(url)}: {got}", IF_REAL, url=url)
     elif is_passing(page.status):
         whole = yield from _page(exam, question, url.with_query(_REQUEST))
         if whole is not None:
@@ -105,7 +106,7 @@ def _failing(question: Question, url: str, bare: HttpResponse, whole: HttpRespon
     if bare.status in _NOT_REACHED and whole.status in _NOT_REACHED:
         return _absent(question, "authorize-fails", url, refused(url, whole), got)
     came = f"{shown(url)}: {got}, without parameters and for a client that is made up"
-    return question.found("warning", "authorize-fails", came, PEOPLE, url=url, got=got)
+    return question.found("warning", "authorize-fails", came, IF_REAL, url=url, got=got)
 
 
 def signed_in(exam: Exam, server: ServerMetadata, done: Walk) -> Check[None]:
@@ -141,6 +142,11 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
         yield question.found("warning", "token-open", "a made-up code got a token", "everybody")
     elif named and response.status in (400, 401) and not broken:
         yield question.ok(f"{came}, {named}")
+    elif response.status == 429:
+        yield question.found("warning", "rate-limited", came, IF_REAL, url=url)
+    elif is_passing(response.status) and response.status not in _NOT_REACHED and not named:
+        got = f"HTTP {response.status}"
+        yield question.found("warning", "token-fails", came, IF_REAL, url=url, got=got)
     elif _is_there(response, named) and not broken:
         unfit = f"{came} with {quoted(named, 60) if named else described(response)}"
         affected = "clients that read the error of a token response"
@@ -149,6 +155,7 @@ def token(exam: Exam, server: ServerMetadata) -> Check[None]:
         ends = _ending(response)
         what = f"{_described(response)} at the token endpoint"
         blocked = response.status in (401, 403) and is_page(response)
+        blocked = blocked or is_sign_in(redirected_to(response))
         yield question.found(
             "error",
             broken or ("token-blocked" if blocked else "token-absent"),

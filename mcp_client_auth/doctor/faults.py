@@ -74,6 +74,7 @@ _HANDSHAKE: Final = re.compile(
 )
 _STATUS: Final = re.compile(r"HTTP (\d{3})")
 _OF_SERVERS: Final = re.compile(r"/\.well-known/(?:oauth-authorization-server|openid-config)")
+_LED: Final = re.compile(r"a redirect to (\S+)")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
 # of oauth2-proxy, Cloudflare Access, Vercel, Authelia, identity providers and web frameworks
 _SIGN_IN: Final = re.compile(
@@ -82,6 +83,7 @@ _SIGN_IN: Final = re.compile(
     re.IGNORECASE,
 )
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
+_MARKS: Final = "\"' "
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
 _EXPECTED: Final = re.compile(r"expected (\S+), got")
 _NAMED: Final = re.compile(r"“([^”]*)”")
@@ -126,7 +128,7 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
             values |= {"expected": shown(where), "expected_path": split(where).path}
     if isinstance(error, InsecureUrl) and error.code == "insecure_url":
         named = _NAMED.search(text)
-        values["domain"] = named[1] if named else "YOUR_DOMAIN"
+        values["domain"] = named[1].strip(_MARKS) if named else "YOUR_DOMAIN"
         return _insecure(error, server_url), values
     if error.code == "authorize_inside":
         led = _LED_TO.search(text)
@@ -138,6 +140,8 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
             return "rate-limited", values
         failing = bool(status and status[1].startswith("5") and status[1] != "501")
         return "authorize-fails" if failing else _OF_PAGES[error.code], values
+    if error.code == "unknown_host" and values["host"] in ("http", "https"):
+        return "scheme-twice", values
     if error.code == "unknown_host" and internal(values["host"]):
         return "internal-address", values
     if isinstance(error, RegistrationRefused) and error.code == "no_client":
@@ -183,6 +187,11 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         if not status and _of_another_port(error.url, server_url):
             return "challenge-port", values
         return "server-error" if status else "no-connection", values
+    if "registration endpoint must answer" in text:
+        status, led = _STATUS.search(text), _LED.search(text)
+        values["got"] = status[0] if status else "no answer"
+        guarded = bool(led and is_sign_in(led[1].rstrip(",")))
+        return "registration-blocked" if guarded else "registration-unfit", values
     if "protected resource metadata is not" in text and _OF_SERVERS.search(error.url):
         return "challenge-server-metadata", values
     return next((fault for words, fault in _BY_WORDS if words in text), ""), values
@@ -214,6 +223,10 @@ def _insecure(error: InsecureUrl, server_url: str) -> str:
     if "resource_metadata" in text:
         return "http-urls" if _same_site(error.url, server_url) else "challenge-elsewhere"
     if "the authorization server" in text:
+        named = _NAMED.search(text)
+        marked = bool(named and named[1] != named[1].strip(_MARKS))
+        if marked or "a character that no URL has" in text:
+            return "issuer-quotes"
         if "://" not in error.url:
             return "issuer-no-scheme"
         return "issuer-http" if error.url.startswith("http:") else "issuer-unfit"

@@ -45,6 +45,8 @@ _READ: Final = (
     "registration_endpoint",
 )
 _AGE: Final = re.compile(r"max-age\s*=\s*\"?(\d{1,10})", re.IGNORECASE)
+_GZIP: Final = b"\x1f\x8b"
+_PACKED: Final = "a body that is compressed twice"
 _LONG: Final = 7 * 86_400
 
 
@@ -80,7 +82,7 @@ def look(exam: Exam, place: Place, read: Callable[[HttpResponse], T]) -> Seen[T]
     try:
         response = exam.look(metadata_request(place.url))
         if absence := absent(response):
-            return Seen(place.url, absence=_without_route(absence, response), response=response)
+            return Seen(place.url, absence=_told(absence, response), response=response)
         value = parsed(response)
         raw = value if isinstance(value, dict) else {}
         return Seen(place.url, read(response), raw=raw, response=response)
@@ -88,12 +90,17 @@ def look(exam: Exam, place: Place, read: Callable[[HttpResponse], T]) -> Seen[T]
         return Seen(place.url, error=error, raw=raw, response=response)
 
 
-def _without_route(absence: Absence, response: HttpResponse) -> Absence:
-    """An API Gateway of the kind REST calls a token missing where it has no route at all."""
+def _told(absence: Absence, response: HttpResponse) -> Absence:
+    """The same by what AWS means: an API Gateway of the kind REST calls a token missing, and a
+    bucket denies access, where there is no such thing. And what was compressed twice is."""
     kind = response.header("x-amzn-errortype")
-    if absence.status != 403 or not kind.startswith("MissingAuthenticationToken"):
-        return absence
-    return replace(absence, status=404, came=f"{absence.came} (API Gateway: no such route)")
+    denied = b"<Code>AccessDenied</Code>" in response.body
+    if absence.status == 403 and (kind.startswith("MissingAuthenticationToken") or denied):
+        where = "a bucket: no such object" if denied else "API Gateway: no such route"
+        return replace(absence, status=404, came=f"{absence.came} ({where})")
+    if response.body.startswith(_GZIP):
+        return replace(absence, came=_PACKED)
+    return absence
 
 
 def judged(
@@ -109,10 +116,13 @@ def judged(
             yield question.note(came, place.stumbles)
         else:
             yield question.found(place.missing, place.fault, came, place.stumbles)
-    elif seen.error is not None and reached:
-        yield question.failed(seen.error)
     elif seen.error is not None:
-        yield question.failed(seen.error, "warning", "clients that look here first")
+        level: Level = "error" if reached else "warning"
+        made = question.failed(seen.error, level, "" if reached else "clients that look here first")
+        if made.fault == "metadata-unfit" and {"issuer", "token_endpoint"} <= seen.raw.keys():
+            fault = "metadata-of-server"
+            made = question.found(level, fault, made.came, made.stumbles, made.error)
+        yield made
     else:
         yield question.ok(path.replace("/.well-known/", "", 1))
     if seen.response is not None and seen.raw:
@@ -206,7 +216,8 @@ def closed_to(absences: Sequence[Absence]) -> tuple[str, dict[str, str]]:
             back = each.led_to.startswith("http://" + each.url.removeprefix("https://"))
             return "http-urls" if back else "document-redirect", {"url": each.url}
         if each.status == 200 and not each.is_page:
-            return "document-broken", {"url": each.url}
+            packed = each.came == _PACKED
+            return "document-compression" if packed else "document-broken", {"url": each.url}
     return "", {}
 
 

@@ -34,7 +34,7 @@ _DOUBT: Final = (
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
 _TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "why")
-PEOPLE: Final = "people, who may see an error there"
+IF_REAL: Final = "everyone, if what is not made up is answered so, too"
 HERE: Final = "every login that is made on this machine"
 _STOPS: Final = "every client that keeps to the standard; this one stops here"
 
@@ -252,8 +252,9 @@ def _local(finding: Finding) -> bool:
 
 
 def _is_doubt(finding: Finding) -> bool:
-    """Whether a login may end there: a client that is made up fails, one that is known may not."""
-    return finding.fault == "authorize-fails" and finding.stumbles == PEOPLE
+    """Whether a login may end there: what is made up fails, what is real may not."""
+    fails = finding.fault in ("authorize-fails", "token-fails")
+    return fails and finding.stumbles == IF_REAL
 
 
 def _beside(report: Report) -> str:

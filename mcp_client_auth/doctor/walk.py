@@ -136,7 +136,7 @@ class _TrialVisit:
                 raise no_answer(request.server.authorization_endpoint, other) from None
         elif _is_inside(target, request):
             raise led_inside(request.server.authorization_endpoint, page)
-        elif page.status >= 400 and page.status not in (401, 403):
+        elif page.status >= 400 and (page.status not in (401, 403) or _is_of_an_api(page)):
             raise refused(request.server.authorization_endpoint, page)
         raise _PersonAskedError
 
@@ -165,6 +165,11 @@ def unreachable(url: str, error: AuthError) -> LoginFailed:
         url=url,
         code="authorize_absent",
     )
+
+
+def _is_of_an_api(page: HttpResponse) -> bool:
+    """Whether a refusal is made for programs: a wall that lets browsers through has a page."""
+    return isinstance(parsed(page), dict)
 
 
 def _is_inside(target: str, request: AuthorizationRequest) -> bool:

@@ -73,6 +73,12 @@ ROWS: Final[Mapping[str, Fix]] = {
         " list of issuers",
         '{{"resource": "{server}", "authorization_servers": ["https://YOUR_ISSUER"]}}',
     ),
+    "metadata-of-server": Fix(
+        "the metadata of an authorization server is in the place of the resource metadata",
+        "Serve the MCP server's own document there (RFC 9728), which names the authorization"
+        " server; that one's stays at /.well-known/oauth-authorization-server",
+        '{{"resource": "{server}", "authorization_servers": ["https://YOUR_ISSUER"]}}',
+    ),
     "document-type": Fix(
         "a document is not sent as JSON",
         "Send Content-Type: application/json",

@@ -37,6 +37,11 @@ ROWS: Final[Mapping[str, Fix]] = {
         "the token endpoint {url} does not take the form that clients send ({got})",
         "Read application/x-www-form-urlencoded there, not JSON (RFC 6749 §4.1.3)",
     ),
+    "token-fails": Fix(
+        "the token endpoint {url} fails ({got})",
+        "Look at the authorization server's log for this request: a code or a client that is not"
+        " known is a 400 or 401 with a JSON error (RFC 6749 §5.2)",
+    ),
     "token-grant": Fix(
         "the token endpoint {url} does not accept the grant authorization_code",
         "Accept grant_type=authorization_code there: every sign-in in a browser ends with it"

@@ -23,6 +23,17 @@ ROWS: Final[Mapping[str, Fix]] = {
         "Name your own tenant in authorization_servers: its id in place of common or organizations",
         '"authorization_servers": ["https://login.microsoftonline.com/YOUR_TENANT_ID/v2.0"]',
     ),
+    "scheme-twice": Fix(
+        "a setting has https:// twice: {url}",
+        "Take https:// out of the setting where it is put before the value (a domain is asked"
+        " for), and restart the server",
+    ),
+    "issuer-quotes": Fix(
+        "the authorization server is named with quotes or blanks around it",
+        "Remove them where the value is set: in an env file of Docker, or a ConfigMap, quotes and"
+        " line ends are part of the value",
+        "AUTHKIT_DOMAIN={domain}",
+    ),
     "issuer-no-scheme": Fix(
         "the authorization server is named without https://",
         "Name it as a URL: AUTHKIT_DOMAIN (or authorization_servers) needs the scheme",

@@ -22,7 +22,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     "registration-refused": Fix(
         "registration is refused",
         "Let clients register without a token, public ones (none) with a redirect URI on loopback"
-        " (http://127.0.0.1 and http://localhost, any port)",
+        " (http://127.0.0.1 and http://localhost, any port), and require no other field (RFC 7591"
+        " §2)",
         "# Keycloak: Clients, Client registration, Anonymous access policies\n"
         "Trusted Hosts: delete it, or switch off “Host Sending Client Registration Request Must"
         " Match”",

@@ -68,6 +68,8 @@ ROUTES: Final = {
     " http://YOUR_APP/.well-known/oauth-protected-resource",
     "AWS API Gateway": "a resource /.well-known/{{proxy+}}, method ANY, authorization NONE\n"
     "a custom domain with an empty base path: a stage would stand before /.well-known/",
+    "CloudFront": "a cache behaviour for /.well-known/*, before the default one, whose origin is"
+    " the application",
     "Vercel": '{{ "rewrites": [{{ "source": "/.well-known/(.*)", "destination":'
     ' "/api/well-known/$1" }}] }}',
 }

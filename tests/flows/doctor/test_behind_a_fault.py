@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,6 +156,22 @@ def no_route_at_a_gateway(world: World) -> None:
     world.put(f"{world.origin}/.well-known/oauth-protected-resource", answer)
 
 
+def no_object_in_a_bucket(world: World) -> None:
+    denied = text("<Error><Code>AccessDenied</Code></Error>", 403, "application/xml")
+    world.at("resource", denied)
+    world.put(f"{world.origin}/.well-known/oauth-protected-resource", denied)
+
+
+def compressed_twice(world: World) -> None:
+    body = gzip.compress(gzip.compress(json.dumps(world.resource_metadata()).encode()))
+    told = [("Content-Encoding", "gzip")]
+    world.at("resource", lambda each: each.reply(200, body, headers=told))
+
+
+def the_wrong_document(world: World) -> None:
+    world.at("resource", document(world.server_metadata()))
+
+
 def escaped(world: World) -> None:
     place = f"{world.origin}/.well-known/oauth-protected-resource/tenant/mcp"
     answering(401, ("WWW-Authenticate", f'Bearer resource_metadata=\\"{place}\\"'))(world)
@@ -280,6 +297,7 @@ TOKEN_ENDPOINTS = [
         8,
     ),
     ("guarded by Laravel", html(419), "token-csrf", "419", 8),
+    ("behind a sign-in page", redirect("/accounts/login/?next=x", 302), "token-blocked", "302", 8),
 ]
 
 FAULTS = [
@@ -353,6 +371,45 @@ FAULTS = [
         "error",
         "no such route",
         8,
+    ),
+    Fault(
+        "no object in a bucket",
+        no_object_in_a_bucket,
+        "resource.found",
+        "metadata-absent",
+        "error",
+        "no such object",
+        8,
+    ),
+    Fault(
+        "compressed twice",
+        compressed_twice,
+        "resource.found",
+        "document-compression",
+        "error",
+        "compressed twice",
+        8,
+    ),
+    Fault(
+        "the authorization server's metadata at the resource's place",
+        the_wrong_document,
+        "resource.metadata",
+        "metadata-of-server",
+        "error",
+        "“resource”",
+        8,
+    ),
+    *(
+        Fault(
+            f"an issuer with {name}",
+            resource(authorization_servers=[named]),
+            "issuer.url",
+            "issuer-quotes",
+            "error",
+            "https://as.example",
+            5,
+        )
+        for name, named in (("quotes", '"https://as.example"'), ("a line", "https://as.example\n"))
     ),
     Fault(
         "JSON in a string",
@@ -853,6 +910,14 @@ def test_a_host_name_that_the_server_was_not_told_of_is_named(
     assert ("refuses the host name" in report.verdict.sentence) is everywhere
 
 
+def test_a_refusal_for_programs_is_no_sign_in_page(world: World, examined: Examine) -> None:
+    world.at("authorize", document({"error": "unauthorized"}, 401))
+    report = examined(world.url, register=True)
+    assert only(report, "trial.authorization", "error").fault == "authorize-refused"
+    world.at("authorize", html(403))  # a wall, which may let browsers through
+    assert examined(world.url, register=True).verdict.login == "works"
+
+
 def test_what_stands_behind_the_first_fault_is_named_too(world: World, examined: Examine) -> None:
     resource(resource="https://other.example/mcp")(world)
     server(code_challenge_methods_supported=None)(world)
@@ -890,6 +955,25 @@ def test_a_trial_goes_to_the_sign_in_page_and_no_further(world: World, examined:
     assert world.visited.count("authorize") == 1
     codes = [body for name, body in world.bodies if name == "token" and body]
     assert all(b"made-up-code" in body for body in codes)
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "doubt"),
+    [
+        (text("Internal Server Error", 500), "token-fails", "may fail"),
+        (html(429), "rate-limited", "works"),
+        (document({"error": "server_error"}, 500), "token-unfit", "works"),
+    ],
+)
+def test_a_token_endpoint_in_trouble_may_be_in_it_for_a_made_up_code_only(
+    answer: Behaviour, fault: str, doubt: str, world: World, examined: Examine
+) -> None:
+    world.at("token", answer)
+    report = examined(world.url)
+    found = only(report, "endpoint.token")
+    assert (found.level, found.fault) == ("warning", fault)
+    assert f"A login {doubt}" in report.verdict.sentence
+    assert exit_code_of(report) == 0
 
 
 @pytest.mark.parametrize(
@@ -1058,6 +1142,7 @@ def test_a_policy_of_keycloak_is_told_by_its_name(
         (html(403), "registration-blocked", 4),
         (html(429), "rate-limited", 6),
         (document({"data": {"client_id": "dyn"}}, 201), "registration-unfit", 8),
+        (redirect("/accounts/login/?next=x", 302), "registration-blocked", 8),
         (document({"error": "invalid_scope"}, 400), "scope-refused", 4),
         (document({"error": "invalid_client_metadata"}, 400), "registration-refused", 4),
     ],

@@ -479,6 +479,13 @@ def test_where_a_server_redirects_tells_what_is_wrong_with_it(led: str, fault: s
     assert fault_of(error, "https://mcp.example.com/mcp")[0] == fault
 
 
+def test_a_scheme_that_was_put_before_another_one_is_no_host() -> None:
+    url = "https://https/.well-known/oauth-authorization-server//auth.example.com"
+    error = Unavailable("the host “https” does not exist", url=url, code="unknown_host")
+    fault, values = fault_of(error, "https://mcp.example.com/mcp")
+    assert (fault, values["url"]) == ("scheme-twice", url)
+
+
 def test_an_issuer_that_is_shown_in_part_is_no_fault_of_the_doctor() -> None:
     issuer = "https://as.example/" + "a" * 400
     error = BadResponse("it has no metadata", url=issuer, code="no_server_metadata")
