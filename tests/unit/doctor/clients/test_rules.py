@@ -283,7 +283,7 @@ def test_the_remedy_of_a_refused_registration_is_what_was_refused() -> None:
         judge(CLIENTS["zed"], seen(server=NO_DOCUMENT, trials={"zed": trial})).remedies[0]
         for trial in refused.values()
     ]
-    assert said[2].startswith("Look at what stands in front of the registration endpoint")
+    assert said[2].startswith("Look at what answers in front of the registration endpoint")
     assert said[:2] == [
         "Accept its redirect URIs in a registration: http://127.0.0.1:PORT/callback",
         "Accept its registration: token_endpoint_auth_method “none”,"
