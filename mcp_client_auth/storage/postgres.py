@@ -7,6 +7,7 @@ not written to disk; a row among them, without an id, is lost with them and show
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ _CONNECTION: Final[dict[str, Any]] = {
     "keepalives_interval": 2,
     "keepalives_count": 2,
 }
+_UNSEEN: Final = logging.NullHandler()
 _NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 _MICROSECONDS: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SECONDS: Final = "clock_timestamp() + %(seconds)s::float8 * interval '1 second'"
@@ -225,6 +227,9 @@ class PostgresEngine(Engine):
             name: text.format(s=schema, **_MORE) for name, text in _STATEMENTS.items()
         }
         self._opened = False
+        self._unreached: Exception | None = None
+        # what it says of each attempt, the error says once; a program's own log still has it
+        logging.getLogger("psycopg.pool").addHandler(_UNSEEN)
         if pool is None:
             self._connect()
         else:
@@ -261,8 +266,28 @@ class PostgresEngine(Engine):
             timeout=_ANSWERS,
             reconnect_timeout=_ANSWERS,  # otherwise its pauses grow far beyond an outage
             open=False,
+            connection_class=self._told(),
         )
         self._reach = lambda: pool
+
+    def _told(self) -> Any:
+        """Connections that tell why the last one could not be made: the pool only knows that it
+        has waited."""
+        engine: Any = self
+        kind: Any = self._psycopg.Connection
+
+        class Connection(kind):  # type: ignore[misc]
+            @classmethod
+            def connect(cls, *given: Any, **named: Any) -> Any:
+                try:
+                    made = super().connect(*given, **named)
+                except engine._psycopg.Error as error:
+                    engine._unreached = error
+                    raise
+                engine._unreached = None
+                return made
+
+        return Connection
 
     def reset(self) -> None:
         if not self._given:  # a pool of the caller's is theirs to make new
@@ -365,6 +390,8 @@ class PostgresEngine(Engine):
         errors = self._psycopg.errors
         if not isinstance(error, self._psycopg.Error | OSError):
             return None
+        if isinstance(error, self._pools.PoolTimeout):
+            error = self._unreached or error
         missing = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
         if isinstance(error, missing):
             return False, f"the schema {self._schema} has no tables of ours; create() makes them"

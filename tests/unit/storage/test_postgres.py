@@ -7,9 +7,11 @@ import sys
 
 import pytest
 
-from mcp_client_auth import PostgresStorage, UsageError
+from mcp_client_auth import PostgresStorage, Unavailable, UsageError
+from mcp_client_auth.storage import postgres
 from mcp_client_auth.storage.engine import Address
 from mcp_client_auth.storage.sealed import new_key
+from tests.support.ports import free_port
 
 KEY = new_key()
 URL = "postgresql://app:planted%2Fpassword-Uw2@db.example.com:5433/app"
@@ -42,6 +44,19 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "psycopg_pool", None)
     with pytest.raises(UsageError, match=r"pip install 'mcp-client-auth\[postgres\]'"):
         PostgresStorage(URL, key=KEY)
+
+
+def test_why_no_connection_can_be_made_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(postgres, "_ANSWERS", 0.5)
+    monkeypatch.setattr("logging.root.handlers", [])  # as in a program that has set up no log
+    storage = PostgresStorage(f"postgresql://app:planted@127.0.0.1:{free_port()}/app", key=KEY)
+    with pytest.raises(Unavailable, match="Connection refused") as caught:
+        storage.check()
+    storage.engine.close()
+    assert "planted" not in str(caught.value)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_place_is_shown_without_the_password() -> None:
