@@ -431,14 +431,16 @@ class PostgresEngine(Engine):
         self._executed(statement, values)
 
     def _executed(self, statement: str, values: dict[str, Any]) -> Any:
-        """Again where connections of the pool turn out to have ended while they were idle."""
+        """Again where connections of the pool turn out to have ended while they were idle, or
+        where the database isolates more than it has to and has undone one of two steps."""
+        undone = self._psycopg.errors.SerializationFailure, self._psycopg.errors.DeadlockDetected
         for left in range(self._pool.max_size, -1, -1):
             with self._connection() as connection:
                 try:
                     with self._answering(connection):
                         return connection.execute(self._statements[statement], values)
-                except self._psycopg.OperationalError:
-                    if not left or not connection.broken:
+                except self._psycopg.OperationalError as error:
+                    if not left or not (connection.broken or isinstance(error, undone)):
                         raise
         raise TypeError("it is tried at least once")
 

@@ -129,3 +129,25 @@ def test_no_question_fails_for_the_connections_of_an_engine_that_was_restarted(
     fleet.engine.kill()
     fleet.engine.start()
     assert storage.load(fleet.scene.key) is not None
+
+
+@pytest.mark.parametrize("fleet", ["postgres"], indirect=True)
+@pytest.mark.parametrize("level", ["repeatable%20read", "serializable"])
+def test_a_step_that_the_database_undoes_for_another_is_taken_again(
+    level: str, fleet: Fleet
+) -> None:
+    """Where it isolates transactions more than it does by itself."""
+    import psycopg
+
+    option = f"options=-c%20default_transaction_isolation%3D{level.replace('%20', '%5C%20')}"
+    storage = storage_at(f"{fleet.engine.url}?{option}", "fleet", LEASE)
+    fleet.made.append(storage)
+    engine, key = storage.engine, fleet.scene.key
+    engine.take(key.id, "test", "another", 0.001, 0.0)
+    with psycopg.connect(fleet.engine.url) as other:
+        other.execute("UPDATE fleet.leases SET owner = 'another one'")
+        taken = fleet.pool.submit(engine.take, key.id, "test", "ours", LEASE, 0.0)
+        waits = "SELECT FROM pg_locks WHERE NOT granted"
+        until(lambda: taken.done() or other.execute(waits).fetchone() is not None)
+        other.commit()
+    assert taken.result(60).ours
