@@ -22,6 +22,7 @@ _CONNECTIONS: Final = 40
 _ANSWERS: Final = 3.0  # s; twice for a call, as it is tried once more
 _REPLICATED: Final = 1000  # ms
 _BATCH: Final = 1000
+_NOT_ALLOWED: Final = "The user executing the script can't"
 
 _TIME: Final = """
 local t = redis.call('TIME')
@@ -82,10 +83,8 @@ if holder == ARGV[1] then
   return {1, version}
 end
 if holder or ARGV[3] == 'inf' then return {0, version} end
-if tonumber(ARGV[3]) > 0 then
-  local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
-  if up and tonumber(up) < tonumber(ARGV[3]) then return {0, version} end
-end
+local up = string.match(redis.call('INFO', 'server'), 'uptime_in_seconds:(%d+)')
+if up and tonumber(up) < tonumber(ARGV[3]) then return {0, version} end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 return {1, version}
 """
@@ -316,6 +315,9 @@ class RedisEngine(Engine):
         whole = errors.RedisClusterException  # no node of it answers; not a RedisError
         if not isinstance(error, (errors.RedisError, whole, OSError)):
             return None
+        if isinstance(error, errors.NoPermissionError) or _NOT_ALLOWED in f"{error}":
+            rights = f"~{self._namespace}:* +@all -@dangerous +info"
+            return False, f"{self._url.words(error)}; its user needs the rights {rights}"
         refused = (errors.AuthenticationError, errors.AuthorizationError)
         passing = (
             *(errors.ConnectionError, errors.TimeoutError, errors.ReadOnlyError, OSError),

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mcp_client_auth import StorageError
 from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.testing import DemoServer
+from tests.support.codes import coded
 from tests.support.engines import PostgresServer, RedisServer
+from tests.support.fleet_storage import storage_at
 from tests.support.inside import Inside
 
 
@@ -83,6 +86,28 @@ def test_a_redis_that_forgets_is_warned_of(inside: Inside, tmp_path: Path) -> No
     assert ran.code == 0
     assert "maxmemory-policy is allkeys-lru" in ran.err
     assert "nothing is written to disk" in ran.err
+
+
+def test_a_redis_user_without_a_right_that_is_needed_later_is_told_at_once(
+    inside: Inside, tmp_path: Path
+) -> None:
+    import redis
+
+    inside.patch.setenv("MCP_CLIENT_AUTH_KEY", new_key().reveal())
+    with RedisServer(tmp_path) as engine, redis.Redis.from_url(engine.url) as admin:
+        url = engine.url.replace(f":{engine.password}@", "app:planted@")
+        (inside.home / "engine").write_text(url)
+        rights = ["~mcp-client-auth:*", "+@all", "-@dangerous"]
+        admin.execute_command("ACL", "SETUSER", "app", "on", ">planted", *rights)
+        storage = storage_at(url, "mcp-client-auth")
+        with pytest.raises(
+            StorageError, match=r"\+@all -@dangerous \+info", check=coded("refused")
+        ):
+            storage.check()  # as before a browser opens
+        storage.engine.close()
+        admin.execute_command("ACL", "SETUSER", "app", "+info")
+        ran = inside("store", "check", "--store", "@engine")
+    assert ran.code == 0, ran.err
 
 
 def test_reseal_is_how_a_key_is_replaced(
