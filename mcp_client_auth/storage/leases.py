@@ -86,7 +86,11 @@ class Leases:
                     code=STORE_DOWN,
                     hint="What is stored was kept; try again",
                 ) from None
-            raise StorageError(f"{self._engine.where} refuses: {words}", code="refused") from None
+            raise StorageError(
+                f"{self._engine.where} refuses: {words}",
+                code="refused",
+                hint="What is stored was kept; whoever runs the engine has to set that right",
+            ) from None
         if self._broken:
             with self._mutex:
                 self._broken, self._calm_until = False, time.monotonic() + self.seconds

@@ -394,7 +394,8 @@ class PostgresEngine(Engine):
             error = self._unreached or error
         missing = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
         if isinstance(error, missing):
-            return False, f"the schema {self._schema} has no tables of ours; create() makes them"
+            made = "mcp-login store create makes them, or create()"
+            return False, f"the schema {self._schema} has no tables of ours; {made}"
         refused = (
             errors.InvalidPassword,
             errors.InvalidAuthorizationSpecification,

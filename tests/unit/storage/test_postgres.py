@@ -114,6 +114,7 @@ def test_what_the_library_says_is_masked_and_told_apart() -> None:
         passes, words = storage.engine.fault(error) or (None, "")
         assert passes is passing
         assert "planted" not in words
+        assert ("mcp-login store create" in words) is ("no table" in f"{error}")
     assert storage.engine.fault(ValueError()) is None
 
 

@@ -100,5 +100,9 @@ def test_what_the_engine_refuses_is_a_storage_error(monkeypatch: pytest.MonkeyPa
         raise redis.ResponseError("OOM command not allowed when used memory > 'maxmemory'")
 
     monkeypatch.setattr(storage.engine, "get", full)
-    with pytest.raises(StorageError, match="OOM command not allowed", check=coded("refused")):
+    with pytest.raises(
+        StorageError,
+        match=r"OOM command not allowed.*\. What is stored was kept",
+        check=coded("refused"),
+    ):
         storage.load(Key("https://mcp.example.com/mcp"))
