@@ -190,6 +190,7 @@ class Logins:
                 require_browser(pending, binding)
             auth, pending = opened(pending, arguments, on_failure)
             code = accept(pending, callback_url, time.time())
+            self._end(person, name)
         except AuthorizationDenied:
             self._end(person, name)
             raise
@@ -198,7 +199,6 @@ class Logins:
                 name, text, until - time.time()
             )  # the person's own answer may still arrive
             raise
-        self._end(person, name)
         return auth, pending, code
 
     def auth(

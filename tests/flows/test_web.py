@@ -168,6 +168,21 @@ def test_a_hostile_response_does_not_use_a_sign_in_up(logins: Logins, answer: An
     assert logins.finish(answer(pending), account="ada")
 
 
+def test_a_storage_that_fails_before_the_code_is_sent_does_not_use_a_sign_in_up(
+    logins: Logins, answer: Answer, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callback = answer(logins.begin(SERVER, account="ada"))
+    with monkeypatch.context() as down:
+
+        def fails(*_: object) -> None:
+            raise Unavailable("the engine cannot be reached", code="store")
+
+        down.setattr(storage, "lock", fails)  # for what notes that it is over
+        with pytest.raises(Unavailable):
+            logins.finish(callback, account="ada")
+    assert logins.finish(callback, account="ada").server == SERVER
+
+
 @pytest.mark.parametrize(
     "query", ["", "state=", "state=x", "state=a&state=b", "\ud800", "state=\ud800"]
 )
