@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from ..errors import UsageError
 from ..origin import is_loopback_host
 from ..secret import Secret, masked, quoted
 
@@ -56,6 +57,8 @@ class Address:
     `vars` nor a debugger lists it."""
 
     def __init__(self, url: str) -> None:
+        if not isinstance(url, str):
+            raise UsageError(f"url is {_kind_of(url)}", hint="Expected a text")
         self.whole: Callable[[], str] = lambda: url
         self._passwords = passwords_in(url)
 
@@ -77,6 +80,24 @@ def passwords_in(url: str) -> Sequence[Secret]:
     found = [value for name, _, value in pairs if "password" in unquote(name).lower()]
     found.append(authority.rpartition("@")[0].partition(":")[2])
     return [Secret(unquote(each)) for each in found if each]
+
+
+def require_client(name: str, client: object, *kinds: type) -> None:
+    """`UsageError` for a client of the caller's that would only fail when it is asked, as one for
+    an event loop does."""
+    if not isinstance(client, kinds):
+        expected = " or ".join(
+            f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in kinds
+        )
+        raise UsageError(
+            f"{name} is {_kind_of(client)}",
+            hint=f"Expected a {expected}, which no event loop ever waits for",
+        )
+
+
+def _kind_of(value: object) -> str:
+    kind = type(value)
+    return f"of the type {kind.__module__}.{kind.__name__}".replace("builtins.", "")
 
 
 def is_near(host: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..secret import Secret, quoted
-from .engine import Address, Engine, Row, Taken, Written, is_near
+from .engine import Address, Engine, Row, Taken, Written, is_near, require_client
 from .keys import Keys
 from .shared import LEASE, Shared
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECTIONS: Final = 10
+_NAME: Final = 63  # of a longer one the server takes the beginning
 _ANSWERS: Final = 5.0
 # what the URL does not say itself; nothing is prepared, for the next connection may be another's
 _CONNECTION: Final[dict[str, Any]] = {
@@ -188,8 +189,12 @@ class PostgresStorage(Shared):
         lease: float = LEASE,
     ) -> None:
         keys = Keys(key)
-        if not (schema.isascii() and schema.isidentifier() and schema == schema.lower()):
-            raise UsageError(f"schema is a plain name in lower case, not {quoted(schema, 60)}")
+        plain = isinstance(schema, str) and schema.isascii() and schema.isidentifier()
+        if not plain or schema != schema.lower() or len(schema) > _NAME:
+            shown = quoted(f"{schema}", 80)
+            raise UsageError(
+                f"schema is a plain name in lower case, {_NAME} characters at most, not {shown}"
+            )
         super().__init__(PostgresEngine(url, pool, schema), keys, lease)
 
     def create(self) -> None:
@@ -221,6 +226,8 @@ class PostgresEngine(Engine):
             ) from None
         if bool(url) == (pool is not None):
             raise UsageError("PostgresStorage takes a URL or a pool=")
+        if pool is not None:
+            require_client("pool", pool, psycopg_pool.ConnectionPool)
         self._psycopg, self._pools, self._schema = psycopg, psycopg_pool, schema
         self._url, self._given = Address(url), pool is not None
         self._statements = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import UsageError
 from ..secret import Secret, quoted
-from .engine import Address, Engine, Row, Taken, Written
+from .engine import Address, Engine, Row, Taken, Written, require_client
 from .keys import Keys
 from .shared import LEASE, Shared
 
@@ -138,8 +138,12 @@ class RedisStorage(Shared):
         replicas: int = 0,
     ) -> None:
         keys = Keys(key)
-        if not namespace or not namespace.isprintable() or set(namespace) & set("{}*?[]\\ "):
-            raise UsageError(f"namespace is a word without {{}}*?[]\\, not {quoted(namespace, 60)}")
+        word = isinstance(namespace, str) and namespace.isprintable()
+        if not (namespace and word) or set(namespace) & set("{}*?[]\\ "):
+            shown = quoted(f"{namespace}", 60)
+            raise UsageError(f"namespace is a word without {{}}*?[]\\, not {shown}")
+        if isinstance(replicas, bool) or not isinstance(replicas, int) or replicas < 0:
+            raise UsageError(f"replicas is a number of them, not {quoted(f'{replicas}', 60)}")
         super().__init__(RedisEngine(url, client, namespace, replicas), keys, lease)
 
 
@@ -166,6 +170,8 @@ class RedisEngine(Engine):
             ) from None
         if bool(url) == (client is not None):
             raise UsageError("RedisStorage takes a URL or a client=")
+        if client is not None:
+            require_client("client", client, redis.Redis, redis.RedisCluster)
         self._redis, self._url, self._given = redis, Address(url), client is not None
         self._namespace, self._replicas = namespace, replicas
         if client is None:

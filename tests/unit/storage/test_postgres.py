@@ -4,6 +4,7 @@ slow/fleet."""
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -34,8 +35,21 @@ def test_a_url_and_a_pool_exclude_each_other() -> None:
         PostgresStorage(key=KEY)
 
 
-@pytest.mark.parametrize("schema", ["", "a b", "A", "a;drop", 'a"', "ä", "1a"])
-def test_a_schema_is_a_plain_name(schema: str) -> None:
+def test_a_pool_of_another_kind_is_refused_before_it_is_asked() -> None:
+    import psycopg_pool
+
+    for pool in (psycopg_pool.AsyncConnectionPool(URL, open=False), URL):
+        with pytest.raises(UsageError, match=r"pool is of the type .*ConnectionPool"):
+            PostgresStorage(pool=pool, key=KEY)  # type: ignore[arg-type]
+
+
+def test_a_url_is_a_text() -> None:
+    with pytest.raises(UsageError, match="url is of the type bytes"):
+        PostgresStorage(URL.encode(), key=KEY)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schema", ["", "a b", "A", "a;drop", 'a"', "ä", "1a", "a" * 64, None, 5])
+def test_a_schema_is_a_plain_name(schema: Any) -> None:
     with pytest.raises(UsageError, match="schema"):
         PostgresStorage(URL, key=KEY, schema=schema)
 

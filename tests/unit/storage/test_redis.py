@@ -4,8 +4,11 @@ slow/fleet."""
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+import redis.asyncio
 
 from mcp_client_auth import Key, RedisStorage, StorageError, Unavailable, UsageError
 from mcp_client_auth.storage.sealed import new_key
@@ -44,8 +47,26 @@ def test_a_url_and_a_client_exclude_each_other() -> None:
             RedisStorage(**arguments, key=KEY)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("namespace", ["", "{a}", "a b", "a*", "a\n"])
-def test_a_namespace_is_a_word(namespace: str) -> None:
+@pytest.mark.parametrize("client", [redis.asyncio.Redis(), "redis://127.0.0.1", redis.Redis])
+def test_a_client_of_another_kind_is_refused_before_it_is_asked(client: Any) -> None:
+    with pytest.raises(UsageError, match=r"client is of the type .*redis\.Redis"):
+        RedisStorage(client=client, key=KEY)
+
+
+@pytest.mark.parametrize("url", [5, b"redis://127.0.0.1", Path("x")])
+def test_a_url_is_a_text(url: Any) -> None:
+    with pytest.raises(UsageError, match="url is of the type"):
+        RedisStorage(url, key=KEY)
+
+
+@pytest.mark.parametrize("replicas", [-1, 1.5, "1", True, None])
+def test_the_replicas_are_a_number(replicas: Any) -> None:
+    with pytest.raises(UsageError, match="replicas"):
+        RedisStorage("redis://127.0.0.1", key=KEY, replicas=replicas)
+
+
+@pytest.mark.parametrize("namespace", ["", "{a}", "a b", "a*", "a\n", None, 5])
+def test_a_namespace_is_a_word(namespace: Any) -> None:
     with pytest.raises(UsageError, match="namespace"):
         RedisStorage("redis://127.0.0.1", key=KEY, namespace=namespace)
 
@@ -76,8 +97,6 @@ def test_no_password_is_shown_and_no_server_is_unavailable() -> None:
 
 def test_a_password_that_the_library_repeats_is_masked() -> None:
     storage = RedisStorage(f"redis://:{SPELLED}@127.0.0.1/0", key=KEY)
-    import redis
-
     for error, passing in (
         (redis.AuthenticationError(f"no {PASSWORD}"), False),
         (redis.ConnectionError(f"no {SPELLED}"), True),
@@ -92,8 +111,6 @@ def test_a_password_that_the_library_repeats_is_masked() -> None:
 
 
 def test_what_the_engine_refuses_is_a_storage_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    import redis
-
     storage = RedisStorage("redis://127.0.0.1/0", key=KEY)
 
     def full(*_: object) -> None:
