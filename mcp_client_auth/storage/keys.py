@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ..errors import UsageError
+from ..errors import StorageError, UsageError
 from ..events import logger
 from ..secret import Secret
 from .sealed import (
@@ -85,7 +85,14 @@ class Keys:
         raw = sealed_record(text, place)
         if not self._knows(raw):
             self._ask_again(_AT_ONCE)
-        return opened(raw, require_key(raw, self.all(), place), about, place)
+        try:
+            key = require_key(raw, self.all(), place)
+        except StorageError as error:
+            raise error.advised(
+                f"It was left alone; add that key to {VARIABLE} or {FILE_VARIABLE}, or to key=. If"
+                " it is lost, or another application's, use another namespace or schema"
+            ) from None
+        return opened(raw, key, about, place)
 
     def is_newest(self, text: str) -> bool:
         """Whether the key that seals now has sealed it."""

@@ -28,6 +28,7 @@ def test_the_newest_seals_and_all_open() -> None:
     with pytest.raises(StorageError) as caught:
         old.unseal(text, ABOUT, "there")
     assert caught.value.code == "wrong_key"
+    assert "use another namespace or schema" in caught.value.hint  # no logout frees a registration
     with pytest.raises(StorageError) as caught:
         both.unseal(text, ("record", "2"), "there")
     assert caught.value.code == "damaged_record"
