@@ -32,6 +32,7 @@ from ..session.split_login import accept, require_in_time, taken_apart
 from ..session.turns import Turn, Turns
 from ..storage import library_storage
 from ..threads import fresh_in_children
+from ..transport import HttpTransport
 from .split_login import (
     PrivateServers,
     begun,
@@ -122,10 +123,17 @@ class Logins:
                 "the logins of users need a storage", hint='Pass one: FileStorage(), "file", …'
             )
         self._redirect, self._private = AppRedirect(redirect_uri), allow_private_servers
-        self._transport, self._storage = transport, library_storage(storage)
         self._usual = Arguments(
             client=client, scope=scope, storage=storage, options=options, on_event=on_event
         )
+        require_usable("Logins", redirect_uri, self._usual)
+        if transport and (not callable(transport) or isinstance(transport, HttpTransport)):
+            raise UsageError(
+                f"transport is of the type {type(transport).__name__}",
+                hint="Expected a function that is given a server's URL: lambda url:"
+                " HttpTransport(url, …)",
+            )
+        self._transport, self._storage = transport, library_storage(storage)
         self._open = _Open()
 
     def begin(
@@ -311,6 +319,8 @@ class Logins:
 
     def _forget(self, person: str, server_url: str) -> dict[str, Future[LoggedOut]]:
         """Who waits for what this begins must not have a turn."""
+        if server_url:
+            require_usable("forget", server_url, {})
         only = canonical(server_url) if server_url else ""
         with self._begun(person) as noted:
             for name in [] if only else list(noted):

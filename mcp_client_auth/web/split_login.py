@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..adapters.httpx import MCPAuth
@@ -123,6 +124,11 @@ def finish_login(
             return finish_login(pending, url, binding=cookie)
         ```
     """
+    if not isinstance(pending, PendingLogin):
+        raise UsageError(
+            f"pending is of the type {type(pending).__name__}",
+            hint="Expected what begin_login() has returned, or PendingLogin.unseal(…)",
+        )
     arguments = Arguments(
         client=client, storage=storage, on_event=on_event, transport=transport, prompt=None
     )
@@ -336,10 +342,26 @@ def is_private(url: str, allowed: PrivateServers) -> bool:
             hint='Expected hosts, such as ["mcp.corp.example"], or a function that is given the'
             " server's URL",
         )
+    for host in allowed:
+        if not _is_host(host):
+            raise UsageError(
+                f"allow_private_servers has {quoted(host, 60)} in it, which is not a host",
+                hint="Expected a name or an address alone, without scheme, port or pattern",
+            )
     try:
         return split(url.strip()).hostname in {host.lower() for host in allowed}
     except ValueError:
         return False  # what is wrong with it is told where it is used
+
+
+def _is_host(name: str) -> bool:
+    """Whether the host of a URL may equal this."""
+    try:
+        if ":" in name:
+            return bool(IPv6Address(name))
+        return "*" not in name and split(f"https://{name}/").hostname == name.lower()
+    except ValueError:
+        return False
 
 
 def require_public(url: str) -> None:

@@ -64,6 +64,12 @@ def test_what_is_no_answer_allows_nothing(answer: Any) -> None:
     assert world.sent == []
 
 
+@pytest.mark.parametrize("host", ["http://10.0.0.1", "10.0.0.1:80", "*", "[::1]", "10.0.0.0/8", ""])
+def test_what_no_host_ever_equals_is_no_host(host: str) -> None:
+    with pytest.raises(UsageError, match="which is not a host"):
+        is_private(SERVER, ["mcp.corp.example", "::1", host])
+
+
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 def test_a_coroutine_function_does_not_allow_every_server_inside() -> None:
     async def allowed(url: str) -> bool:

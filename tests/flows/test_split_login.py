@@ -316,6 +316,12 @@ def test_the_storage_that_keeps_count_is_needed_to_finish(app: App) -> None:
         app.finish(there, app.consent(pending), binding=pending.binding)
 
 
+@pytest.mark.parametrize("kept", [None, "a sealed text"])
+def test_what_was_kept_has_to_be_unsealed(kept: Any) -> None:
+    with pytest.raises(UsageError, match=r"pending is .*PendingLogin\.unseal"):
+        finish_login(kept, "code=x", binding="x")
+
+
 def test_another_client_does_not_finish_a_login(app: App) -> None:
     pending = app.begin()
     with pytest.raises(UsageError, match="was begun with the client"):

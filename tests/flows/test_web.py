@@ -18,6 +18,7 @@ from mcp_client_auth import (
     BadResponse,
     ClientMetadataDocument,
     FileStorage,
+    HttpTransport,
     InsecureUrl,
     IssuerMismatch,
     Login,
@@ -550,6 +551,33 @@ def test_a_client_of_the_application_s_own_is_used(worker: Worker, answer: Answe
     """A document that the server does not read gives way to a registration, in both halves."""
     logins = worker(client=ClientMetadataDocument("https://app.example/c.json", (CALLBACK,)))
     assert log_in(logins, answer).credential.client.kind == "dynamic"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("storage", 5),
+        ("storage", MemoryStorage),
+        ("options", {}),
+        ("client", "an id"),
+        ("scope", 5),
+        ("on_event", "print"),
+        ("transport", HttpTransport(SERVER)),
+        ("transport", 5),
+    ],
+)
+def test_what_cannot_work_is_refused_when_the_application_starts(argument: str, value: Any) -> None:
+    given = {"storage": MemoryStorage(), "redirect_uri": CALLBACK, argument: value}
+    with pytest.raises(UsageError, match=f"{argument} is"):
+        Logins(**given)
+
+
+@pytest.mark.parametrize("server", [5, b"https://mcp.example.com"])
+def test_what_is_no_server_ends_no_login(server: Any, logins: Logins, answer: Answer) -> None:
+    log_in(logins, answer)
+    with pytest.raises(UsageError, match="url is"):
+        logins.forget("ada", server)
+    assert logins.of("ada")
 
 
 def test_a_storage_is_needed() -> None:
