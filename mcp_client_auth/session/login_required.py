@@ -25,14 +25,20 @@ _OWN_CLIENT: Final = (
     " where a person can sign in"
 )
 _BY_APPLICATION: Final = "Send this user to sign in: begin() of the Logins, or begin_login()"
+_SHARED: Final = ", with MCP_CLIENT_AUTH_STORAGE and the key of the storage that this program uses"
 OF_THE_COMPANY: Final = "It is made by the login to any MCP server of that company"
 
 
 def login_required(
-    config: LoginConfig, why: str, scope: Scopes | None = None, ended_by: Remedy | str = ""
+    config: LoginConfig,
+    why: str,
+    scope: Scopes | None = None,
+    ended_by: Remedy | str = "",
+    *,
+    shared: bool = False,
 ) -> LoginRequired:
     """`why` ends before the server's name; `scope` is what must be requested; `ended_by`: why a
-    login that was there needs its person again."""
+    login that was there needs its person again. `shared`: many hosts look where it is kept."""
     key, command = config.key, ""
     scope = tuple(map(hidden, scope)) if scope else scope  # of a server, which may repeat a secret
     if not (key.client or config.by_application):
@@ -43,7 +49,8 @@ def login_required(
         command = key.login_command(**{"scope": scopes, **more})
     own = _BY_APPLICATION if config.by_application else _OWN_CLIENT
     own = OF_THE_COMPANY if key.grant == PROVIDER else own
-    hint = Remedy.joined(ended_by, f"Run: {command}" if command else own)
+    own = f"Run: {command}" + (_SHARED if shared else "") if command else own
+    hint = Remedy.joined(ended_by, own)
     return LoginRequired(
         f"{why} {key.server}", server=key.server, hint=hint, command=command, scope=scope or ()
     )
@@ -92,8 +99,8 @@ def no_longer(renewal: Renewal, why: str = "") -> LoginRequired:
     noted = read_refusal(storage, stored) if stored and not reason else None
     reason = reason or (noted[0] if noted else None)
     if reason is None and (stored is None or stored.renewable):
-        return login_required(renewal.config, why)
+        return login_required(renewal.config, why, shared=storage.shared)
     first, more = (reason.summary, reason.remedy) if reason else (NOT_RENEWABLE, TO_BE_RENEWABLE)
     more = Remedy() if more == Remedy(LOG_IN_AGAIN) else more
     ended_by = Remedy.joined(first[:1].upper() + first[1:], more)
-    return login_required(renewal.config, why, ended_by=ended_by)
+    return login_required(renewal.config, why, ended_by=ended_by, shared=storage.shared)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mcp_client_auth import MemoryStorage, Options, StorageError, Unavailable
+from mcp_client_auth import LoginRequired, MemoryStorage, Options, StorageError, Unavailable
 from mcp_client_auth.credential import Key, Note
 from mcp_client_auth.session.renewal import save_what_is_left
 from mcp_client_auth.session.single_flight import Flights
@@ -232,3 +232,8 @@ def test_whether_a_longer_path_is_ours_is_asked_off_the_callers_thread(world: Wo
     assert asked >= 1
     assert len(threads) == asked, "the answer is remembered"
     assert threading.current_thread().name not in threads
+
+
+def test_a_person_is_told_to_log_in_where_the_hosts_look(world: World) -> None:
+    with pytest.raises(LoginRequired, match=r"Run: mcp-login \S+, with MCP_CLIENT_AUTH_STORAGE"):
+        Program(world, storage=Engine()).post()
