@@ -127,6 +127,12 @@ class Relay:
             raise Refused("the server requires a login", url=self._url, status=401)
         if 300 <= head.status < 400:
             raise BadResponse("the server redirects", url=self._url, status=head.status)
+        if head.status in (404, 405) and answer.message.get("method") == "initialize":
+            logger.warning(
+                "the server answered HTTP %s to a client that begins: there is no streamable HTTP"
+                " at its URL. If it is a server of HTTP+SSE, use the bridge over stdio",
+                head.status,
+            )
         told, fine = to_client([*head.headers.items()]), 200 <= head.status < 300
         if is_stream(head) and self._offers:
             answer.begin(head.status, told)

@@ -207,6 +207,14 @@ def test_what_the_server_refuses_by_itself_is_handed_on() -> None:
     assert answer.json()["error"]["code"] == -32600
 
 
+def test_that_a_server_has_only_the_older_transport_is_said_to_who_runs_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with on_stage(lambda request: request.reply(405)) as (_, client):
+        assert client.post("", json={**CALL, "method": "initialize"}).status_code == 405
+    assert "use the bridge over stdio" in caplog.text
+
+
 def test_of_a_refusal_without_end_a_part_is_handed_on() -> None:
     def behaviour(request: Request) -> None:
         request.reply(500, b"x" * 1_000_000)
