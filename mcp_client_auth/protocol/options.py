@@ -102,8 +102,11 @@ class Options:
         reserved = _RESERVED & set(self.authorize_params)
         if reserved:
             raise UsageError(
-                f"authorize_params may not set {', '.join(sorted(reserved))}",
-                hint="These belong to the flow; resource and scope have arguments of their own",
+                f"an extra parameter may not be {' or '.join(sorted(reserved))}",
+                hint=Remedy(
+                    "Leave it out of {Options.authorize_params}: it belongs to the flow; resource"
+                    " and scope have options of their own"
+                ),
             )
         if self.headers or self.headers_for:
             from .gateway import checked, checked_for

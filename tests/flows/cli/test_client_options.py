@@ -181,7 +181,7 @@ def test_a_document_that_could_be_mixed_up_is_used_on_loud_demand_only(
         (["--resource", "nonsense"], "absolute URI"),
         (["--param", "x"], "NAME=VALUE"),
         (["--param", "=x"], "NAME=VALUE"),
-        (["--param", "state=x"], "may not set state"),
+        (["--param", "state=x"], "Leave it out of --param"),
         (["--client-key-file", "/nowhere"], "needs --client-id"),
         (["--cert-key", "."], "needs --cert"),
         (["--client-id", "a", "--client-auth-method", "private_key_jwt"], "--client-key-file"),
