@@ -163,8 +163,15 @@ def command(arguments: Arguments) -> None:
 def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Host]) -> None:
     from ...mcp.bridge import Bridge
     from ...mcp.lines import lines_of
+    from ...prompt.screen import screen
     from ..stdio import Stdio
+    from ..storage import is_interactive
 
+    if is_interactive():
+        screen.remark(
+            "Waiting for the messages of an MCP client, which starts this command itself:"
+            " --print-config CLIENT prints what it needs."
+        )
     stdio = Stdio.taken()
     bridge = Bridge(
         way.client,

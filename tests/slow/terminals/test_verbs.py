@@ -238,3 +238,17 @@ def test_help_and_version(terminal: Terminal) -> None:
     for verb in ("login", "token", "list", "logout", "import", "doctor", "demo"):
         assert re.search(rf"^  {verb} ", help_.out, re.MULTILINE)
     assert ".." not in help_.out.partition("Commands:")[2]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals of POSIX")
+def test_a_bridge_that_a_person_starts_says_whom_it_waits_for(
+    terminal: Terminal, server: DemoServer
+) -> None:
+    from tests.support.ptys import at_a_pty
+
+    with at_a_pty(command("bridge", server.url), terminal.environment) as running:
+        assert "--print-config CLIENT" in running.wait_for("what it needs")
+        running.type("\x04")
+        assert running.end() == 0, running.text
+    with terminal.start("bridge", server.url) as piped:
+        assert piped.end().err == ""
