@@ -43,6 +43,7 @@ _NOT_REACHED: Final = (502, 503, 504)  # what is in front of the endpoint does n
 _NO_FORM: Final = 415
 _PAGE_EXPIRED: Final = 419  # Laravel's answer to a form without its CSRF token
 _BEGINNING: Final = 4096
+_OF_READERS: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
 _CSRF: Final = re.compile(rb"\bcsrf|cross-site|request forgery", re.IGNORECASE)
 # what was sent is missed: a body that is read as JSON, as FastAPI and Express do unless told
 _UNREAD: Final = re.compile(
@@ -266,9 +267,9 @@ def _broken(response: HttpResponse) -> str:
     """Why every client is refused alike, whatever it sends, as a row of the remedies."""
     value = parsed(response)
     error = read_error(value) if isinstance(value, dict) else OAuthError()
-    if response.status == _NO_FORM or (
-        400 <= response.status < 500 and _UNREAD.search(error.text or said(response))
-    ):
+    read = error.code in _OF_READERS  # it has looked for the code, or for the client
+    unread = not read and 400 <= response.status < 500
+    if response.status == _NO_FORM or (unread and _UNREAD.search(error.text or said(response))):
         return "token-form"
     if error.code == "unsupported_grant_type":
         return "token-grant"

@@ -78,10 +78,11 @@ _LED: Final = re.compile(r"a redirect to (\S+)")
 _LED_TO: Final = re.compile(r"redirects to (\S+)")
 # of oauth2-proxy, Cloudflare Access, Vercel, Authelia, identity providers and web frameworks
 _SIGN_IN: Final = re.compile(
-    r"(?:^|[/._-])(?:log[-_]?[io]n|sign[-_]?in|sso|saml2?|auth(?:orize|enticate)?|oauth2|accounts)"
-    r"(?:[/._-]|$)|/cdn-cgi/access/",
+    r"(?:^|[/._-])(?:log[-_]?[io]n|sign[-_]?in|sso|saml2?|adfs|authorize|authenticate)(?:[/._-]|$)"
+    r"|/auth/?$|/oauth2/start$|/cdn-cgi/access/",
     re.IGNORECASE,
 )
+_OF_SIGN_IN: Final = re.compile(r"^(?:log[io]n|signin|sso|auth|accounts)\.", re.IGNORECASE)
 _WORKS: Final = re.compile(r"The MCP server is at (\S+): use that URL")
 _MARKS: Final = "\"' "
 _QUOTED: Final = re.compile(r"got “([^”]*)”")
@@ -271,7 +272,8 @@ def is_sign_in(url: str) -> bool:
     except ValueError:
         return False
     document = "/.well-known/" in path or path.endswith(".json")
-    return not document and bool(_SIGN_IN.search(path) or _SIGN_IN.search(host))
+    root = path in ("", "/") and _OF_SIGN_IN.search(host)
+    return not document and bool(root or _SIGN_IN.search(path))
 
 
 def places(server_url: str) -> dict[str, Any]:

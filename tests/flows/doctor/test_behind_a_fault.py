@@ -977,12 +977,17 @@ def test_a_token_endpoint_in_trouble_may_be_in_it_for_a_made_up_code_only(
 
 
 @pytest.mark.parametrize(
-    "words", ["grant_type is unknown to this client", "the code is missing", "code is required"]
+    ("code", "words"),
+    [
+        ("invalid_request", "grant_type is unknown to this client"),
+        ("invalid_request", "the code is missing"),
+        ("invalid_grant", "no code for the grant_type authorization_code"),
+    ],
 )
 def test_a_refusal_of_what_was_made_up_is_none_of_the_form(
-    words: str, world: World, examined: Examine
+    code: str, words: str, world: World, examined: Examine
 ) -> None:
-    refusal = {"error": "invalid_request", "error_description": words}
+    refusal = {"error": code, "error_description": words}
     world.at("token", document(refusal, 400))
     assert only(examined(world.url), "endpoint.token").level == "ok"
 

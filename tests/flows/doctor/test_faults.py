@@ -397,6 +397,8 @@ def test_a_server_that_forgets_its_tls_is_told_which_header_to_trust() -> None:
         ("http://as.example/meta", "document-redirect"),
         ("https://as.example/.well-known/oauth2/meta", "document-redirect"),
         ("https://as.example/auth/meta.json", "document-redirect"),
+        ("https://auth.example.com/oauth2/metadata", "document-redirect"),
+        ("https://accounts.example.com/meta", "document-redirect"),
     ],
 )
 def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
@@ -415,7 +417,8 @@ def test_a_redirect_of_a_document_tells_a_forgotten_tls_from_another_place(
         "https://auth.example.com/",
         "https://acme.cloudflareaccess.com/cdn-cgi/access/x",
         "https://vercel.com/sso-api",
-        "https://accounts.google.com/v3",
+        "https://accounts.google.com/v3/signin/identifier",
+        "https://sso.example.com/adfs/ls/",
         "https://id.example.com/realms/acme/protocol/openid-connect/auth",
         "https://acme.us.auth0.com/u/signin",
     ],
