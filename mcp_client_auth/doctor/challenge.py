@@ -89,7 +89,7 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
     fault = "http-urls" if is_downgrade(exam.server_url, answer) else fault
     if is_sign_in(answer.led_to):
         affected = (
-            "clients that begin with the 401; all, if a request with a token is led there too"
+            "clients that begin with the 401; all, if requests with a token are redirected too"
         )
         return question.found("warning", "sign-in", came, affected, led=shown(answer.led_to))
     affected = "clients that begin with the 401; this one goes on to the well-known places"

@@ -34,7 +34,7 @@ _DOUBT: Final = (
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
 _TEXTS: Final = ("requested", "came", "standard", "stumbles", "remedy", "why")
-IF_REAL: Final = "everyone, if what is not made up is answered so, too"
+IF_REAL: Final = "everyone, if a real request is answered like the made-up one"
 HERE: Final = "every login that is made on this machine"
 _STOPS: Final = "every client that keeps to the standard; this one stops here"
 

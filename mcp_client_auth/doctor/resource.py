@@ -159,7 +159,7 @@ def _nowhere(
         if ended.code == "not_an_mcp_server" and refuses_inside(answer):
             made = question.found("error", "no-401", ended.summary, made.stumbles, made.error)
         if wants_certificate(answer):
-            fault = "certificate-of-client"
+            fault = "client-certificate"
             made = question.found("error", fault, ended.summary, made.stumbles, made.error)
         if refuses_host(answer):
             words = said(answer.response)

@@ -68,8 +68,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     ),
     "sign-in": Fix(
         "the server redirects to a sign-in page, {led}",
-        "{instead}Exempt the MCP endpoint and /.well-known/ from what guards the application with"
-        " that sign-in: programs have no browser there, and the MCP server itself asks for a token",
+        "{instead}A sign-in page guards the application: exempt the MCP endpoint and /.well-known/"
+        " from it. Programs cannot sign in there, and the MCP server itself asks for a token",
         "",
         LET_THROUGH,
     ),
@@ -94,10 +94,10 @@ ROWS: Final[Mapping[str, Fix]] = {
         "",
         LET_THROUGH,
     ),
-    "certificate-of-client": Fix(
-        "the proxy in front of {host} requires a certificate of the client",
-        "Require none at the MCP endpoint and below /.well-known/: hardly any MCP client has one,"
-        " and the token says who asks",
+    "client-certificate": Fix(
+        "the proxy in front of {host} requires a client certificate",
+        "Do not require one at the MCP endpoint and below /.well-known/: hardly any MCP client has"
+        " one",
         "",
         {"nginx": "ssl_verify_client optional;"},
     ),
@@ -109,9 +109,9 @@ ROWS: Final[Mapping[str, Fix]] = {
         LET_THROUGH,
     ),
     "metadata-sign-in": Fix(
-        "the place of the metadata of {host} redirects to a sign-in page, {led}",
-        "Exempt /.well-known/ from what guards the application with that sign-in (a proxy or a"
-        " middleware of its own): the documents are public, and programs cannot sign in there",
+        "the well-known URL on {host} redirects to a sign-in page, {led}",
+        "A sign-in page guards the application: exempt /.well-known/ from it, in the proxy or in"
+        " the application. These documents are public, and programs cannot sign in there",
         "",
         LET_THROUGH,
     ),

@@ -83,8 +83,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     "tls-refused": Fix(
         "{host} refuses the TLS connection",
         "Give what ends TLS there a certificate for the name {host} (a wildcard, and Cloudflare's"
-        " Universal SSL, cover one level of names only), let it accept TLS 1.2 and 1.3, and require"
-        " no certificate of clients",
+        " Universal SSL, cover one level of names only), let it accept TLS 1.2 and 1.3, and do not"
+        " require client certificates",
         "openssl s_client -connect {shell_host}:443 -servername {shell_host}",
     ),
     "rate-limited": Fix(

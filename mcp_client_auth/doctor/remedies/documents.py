@@ -76,7 +76,7 @@ ROWS: Final[Mapping[str, Fix]] = {
     "metadata-of-server": Fix(
         "the metadata of an authorization server is in the place of the resource metadata",
         "Serve the MCP server's own document there (RFC 9728), which names the authorization"
-        " server; that one's stays at /.well-known/oauth-authorization-server",
+        " server. The other one belongs at /.well-known/oauth-authorization-server",
         '{{"resource": "{server}", "authorization_servers": ["https://YOUR_ISSUER"]}}',
     ),
     "document-type": Fix(

@@ -21,8 +21,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     ),
     "authorize-fails": Fix(
         "the authorization endpoint {url} fails ({got})",
-        "Look at the authorization server's log, and at that of what stands in front of it, for"
-        " this request",
+        "Look at the log of the authorization server, and of the proxy in front of it, for this"
+        " request",
     ),
     "token-absent": Fix(
         "the token endpoint {url} is not there ({got})",
@@ -48,10 +48,9 @@ ROWS: Final[Mapping[str, Fix]] = {
         " (RFC 6749 §4.1.3)",
     ),
     "token-csrf": Fix(
-        "protection against requests from other sites (CSRF) refuses all clients at the token"
-        " endpoint {url} ({got})",
-        "Exempt the token endpoint from CSRF protection, registration and revocation too: programs"
-        " post there, without a page of the site and its cookie",
+        "CSRF protection refuses every client at the token endpoint {url} ({got})",
+        "Exempt the token endpoint from CSRF protection, and registration and revocation too:"
+        " programs post there without a cookie of the site",
         "# Django: decorate the view\n@csrf_exempt\n# Laravel\n"
         "$middleware->validateCsrfTokens(except: ['YOUR_TOKEN_PATH', 'YOUR_REGISTRATION_PATH']);",
     ),

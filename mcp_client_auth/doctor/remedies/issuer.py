@@ -24,14 +24,14 @@ ROWS: Final[Mapping[str, Fix]] = {
         '"authorization_servers": ["https://login.microsoftonline.com/YOUR_TENANT_ID/v2.0"]',
     ),
     "scheme-twice": Fix(
-        "a setting has https:// twice: {url}",
-        "Take https:// out of the setting where it is put before the value (a domain is asked"
-        " for), and restart the server",
+        "a URL has https:// twice: {url}",
+        "Enter the domain without https:// where the setting asks for a domain, and restart the"
+        " server",
     ),
     "issuer-quotes": Fix(
-        "the authorization server is named with quotes or blanks around it",
-        "Remove them where the value is set: in an env file of Docker, or a ConfigMap, quotes and"
-        " line ends are part of the value",
+        "the authorization server's name has quotes or whitespace around it",
+        "Remove them where the value is set: in a Docker env file or a ConfigMap they are part of"
+        " the value",
         "AUTHKIT_DOMAIN={domain}",
     ),
     "issuer-no-scheme": Fix(

@@ -853,7 +853,7 @@ def test_a_guard_in_front_is_named_with_its_sign_in_page(
 
 NOT_THE_SERVER = {
     "no-401": document({"statusCode": 401, "headers": {"WWW-Authenticate": "Bearer"}, "body": ""}),
-    "certificate-of-client": text("<html><center>No required SSL certificate was sent", 400),
+    "client-certificate": text("<html><center>No required SSL certificate was sent", 400),
     "not-mcp": document({"status": "ok"}),
 }
 
@@ -863,7 +863,7 @@ def test_what_answers_in_place_of_the_server_is_told_apart(
     fault: str, world: World, examined: Examine
 ) -> None:
     world.at("probe", NOT_THE_SERVER[fault])
-    if fault == "certificate-of-client":
+    if fault == "client-certificate":
         world.put(f"{world.origin}/.well-known/oauth-protected-resource", NOT_THE_SERVER[fault])
         world.at("resource", NOT_THE_SERVER[fault])
     else:
