@@ -34,6 +34,18 @@ _A_DAY: Final = 86_400.0
 # A server with Nagle's algorithm on sends the rest of an answer once its head is acknowledged,
 # which on a kept connection is 40 ms late, unless we hurry. The option does not last.
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
+# A peer that is gone without a word, as after a laptop's sleep, is noticed within two minutes: a
+# stream that waits for events has no time limit. macOS has another name for the first.
+_PROBES: Final = [
+    (getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE", 60),
+        ("TCP_KEEPALIVE", 60),
+        ("TCP_KEEPINTVL", 15),
+        ("TCP_KEEPCNT", 4),
+    )
+    if hasattr(socket, name)
+]
 _CHUNK: Final = 32 * 1024
 _TICKETS: Final = 4  # a server sends one or two; OpenSSL two, each on its own
 _UNDER_WAY: Final = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN)
@@ -343,6 +355,7 @@ def _race(
                     code = raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                     if not code:
                         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                        _watch(raw)
                         return raw, key.data
                     raw.close()
                     trouble, begin_at = _system_error(code), 0.0
@@ -353,6 +366,13 @@ def _race(
                 failed(key.data, SILENT)
                 unneeded: Any = key.fileobj
                 unneeded.close()
+
+
+def _watch(raw: socket.socket) -> None:
+    with suppress(OSError):  # an old Windows
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _PROBES:
+            raw.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _begin(attempts: selectors.BaseSelector, entry: Entry) -> None:

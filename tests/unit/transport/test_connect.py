@@ -272,6 +272,17 @@ def test_a_stream_without_a_moment_of_its_own_ends_at_the_connections() -> None:
         stream.close()
 
 
+def test_the_system_notices_a_peer_that_is_gone_without_a_word() -> None:
+    """As after a laptop's sleep: a stream without a time limit would wait for ever."""
+    with serving() as (port, _):
+        stream = Backend().connect_tcp("127.0.0.1", port, time.monotonic() + 60)
+        raw = stream.get_extra_info("socket")
+        assert raw.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+        stream.close()
+
+
 def test_a_request_is_not_repeated_when_a_kept_connection_breaks() -> None:
     pool = httpcore.ConnectionPool(network_backend=Backend())
     with serving(answers=2) as (port, seen), pool:
