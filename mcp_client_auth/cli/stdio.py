@@ -83,10 +83,12 @@ class Stdio:
         """Whether the client has closed its end of stdin, while there is more to read."""
         if not hasattr(select, "poll"):
             return False
+        # of a socket, which hosts on Node.js have for a pipe, only Linux tells it
+        ended = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
         poll = select.poll()
-        poll.register(self._inlet, select.POLLHUP)  # which only macOS wants to be told
+        poll.register(self._inlet, ended)  # POLLHUP only macOS wants to be told
         # of a terminal it says that it is not open
-        return any(event & select.POLLHUP for _, event in poll.poll(0))
+        return any(event & ended for _, event in poll.poll(0))
 
     def _read(self) -> bytes:
         while True:

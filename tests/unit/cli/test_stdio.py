@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import select
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -48,9 +49,16 @@ def test_lines_end_with_the_client(pipes: Pipes) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a pipe tells it on POSIX")
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
 def test_the_end_is_seen_while_a_line_is_not_taken(
-    pipes: Pipes, monkeypatch: pytest.MonkeyPatch
+    pipes: Pipes, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Node.js starts programs with sockets for pipes, and ends its own direction alone."""
+    if kind == "socket" and not hasattr(select, "POLLRDHUP"):
+        pytest.skip("only Linux tells of one direction")
+    if kind == "socket":
+        ours, theirs = socket.socketpair()
+        pipes.stdio, pipes.to = Stdio(ours.detach(), pipes.stdio._outlet), theirs.detach()
     monkeypatch.setattr(module, "_LOOK", 0.01)
     begun, never = threading.Event(), threading.Event()
 
@@ -64,7 +72,11 @@ def test_the_end_is_seen_while_a_line_is_not_taken(
     assert begun.wait(PATIENCE)
     serving.join(0.1)
     assert serving.is_alive()  # the client may only be patient
-    os.close(pipes.to)
+    if kind == "socket":
+        with socket.socket(fileno=os.dup(pipes.to)) as theirs:
+            theirs.shutdown(socket.SHUT_WR)
+    else:
+        os.close(pipes.to)
     serving.join(PATIENCE / 2)
     assert not serving.is_alive()
     never.set()
