@@ -209,9 +209,14 @@ class Placement(Storage):
         if self._memory:  # made before the one that lasts
             self._memory.delete(key)
         if copy in LASTING:
-            with suppress(StorageError):  # otherwise when it is in reach: `_outlived`
+            if copy == target.name:  # a move ended before the note named where it came from
+                copy = next(name for name in LASTING if name != target.name)
+            try:
                 storage_named(copy).delete(key)
                 target.delete(left)
+            except StorageError:  # when it is in reach: `_outlived`
+                with suppress(StorageError):
+                    target.save(copy, left)
 
     def _stores(self, key: ClientKey | Note) -> Sequence[Store]:
         """Where what is no login lies. A registration lies with the session's login, and in
