@@ -49,13 +49,14 @@ class Ring:
         answer: Future[T] = Future()
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(
+                thread = threading.Thread(
                     target=_serve,
                     args=(self._jobs, self.backend is None),
                     name="mcp keyring",
                     daemon=True,
                 )
-                self._thread.start()
+                thread.start()  # may raise
+                self._thread = thread
         self._jobs.put((lambda: action(self.backend), answer))
         if SHARED.waiting and limit > _A_WHILE:
             limit -= _A_WHILE

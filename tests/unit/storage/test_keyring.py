@@ -330,6 +330,23 @@ def test_a_keyring_that_answers_at_last_is_used_again(held: Held, offer: Any, ke
     assert storage.load(key) == full(key)
 
 
+def test_a_process_that_had_no_room_for_a_thread_uses_its_keyring_later(
+    offer: Any, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = offer(Backend())
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as busy:
+        busy.setattr(threading.Thread, "start", fail)
+        with pytest.raises(StorageError, match="can't start new thread"):
+            storage.load(key)
+    storage = KeyringStorage(timeout=60)
+    storage.save(bare(key))
+    assert storage.load(key) == bare(key)
+
+
 def test_a_call_given_up_while_it_waited_its_turn_never_happens(
     held: Held, offer: Any, key: Key
 ) -> None:
