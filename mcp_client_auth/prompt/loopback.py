@@ -210,6 +210,7 @@ def _digest(query: str) -> bytes:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # a full one costs who comes next a second or more
     # POSIX: a port in TIME_WAIT may be had again, one that listens not. On Windows the same
     # option would let another program listen beside us.
     allow_reuse_address = sys.platform != "win32"

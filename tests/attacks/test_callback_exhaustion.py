@@ -120,6 +120,15 @@ def test_who_says_nothing_makes_room_for_who_comes_last(listener: Listener) -> N
         assert b"404" in held[1].recv(100)
 
 
+def test_a_crowd_at_the_door_does_not_cost_the_callback_seconds() -> None:
+    """A full queue drops who comes next, and a system tries that again after a second, or three."""
+    with Listener() as listener, contextlib.ExitStack() as many:  # no one has been let in yet
+        for _ in range(60):
+            many.enter_context(connect(listener))
+        listener.start(lambda _: False)
+        assert is_served(listener)
+
+
 def test_a_request_without_end_makes_room_too(listener: Listener) -> None:
     listener.patience = 120
     with contextlib.ExitStack() as many:
