@@ -18,7 +18,7 @@ from ..errors import (
     Unavailable,
     Untrusted,
 )
-from ..origin import origin_url, same_origin, shown, split
+from ..origin import is_loopback, origin_url, same_origin, shown, split
 from ..protocol.registration_errors import about_callback, about_scope
 from ..protocol.urls import well_known
 from ..transport.addresses import PUBLIC, address_class, literal_address
@@ -213,8 +213,8 @@ def _of_another_port(url: str, server_url: str) -> bool:
     """Whether it is a place of the server's own metadata, at a port that its URL does not have."""
     if "/.well-known/oauth-protected-resource" not in url:
         return False
-    mine, theirs = split(server_url), split(url)
-    return mine.hostname == theirs.hostname and not same_origin(url, server_url)
+    same = _same_site(url, server_url) or (is_loopback(url) and is_loopback(server_url))
+    return same and not same_origin(url, server_url)
 
 
 def _insecure(error: InsecureUrl, server_url: str) -> str:

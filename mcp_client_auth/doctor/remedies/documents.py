@@ -25,8 +25,8 @@ ROWS: Final[Mapping[str, Fix]] = {
     ),
     "resource-path": Fix(
         "resource names another path than the URL of the server",
-        "Set resource to exactly the URL that people are given; where the app is mounted,"
-        " with the mount prefix",
+        "Set resource to exactly the URL that people are given (FastMCP makes it of base_url, which"
+        " has the mount prefix where the app is mounted, and the path of the endpoint)",
         '"resource": "{server}"',
     ),
     "resource-other": Fix(

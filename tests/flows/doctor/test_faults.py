@@ -458,6 +458,7 @@ def test_a_resource_that_is_shown_in_part_is_still_known_to_be_of_the_server(res
         ("Connection refused", "https://as.example/x", "no-connection"),
         ("Connection refused", f"https://mcp.example.com:8000{ROOT}/mcp", "challenge-port"),
         ("Connection refused", f"https://mcp.example.com{ROOT}/mcp", "no-connection"),
+        ("Connection refused", f"http://localhost:8000{ROOT}/mcp", "no-connection"),
         ("Connection refused", "https://mcp.example.com:8443/token", "no-connection"),
     ],
 )
@@ -480,6 +481,11 @@ def test_where_a_server_redirects_tells_what_is_wrong_with_it(led: str, fault: s
     summary = f"the server redirects to {led}, which is another origin and was not followed"
     error = BadResponse(summary, url="https://mcp.example.com/mcp", code="redirected")
     assert fault_of(error, "https://mcp.example.com/mcp")[0] == fault
+
+
+def test_a_base_url_that_was_left_at_its_default_is_named_at_this_machine_too() -> None:
+    error = Unavailable("no answer: “Connection refused”", url=f"http://localhost:8000{ROOT}/mcp")
+    assert fault_of(error, "http://127.0.0.1:9000/mcp")[0] == "challenge-port"
 
 
 def test_a_scheme_that_was_put_before_another_one_is_no_host() -> None:
