@@ -6,11 +6,14 @@ operator asks for it; the sign-in page is requested and not followed.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from html import unescape
 from ipaddress import ip_address
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import parse_qsl
 
 from ..errors import AuthError, LoginFailed
 from ..grants.base import LoginConfig, Ports
@@ -19,7 +22,7 @@ from ..origin import is_loopback_host, split
 from ..protocol.authorization import AuthorizationRequest, Malformed, Unrelated
 from ..protocol.client_choice import client_kind
 from ..protocol.discovery import Discovery
-from ..protocol.document import described, parsed, redirected_to
+from ..protocol.document import described, is_page, json_value, parsed, redirected_to
 from ..protocol.flow import HttpRequest, HttpResponse
 from ..protocol.oauth_error import read_error, said
 from ..protocol.registration import Client
@@ -36,6 +39,10 @@ if TYPE_CHECKING:
     from ..protocol.redirects import Callback
 
 _PORT: Final = 33418
+_LONGEST: Final = 16_384
+_UNSEEN: Final = re.compile(r"<(head|script|style|svg)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
+_TAGS: Final = re.compile(r"<[^>]*>")
+_OF_ENTRA: Final = re.compile(r'"strServiceExceptionMessage":\s*("(?:[^"\\]|\\.)+")')
 NO_PAGE: Final = (404, 405, 410, 501)
 
 
@@ -136,7 +143,9 @@ class _TrialVisit:
                 raise no_answer(request.server.authorization_endpoint, other) from None
         elif _is_inside(target, request):
             raise led_inside(request.server.authorization_endpoint, page)
-        elif page.status >= 400 and (page.status not in (401, 403) or _is_of_an_api(page)):
+        elif _error_in(page) or (
+            page.status >= 400 and (page.status not in (401, 403) or _is_of_an_api(page))
+        ):
             raise refused(request.server.authorization_endpoint, page)
         raise _PersonAskedError
 
@@ -165,6 +174,25 @@ def unreachable(url: str, error: AuthError) -> LoginFailed:
         url=url,
         code="authorize_absent",
     )
+
+
+def _error_in(page: HttpResponse) -> str:
+    """The error of a page that is none to sign in at although its status does not say so: at the
+    end of a redirect, as Cognito's is, or within the page, as Entra's is."""
+    _, _, query = page.header("location").partition("?")
+    if 300 <= page.status < 400 and query:
+        error = read_error(dict(parse_qsl(query.partition("#")[0])))
+        return f"{error.code}{error.ending}" if error.code else ""
+    told = _OF_ENTRA.search(page.body.decode("utf-8", "replace"))
+    with suppress(ValueError):
+        return str(json_value(told[1])) if told else ""
+    return ""
+
+
+def _visible(page: HttpResponse) -> str:
+    """What a person would read on a page of HTML."""
+    text = page.body[:_LONGEST].decode("utf-8", "replace") if is_page(page) else ""
+    return " ".join(unescape(_TAGS.sub(" ", _UNSEEN.sub(" ", text))).split())
 
 
 def _is_of_an_api(page: HttpResponse) -> bool:
@@ -218,7 +246,8 @@ def refused(url: str, page: HttpResponse) -> LoginFailed:
     """The same where it answers with a page that leads nowhere."""
     came = redirected_to(page) or described(page)
     value = parsed(page)
-    words = (read_error(value).text if isinstance(value, dict) else "") or said(page)
+    words = read_error(value).text if isinstance(value, dict) else ""
+    words = words or _error_in(page) or said(page) or _visible(page)
     came += f" ({quoted(words, 200)})" if words else ""
     return LoginFailed(
         f"the authorization endpoint answers HTTP {page.status} with {came}, so no one can sign in",

@@ -910,6 +910,45 @@ def test_a_host_name_that_the_server_was_not_told_of_is_named(
     assert ("refuses the host name" in report.verdict.sentence) is everywhere
 
 
+PAGES = {
+    "Cognito": (redirect("/error?error=redirect_mismatch&client_id=x", 302), "redirect_mismatch"),
+    "Entra": (
+        text(r'<html><script>$Config={"strServiceExceptionMessage":"AADSTS50011: \u0022x\u0022"}'),
+        'AADSTS50011: "x"',
+    ),
+    "Keycloak": (
+        text("<html><head><title>T</title></head><p>Invalid parameter: redirect_uri</p>", 400),
+        "“Invalid parameter: redirect_uri”",
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", PAGES)
+def test_an_error_page_is_known_and_quoted(provider: str, world: World, examined: Examine) -> None:
+    page, words = PAGES[provider]
+    world.at("authorize", page)
+    report = examined(world.url, register=True)
+    ended = only(report, "trial.authorization", "error")
+    assert ended.fault == "authorize-refused"
+    assert words in ended.came
+    assert exit_code_of(report) == 9
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        text('<html><script>$Config={"strServiceExceptionMessage":""}'),
+        text('<html><script>$Config={"strServiceExceptionMessage":null}'),
+        redirect("/login?error=&next=x", 302),
+        redirect("/login?error", 302),
+    ],
+    ids=["no error", "null", "an empty error", "an error without a value"],
+)
+def test_a_page_to_sign_in_at_is_none(page: Behaviour, world: World, examined: Examine) -> None:
+    world.at("authorize", page)
+    assert only(examined(world.url, register=True), "endpoint.authorization").level == "ok"
+
+
 def test_a_refusal_for_programs_is_no_sign_in_page(world: World, examined: Examine) -> None:
     world.at("authorize", document({"error": "unauthorized"}, 401))
     report = examined(world.url, register=True)
