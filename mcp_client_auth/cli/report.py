@@ -193,9 +193,12 @@ def _well(report: Report, width: int) -> Iterator[str]:
 
 
 def _notes(report: Report, width: int) -> Iterator[str]:
+    said = {each.came for each in _ours(report) if each.level in ("error", "warning")}
     # what can be fixed comes first
     for finding in sorted(_ours(report), key=lambda each: not (each.fault or each.remedy)):
-        if finding.level == "note" and not finding.check.startswith("local."):
+        quiet = finding.level != "note" or finding.check.startswith("local.")
+        if not quiet and finding.came not in said:
+            said.add(finding.came)
             yield _cut(f"note     {finding.came}", width)
 
 

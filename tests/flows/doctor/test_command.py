@@ -68,6 +68,16 @@ def test_looking_again_says_only_what_has_changed(inside: Inside) -> None:
     assert ran.err.endswith("interrupted\n")
 
 
+def test_what_is_an_error_or_was_noted_is_not_noted_again(terminal: Terminal) -> None:
+    answer = terminal.run("doctor", "http://127.0.0.1:1/mcp")
+    assert answer.code == 6
+    assert answer.out.count("\nERROR    no answer: “") == 1
+    notes = [line for line in answer.out.splitlines() if line.startswith("note ")]
+    assert notes
+    assert len(set(notes)) == len(notes)
+    assert not [line for line in notes if line.startswith("note     no answer: “")]
+
+
 def test_warnings_count_only_where_they_shall(terminal: Terminal) -> None:
     with DemoServer(Settings(cors=False)) as server:
         assert terminal.run("doctor", server.url).code == 0
