@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..credential import PERSONAL, PROVIDER, Credential, Key
 from ..errors import AuthError
-from ..paths import REFUSED, home
+from ..paths import ENTRY, REFUSED, home
 from ..prompt.screen import hanging, screen
 from ..secret import clean
 from ..storage import Summary, storage_named
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # two hours are 120 minutes until they are more
 _UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
 _PLAIN: Final = 300
+_ID: Final = 32
 _UNNAMED: Final = "default"  # the account of who names none
 _KINDS: Final = {PERSONAL: "", PROVIDER: "identity provider"}
 
@@ -126,6 +127,24 @@ def table(columns: Sequence[Sequence[str]]) -> str:
 def marked(directory: Directory) -> set[str]:
     """The ids of all logins of which `refused` may know something."""
     return {n.removesuffix(REFUSED) for n in directory.names() if n.endswith(REFUSED)}
+
+
+def tell_of_unreadable() -> None:
+    """Name what stands for a login here and cannot be read, so that no list has it."""
+    from ..storage import local_index
+    from ..storage.directory import Listed
+
+    directory = Listed()
+    ids = (name.removesuffix(ENTRY) for name in directory.names() if name.endswith(ENTRY))
+    entries = [id for id in ids if len(id) == _ID]  # noqa: A001
+    for id in sorted(local_index(directory).unreadable(entries)):  # noqa: A001
+        path = os.path.join(directory.path, id)
+        if os.path.lexists(path + ENTRY):  # no other program has just deleted it
+            screen.remark(
+                f"{path}{ENTRY} cannot be read: the login that it stands for is not listed. Log in"
+                f" to that server again, or delete {path}.*",
+                "warning",
+            )
 
 
 def refused(entry: Summary) -> Mark | None:

@@ -187,6 +187,11 @@ class Index:
                     groups.end(sorting, members)
         return in_order(entries)[:most]
 
+    def unreadable(self, ids: Iterable[str]) -> set[str]:
+        """Of these entries those that `all` skips, because they cannot be read."""
+        ids = set(ids)
+        return ids - {id for id, _ in self._read(self._backend.texts(ENTRY, ids), _BATCH)}  # noqa: A001
+
     def _read(self, texts: Iterable[tuple[str, str]], size: int) -> Iterator[tuple[str, Summary]]:
         """What these texts tell, with the id of each; so many are parsed and checked at once."""
         texts = iter(texts)

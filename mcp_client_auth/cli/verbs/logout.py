@@ -125,9 +125,10 @@ def _all(login: AboutLogin) -> Sequence[Summary]:
 def _confirmed(entries: Sequence[Summary], *, yes: bool) -> Sequence[Summary]:
     """The same, if a person agrees or has passed `--yes`."""
     from ...prompt.screen import say, screen
-    from ..describe import accounts_tell, plain
+    from ..describe import accounts_tell, plain, tell_of_unreadable
     from ..storage import is_interactive
 
+    tell_of_unreadable()
     if not entries:
         screen.remark("You are not logged in to any server")
     elif not yes:

@@ -41,6 +41,7 @@ def command(arguments: Arguments) -> int:
     from ...storage.settings import Settings
     from .. import exit_code
     from ..answers import answers
+    from ..describe import tell_of_unreadable
     from ..storage import unreadable
 
     check, login, entries = arguments.check, arguments.login, _entries(arguments)
@@ -55,6 +56,8 @@ def command(arguments: Arguments) -> int:
     trouble = [error for state in states if (error := state.trouble)]
     code = exit_code(trouble[0]) if trouble else 0
     names = Settings().names()
+    if not arguments.url:
+        tell_of_unreadable()
     if answers.as_json:
         logins = [state.fields(names, check=check) for state in states]
         answers.give(logins=logins, storage=_where(choose_storage(login.store)), exit_code=code)

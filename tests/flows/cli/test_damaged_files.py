@@ -66,6 +66,23 @@ def test_the_same_in_words_for_a_person(ending: str, name: str, inside: Inside) 
         assert ran.code in range(10), (words, ran.err)
 
 
+@pytest.mark.parametrize("words", [("status",), ("status", "--json"), ("logout", "--all", "--yes")])
+def test_what_no_list_has_is_named_where_all_are_meant(
+    words: tuple[str, ...], place: Callable[[Path], None], inside: Inside
+) -> None:
+    other = "http://127.0.0.1:1/mcp"
+    for url in (URL, other):
+        inside.keep(credential(url, refresh_token=None, issuer="http://127.0.0.1:9"))
+    assert "cannot be read" not in inside("status").err
+    entry = inside.record(URL, ".json")
+    place(entry)
+    ran = inside(*words)
+    assert ran.code == 0, ran.err
+    assert ran.err.count("cannot be read: the login that it stands for is not listed") == 1
+    assert f"delete {entry.with_suffix('.*')}" in ran.err
+    assert "cannot be read" not in inside("status", other).err
+
+
 def test_every_verb_has_words_for_settings_that_are_spoilt(
     place: Callable[[Path], None], inside: Inside
 ) -> None:
