@@ -13,7 +13,7 @@ import click
 
 from .. import __version__
 from ..errors import UsageError
-from ..secret import quoted
+from ..secret import clean, quoted
 from .answers import answers
 from .report import exit_code_of, print_text
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Json: TypeAlias = Mapping[str, Any]
 TROUBLE: Final = ("warning", "error")
 _MOST_BYTES: Final = 32 * 1024 * 1024
+_LONGEST: Final = 700  # more than a finding has
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,9 @@ def _print_changes(changes: Json | None, since: str) -> None:
 
 def _lines(changes: Json) -> Iterator[str]:
     for word in ("new", "gone"):
-        for each in changes[word]:
-            yield f"{word:<5}  {each['level']:<7}  {each['check']}: {each['came']}"
+        for each in changes[word]:  # what is gone is as a file has it
+            what = f"{each.get('check', '')}: {each.get('came', '')}"
+            yield f"{word:<5}  {each['level']:<7}  {clean(what, _LONGEST)}"
 
 
 def _watch(

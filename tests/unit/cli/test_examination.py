@@ -115,6 +115,27 @@ def test_what_is_no_baseline_is_said(tmp_path: Path, text: str) -> None:
         read_baseline(str(kept))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"check": "\x1b[2J", "came": "a\x1b]0;b\x07\n\u202ec" + "d" * 5000},
+        {},
+        {"check": 1, "came": [1]},
+    ],
+    ids=["colours", "nothing", "no texts"],
+)
+def test_the_words_of_a_baseline_steer_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: dict[str, Any]
+) -> None:
+    """It may have come with a repository."""
+    kept = tmp_path / "baseline.json"
+    kept.write_text(json.dumps({"server": URL, "findings": [{"level": "error", **words}]}))
+    assert run(looks("well"), Reporting(baseline=read_baseline(str(kept)))) == 0
+    said = capsys.readouterr().out
+    assert "0 new, 1 gone" in said
+    assert all(line.isprintable() and len(line) < 1000 for line in said.split("\n"))
+
+
 def test_a_baseline_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read the baseline"):
         read_baseline(str(tmp_path))
