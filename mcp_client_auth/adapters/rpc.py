@@ -124,7 +124,10 @@ def _error(failure: AuthError, config: LoginConfig) -> dict[str, Any]:
 def undelivered(failure: AuthError, server: str) -> dict[str, Any]:
     """The error for a request that came to no answer, where that is not about the login."""
     code, what, cure = next(_ON_THE_WAY[kind] for kind in _ON_THE_WAY if isinstance(failure, kind))
+    if failure.code == "too_large":  # whose summary is ours
+        what, cure = f"{failure.summary}, from", "less"
     hint = {
+        "less": "Request less at once",
         "own": failure.hint or "Try again later",  # whether it may have been done all the same
         "doctor": f"Run: {shell_command('doctor', server)}",
     }[cure]

@@ -66,7 +66,9 @@ class EventReader:
                 self.endpoint = data.decode("utf-8", "replace")
         self._line += rest
         if len(self._line) + len(self._data) > self._limit:
-            raise BadResponse(f"an event of the stream is larger than {self._limit >> 20} MiB")
+            raise BadResponse(
+                f"an event of the stream is larger than {self._limit >> 20} MiB", code="too_large"
+            )
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")

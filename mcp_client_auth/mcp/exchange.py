@@ -362,7 +362,7 @@ def body_of(head: Head) -> Plan[bytes]:
     while len(body) <= limit and (piece := (yield Read())):
         body += piece
     if fine and len(body) > limit:
-        raise BadResponse(f"the answer is larger than {limit >> 20} MiB")
+        raise BadResponse(f"the answer is larger than {limit >> 20} MiB", code="too_large")
     return bytes(body[:limit])
 
 

@@ -150,7 +150,9 @@ class Relay:
             while piece := (yield Read()):
                 body += piece
                 if len(body) > LARGEST:
-                    raise BadResponse(f"the answer is larger than {LARGEST >> 20} MiB")
+                    raise BadResponse(
+                        f"the answer is larger than {LARGEST >> 20} MiB", code="too_large"
+                    )
             text = body.decode("utf-8-sig", "replace")
             text = _offered(text, self._offers) if self._offers and fine else text
             sent = _event(self._answering(request, head, text)) if answer.early else text.encode()

@@ -16,6 +16,7 @@ import pytest
 from mcp_client_auth import MCPAuth
 from mcp_client_auth.adapters.rpc import undelivered
 from mcp_client_auth.mcp import bridge as module
+from mcp_client_auth.mcp import exchange as exchange_module
 from mcp_client_auth.mcp.bridge import Bridge
 from mcp_client_auth.mcp.upstream import Login
 from mcp_client_auth.testing import DemoServer, Settings
@@ -517,6 +518,25 @@ def test_what_goes_wrong_is_an_error_of_that_request_and_the_bridge_lives_on(
             assert "may have done what was requested" in error["message"]
         stage.behaviour = fine
         assert host.ask(2)["result"] == {"ok": 1}
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["json", "stream"])
+def test_that_an_answer_is_too_large_is_said_to_who_can_request_less(
+    streaming: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def behaviour(request: Request) -> None:
+        answer = request.answer(text="x" * 2000)
+        if streaming:
+            request.stream(b"data: " + b"x" * 2000)  # and on
+        else:
+            request.reply(200, json.dumps(answer).encode())
+
+    monkeypatch.setattr(exchange_module, "LARGEST", 1000)
+    with on_stage(behaviour) as (_, host):
+        error = host.ask(1)["error"]
+    assert error["code"] == 502
+    assert "is larger than 0 MiB, from" in error["message"]
+    assert error["message"].endswith("Request less at once")
 
 
 def test_a_server_that_is_not_there_is_an_error_of_each_request() -> None:
