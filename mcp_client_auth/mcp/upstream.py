@@ -23,7 +23,7 @@ _MOST_REDIRECTS: Final = 5
 @dataclass(frozen=True, slots=True)
 class Login:
     """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
-    `quiet`: an authorization that asks no one; `has_failed`: whether it did, the last time.
+    `quiet`: an authorization that asks no one; `has_failed`: whether it did since that was asked.
     `moved`: where redirects of a URL have led meanwhile, which the login need not know."""
 
     where: Callable[[], str]

@@ -275,7 +275,11 @@ def _login(url: str, way: Opened) -> Login:
                 return url
         return endpoint(url, credential)
 
-    return Login(where, quiet, lambda: quiet.last_error is not None)
+    def has_failed() -> bool:
+        error, quiet.last_error = quiet.last_error, None  # a fresh token would leave it there
+        return error is not None
+
+    return Login(where, quiet, has_failed)
 
 
 def _print_config(arguments: Arguments) -> None:

@@ -190,6 +190,28 @@ def test_a_login_in_the_keyring_is_found_by_a_host_that_hands_on_little(
             assert host.hear()["result"]["serverInfo"]
 
 
+def test_a_stream_that_the_server_has_not_is_asked_for_once_after_a_login(
+    terminal: Terminal,
+) -> None:
+    statuses = iter([401])
+
+    def behaviour(request: Request) -> None:
+        if request.command == "GET":
+            request.reply(next(statuses, 405))
+        else:
+            request.result(ok=1)
+
+    with Stage(sessions(behaviour)) as stage, bridge(terminal, stage.url, "--no-browser") as host:
+        host.say(INITIALIZE)
+        assert host.hear()["id"] == 0
+        host.say({"method": "notifications/initialized"})
+        for number in range(1, 30):
+            host.say({"id": number, "method": "x"})
+            assert host.hear()["result"] == {"ok": 1}
+        host.process.communicate()
+    assert stage.methods.count("GET") <= 2
+
+
 def test_bridges_that_start_together_share_one_login(terminal: Terminal) -> None:
     with DemoServer(Settings(sessions=True)) as server, ExitStack() as stack:
         hosts = [stack.enter_context(bridge(terminal, server.url)) for _ in range(3)]
