@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from .rpc import Reply
 
 OnFailure: TypeAlias = Literal["raise", "response", "rpc"]
-NOT_PICKLED: Final = "a {} is not pickled; make one in each process, they share the stored login"
+NOT_PICKLED: Final = "this {} is not pickled; make one in each process, they share the stored login"
 NOTHING: Final[Mapping[str, str]] = {}
 _NONE_YET: Final[dict[str, bool]] = {}
 _KNOWN_URLS: Final = 64  # a URL may have 60,000 characters

@@ -97,12 +97,25 @@ def require_usable(name: str, url: object, arguments: Mapping[str, object]) -> N
     """`UsageError` for a value of another kind than its argument, and `TypeError` for a keyword
     that is none of `Arguments`, as a call raises it."""
     if unknown := sorted(arguments.keys() - Arguments.__optional_keys__):
-        raise TypeError(f"{name}() got an unexpected keyword argument {unknown[0]!r}")
+        told = f"{name}() got an unexpected keyword argument {unknown[0]!r}"
+        raise TypeError(told + _meant(unknown[0]))
     for argument, value in {"url": url, **arguments}.items():
         usable, expected = _USABLE[argument]
         if usable(value) or (value is None and argument not in ("url", "account")):
             continue
         raise UsageError(f"{argument} is {_kind(value)}", hint=f"Expected {expected}")
+
+
+def _meant(name: str) -> str:
+    """What such a keyword is called here, in Python's own words."""
+    from difflib import get_close_matches
+
+    from ..protocol.options import Options
+
+    if name in Options.__dataclass_fields__:
+        return f". Did you mean options=Options({name}=…)?"
+    near = get_close_matches(name, Arguments.__optional_keys__, 1)
+    return f". Did you mean '{near[0]}'?" if near else ""
 
 
 def _kind(value: object) -> str:

@@ -365,6 +365,25 @@ def test_a_keyword_that_is_none_is_refused_at_once(arguments: dict[str, Any]) ->
         make(SERVER, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("keyword", "meant"),
+    [
+        ("dpop", ". Did you mean options=Options(dpop=…)?"),
+        ("redirect_uri", ". Did you mean options=Options(redirect_uri=…)?"),
+        ("scopes", ". Did you mean 'scope'?"),
+        ("token_storage", ". Did you mean 'storage'?"),
+        ("xyz", ""),
+    ],
+)
+def test_a_keyword_that_is_called_otherwise_here_is_named(keyword: str, meant: str) -> None:
+    make: Callable[..., Authorizer] = Authorizer
+    arguments = {keyword: None}
+    with pytest.raises(TypeError) as caught:
+        make(SERVER, **arguments)
+    told = f"Authorizer() got an unexpected keyword argument '{keyword}'"
+    assert str(caught.value) == told + meant
+
+
 def test_help_and_a_notebook_name_each_argument_and_its_default() -> None:
     shown = {name: each.default for name, each in signature(Authorizer).parameters.items()}
     assert set(shown) == {"url", "on_failure", *Arguments.__annotations__}
