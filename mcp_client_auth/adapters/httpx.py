@@ -107,21 +107,23 @@ class MCPAuth(Authorizer, _Auth):
             yield request
             return
         request.read()  # before the first yield, so that a streamed body can be sent again
-        url: str = str(request.url)
+        place, url = request.url, str(request.url)
         response: Any = None
         if sent := self.bearer(url):
             request.headers["Authorization"] = self.header(sent)
             response = yield request
             if self.is_plain(response.status_code):
                 return
-            plan = self.conclude(request.method, url, sent, (response.status_code, response))
+            plan = self.conclude(request.method, url, sent, _answered(response, request, url))
         else:
             plan = self.plan(request.method, url, request.headers)
         try:
             step = next_send(plan)
             while isinstance(step, Send):
-                response = yield _to_send(step, request, response)
-                step = next_send(plan, (response.status_code, response))
+                target = _to_send(step, request, response, place)
+                to = str(target.url)
+                response = yield target
+                step = next_send(plan, _answered(response, target, to))
             if reply := self.instead(step, response.status_code, request.method, request.content):
                 response.stream.close()
                 _become(response, reply, type(request.stream))
@@ -133,14 +135,14 @@ class MCPAuth(Authorizer, _Auth):
             yield request
             return
         await request.aread()
-        url: str = str(request.url)
+        place, url = request.url, str(request.url)
         response: Any = None
         if sent := self.bearer(url):
             request.headers["Authorization"] = self.header(sent)
             response = yield request
             if self.is_plain(response.status_code):
                 return
-            plan = self.conclude(request.method, url, sent, (response.status_code, response))
+            plan = self.conclude(request.method, url, sent, _answered(response, request, url))
         else:
             plan = self.plan(request.method, url, request.headers)
         try:
@@ -148,8 +150,10 @@ class MCPAuth(Authorizer, _Auth):
             while step is not None and not isinstance(step, AuthError):
                 answered = None
                 if isinstance(step, Send):
-                    response = yield _to_send(step, request, response)
-                    answered = response.status_code, response
+                    target = _to_send(step, request, response, place)
+                    to = str(target.url)
+                    response = yield target
+                    answered = _answered(response, target, to)
                 else:
                     from ..session.single_flight import until
 
@@ -164,15 +168,26 @@ class MCPAuth(Authorizer, _Auth):
     def read(self, response: Any) -> Answer:
         from ..transport.sender import FIRST_URL
 
+        response, url = response  # as `_answered` gives them
         first = response.request.extensions.get(FIRST_URL, "")
         first = str(response.history[0].url) if response.history else first
         headers = tuple(response.headers.multi_items())
-        method, url = response.request.method, str(response.url)
-        return Answer(response.status_code, method, url, headers, first)
+        return Answer(response.status_code, response.request.method, url, headers, first)
 
 
-def _to_send(step: Send, request: Any, response: Any) -> Any:
+def _answered(response: Any, request: Any, url: str) -> tuple[int, tuple[Any, str]]:
+    """The status, the response, and what it is from: `url`, unless a redirect was followed.
+
+    A transport may write another one into the request, such as an address for the name.
+    """
+    moved = response.request is not request
+    return response.status_code, (response, str(response.request.url) if moved else url)
+
+
+def _to_send(step: Send, request: Any, response: Any, place: Any) -> Any:
     target = response.request if step.redirected else request
+    if target is request:
+        request.url = place
     set_headers(target.headers, step)
     if step.gateway:
         kind: Any = type(target.headers)

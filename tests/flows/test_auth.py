@@ -271,6 +271,27 @@ async def test_an_asynchronous_body_is_sent_again_after_the_401(library: Any) ->
             assert answer.status_code == 200
 
 
+def test_a_transport_may_write_into_the_request_where_it_sends_it(library: Any) -> None:
+    """As httpx's own documentation has a transport that resolves names."""
+    seen: list[str] = []
+
+    class Resolving(library.HTTPTransport):  # type: ignore[misc, name-defined, unused-ignore]
+        def handle_request(self, request: Any) -> Any:
+            seen.append(request.url.host)
+            request.url = request.url.copy_with(host="localhost")
+            return super().handle_request(request)
+
+    with DemoServer() as server:
+        prompt = BrowserPrompt(ScriptedBrowser())
+        auth = MCPAuth(server.url, storage=MemoryStorage(), prompt=prompt)
+        mounts = {"http://127.0.0.1": Resolving()}
+        with library.Client(auth=auth, mounts=mounts, trust_env=False) as client:
+            assert client.post(server.url, json=call("whoami")).status_code == 200
+            server.expire_access_tokens()
+            assert client.post(server.url, json=call("add_note", text="x")).status_code == 200
+    assert set(seen) == {"127.0.0.1"}
+
+
 def test_the_first_byte_of_a_stream_is_not_delayed(library: Any) -> None:
     came, in_time = threading.Event(), list[bool]()
 
