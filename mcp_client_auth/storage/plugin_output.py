@@ -8,13 +8,30 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from ..secret import quoted
+from ..threads import FreshInChildren
 
 _LONGEST: Final = 300
+
+
+class _Captures(FreshInChildren):
+    """How those under way are ended: in a forked child, whose threads bear the same numbers."""
+
+    def __init__(self) -> None:
+        self.ends: set[Callable[[], None]] = set()
+        super().__init__()
+
+    def reset(self) -> None:
+        for end in self.ends:
+            end()
+        self.ends = set()
+
+
+CAPTURES: Final = _Captures()
 
 
 @contextmanager
@@ -36,6 +53,16 @@ def captured(output: list[str]) -> Iterator[None]:
     # what has no handler is printed to stderr, where it is kept too
     handlers = [*logging.getLogger("keyring").handlers, *logging.getLogger().handlers]
     splits = {name: _Split(getattr(sys, name), thread, output) for name in ("stdout", "stderr")}
+
+    def end() -> None:
+        for name, split in splits.items():
+            if getattr(sys, name) is split:  # else another one has taken its place meanwhile
+                setattr(sys, name, _real(split.stream))
+            split.over = True
+        for handler in handlers:
+            handler.removeFilter(keep)
+
+    CAPTURES.ends.add(end)
     for handler in handlers:
         handler.addFilter(keep)
     for name, split in splits.items():
@@ -43,12 +70,8 @@ def captured(output: list[str]) -> Iterator[None]:
     try:
         yield
     finally:
-        for name, split in splits.items():
-            if getattr(sys, name) is split:  # else another one has taken its place meanwhile
-                setattr(sys, name, _real(split.stream))
-            split.over = True
-        for handler in handlers:
-            handler.removeFilter(keep)
+        CAPTURES.ends.discard(end)
+        end()
 
 
 def _real(stream: Any) -> Any:

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from mcp_client_auth.storage.plugin_output import captured, summary
+from mcp_client_auth.storage.plugin_output import CAPTURES, captured, summary
 
 
 def test_other_threads_go_on_printing_and_logging(
@@ -38,6 +38,23 @@ def test_other_threads_go_on_printing_and_logging(
     assert [record.name for record in caplog.records] == ["ours"]
     assert said == ["from the plug-in", "\n", "a warning\n", "a %d\n"]
     assert summary(said) == "from the plug-in … a %d"
+
+
+def test_what_the_threads_of_a_forked_child_print_and_log_is_not_kept_from_anyone(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their numbers are those of threads of its parent, which was asking a plug-in."""
+    said: list[str] = []
+    before = sys.stdout
+    with captured(said):
+        print("from the plug-in")
+        CAPTURES.reset()
+        assert sys.stdout is before
+        print("from the child")
+        logging.getLogger("theirs").warning("in the child")
+    assert said == ["from the plug-in", "\n"]
+    assert capsys.readouterr().out == "from the child\n"
+    assert [record.message for record in caplog.records] == ["in the child"]
 
 
 def test_calls_that_overlap_leave_the_stream_as_it_was() -> None:
