@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -92,7 +92,8 @@ class Logins:
     Safe from any thread, task and event loop. Each call asks the storage, over the network where
     hosts share it, so there are twins of all of them for an event loop. They begin at most 31
     sign-ins at once, 8 of them at one server, and do 8 things of one person; the others wait in
-    line. What asks the storage alone waits for no server.
+    line. What asks the storage alone waits for no server. A sixth sign-in of a person whose servers
+    let five wait is `Unavailable` (code "busy").
 
     Example:
         ```python
@@ -134,7 +135,7 @@ class Logins:
                 " HttpTransport(url, …)",
             )
         self._transport, self._storage = transport, library_storage(storage)
-        self._open = _Open()
+        self._open, self._beginning = _Open(), _Beginning()
 
     def begin(
         self,
@@ -152,7 +153,8 @@ class Logins:
         arguments = self._arguments(server_url, account)
         if scope is not None:
             arguments["scope"] = scope
-        return begun(server_url, self._redirect, self._private, arguments, self._hold)
+        with self._beginning.one_of(arguments["account"]):
+            return begun(server_url, self._redirect, self._private, arguments, self._hold)
 
     def finish(
         self,
@@ -403,6 +405,36 @@ class Logins:
             here = self._storage.time_here
             return {name: (here(float(until)), str(over)) for name, (until, over) in read.items()}
         return {}
+
+
+class _Beginning:
+    """How many sign-ins each person is just beginning: the servers that they name may all hang."""
+
+    def __init__(self) -> None:
+        self.reset()
+        fresh_in_children(self)
+
+    def reset(self) -> None:
+        self._turn = threading.Lock()
+        self._of: Counter[str] = Counter()
+
+    @contextmanager
+    def one_of(self, person: str) -> Iterator[None]:
+        with self._turn:
+            if self._of[person] >= MOST_BEGUN:
+                raise Unavailable(
+                    f"{MOST_BEGUN} sign-ins of this account are just being begun",
+                    code="busy",
+                    hint="Try again when their servers have answered",
+                )
+            self._of[person] += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._of[person] -= 1
+                if not self._of[person]:
+                    del self._of[person]
 
 
 class _Open:

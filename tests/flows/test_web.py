@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -36,6 +37,7 @@ from mcp_client_auth import (
     Untrusted,
     UsageError,
 )
+from mcp_client_auth.protocol.flow import HttpRequest, HttpResponse
 from mcp_client_auth.testing import DemoServer
 from mcp_client_auth.web.logins import MOST_BEGUN
 from tests.support.app_browser import CALLBACK, AppBrowser
@@ -512,6 +514,38 @@ def test_sign_ins_at_servers_that_hang_keep_no_one_from_the_login_that_they_have
                 over.set()
 
     anyio.run(everyone)
+
+
+def test_servers_that_hang_take_five_turns_of_one_person_and_none_of_another(
+    worker: Worker, world: World
+) -> None:
+    over, hanging = threading.Event(), threading.Semaphore(0)
+
+    def hang(request: HttpRequest) -> HttpResponse:
+        hanging.release()
+        over.wait(60)
+        raise DOWN
+
+    logins = worker(transport=lambda url: world if url == SERVER else hang)
+
+    def begin(number: int) -> str:
+        try:
+            logins.begin(f"https://mcp{number}.example.net/mcp", account="eve")
+        except Unavailable as error:
+            return error.code
+        return "begun"
+
+    with ThreadPoolExecutor(MOST_BEGUN) as threads:
+        try:
+            first = [threads.submit(begin, number) for number in range(MOST_BEGUN)]
+            for _ in first:
+                assert hanging.acquire(timeout=60)
+            assert begin(MOST_BEGUN) == "busy"
+            assert logins.begin(SERVER, account="ada")
+        finally:
+            over.set()
+        assert [each.result(60) for each in first] == ["unavailable"] * MOST_BEGUN
+    assert logins.begin(SERVER, account="eve")
 
 
 def test_what_asks_the_storage_has_a_twin(
