@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECTIONS: Final = 10
+_MAKERS: Final = 50  # tries, each of which another one has got ahead of
 _NAME: Final = 63  # of a longer one the server takes the beginning
 _ANSWERS: Final = 5.0
 # what the URL does not say itself; nothing is prepared, for the next connection may be another's
@@ -312,9 +313,22 @@ class PostgresEngine(Engine):
         with self._connection() as connection:
             leases = f"{self._schema}.leases"
             [before] = connection.execute("SELECT to_regclass(%s)", [leases]).fetchone()
-            connection.execute(self.ddl())
+            self._make(connection)
             if before is None:
                 connection.execute(self._statements["none_yet"])
+
+    def _make(self, connection: Any) -> None:
+        """Again where another host has just made the same: IF NOT EXISTS does not see that."""
+        errors = self._psycopg.errors
+        made = errors.UniqueViolation, errors.DuplicateSchema, errors.DuplicateTable
+        for left in range(_MAKERS, -1, -1):
+            try:
+                connection.execute(self.ddl())
+            except made:
+                if not left:
+                    raise
+            else:
+                return
 
     def get(self, id: str) -> Row:  # noqa: A002
         return _row(self._one("get", id=id))

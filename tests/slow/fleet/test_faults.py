@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mcp_client_auth import AuthError, MCPAuth, Options
+from mcp_client_auth import AuthError, MCPAuth, Options, PostgresStorage
 from mcp_client_auth.storage.sealed import new_key
 from mcp_client_auth.storage.shared import Shared
 from mcp_client_auth.testing import Settings
@@ -151,3 +151,19 @@ def test_a_step_that_the_database_undoes_for_another_is_taken_again(
         until(lambda: taken.done() or other.execute(waits).fetchone() is not None)
         other.commit()
     assert taken.result(60).ours
+
+
+@pytest.mark.parametrize("fleet", ["postgres"], indirect=True)
+def test_two_hosts_that_start_at_once_may_both_make_the_tables(fleet: Fleet) -> None:
+    import psycopg
+
+    storage = PostgresStorage(fleet.engine.url, schema="together")
+    fleet.made.append(storage)
+    with psycopg.connect(fleet.engine.url) as other:
+        other.execute("CREATE SCHEMA together")  # as the other host is just doing
+        made = fleet.pool.submit(storage.create)
+        waits = "SELECT FROM pg_locks WHERE NOT granted"
+        until(lambda: made.done() or other.execute(waits).fetchone() is not None)
+        other.commit()
+    made.result(60)
+    storage.check()
