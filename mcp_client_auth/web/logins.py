@@ -20,7 +20,14 @@ from urllib.parse import parse_qs
 from ..adapters.httpx import MCPAuth
 from ..api import Login
 from ..credential import Key, Note
-from ..errors import AuthError, AuthorizationDenied, StorageError, Unavailable, UsageError
+from ..errors import (
+    AuthError,
+    AuthorizationDenied,
+    BadResponse,
+    StorageError,
+    Unavailable,
+    UsageError,
+)
 from ..grants.pending import PendingLogin, not_this_login
 from ..paths import record_id
 from ..protocol.document import json_value
@@ -63,6 +70,9 @@ _Place: TypeAlias = tuple[str, str, str]  # server, account, on_failure
 MOST_BEGUN: Final = 5
 _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
 _MOST_OPEN: Final = 1000
+_LONGEST: Final = (
+    65_536  # of a sign-in, which any server that a user names makes as long as it likes
+)
 _BEGUN: Final = "pending"
 _DIGITS: Final = 2  # of a person's id: 256 locks
 _A_DAY: Final = 86_400.0  # after which no one is told any more how a sign-in has ended
@@ -355,14 +365,23 @@ class Logins:
     # What a user has begun: a note of names, which tell nothing, and until when
 
     def _hold(self, pending: PendingLogin, seconds: float) -> None:
-        name = name_of(pending.account, pending.state)
+        name, text = name_of(pending.account, pending.state), pending.dumps()
+        if len(text) > _LONGEST:
+            raise BadResponse(
+                f"what has to be kept of this sign-in is {len(text):,} characters long, and"
+                f" {_LONGEST:,} at most are kept for a user",
+                url=pending.request.server.issuer,
+                server=pending.config.key.server,
+                hint="Usual servers need a tenth of that: the addresses in the metadata of this one"
+                " are too long, or its list of scopes is",
+            )
         with self._begun(pending.account) as noted:
             now = time.time()
             open_ = [each for each, (until, over) in noted.items() if until > now and not over]
             for oldest in open_[: max(len(open_) - MOST_BEGUN + 1, 0)]:
                 self._storage.pop(oldest)
                 noted[oldest] = noted[oldest][0], "gave way to later ones"
-            self._storage.hold(name, pending.dumps(), seconds)
+            self._storage.hold(name, text, seconds)
             noted[name] = pending.expires_at, ""
 
     def _end(self, person: str, name: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from mcp_client_auth import (
     AuditEvent,
     AuthError,
+    BadResponse,
     Event,
     InsecureUrl,
     LoginRequired,
@@ -132,3 +133,16 @@ def test_a_server_writes_no_line_of_its_own_into_the_audit(
     assert all(line.isprintable() for line in audited)
     assert all(line.isprintable() for line in caplog.messages)
     assert json.dumps(audited)
+
+
+def test_a_server_cannot_fill_the_storage_by_what_it_makes_of_a_sign_in() -> None:
+    world, storage = World(), MemoryStorage()
+    usual = world.authorization.metadata()
+    long = usual["authorization_endpoint"] + "/" + "a" * 500_000
+    world.authorization.metadata = lambda: {**usual, "authorization_endpoint": long}  # type: ignore[method-assign]
+    application = Logins(storage, redirect_uri=CALLBACK, transport=lambda url: world)
+    held: list[str] = []
+    storage.hold = lambda name, text, seconds: held.append(text)  # type: ignore[method-assign]
+    with pytest.raises(BadResponse, match="characters long"):
+        application.begin(SERVER, account="eve")
+    assert held == []
