@@ -426,6 +426,7 @@ class PostgresEngine(Engine):
             self._psycopg.OperationalError,
             self._psycopg.InterfaceError,
             errors.ReadOnlySqlTransaction,
+            errors.FeatureNotSupported,  # of a standby, which has no leases until it is promoted
             OSError,
         )
         return isinstance(error, passing) and not isinstance(error, refused), self._url.words(error)

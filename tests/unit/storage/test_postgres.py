@@ -124,6 +124,7 @@ def test_what_the_library_says_is_masked_and_told_apart() -> None:
         (psycopg.OperationalError("connection to planted%2Fpassword-Uw2 failed"), True),
         (psycopg.errors.UndefinedTable("no table"), False),
         (psycopg.errors.ReadOnlySqlTransaction("a replica"), True),
+        (psycopg.errors.FeatureNotSupported("cannot access … tables during recovery"), True),
     ):
         passes, words = storage.engine.fault(error) or (None, "")
         assert passes is passing
