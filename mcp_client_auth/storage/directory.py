@@ -284,6 +284,11 @@ class Directory:
 
     def _own(self, state: os.stat_result) -> None:
         """Refuse a directory that a stranger could have put there."""
+        if stat.S_ISLNK(state.st_mode):
+            raise StorageError(
+                f"{self.path} is a symbolic link, which is not followed",
+                hint=f"Set {VARIABLE} to the directory that it leads to",
+            )
         if not stat.S_ISDIR(state.st_mode):
             raise StorageError(
                 f"{self.path} is not a directory", hint=f"Remove it, or set {VARIABLE} to another"

@@ -275,11 +275,11 @@ def test_a_symlink_in_place_of_the_directory_is_refused(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     home.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StorageError, match="not a directory"):
+    with pytest.raises(StorageError, match="to the directory that it leads to"):
         directory.write("name", "text")
     assert not list((tmp_path / "elsewhere").iterdir())
     (tmp_path / "elsewhere/name").write_text("another's")
-    with pytest.raises(StorageError, match="not a directory"):
+    with pytest.raises(StorageError, match="to the directory that it leads to"):
         directory.read("name")
 
 
