@@ -393,12 +393,14 @@ class Bridge:
 
     # The end
 
-    def finish(self, seconds: float) -> None:
-        """Give what is under way that long to be answered, or delivered."""
+    def finish(self, seconds: float) -> int:
+        """Give what is under way that long to be answered, or delivered; how many requests were
+        not."""
         with self._turn:
             self._turn.wait_for(
                 lambda: not self._running and not self._notifications.unfinished_tasks, seconds
             )
+            return self._running
 
     def close(self, seconds: float = 1.0) -> None:
         """Stop what is under way, and end the session, with the token that there is."""

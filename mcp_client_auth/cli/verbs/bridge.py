@@ -186,7 +186,8 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Host]) -> None:
     hosts.append(bridge)
     try:
         stdio.serve(lines_of, lambda line: bridge.take(line) if line else bridge.take_too_large())
-        bridge.finish(_LAST_ANSWERS)
+        if left := bridge.finish(_LAST_ANSWERS):  # to who has piped a message into it, to try it
+            screen.say(f"The client closed its end; requests without an answer: {left}")
     finally:
         stdio.close()
         way.auth.close()

@@ -301,6 +301,8 @@ def test_each_end_ends_a_call_that_is_under_way(terminal: Terminal, end: str) ->
             process.send_signal(signal.SIGTERM)
         code = process.wait()
         assert process.stdout.read() == b""
+        assert process.stderr
+        assert (b"requests without an answer: 1" in process.stderr.read()) == (end == "eof")
         assert gone.wait(PATIENCE)
     assert code == (143 if end == "sigterm" else 0)
 
