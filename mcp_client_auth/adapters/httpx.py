@@ -9,9 +9,9 @@ import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import AuthError
+from ..errors import AuthError, UsageError
 from .authorizer import Answer, Authorizer, Send, next_send, next_step, set_headers
 
 if TYPE_CHECKING:
@@ -101,6 +101,13 @@ class MCPAuth(Authorizer, _Auth):
         from ..session.single_flight import cancellable
 
         return await cancellable("login", lambda caller: Login.of(self, force=force, caller=caller))
+
+    def auth_flow(self, request: Any) -> NoReturn:
+        """Not httpx's own, by which an `Auth` around this one would send requests unsigned."""
+        raise UsageError(
+            "auth_flow() is not how an MCPAuth is used",
+            hint="An Auth of your own around it calls sync_auth_flow() and async_auth_flow()",
+        )
 
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         if not hasattr(request.stream, "__iter__"):  # the client refuses it, in its own words

@@ -15,7 +15,7 @@ import httpx2
 import pydantic
 import pytest
 
-from mcp_client_auth import MemoryStorage
+from mcp_client_auth import MemoryStorage, UsageError
 from mcp_client_auth.adapters import httpx as adapter
 
 URL = "https://mcp.example.com/mcp"
@@ -130,3 +130,13 @@ def test_a_body_of_the_other_kind_is_refused_in_the_words_of_the_library(library
         client.post(URL, content=chunks())
     with pytest.raises(RuntimeError, match="sync request with an AsyncClient"):
         asyncio.run(send())
+
+
+@pytest.mark.parametrize("library", [httpx, httpx2])
+def test_an_auth_around_it_that_would_send_requests_unsigned_is_told_so(library: Any) -> None:
+    class Counting(library.Auth):  # type: ignore[misc, name-defined, unused-ignore]
+        def auth_flow(self, request: Any) -> Any:
+            yield from adapter.MCPAuth(URL, storage=MemoryStorage()).auth_flow(request)
+
+    with library.Client(auth=Counting()) as client, pytest.raises(UsageError, match="auth_flow"):
+        client.get(URL)
