@@ -25,8 +25,8 @@ from typing import (
 )
 
 from ..errors import AuthError, InsecureUrl, UsageError
-from ..events import Event, tell
-from ..origin import same_origin
+from ..events import Event, logger, tell
+from ..origin import same_origin, shown
 from ..protocol.frozen import replace
 from ..protocol.urls import ServerUrl, canonical
 from ..secret import MaskedText
@@ -157,6 +157,7 @@ class Authorizer:
         self._on_failure = on_failure
         self.automatic = arguments.get("prompt", "auto") == "auto"
         self._covered = _NONE_YET
+        self._warned = False
         self._sent: tuple[Secret, ...] = ()  # to tell our header from the caller's
         if arguments.get("grant") or not _plain(url, arguments.get("storage")):
             self.session  # noqa: B018 - what is wrong is raised here, not by the first request
@@ -181,7 +182,11 @@ class Authorizer:
         try:
             if not (self._covered.get(url) or (yield from self._covers(url))):
                 self._tell("notice", url, detail="sent without a token")
-                yield self._unsigned(headers)
+                status, _ = yield self._unsigned(headers)
+                if status == 401 and "Authorization" not in headers and not self._warned:
+                    self._warned = True  # of what else would look like a login that fails
+                    told = "%s was answered 401: it got no token, for the login is to %s"
+                    logger.warning(told, shown(url), session.key.server)
                 return None
             sent = session.current()
             if sent is None and not session.settled():

@@ -201,6 +201,21 @@ def test_a_request_elsewhere_takes_no_token_along() -> None:
     assert scene.events[-1].detail == "sent without a token"
 
 
+def test_a_401_to_a_request_elsewhere_is_explained_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`localhost` for 127.0.0.1, and there would be no login, no error and no word."""
+    scene = Scene()
+    scene.sends(reply(200), url=ELSEWHERE)
+    scene.sends(reply(401), url=ELSEWHERE, Authorization="Bearer theirs")
+    assert caplog.messages == []
+    for _ in range(2):
+        scene.sends(reply(401), url=f"{ELSEWHERE}?secret=x")
+    assert caplog.messages == [
+        f"{ELSEWHERE} was answered 401: it got no token, for the login is to {SERVER}"
+    ]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_from_where_a_redirect_led_says_nothing_about_the_token(status: int) -> None:
     scene = Scene()
