@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import UsageError
+from ..errors import UsageError, shell_command
 from ..secret import Secret, quoted
 from .engine import Address, Engine, Row, Taken, Written, is_near, require_client
 from .keys import Keys
@@ -415,7 +415,7 @@ class PostgresEngine(Engine):
             error = self._unreached or error
         missing = (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn)
         if isinstance(error, missing):
-            made = "mcp-login store create makes them, or create()"
+            made = f"{shell_command('store', 'create')} makes them, or create()"
             return False, f"the schema {self._schema} has no tables of ours; {made}"
         refused = (
             errors.InvalidPassword,

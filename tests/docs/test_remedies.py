@@ -30,7 +30,8 @@ FLAG = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
 STYLE = re.compile(r"var\(--\w+\)|--\w+:")  # custom properties of the page's style sheet
 
 
-FOR_PROGRAMS = re.compile(r"Endpoints\(|Options\(…\)|\(resource=")  # the command has none
+# the command has none
+FOR_PROGRAMS = re.compile(r"Endpoints\(|Options\(…\)|options=Options\(|\(resource=")
 
 
 @cache
