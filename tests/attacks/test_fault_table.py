@@ -35,6 +35,7 @@ from mcp_client_auth import (
 from tests.support.broken_answers import FAULTS, IN_TIME, WAITED_FOR
 from tests.support.fault_stage import NEW, OLD, REFRESH, Stage
 from tests.support.inside import credential
+from tests.support.ports import free_port
 
 HTTP: Final = 3.0  # seconds for one request
 PERSON: Final = 6.0
@@ -261,6 +262,7 @@ def open_sockets() -> int:
 
 def play(cells: Sequence[tuple[str, str]], home: Path, *, thorough: bool = False) -> None:
     """Several at once; each that fails is told by its name."""
+    free_port()  # the first one opens a socket that stays
     with nothing_left(), ThreadPoolExecutor(AT_ONCE) as pool:
         running = [
             pool.submit(played, spot, fault, home / f"{number}", thorough=thorough)

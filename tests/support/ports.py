@@ -5,31 +5,28 @@ from __future__ import annotations
 import os
 import random
 import socket
-import tempfile
 from contextlib import suppress
 from functools import cache
 from itertools import cycle, islice
 from typing import Final
-
-from filelock import FileLock, Timeout
 
 _SHARES: Final = 16
 _SIZE: Final = (32_000 - 20_000) // _SHARES
 
 
 @cache
-def _share() -> tuple[FileLock, cycle[int]]:
+def _share() -> tuple[socket.socket, cycle[int]]:
     """Ports that no other process of the tests uses, as long as this one lives.
 
     They are below those that systems give to connections, which would take one before its server
-    does. Another run of the tests on this machine would take it too, and answer in its place.
+    does. Another run of the tests on this machine would take it too, and answer in its place: who
+    listens at a share's own port has it. (Another user's lock file could not be opened.)
     """
     first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for share in islice(cycle(range(_SHARES)), first % _SHARES, first % _SHARES + _SHARES):
-        lock = FileLock(os.path.join(tempfile.gettempdir(), f"mcp-client-auth-ports-{share}.lock"))
-        with suppress(Timeout):
-            lock.acquire(timeout=0)
-            return lock, cycle(random.sample(range(20_000 + share, 32_000, _SHARES), _SIZE))
+        with suppress(OSError):
+            ours = socket.create_server(("127.0.0.1", 20_000 - _SHARES + share))
+            return ours, cycle(random.sample(range(20_000 + share, 32_000, _SHARES), _SIZE))
     raise RuntimeError(f"{_SHARES} processes use all ports that there are for tests")
 
 
