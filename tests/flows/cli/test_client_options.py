@@ -21,7 +21,7 @@ TOKEN = "initial-planted-7f3a"
 
 
 def served(client: RegisteredClient) -> Settings:
-    return Settings(registration=False, clients=(client,), access_token_seconds=1)
+    return Settings(registration=False, clients=(client,), access_token_seconds=4)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_key_file_is_found_again_by_the_token_and_the_logout(
     assert login.code == 0, login.err
     first, end = terminal.run("token", server.url), time.monotonic() + 60
     while not server.token_requests("refresh_token") and time.monotonic() < end:
-        first = terminal.run("token", server.url)  # it lives for a second
+        first = terminal.run("token", server.url)  # it lives for four seconds
     assert first.code == 0, first.err
     assert server.token_requests("refresh_token")
     out = terminal.run("logout", server.url)
