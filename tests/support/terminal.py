@@ -23,6 +23,7 @@ _STRANGE = (
     "CI",
     "DISPLAY",
     "WAYLAND_DISPLAY",
+    "VSCODE_IPC_HOOK_CLI",  # a browser that is started there may be on another machine
     "DBUS_SESSION_BUS_ADDRESS",
     "PYTHON_KEYRING_BACKEND",
     "PYTHONUNBUFFERED",  # hides what goes wrong when the buffers are written at the exit
