@@ -251,7 +251,7 @@ def test_a_server_that_moves_inside_after_the_login_gets_no_request(
 ) -> None:
     resolve("127.0.0.1")
     url, storage = f"https://mcp.example.com:{inside.port}/mcp", MemoryStorage()
-    storage.save(replace(credential(World()), key=key_for(url)))
+    storage.save(replace(credential(World(), lifetime=None), key=key_for(url)))
     auth = Logins(storage, redirect_uri=CALLBACK).auth(url, account="default")
     me = auth.login()
     with me.client() as http, pytest.raises(InsecureUrl, check=coded("private_server")):
