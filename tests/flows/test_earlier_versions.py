@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 import httpx
 import pytest
@@ -34,6 +34,7 @@ from mcp_client_auth import (
 from mcp_client_auth.testing import DemoServer, RegisteredClient, Settings
 from tests.support.hostile import Exchange, World
 from tests.support.inside import Inside, Ran
+from tests.support.ports import await_port
 from tests.support.public_hosts import Named, Person, PublicHosts
 from tests.support.python_path import ROOT
 
@@ -287,6 +288,8 @@ def test_names_and_the_chosen_storage_are_kept(home: Left, hosts: PublicHosts) -
 def test_a_registration_serves_the_next_login(home: Left, hosts: PublicHosts) -> None:
     client = home.one("browser")["client"]
     known = RegisteredClient(client["client_id"], redirect_uris=tuple(client["redirect_uris"]))
+    for uri in known.redirect_uris:
+        await_port(urlsplit(uri).port or 80)
     with Named("browser", Settings(clients=(known,))) as server:
         server.routed(hosts)
         login = ok(home.inside("login", server.url, "--force", "--json"))["login"]
@@ -449,6 +452,8 @@ def test_a_login_that_failed_long_ago_keeps_nobody_from_the_next(
     texts = [json.loads(text) for n, text in files.raw["files"].items() if n.endswith(".secret")]
     [client] = [each for each in texts if each.get("issuer", "").startswith("https://denied-")]
     known = RegisteredClient(client["client_id"], redirect_uris=tuple(client["redirect_uris"]))
+    for uri in known.redirect_uris:
+        await_port(urlsplit(uri).port or 80)
     with Named("denied", Settings(clients=(known,))) as server:
         server.routed(hosts)
         assert ok(files.inside("login", server.url, "--json"))["already"] is False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import time
 from contextlib import suppress
 from functools import cache
 from itertools import cycle, islice
@@ -36,3 +37,15 @@ def free_port() -> int:
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
     raise RuntimeError("no port is left")
+
+
+def await_port(port: int) -> None:
+    """Wait for a port that a fixture names; the system may have given it to a program meanwhile."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
