@@ -210,16 +210,9 @@ def _is_inside(target: str, request: AuthorizationRequest) -> bool:
     if not there or there == here:
         return False
     if is_loopback_host(there):
-        return not is_loopback_host(here) and _port(target) != _port(request.redirect_uri)
+        return not is_loopback_host(here) and split(target).port != split(request.redirect_uri).port
     outside = is_loopback_host(here) or not internal(here)
     return outside and "." not in there and not address
-
-
-def _port(url: str) -> int | None:
-    try:
-        return split(url).port
-    except ValueError:
-        return None
 
 
 def led_inside(url: str, page: HttpResponse) -> LoginFailed:
