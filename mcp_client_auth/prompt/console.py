@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Final
 
 from .screen import Screen, link, screen
 
 if TYPE_CHECKING:
     from ..events import Event
     from .base import Invitation, Prompt
+
+_LOG_IN_FIRST: Final = (
+    "If the last page does not load, press Ctrl-C and log in before the call, with the scope that"
+    " is in this address: login(…, scope=…) reads the last page's address here."
+)
 
 
 def talking_prompt(*, opens: bool, reads: bool = True, device: bool = False) -> Prompt:
@@ -43,6 +49,7 @@ class Waiting:
         self._said = self._invited = self._coded = False
 
     def invite(self, url: str, redirect_uri: str) -> None:
+        from ..environment import Machine
         from .callback_advice import advice
 
         there = "Open this address in a browser and sign in:"
@@ -50,7 +57,11 @@ class Waiting:
         self._invited, self._coded = True, False
         self._screen.clear()
         self._screen.tell(f"\n{here if self._opens else there}\n\n  {link(url)}\n")
-        words = advice(redirect_uri, opens=self._opens, pastes=self._pastes)
+        # The sign-in of a request waits on another thread, where nothing reads the terminal.
+        pastes = self._pastes and threading.current_thread() is threading.main_thread()
+        words = advice(redirect_uri, opens=self._opens, pastes=pastes)
+        if self._pastes and not pastes and Machine().place not in ("here", "wsl", "ssh"):
+            words = _LOG_IN_FIRST
         if words:
             self._screen.tell(words)
 

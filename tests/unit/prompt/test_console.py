@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
+
 import pytest
 
 from mcp_client_auth.environment import Machine
@@ -42,6 +45,23 @@ def test_a_code_is_offered_when_it_is_wanted_or_no_callback_can_arrive(
     monkeypatch.setattr(Machine, "callback_arrives", arrives)
     prompt = talking_prompt(opens=opens, reads=False, device=device)
     assert (code_display(prompt) is not None) == offered
+
+
+@pytest.mark.parametrize(("place", "said"), [("container", "log in before"), ("ssh", "ssh -L")])
+def test_a_paste_is_promised_only_where_the_terminal_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str, said: str
+) -> None:
+    """A tool that needs more scope asks on another thread: what is pasted would go to the shell."""
+    monkeypatch.setattr(Machine, "place", place)
+    invite = partial(desk().invite, PAGE, "http://127.0.0.1:1/callback")
+    invite()
+    assert "paste it here" in capsys.readouterr().err
+    thread = threading.Thread(target=invite)
+    thread.start()
+    thread.join()
+    told = capsys.readouterr().err
+    assert "paste" not in told
+    assert said in told
 
 
 def test_below_the_address_stand_code_and_link_and_fit_forty_columns(
