@@ -152,7 +152,7 @@ def test_a_copy_is_the_same_login(log_in: LogIn) -> None:
     me = log_in()
     assert copy.copy(me) is me
     assert copy.deepcopy({"me": me})["me"] is me
-    with pytest.raises(TypeError, match="a Login is not pickled"):
+    with pytest.raises(TypeError, match="this Login is not pickled"):
         pickle.dumps(me)
 
 
