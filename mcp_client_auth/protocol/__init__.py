@@ -1,15 +1,15 @@
 """Every message of the flow, pure: no I/O, no clock, no globals.
 
-Each is a pair of functions, one that builds the request and one that reads the response; where a
-step takes several messages, a generator yields our plain request and receives our plain response.
-A checked value is made by its check alone. `run` and `arun` carry a flow out with a function that
-sends one `HttpRequest`, which is where limits on addresses, sizes and time belong.
+Each is a pair of functions, one that builds the request and one that reads the response. A step
+of several messages is a generator that yields our plain request and receives our plain response.
+Only its check can make a checked value. `run` and `arun` drive a flow with a function that sends
+one `HttpRequest`; limits on addresses, sizes and time belong in that function.
 
 The steps: `ask_server`, `discover`, `register`, `authorization_request` and its `accept`,
 `exchange`; later `refresh`, `revoke`, `unregister`.
 """
 
-TYPE_CHECKING = False  # every module of this room loads this one first
+TYPE_CHECKING = False  # every module of this package loads this one first
 if TYPE_CHECKING:
     from .authorization import AuthorizationCode as AuthorizationCode
     from .authorization import AuthorizationRequest as AuthorizationRequest

@@ -1,4 +1,4 @@
-"""What to say of a server that has no metadata: what was seen there, not what a standard lacks."""
+"""What to say about a server without metadata: what was seen there, not which standard it lacks."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _IN_FRONT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """A place that has no metadata. `is_object`: it has a JSON object of no use. `led_to`: where
-    it redirects to, which is not followed."""
+    """A place that has no metadata. `is_object`: it has a JSON object that is unusable. `led_to`:
+    where it redirects to, which is not followed."""
 
     url: str
     came: str
@@ -62,14 +62,14 @@ def no_authorization_server(
 ) -> Flow[AuthError]:
     """The error of a login for which there is no authorization server.
 
-    Where the server's path seems to be wrong, the usual ones are tried, to name one that works.
+    If the server's path seems to be wrong, the usual ones are tried, to name one that works.
     """
     error = _about_the_metadata(answer, tried) or _about_the_answer(server_url, answer, tried)
     website = error.code == "in_front" and answer.status < 300
     wrong_path = website or error.code in ("no_endpoint", "not_an_mcp_server")
     if wrong_path or is_downgrade(server_url, answer):
         works = yield from _working_url(server_url)
-        if works and website:  # which answers every path of its own with its one page
+        if works and website:  # a site that answers all its own paths with one page
             error = _not_an_mcp_server(server_url, answer)
         if works:
             error.advised(f"The MCP server is at {works}: use that URL")
@@ -124,7 +124,7 @@ def _about_the_answer(
         )
     if in_front(answer, tried):
         every = f"HTTP {status} with {came} for every address that was tried"
-        website = status < 300  # which often has a page for each address, too
+        website = status < 300  # a site often has a page for each address, too
         return BadResponse(
             f"there is a web page at this address, not an MCP server: {every}"
             if website
@@ -165,7 +165,7 @@ def _about_the_answer(
 
 
 def _asking_for(answer: ServerAnswer) -> str:
-    """Which other login is required, as a web server does for a site that is not public yet."""
+    """Which other login it asks for, as web servers do for a site that is not public yet."""
     headers = answer.response.header_values("www-authenticate") if answer.status == 401 else []
     schemes = {challenge.scheme: None for challenge in read_challenges(headers)}
     named = quoted(", ".join(scheme.capitalize() for scheme in schemes), 60)
@@ -188,7 +188,7 @@ def _not_an_mcp_server(server_url: str, answer: ServerAnswer) -> BadResponse:
 
 
 def is_downgrade(server_url: str, answer: ServerAnswer) -> bool:
-    """Whether a server behind a TLS proxy takes itself for one on http, and redirects there."""
+    """Whether a server behind a TLS proxy believes that it is on http, and redirects there."""
     there = answer.led_to.partition("://")
     return there[0] == "http" and same_origin("https://" + there[2], server_url)
 

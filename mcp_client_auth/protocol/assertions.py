@@ -1,4 +1,4 @@
-"""A client that proves itself by what it signs (RFC 7523 §2.2, §3)."""
+"""Client authentication by an assertion that is signed (RFC 7523 §2.2, §3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def key_assertion(
 def secret_assertion(
     client_id: str, audience: str, secret: Secret, algorithm: str, *, now: float, jti: str
 ) -> str:
-    """client_secret_jwt (OIDC Core §9): the secret signs, and does not leave."""
+    """client_secret_jwt (OIDC Core §9): the secret signs, and is not sent."""
     header = {"alg": algorithm, "typ": "JWT"}
     return signed_with_secret(header, _claims(client_id, audience, now, jti), secret)
 

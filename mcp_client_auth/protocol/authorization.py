@@ -53,10 +53,10 @@ class Unrelated(Exception):
 
 
 class Malformed(Unrelated):
-    """One that a server may mean as its answer, or that anyone has sent. `fix`: what the server's
-    operator has to do then.
+    """An answer that the server may have sent, or anyone else. `fix`: what the server's operator
+    has to do in the first case.
 
-    Both texts may be shown: nothing of the answer is in them but an error code of the standards.
+    Both texts may be shown: of the answer they contain at most an error code of the standards.
     """
 
     def __init__(self, what: str, fix: str) -> None:
@@ -70,8 +70,8 @@ class AuthorizationRequest:
 
     It holds everything that its answer is checked against and exchanged with, so that no
     answer can be taken to another issuer (RFC 9700 §4.4). `parameters` is what it asks for;
-    `pushed_for` is how many seconds a reference to it holds, None where it was not pushed.
-    `nonce`: the ID token that is asked for has to repeat it.
+    `pushed_for` is how many seconds a reference to it is valid, None if it was not pushed.
+    `nonce`: the ID token that is requested has to repeat it.
 
     Example:
         ```python
@@ -103,10 +103,10 @@ class AuthorizationRequest:
         """The only maker of `AuthorizationCode`, from the callback's query string.
 
         Raises `Unrelated` for another request's answer, `IssuerMismatch` before anything
-        else of an answer is used, `AuthorizationDenied` or `Unavailable` for an error.
+        else in an answer is used, `AuthorizationDenied` or `Unavailable` for an error.
         """
         try:
-            query.encode()  # fails for what a terminal could not read as text
+            query.encode()  # fails for bytes that a terminal could not decode
             pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_FIELDS)
         except ValueError:
             raise Unrelated("not text, or too many parameters") from None
@@ -185,7 +185,7 @@ class AuthorizationCode:
     request: AuthorizationRequest
 
     def presented_by(self, client: Client) -> AuthorizationCode:
-        """The same code by the same client, which proves itself in another way."""
+        """The same code for the same client, which authenticates in another way."""
         own = self.request.client
         if (client.client_id, client.issuer) != (own.client_id, own.issuer):
             raise ValueError("a code is good for the client that requested it")
@@ -195,7 +195,7 @@ class AuthorizationCode:
 def refusal(
     request: AuthorizationRequest, error: OAuthError, url: str, status: int = 0
 ) -> AuthorizationDenied | Unavailable:
-    """The error of an authorization response, or of that to a pushed request (`status`)."""
+    """The error in an authorization response, or in the response to a pushed request (`status`)."""
     code = error.code or "unknown_error"
     if code in LATER:
         return Unavailable(
@@ -217,7 +217,7 @@ def refusal(
 
 
 def about_target(error: OAuthError) -> Remedy:
-    """What helps where a server complains of `resource` (RFC 8707 §2); empty where it does not."""
+    """What helps if a server complains about `resource` (RFC 8707 §2); empty if it does not."""
     if error.code != "invalid_target" and not _RESOURCE.search(error.text):
         return Remedy()
     return Remedy(
@@ -276,8 +276,8 @@ def authorization_request(
     """Build the request; `state` and `verifier` are fresh and used once (RFC 7636 §4.1).
 
     `dpop_jkt`: the thumbprint of the key that the code is to be bound to (RFC 9449 §10).
-    `consent`: a pre-registered client asks for offline access with prompt=consent, too.
-    `nonce`: of a request for an ID token (OIDC Core §3.1.2.1), fresh and used once as well.
+    `consent`: a pre-registered client, too, asks for offline access with prompt=consent.
+    `nonce`: for a request for an ID token (OIDC Core §3.1.2.1), also fresh and used once.
     """
     fields = options.authorization_parameters()
     fields["redirect_uri"] = redirect_uri
@@ -304,7 +304,7 @@ def authorization_request(
         server=discovery.server,
         client=client,
         redirect_uri=redirect_uri,
-        scope=scope or None,  # what is granted without a scope parameter the server decides
+        scope=scope or None,  # without a scope parameter the server decides
         resource=discovery.resource,
         state=state,
         verifier=verifier,
@@ -316,7 +316,7 @@ def authorization_request(
 
 
 def _prompts(server: ServerMetadata, options: Options, *, consent: bool) -> str:
-    """What the server has to show even where it could leave it out (OIDC Core §3.1.2.1)."""
+    """The `prompt`: what the server must show even if it could skip it (OIDC Core §3.1.2.1)."""
     listed = server.raw.get("prompt_values_supported")
     offered = listed if isinstance(listed, list) else None
     chooser = offered is not None and "select_account" in offered
@@ -362,18 +362,18 @@ def require_code_grant(server: ServerMetadata, options: Options) -> None:
 
 
 def does_code_grant(server: ServerMetadata, options: Options) -> bool:
-    """Whether a person can be sent there, and with PKCE."""
+    """Whether a person can be sent there to sign in, with PKCE."""
     usable = bool(server.authorization_endpoint) and _may_send_iss(server, options)
     return usable and _promises_s256(server, options)
 
 
 def _may_send_iss(server: ServerMetadata, options: Options) -> bool:
-    """Where there is no metadata, only the response can tell."""
+    """Whether `iss` can come if it is required: without metadata, only the response can tell."""
     return server.iss_promised or server.source != "metadata" or not options.require_iss
 
 
 def _promises_s256(server: ServerMetadata, options: Options) -> bool:
-    """Where there is no metadata, nothing can promise it."""
+    """Whether S256 is promised or assumed: without metadata, nothing can promise it."""
     if server.source != "metadata" or options.assume_pkce_s256:
         return True
     return "S256" in (server.code_challenge_methods or ())

@@ -25,7 +25,7 @@ _PLAIN_JUNK: Final = re.compile(r"[^\",]++")
 class Challenge:
     """One challenge. `scheme` and the parameters' names are in lower case.
 
-    `bearer_too`: it stood beside one that takes a Bearer token (RFC 9449 §7.2).
+    `bearer_too`: another one beside it accepts a Bearer token (RFC 9449 §7.2).
     """
 
     scheme: str
@@ -52,7 +52,7 @@ class Challenge:
 
     @property
     def dpop_only(self) -> bool:
-        """Whether nothing but a token that is bound to a key will do (RFC 9449 §7.1)."""
+        """Whether only a token that is bound to a key is accepted (RFC 9449 §7.1)."""
         return self.scheme == "dpop" and not self.bearer_too
 
 
@@ -77,7 +77,7 @@ def read_challenges(headers: Iterable[str]) -> list[Challenge]:
 
 
 def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
-    """The challenge to act on, Bearer before DPoP, but one that says something before both."""
+    """The challenge to act on: one with an error or metadata first, then Bearer before DPoP."""
     ranked = sorted(
         (c for c in challenges if c.scheme in ("bearer", "dpop")),
         key=lambda c: (not c.resource_metadata and not c.error, c.scheme != "bearer"),
@@ -91,7 +91,7 @@ def relevant(challenges: Iterable[Challenge]) -> Challenge | None:
 def _parameter(text: str, name: str, at: int, parameters: dict[str, str]) -> int:
     if text.startswith('"', at):
         value = _QUOTED.match(text, at)
-        if value is None:  # no closing quote: where the value ends is not known
+        if value is None:  # no closing quote: the end of the value is unknown
             return len(text)
         parameters.setdefault(name, _ESCAPE.sub(r"\1", value.group(1)))
         return value.end()
@@ -103,9 +103,9 @@ def _parameter(text: str, name: str, at: int, parameters: dict[str, str]) -> int
 
 
 def _junk(text: str, at: int) -> int:
-    """Past something that is neither scheme nor parameter, up to the next comma.
+    """Skip something that is neither scheme nor parameter, up to the next comma.
 
-    A quoted string in it is stepped over whole: its inside is not ours to read.
+    A quoted string in it is skipped whole: its content is not ours to read.
     """
     while at < len(text) and text[at] != ",":
         if text[at] == '"':

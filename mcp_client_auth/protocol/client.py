@@ -1,4 +1,4 @@
-"""The values of a client, which every stored login holds: so it imports next to nothing."""
+"""The values of a client. Every stored login holds them, so this module imports next to nothing."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Client:
     """A client as one authorization server knows it; its secret goes to that issuer only.
 
     `secret_expires_at` is in seconds since the epoch, 0 for never (RFC 7591 §3.2.1).
-    `key_file` is the path of the key that it signs with, no secret; `algorithm` is its `alg`,
-    empty for what fits the key.
-    `dpop`: it gets no tokens but such that are bound to a key (RFC 9449 §5.2).
+    `key_file` is the path of the key that it signs with, which is not a secret; `algorithm` is
+    its `alg`, empty for whatever fits the key.
+    `dpop`: it gets only tokens that are bound to a key (RFC 9449 §5.2).
 
     Example:
         ```python

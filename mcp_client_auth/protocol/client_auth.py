@@ -2,7 +2,7 @@
 
 One way for all of them (RFC 6749 §2.3): a form POST with the client's credentials in the header
 or the body. A `RequestSigner` signs what has to be signed: it has the keys, the clock and the
-random numbers that a flow has not.
+random numbers that a flow does not have.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from .flow import Flow, HttpRequest, HttpResponse, send
 
 
 class RequestSigner:
-    """Signs the requests of one client and one credential. This one has no key to sign with: it
-    authenticates the client by what it holds itself, an id and perhaps a secret.
+    """Signs the requests of one client and one credential. This one has no key to sign with: the
+    client authenticates with what it holds itself, an id and perhaps a secret.
     """
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class RequestSigner:
         return ""
 
     def take_nonce(self, response: HttpResponse) -> bool:
-        """Keep the nonce of a response; whether it requires the request once more (§8)."""
+        """Keep the nonce of a response; return whether the request has to be sent again (§8)."""
         return False
 
 
@@ -62,7 +62,7 @@ class FormPost:
     to_issuer: bool = True
 
     def signed(self, signer: RequestSigner = UNSIGNED) -> HttpRequest:
-        """The request to send, once: a proof is not to be used again (RFC 9449 §11.1)."""
+        """The request, to be sent once: a proof must not be reused (RFC 9449 §11.1)."""
         assertion = signer.assertion(self.client) if self.client.method in ASSERTED else ""
         request = form_request(self.url, self.client, self.body, assertion)
         request = replace(request, private=self.private, to_issuer=self.to_issuer)
@@ -79,8 +79,8 @@ class FormPost:
 def form_request(url: str, client: Client, body: str, assertion: str = "") -> HttpRequest:
     """A form POST with the client's proof in the header or the body, as its method says.
 
-    `client_id` stands in the body but for Basic: RFC 8705 §2 wants it there, RFC 7521 §4.2
-    allows it.
+    `client_id` is in the body, except with Basic: RFC 8705 §2 requires it there, RFC 7521
+    §4.2 allows it.
     """
     headers = {
         "Accept": "application/json",
@@ -96,7 +96,7 @@ def form_request(url: str, client: Client, body: str, assertion: str = "") -> Ht
         return HttpRequest("POST", url, headers, body.encode())
     if not client.client_id:  # an assertion grant needs no client (RFC 7523 §3.1)
         return HttpRequest("POST", url, headers, body.encode())
-    public = client.method in (*ASSERTED, *CERTIFIED)  # what proves it is not the body's secret
+    public = client.method in (*ASSERTED, *CERTIFIED)  # not proved by a secret in the body
     method = "none" if public else client.method
     body = _authlib.with_client(method, client.client_id, secret, url, body)
     if assertion:

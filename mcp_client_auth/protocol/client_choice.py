@@ -49,7 +49,7 @@ def client_kind(identity: Identity, server: ServerMetadata, options: Options) ->
 
 
 def one_page_for_all(server: ServerMetadata) -> Untrusted:
-    """Why an application cannot take this server's response at the page of all its logins."""
+    """Why an application cannot accept this server's response at one page for all its logins."""
     return Untrusted(
         "a code from another authorization server could be taken at the redirect URI of this"
         " application: this one has its sign-in page on another origin"
@@ -68,8 +68,8 @@ def one_page_for_all(server: ServerMetadata) -> Untrusted:
 def may_be_mixed_up(server: ServerMetadata, options: Options) -> bool:
     """Whether a code that comes back may be another authorization server's (RFC 9700 §4.4).
 
-    A client that several of them know has the same callback at each. Without `iss` only where
-    the sign-in page lies tells whose code it is.
+    A client known to several of them has the same callback at each. Without `iss` only the place
+    of the sign-in page tells whose code it is.
     """
     place = server.authorization_endpoint
     elsewhere = bool(place) and not same_origin(place, server.issuer)

@@ -1,4 +1,4 @@
-"""A client ID metadata document: what is written into one.
+"""What a client ID metadata document contains.
 
 draft-ietf-oauth-client-id-metadata-document; its fields are those of RFC 7591 §2. Anyone can read
 the document, so nothing private is ever put into it.
@@ -14,8 +14,8 @@ from .registration import DEVICE_GRANT
 if TYPE_CHECKING:
     from .jose import Key
 
-# A loopback literal without a port stands for each port (RFC 8252 §7.3), and is what a login
-# with a document uses; for `localhost`, which need not be this machine, no server has to (§8.3).
+# A loopback address without a port matches any port (RFC 8252 §7.3), and is what a login with a
+# document uses. For `localhost`, which need not be this machine, no server has to do so (§8.3).
 CALLBACK: Final = "http://127.0.0.1/callback"
 LARGEST: Final = 5 * 1024  # “Maximum Response Size for Client Metadata Documents”
 PUBLIC_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e", "kid", "alg")
@@ -36,7 +36,7 @@ def client_document(
         "redirect_uris": list(redirect_uris),
         "grant_types": ["authorization_code", "refresh_token", *([DEVICE_GRANT] if device else [])],
         "response_types": ["code"],
-        # it stands there although it is “none”: left out it means a secret (RFC 7591 §2)
+        # written even if it is “none”: leaving it out means a secret (RFC 7591 §2)
         "token_endpoint_auth_method": "private_key_jwt" if key else "none",
         **({"jwks": {"keys": [public_jwk(key)]}} if key else {}),
         "application_type": "native",
@@ -44,6 +44,6 @@ def client_document(
 
 
 def public_jwk(key: Key) -> dict[str, Any]:
-    """The part of a key that may be published: named one by one, so that no other slips in."""
+    """The part of a key that may be published, with members listed so that no other slips in."""
     fields = key.as_dict(private=False)
     return {**{name: fields[name] for name in PUBLIC_MEMBERS if name in fields}, "use": "sig"}

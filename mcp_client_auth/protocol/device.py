@@ -1,4 +1,4 @@
-"""The device authorization grant: a code that one device shows and another types (RFC 8628)."""
+"""The device authorization grant: one device shows a code, to be typed on another (RFC 8628)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _AGAIN: Final = "Nothing was changed; start the login again"
 
 @dataclass(frozen=True, slots=True)
 class DeviceAuthorization:
-    """A device code with what its person needs, and where it may be exchanged: nowhere else.
+    """A device code, what its user needs, and the only place where it may be exchanged.
 
     `expires_in` and `interval` are in seconds (§3.2). `verification_uri_complete` may be empty.
     """
@@ -82,7 +82,7 @@ def read_device_authorization(
 ) -> DeviceAuthorization:
     """The only maker of `DeviceAuthorization` (RFC 8628 §3.2).
 
-    Raises as a token response does for an error; the texts for the person are short, printable.
+    Raises as `granted_document` does; the code to be typed is short and printable.
     """
     document = granted_document(
         response, (client.secret,), what="device authorization", field="device_code"
@@ -156,7 +156,7 @@ def poll(
 
 
 def wait_after(error: AuthError, interval: float) -> float:
-    """Seconds to wait before asking again; raises where asking again makes no sense (§3.5)."""
+    """Seconds to wait before asking again; raises if asking again makes no sense (§3.5)."""
     if error.code == "authorization_pending":
         return interval
     if error.code == "slow_down":
@@ -172,6 +172,6 @@ def wait_after(error: AuthError, interval: float) -> float:
 
 
 def too_late(url: str, limit: float | None = None) -> LoginFailed:
-    """`limit`: the seconds that the person had, where these and not the code have ended."""
+    """The error of a login that took too long; `limit` is in seconds, None if the code expired."""
     when = "while the code was valid" if limit is None else f"within {limit:g} s"
     return LoginFailed(f"no one signed in {when}", url=url, code="timeout", hint=_AGAIN)

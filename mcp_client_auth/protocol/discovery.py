@@ -1,7 +1,7 @@
-"""From a server's answer to the authorization server to use.
+"""Find the authorization server to use, starting from an MCP server's answer.
 
-Places are requested in order until one answers with a JSON object; whatever that object is then
-decides. Nothing is ever invented once a server has named its metadata.
+Places are requested in order until one answers with a JSON object; that object then decides,
+whatever it says. Nothing is ever invented once a server has named its metadata.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ Rank = Callable[[str], int]
 
 
 def accept_any(server: ServerMetadata) -> None:
-    """Every authorization server will do."""
+    """Accept every authorization server."""
 
 
 def as_listed(issuer: str) -> int:
-    """The order of the resource's metadata."""
+    """Rank all alike, which keeps the order of the resource's metadata."""
     return 0
 
 
@@ -57,7 +57,7 @@ def as_listed(issuer: str) -> int:
 class Discovery:
     """A server, what its challenge requires, and the authorization server chosen for it.
 
-    `resource` is what goes out as the `resource` parameter, None for none (RFC 8707 §2).
+    `resource` is sent as the `resource` parameter, unless it is None (RFC 8707 §2).
     `endpoint` is where the MCP request was answered, after redirects.
     """
 
@@ -70,7 +70,7 @@ class Discovery:
 
     @property
     def final_url(self) -> str:
-        """Where redirects of the server's URL end; empty where there are none."""
+        """Where redirects of the server's URL end; empty if there are none."""
         return "" if self.endpoint == self.server_url else self.endpoint
 
 
@@ -84,9 +84,9 @@ def discover(
 ) -> Flow[Discovery]:
     """Find the authorization server (MCP 2026-07-28 "Authorization Server Discovery").
 
-    `answer`: to the MCP request; None stands for a 401 that says nothing. `usable` raises for
-    a server that cannot serve the login; those of the lowest `rank` come first. Raises
-    `Unavailable`, `Untrusted` or `BadResponse`, and `LoginFailed` where no login is required.
+    `answer`: to the MCP request; None stands for a 401 without a challenge. `usable` raises for
+    a server that cannot serve the login; those with the lowest `rank` are tried first. Raises
+    `Unavailable`, `Untrusted` or `BadResponse`, and `LoginFailed` if no login is required.
     """
     answer = answer or ServerAnswer(server_url, HttpResponse(401, server_url))
     tried: list[Absence] = []
@@ -115,10 +115,10 @@ def discover(
 def resource_places(
     server_url: ServerUrl, answer: ServerAnswer, options: Options
 ) -> dict[str, str]:
-    """Where resource metadata may lie, in the order of the requests, each with its rule.
+    """Where resource metadata may be, in the order of the requests, each with its rule.
 
-    `InsecureUrl` for a place that the challenge names and that must not be requested; it is
-    left out where the caller's options stand for its content, or where it is no absolute URL.
+    Raises `InsecureUrl` if the challenge names a place that must not be requested. It is left out
+    instead if the caller's options stand for its content, or if it is not an absolute URL.
     """
     suffix = "oauth-protected-resource"
     places: dict[str, str] = {}
@@ -142,7 +142,7 @@ def resource_places(
 def resource_metadata(
     server_url: ServerUrl, answer: ServerAnswer, options: Options, tried: list[Absence]
 ) -> Flow[ResourceMetadata | None]:
-    """The challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
+    """Try the challenge's place, the path-aware well-known, the root (RFC 9728 §3.1, §5.1)."""
     vouched = Vouched.by(options)
     places = resource_places(server_url, answer, options)
     named = answer.challenge.resource_metadata if answer.challenge else ""
@@ -191,9 +191,9 @@ def server_metadata(
 ) -> Flow[ServerMetadata | None]:
     """An issuer's metadata at its well-known places in order (RFC 8414 §3.1 and §5).
 
-    A document that cannot serve the login leads to the next place, and its fault is raised
-    where that is of no help: one document is used whole, two are never merged. `private`: the
-    caller named the issuer, so it may be anywhere.
+    If a document cannot serve the login, the next place is tried; if no place helps, the fault of
+    the first is raised. One document is used whole, two are never merged. `private`: the caller
+    named the issuer, so it may have a private address.
     """
     checked = Issuer.checked(issuer, "the authorization server", options)
     refused: AuthError | None = None
@@ -257,7 +257,7 @@ def _first_usable(
 def required_metadata(
     issuer: str, options: Options, *, private: bool = False, usable: Usable = accept_any
 ) -> Flow[ServerMetadata]:
-    """The same, `BadResponse` where there is none; or what the caller passed instead."""
+    """An issuer's metadata, or what the caller passed instead; `BadResponse` if there is none."""
     if options.endpoints:
         known = caller_server_metadata(issuer, options.endpoints, options)
         yield Event("server-metadata", issuer, detail=issuer, rule="endpoints of the caller")
@@ -290,7 +290,7 @@ def required_metadata(
 
 
 def invents(answer: ServerAnswer, tried: Sequence[Absence]) -> bool:
-    """Whether the path of MCP 2025-03-26 applies: a 401 that names no metadata, and none there."""
+    """Whether the path of MCP 2025-03-26 applies: a 401 names no metadata, and none was found."""
     named = answer.challenge is not None and answer.challenge.resource_metadata
     objects = any(absence.is_object for absence in tried)
     return answer.requires_authorization and not (named or objects or in_front(answer, tried))
@@ -319,7 +319,7 @@ def metadata_request(url: str) -> HttpRequest:
 def _document(
     place: str, tried: list[Absence], *, private: bool = False
 ) -> Flow[HttpResponse | None]:
-    """The answer that holds a JSON object; None where there is none, which is noted."""
+    """The answer if it holds a JSON object; otherwise None, with the absence added to `tried`."""
     response = yield from send(replace(metadata_request(place), private=private))
     absence = absent(response)
     if absence is None:
@@ -329,7 +329,7 @@ def _document(
 
 
 def absent(response: HttpResponse) -> Absence | None:
-    """Why a place has no document; a 5xx or 429 is `Unavailable`."""
+    """Why a place has no document, None if it has one; raises `Unavailable` for a 5xx or 429."""
     if is_passing(response.status):
         raise unavailable(response)
     if 200 <= response.status < 300 and isinstance(parsed(response), dict):

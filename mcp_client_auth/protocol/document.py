@@ -1,4 +1,4 @@
-"""A JSON object from a server, read field by field with one kind of complaint."""
+"""A JSON object from a server, read field by field with one kind of error."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NAMES = {dict: "object", list: "array", str: "string", bool: "boolean", type(No
 class Document:
     """The object, with what it is and where it came from, so that an error can say both.
 
-    A needed field of the wrong type is a `BadResponse`; an optional one counts as absent.
+    A required field of the wrong type raises `BadResponse`; an optional one counts as absent.
     """
 
     what: str
     url: str
-    raw: Mapping[str, Any] = field(repr=False)  # of a token response, these are the tokens
+    raw: Mapping[str, Any] = field(repr=False)  # in a token response, these are the tokens
     hint: str | Remedy = TO_FIX  # what the person can do about a document that is not usable
 
     def text(self, name: str) -> str:
@@ -56,7 +56,7 @@ class Document:
         return None
 
     def words(self, name: str) -> tuple[str, ...] | None:
-        """The same of words: a server's blanks around them, or between them, are no part of one."""
+        """The same, split into words: spaces around or between them are not part of any."""
         texts = self.texts(name)
         return None if texts is None else tuple(dict.fromkeys(" ".join(texts).split()))
 
@@ -101,7 +101,7 @@ def parsed(response: HttpResponse) -> Any:
 
 
 def described(response: HttpResponse) -> str:
-    """What an answer holds that is not what was expected, in a few words."""
+    """Describe in a few words an answer that is not what was expected."""
     if target := redirected_to(response):
         return f"a redirect to {target}, which is not followed"
     if not response.body:
@@ -118,7 +118,7 @@ def described(response: HttpResponse) -> str:
 
 
 def redirected_to(response: HttpResponse) -> str:
-    """Where an answer redirects to, as it may stand in a message; empty for nowhere."""
+    """Where an answer redirects to, made fit for a message; empty if it does not redirect."""
     location = response.header("location")
     if not 300 <= response.status < 400 or not location:
         return ""
@@ -129,7 +129,7 @@ def redirected_to(response: HttpResponse) -> str:
 
 
 def is_page(response: HttpResponse) -> bool:
-    """Whether it is an HTML page, by its body or by its type; JSON is none, whatever its type."""
+    """Whether it is an HTML page, by its body or by its type; JSON is not, whatever its type."""
     start = response.body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return True

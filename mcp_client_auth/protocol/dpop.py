@@ -1,6 +1,6 @@
 """Proof of possession (RFC 9449): the key, the proof, and when a login needs them.
 
-A proof is for one request: its method, its URL, its moment, and the token that goes with it.
+A proof is for one request: its method, its URL, its time, and the token that is sent with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .jose import encoded, signed, thumbprint
 if TYPE_CHECKING:
     from .discovery import Discovery
 
-# In the order of our choice: small and quick first; "EdDSA" is what "Ed25519" was called before
+# In order of preference: small and quick first; "EdDSA" is what "Ed25519" was called before
 # RFC 9864. Each with its key type and its curve or size (RFC 7518 §3.1, RFC 8037 §3.1).
 ALGORITHMS: Final[Mapping[str, tuple[str, str | int]]] = {
     "ES256": ("EC", "P-256"),
@@ -38,7 +38,7 @@ _LONGEST_NONCE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class DpopKey:
-    """A private key that signs proofs; `jkt` is its thumbprint (RFC 7638), which is no secret."""
+    """A private key that signs proofs; `jkt` is its thumbprint (RFC 7638), not a secret."""
 
     algorithm: str
     public: Mapping[str, str]
@@ -56,7 +56,7 @@ class DpopKey:
         nonce: str = "",
         token: Secret | None = None,
     ) -> str:
-        """A proof for one request (§4.2), with the hash of the `token` that goes with it (§7)."""
+        """A proof for one request (§4.2), with the hash of the `token` sent with it (§7)."""
         claims = {"jti": jti, "htm": method, "htu": target(url), "iat": int(now)}
         if token is not None:
             claims["ath"] = encoded(sha256(token.reveal().encode("ascii")).digest())
@@ -77,7 +77,7 @@ def make_key(algorithm: str) -> DpopKey:
 
 
 def read_key(kept: Secret) -> DpopKey:
-    """A key as it was kept, a private JWK with its `alg`; `ValueError` for anything else."""
+    """A key as it was stored, a private JWK with its `alg`; `ValueError` for anything else."""
     from joserfc import jwk
     from joserfc.errors import JoseError
 
@@ -102,7 +102,7 @@ def target(url: str) -> str:
 
 
 def read_nonce(response: HttpResponse) -> str:
-    """The nonce that an answer gives, empty for none or one that breaks its grammar (§8.1)."""
+    """The nonce of an answer, empty if there is none or it breaks the grammar (§8.1)."""
     values = response.header_values("dpop-nonce")
     if len(values) != 1 or len(values[0]) > _LONGEST_NONCE:
         return ""
@@ -112,7 +112,7 @@ def read_nonce(response: HttpResponse) -> str:
 
 
 def server_wants_nonce(response: HttpResponse) -> bool:
-    """Whether an authorization server asks for the request once more, with its nonce (§8)."""
+    """Whether an authorization server asks for the request again, with its nonce (§8)."""
     if response.status not in (400, 401):
         return False
     body = parsed(response)
@@ -120,7 +120,7 @@ def server_wants_nonce(response: HttpResponse) -> bool:
 
 
 def resource_wants_nonce(response: HttpResponse) -> bool:
-    """The same of a resource server, which says it in its challenge (§9)."""
+    """The same for a resource server, which says so in its challenge (§9)."""
     if response.status != 401:
         return False
     challenges = read_challenges(response.header_values("www-authenticate"))
@@ -128,15 +128,15 @@ def resource_wants_nonce(response: HttpResponse) -> bool:
 
 
 def demanded(discovery: Discovery) -> bool:
-    """Whether the resource takes bound tokens only: its metadata or its challenge says so."""
+    """Whether the resource accepts only bound tokens: its metadata or its challenge says so."""
     named = discovery.metadata is not None and discovery.metadata.dpop_required
     return named or (discovery.challenge is not None and discovery.challenge.dpop_only)
 
 
 def choose_algorithm(discovery: Discovery) -> str:
-    """The algorithm of a new key: both servers must take it, so far as they say what they take.
+    """The algorithm for a new key: both servers must accept it, as far as they list any.
 
-    RFC 9449 §5.1 and §7.1, RFC 9728 §2; a server that is silent is taken to know ES256.
+    RFC 9449 §5.1 and §7.1, RFC 9728 §2; a server that says nothing is assumed to know ES256.
     Raises `DpopUnsupported`.
     """
     challenge, metadata = discovery.challenge, discovery.metadata

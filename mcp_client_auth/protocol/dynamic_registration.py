@@ -1,4 +1,4 @@
-"""Dynamic registration: the pair of RFC 7591 §3, and what to ask for where the first is refused."""
+"""Dynamic registration: the pair of RFC 7591 §3, and what to request if the first is refused."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def client_metadata(
     server: ServerMetadata, redirect_uri: str, scope: Scopes | None, options: Options
 ) -> dict[str, Any]:
     """RFC 7591 §2: a public native client, so that no secret has to be kept."""
-    # RFC 8628 §3.1: one registration serves both ways to a person
+    # RFC 8628 §3.1: one registration serves login by browser and by device code
     device = [DEVICE_GRANT] if DEVICE_GRANT in (server.grant_types or ()) else []
     return {
         "client_name": options.client_name,
@@ -49,8 +49,8 @@ def listed_metadata(
 ) -> dict[str, Any]:
     """The same without what the server's metadata does not list (RFC 8414 §2).
 
-    The `defaults` of lists that are left out count only where the others change nothing: many
-    servers that leave them out take public clients and give refresh tokens.
+    The `defaults` of lists that are left out count only if the other lists change nothing: many
+    servers that leave them out accept public clients and issue refresh tokens.
     """
     methods, grants = server.token_auth_methods, server.grant_types
     listed = _within(metadata, methods, grants)
@@ -101,7 +101,7 @@ def read_registration(
     *,
     token: Secret | str | None = None,
 ) -> Client:
-    """What the server registered is used, also where it differs from the request (RFC 7591 §3.2.1).
+    """The client as the server registered it, even if not as requested (RFC 7591 §3.2.1).
 
     `token` is the initial access token that was sent, which no message may repeat.
     """
@@ -122,14 +122,14 @@ def read_registration(
         document.broken(f"it requires the client authentication {quoted(method, 60)}")
     management_uri, path = "", document.text("registration_client_uri")
     if management and path:
-        with suppress(ValueError):  # RFC 7592 §3 wants a whole URL; some servers name a path
+        with suppress(ValueError):  # RFC 7592 §3 requires a whole URL; some servers name a path
             management_uri = urljoin(document.url, path)
     return Client(
         client_id=document.need("client_id"),
         issuer=server.issuer,
         kind="dynamic",
         method=method,
-        secret=secret,  # beside `none` it is not sent, unless it turns out to be demanded
+        secret=secret,  # with `none` it is not sent, unless it turns out to be demanded
         redirect_uris=(redirect_uri,),
         scope=parse(" ".join(document.texts("scope") or ())) or tuple(scope or ()),
         secret_expires_at=document.number("client_secret_expires_at") or 0.0 if secret else 0.0,
@@ -162,9 +162,9 @@ def _require_callback(document: Document, redirect_uri: str) -> None:
 def register(
     server: ServerMetadata, redirect_uri: str, scope: Scopes | None, options: Options
 ) -> Flow[Client]:
-    """RFC 7591 §3; once more with what the metadata lists, where the server refuses the client's.
+    """RFC 7591 §3; if the server refuses the client's metadata, once more with what its own lists.
 
-    Never with that first: servers that list secrets only and take public clients are real.
+    Never with that first: some servers list only secrets, but do accept public clients.
     """
     metadata = client_metadata(server, redirect_uri, scope, options)
     kind = metadata["application_type"]

@@ -1,4 +1,4 @@
-"""The endpoints that a caller names: most servers publish theirs."""
+"""The endpoints that a caller names, although most servers publish theirs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Endpoints:
     device_authorization: str = ""
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Each by its name in metadata (RFC 8414 §2)."""
+        """Each with its name in metadata (RFC 8414 §2)."""
         return (
             ("authorization_endpoint", self.authorization),
             ("token_endpoint", self.token),

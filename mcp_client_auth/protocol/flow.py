@@ -2,8 +2,8 @@
 
 A flow is a generator that yields the request it wants sent and is resumed with the
 response. It holds no client, no lock and no store, so any client can drive it and a
-test can drive it with a list of responses. What it has to say on the way it yields as
-an `Event`.
+test can drive it with a list of responses. It reports progress by yielding an
+`Event`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class HttpRequest:
     """A request of the flow. Headers and body may hold secrets and are never shown.
 
     `private`: the address may be a private one, no matter who named it; the login allowed it once.
-    `redirects`: a GET may be sent on within its origin. `repeatable`: it may be sent twice, as a
-    GET may, because the second one does no harm. `to_issuer`: it goes to an endpoint of
-    the authorization server, which may see the client certificate (RFC 8705). `gateway`: more
-    headers, for a gateway in front of this URL alone: no redirect carries them. `lasting`: seconds
-    more in which its answer is awaited once it was sent, since nothing can bring it back.
+    `redirects`: a GET may follow redirects within its origin. `repeatable`: it may be sent twice,
+    as a GET may, because the second one does no harm. `to_issuer`: it goes to an endpoint of
+    the authorization server, which may see the client certificate (RFC 8705). `gateway`: extra
+    headers for a gateway in front of this URL only: no redirect carries them. `lasting`: how many
+    seconds longer to wait for its answer once it was sent, because a lost one cannot be recovered.
 
     Example:
         ```python
@@ -117,8 +117,8 @@ def run(
     *,
     before: Callable[[], object] | None = None,
 ) -> T:
-    """Drive a flow with a blocking transport. `before`: called ahead of each request, which it
-    may forbid with an `AuthError`."""
+    """Drive a flow with a blocking transport. `before`: called before each request, which it
+    may forbid by raising an `AuthError`."""
     try:
         step = next(flow)
         while True:

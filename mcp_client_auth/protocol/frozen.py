@@ -1,8 +1,8 @@
 """`@dataclass(frozen=True, slots=True)` for the classes that every first request makes.
 
 The standard decorator compiles six methods for each class, which takes thirty times as long as
-the class itself. Here all classes share theirs, and what only `fields`, `asdict` or `signature`
-want to know of a class is made when they first ask.
+the class itself. Here all classes share their methods. What only `fields`, `asdict` or
+`signature` need of a class is made when they first ask.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _unchangeable(self: object, name: str, *value: object) -> NoReturn:
 
 
 def _replace(self: Any, /, **changes: Any) -> Any:
-    """As the standard one, for these and other dataclasses."""
+    """Like `dataclasses.replace`, for these and other dataclasses."""
     if "_setters" not in vars(type(self)):
         return dataclasses.replace(self, **changes)
     return type(self)(**{name: getattr(self, name) for name in self.__match_args__} | changes)
@@ -87,8 +87,8 @@ def _set_state(self: Any, state: list[Any]) -> None:
 
 
 def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
-    """One value for each row of these columns, which are all fields: in half the time of as many
-    calls, and without `__post_init__`."""
+    """One instance for each row of these columns, one column for each field: in half the time of as
+    many calls, and without `__post_init__`."""
     made = [kind.__new__(kind) for _ in columns[0]]
     for put, column in zip(cast("Any", kind)._setters, columns, strict=True):
         deque(map(put, made, column), 0)
@@ -96,7 +96,7 @@ def many(kind: type[T], *columns: Sequence[Any]) -> list[T]:
 
 
 class _Told:
-    """What a standard dataclass of the same fields tells of itself, and of what is below it."""
+    """What a standard dataclass of the same fields has under this name, also for subclasses."""
 
     def __set_name__(self, kind: type, name: str) -> None:
         self._name = name
@@ -112,7 +112,7 @@ class _Signature:
     """The same for its signature."""
 
     def __get__(self, value: object, kind: Any) -> object:
-        if kind.__init__ is not _init:  # of a class below it, which has another
+        if kind.__init__ is not _init:  # a subclass that has another
             raise AttributeError
         from inspect import signature
 
@@ -120,14 +120,14 @@ class _Signature:
 
 
 def _made(kind: type) -> Any:
-    """The class by the decorator here that it is, or is below."""
+    """The class that the decorator here made: `kind` itself, or a base of it."""
     return next(each for each in kind.__mro__ if "_setters" in vars(each))
 
 
 def _standard(kind: Any, *, whole: bool) -> Any:
     defaults = {name: (default,) for name, default in kind._defaults.items()}
     rows = [(name, of, *defaults.get(name, ())) for name, of in kind.__annotations__.items()]
-    # a docstring, which otherwise it gets from a signature
+    # a docstring, because otherwise one is made from the signature
     body = {"__doc__": "-"}
     what: dict[str, Any] = dict.fromkeys(("init", "repr", "eq", "frozen", "slots"), whole)
     return dataclasses.make_dataclass(kind.__name__, rows, namespace=body, **what)

@@ -13,11 +13,11 @@ from ..errors import UsageError
 from ..origin import origin_url
 from ..secret import Secret, quoted
 
-Headers: TypeAlias = Mapping[str, Mapping[str, Secret]]  # of an origin
+Headers: TypeAlias = Mapping[str, Mapping[str, Secret]]  # by origin
 
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")  # RFC 9110 §5.6.2
 _VALUE: Final = re.compile(r"[!-~](?:[ -~]{0,8000}[!-~])?")
-# The login's own, those of a connection, and those that the protocol sets.
+# The headers of the login and of the connection, and those that the protocol sets.
 _NOT_OURS: Final = re.compile(
     r"authorization|dpop|host|cookie2?|proxy-.*|connection|keep-alive|te|trailer|upgrade|expect"
     r"|transfer-encoding|content-.*|accept|accept-encoding|user-agent|origin|last-event-id|mcp-.*",
@@ -26,7 +26,7 @@ _NOT_OURS: Final = re.compile(
 
 
 def checked(headers: Mapping[str, Secret | str]) -> dict[str, Secret]:
-    """Raises `UsageError` for what is not a header, and for one that is not the caller's to set."""
+    """The headers; `UsageError` for what is not one, or is not the caller's to set."""
     secrets = {
         name: Secret(value) if isinstance(value, str) else value for name, value in headers.items()
     }
@@ -65,7 +65,7 @@ def checked_for(origins: Mapping[str, Mapping[str, Secret | str]]) -> Headers:
 
 
 def headers_at(headers: Headers, url: str) -> dict[str, str]:
-    """What goes with a request to this URL, in clear."""
+    """The headers to send with a request to this URL, in clear text."""
     if not headers:
         return {}
     try:

@@ -1,7 +1,7 @@
 """An ID token and what it must say before it is used (OpenID Connect Core §3.1.3.7, §12.2).
 
 It comes from the token endpoint itself over TLS, which §3.1.3.7 (6) accepts in place of its
-signature: no key of the provider is fetched here. The server that gets it next checks that.
+signature: no key of the provider is fetched here. The next server to get it checks the signature.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Expected:
 def read_id_token(
     response: HttpResponse, expected: Expected, now: float
 ) -> tuple[Secret, float] | None:
-    """The ID token of a token response, checked, and when it ends; None where there is none.
+    """The ID token of a token response, checked, and when it expires; None if there is none.
 
-    Raises `BadResponse` for what is not a signed JWT, `Untrusted` where a check fails.
+    Raises `BadResponse` for what is not a signed JWT, `Untrusted` if a check fails.
     """
     value = parsed(response)
     document = Document("ID token", response.url, value if isinstance(value, dict) else {})
@@ -63,7 +63,7 @@ class _Check:
     now: float
 
     def ends(self, token: Secret) -> float:
-        """When a token ends that passes every check, in seconds since the epoch."""
+        """When a token that passes every check expires, in seconds since the epoch."""
         claims, algorithm = claims_of(token), _algorithm(token)
         if claims is None or algorithm is None:
             self.document.broken("it is not a signed JWT (RFC 7519 §3)")
@@ -91,7 +91,7 @@ class _Check:
             self._refuse(f"“azp” must be the client {quoted(client_id, 80)}, got {_got(party)}")
 
     def _check_nonce(self, claims: dict[str, Any]) -> None:
-        """(11); one that a refresh repeats must be the same (§12.2)."""
+        """(11); if a refresh repeats it, it must be the same (§12.2)."""
         nonce, sent = claims.get("nonce"), self.expected.nonce
         if sent is not None:
             if not (isinstance(nonce, str) and sent.matches(nonce)):
@@ -135,7 +135,7 @@ class _Check:
 def require_id_token(
     response: HttpResponse, expected: Expected, now: float
 ) -> tuple[Secret, float]:
-    """The same where there has to be one: after a sign-in."""
+    """The same after a sign-in, where there has to be one."""
     found = read_id_token(response, expected, now)
     if found is None:
         raise BadResponse(
@@ -148,7 +148,7 @@ def require_id_token(
 
 
 def _algorithm(token: Secret) -> str | None:
-    """The `alg` of its header; None where there is none."""
+    """The `alg` of its header; None if there is none."""
     try:
         header = json_value(decoded(token.reveal().partition(".")[0]).decode())
     except (ValueError, json.JSONDecodeError):
@@ -168,7 +168,7 @@ def _moment(value: Any) -> float | None:
 
 
 def _got(value: Any) -> str:
-    """What a claim has instead, as it may stand in a message."""
+    """The value that a claim has instead, made fit for a message."""
     if value is None:
         return "nothing"
     if isinstance(value, str):

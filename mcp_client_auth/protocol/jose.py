@@ -1,6 +1,6 @@
 """Keys and signatures (JOSE): what signs a client's assertions and the proofs of a bound token.
 
-Time and chance are handed in with the claims. No message ever repeats anything of a key.
+Time and random values are passed in with the claims. No message ever repeats any part of a key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CURVES: Final = {
     "P-256": ("ES256",),
     "P-384": ("ES384",),
     "P-521": ("ES512",),
-    # RFC 9864 gives EdDSA a name of its own, which few servers know yet
+    # Ed25519 is the newer name, from RFC 9864, which few servers know yet
     "Ed25519": ("EdDSA", "Ed25519"),
 }
 _RSA: Final = ("RS256", "PS256", "RS384", "RS512", "PS384", "PS512")
@@ -37,13 +37,13 @@ def signed(header: Mapping[str, Any], claims: Mapping[str, Any], key: Key) -> st
     from joserfc.jws import JWSRegistry
 
     content = _content(header, claims)
-    # the algorithm itself and not `jwt.encode`, which warns of EdDSA at each call
+    # the algorithm itself, because `jwt.encode` warns about EdDSA at each call
     signature = JWSRegistry.algorithms[header["alg"]].sign(content.encode(), key)
     return f"{content}.{encoded(signature)}"
 
 
 def signed_with_secret(header: Mapping[str, Any], claims: Mapping[str, Any], secret: Secret) -> str:
-    """The same with a secret that two share (RFC 7518 §3.2); it does not leave."""
+    """The same with a shared secret (RFC 7518 §3.2), which is not sent."""
     import hmac
 
     content = _content(header, claims)
@@ -61,12 +61,12 @@ def encoded(value: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """The opposite; `ValueError` for what is no base64."""
+    """The reverse; `ValueError` for what is not base64."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def claims_of(token: Secret) -> dict[str, Any] | None:
-    """What a JWT says of itself, unverified; None for any other token (RFC 7519 §3)."""
+    """The claims of a JWT, unverified; None for any other token (RFC 7519 §3)."""
     parts = token.reveal().split(".")
     if len(parts) != 3:
         return None
@@ -93,14 +93,14 @@ def signing_key(text: Secret, where: str = "the client's key") -> Key:
         if key is not None and usable:
             key.check_use("sig")
             key.check_key_op("sign")
-    except TypeError:  # cryptography's word for a password that it misses
+    except TypeError:  # what cryptography raises for a missing password
         raise UsageError(
             f"{where} is encrypted",
             hint="No one can type its password when a token is refreshed: store it"
             " without one, readable by you only, or pass a callable that signs",
         ) from None
     except Exception:
-        # a library's own error may quote the text, and has many classes
+        # a library's own errors may quote the text, and are of many classes
         raise UsageError(f"{where} cannot be read as a key", hint=_EXPECTED) from None
     if not usable or key is None:
         what = (
@@ -113,7 +113,7 @@ def signing_key(text: Secret, where: str = "the client's key") -> Key:
 
 
 def _imported(text: str) -> Key | None:
-    """From a JWK or PEM; None for a type of key that cannot sign here."""
+    """Import a JWK or PEM; None for a type of key that cannot sign here."""
     from joserfc.errors import InvalidKeyTypeError
     from joserfc.jwk import ECKey, OKPKey, RSAKey
 
@@ -132,8 +132,8 @@ def _imported(text: str) -> Key | None:
 def algorithm_for(key: Key, chosen: str = "", listed: tuple[str, ...] | None = None) -> str:
     """`alg` for this key: the caller's, or the JWK's, or the first that the server lists.
 
-    `listed` is `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 §2), which need
-    not be there. Raises `UsageError` where key and algorithm do not go together.
+    `listed` is `token_endpoint_auth_signing_alg_values_supported` (RFC 8414 §2), which is
+    optional. Raises `UsageError` if key and algorithm do not fit each other.
     """
     fitting = fitting_algorithms(key)
     named = chosen or str(key.get("alg") or "")
@@ -155,7 +155,7 @@ def algorithm_for(key: Key, chosen: str = "", listed: tuple[str, ...] | None = N
 
 
 def secret_algorithm(listed: tuple[str, ...] | None = None) -> str:
-    """HS256 (RFC 7518 §3.2) unless the server lists others only."""
+    """HS256 (RFC 7518 §3.2), unless the server lists only others."""
     return next((name for name in _HASHES if name in (listed or ())), "HS256")
 
 

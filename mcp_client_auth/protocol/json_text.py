@@ -1,4 +1,4 @@
-"""A JSON text of ours or of anyone, read strictly."""
+"""Strict reading of JSON, our own or anyone's."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ _DEEPEST: Final = 200
 
 
 def json_value(text: str) -> Any:
-    """The value of a JSON text; `ValueError` for any other, and for one that is too deep."""
+    """The value of a JSON text; `ValueError` for any other text, or if it is nested too deep."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
-        # RFC 7493 §2.1: half a surrogate pair is no character, and could not be sent on
+        # RFC 7493 §2.1: half a surrogate pair is not a character, and could not be sent on
         text.encode()
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deep") from None
-    # who reads it may be nearer to the end of the stack than who writes it again or shows it
+    # the code that later writes or shows it may have less stack left than there is here
     if text.count("[") + text.count("{") > _DEEPEST and _is_deep(value):
         raise ValueError("nested too deep")
     return value

@@ -1,4 +1,4 @@
-"""The end of a registration at the server that gave it a management URI (RFC 7592)."""
+"""Deleting a registration at the server that gave it a management URI (RFC 7592)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GONE = (200, 204)
 
 
 def is_manageable(uri: str, server: ServerMetadata) -> bool:
-    """Whether a registration's token may go there: only home, and not in clear text."""
+    """Whether a registration's token may be sent there: only to its server, not in clear text."""
     try:
         private = split(uri).scheme == "https" or is_loopback(uri)
     except ValueError:
@@ -30,12 +30,12 @@ def deletion_request(client: Client, *, private: bool = False) -> HttpRequest:
 
 
 def read_deletion(response: HttpResponse) -> bool:
-    """Whether the client is gone; 405 and 403 are a server's right (§2.3)."""
+    """Whether the client was deleted; a server is free to answer 405 or 403 (§2.3)."""
     return response.status in _GONE
 
 
 def unregister(client: Client, *, private: bool = False) -> Flow[bool]:
-    """End a registration; whether the server has confirmed it."""
+    """Delete a registration; return whether the server has confirmed it."""
     response = yield from send(deletion_request(client, private=private))
     done = read_deletion(response)
     outcome = "client deleted" if done else "client not deleted"

@@ -49,7 +49,7 @@ IF_ELSEWHERE: Final = Remedy(
     "if its authorization server is another one, pass its issuer: {Options.issuer}; where that has"
     " no metadata, its endpoints too: {Options.endpoints}"
 )
-# RFC 8705 §5: those that this client speaks to itself
+# RFC 8705 §5: those that this client itself sends requests to
 _ALIASED: Final = ("token_endpoint", *_ENDPOINTS[1:])
 
 
@@ -100,7 +100,7 @@ class ServerMetadata:
         return replace(self, authorization_endpoint=_ABSENT)
 
     def for_certificates(self) -> ServerMetadata:
-        """The same server as a client with a certificate speaks to it (RFC 8705 §5)."""
+        """The same server with the endpoints for clients with a certificate (RFC 8705 §5)."""
         aliases: Mapping[str, Any] = self.aliases
         return replace(self, **aliases) if aliases else self
 
@@ -120,9 +120,9 @@ class Vouched:
         return self.resource is not None or self.issuer
 
     def stands_for(self, error: AuthError) -> bool:
-        """Whether a document that ends in this error is not needed; one that contradicts is none.
+        """Whether a document with this error can be ignored; one that contradicts never can.
 
-        With both options nothing of it is needed, so that its place may be out of reach, too.
+        With both options nothing in it is needed, so even its place may be unreachable.
         """
         if isinstance(error, ResourceMismatch):
             return False
@@ -139,9 +139,9 @@ def read_resource_metadata(
 ) -> ResourceMetadata:
     """The only maker of `ResourceMetadata` (RFC 9728 §3.3).
 
-    `final_url` is where redirects of the server's URL have led. Raises `BadResponse` where
+    `final_url` is where redirects of the server's URL have led. Raises `BadResponse` if
     `resource` or `authorization_servers` is missing and no option stands for it,
-    `ResourceMismatch` when it speaks for another one.
+    `ResourceMismatch` if the document describes another resource.
     """
     document = read_document(response, "protected resource metadata")
     if vouched.resource is not None and not document.text("resource"):
@@ -166,7 +166,7 @@ def read_resource_metadata(
 
 
 def _require_match(server: ServerUrl, final_url: str, resource: str, where: str) -> None:
-    """`ResourceMismatch` unless the document speaks for one of the URLs, or a parent of it."""
+    """Raise `ResourceMismatch` unless the document is for one of the URLs, or a parent of it."""
     places = (server, ServerUrl(final_url) if final_url else server)
     if any(place.is_described_by(resource) for place in places):
         return
@@ -187,7 +187,7 @@ def read_server_metadata(
 ) -> ServerMetadata:
     """The only maker of `ServerMetadata` from a document (RFC 8414 §3.3).
 
-    Raises `IssuerMismatch` before anything else of the document is looked at, `InsecureUrl`
+    Raises `IssuerMismatch` before anything else in the document is read, `InsecureUrl`
     for an endpoint that is not https, `BadResponse` without a token endpoint.
     """
     document = read_document(response, "authorization server metadata", _NAME_THE_ENDPOINTS)
@@ -206,7 +206,7 @@ def read_server_metadata(
     inner = replace(document, raw=raw if isinstance(raw, dict) else {})
     aliases = {name: _endpoint(inner, name, options) for name in _ALIASED if inner.text(name)}
     return ServerMetadata(
-        issuer=Issuer(named),  # the one that was requested, but for a slash
+        issuer=Issuer(named),  # the one that was requested, except perhaps for a slash
         token_endpoint=_endpoint(document, "token_endpoint", options),
         source="metadata",
         scopes_supported=document.words("scopes_supported"),
@@ -225,7 +225,7 @@ def read_server_metadata(
 
 
 def default_server_metadata(issuer: Issuer) -> ServerMetadata:
-    """What the 2025-03-26 specification assumes where no metadata exists ("Fallbacks")."""
+    """What the 2025-03-26 specification assumes if no metadata exists ("Fallbacks")."""
     return ServerMetadata(
         issuer=issuer,
         token_endpoint=Endpoint(issuer + "/token"),
@@ -240,7 +240,7 @@ def caller_server_metadata(
 ) -> ServerMetadata:
     """What the caller knows of a server that publishes nothing; checked like a document.
 
-    Nothing is promised by it: neither `iss` (which is compared when it comes) nor scopes.
+    It promises nothing: neither `iss` (which is compared if it comes) nor scopes.
     """
     checked = Issuer.checked(issuer, "the issuer", options)
     named: dict[str, Any] = {

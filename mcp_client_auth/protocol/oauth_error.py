@@ -1,4 +1,4 @@
-"""The error answer of an OAuth endpoint, whichever it is (RFC 6749 §5.2), and of one in trouble."""
+"""The error response of any OAuth endpoint (RFC 6749 §5.2), and of a server in trouble."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _MOST_SAYINGS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class OAuthError:
-    """A server's error code, which is fit to be shown, and its words; empty where it has none."""
+    """A server's error code, which is safe to show, and its text; each empty if there is none."""
 
     code: str = ""
     text: str = ""
 
     @property
     def ending(self) -> str:
-        """Its words as they end a message."""
+        """The text, made fit to end a message."""
         return f": {quoted(self.text)}" if self.text else ""
 
     @property
@@ -45,8 +45,8 @@ def read_error(fields: Mapping[str, Any], sent: Iterable[Secret | None] = ()) ->
 
 
 def said(response: HttpResponse, sent: Iterable[Secret | None] = ()) -> str:
-    """What a refusal says in other words than an OAuth error's; its `error`, if that is a text, is
-    not repeated. `sent` as above."""
+    """What a refusal says beyond the fields of an OAuth error; its `error` is left out if it is a
+    string. `sent` as for `read_error`."""
     body = parsed(response)
     fields = dict(body) if isinstance(body, dict) else {"errors": body}
     if isinstance(fields.get("error"), str):
@@ -58,8 +58,8 @@ def said(response: HttpResponse, sent: Iterable[Secret | None] = ()) -> str:
 
 
 def _sayings(value: object, depth: int = 4) -> Iterator[str]:
-    """The texts under the names that web frameworks give them, and not what they quote of the
-    request: problem details (RFC 9457), validation errors, an error that is an object."""
+    """The texts under the names that web frameworks use, without what they quote of the request:
+    problem details (RFC 9457), validation errors, an error that is an object."""
     if isinstance(value, str):
         yield value
     elif depth and isinstance(value, dict):
@@ -71,12 +71,12 @@ def _sayings(value: object, depth: int = 4) -> Iterator[str]:
 
 
 def error_code(text: str) -> str:
-    """A server's error code as it may stand in a field or log (RFC 6749 §5.2): never empty."""
+    """A server's error code, made fit for a field or log (RFC 6749 §5.2): never empty."""
     return quoted(text, 60)[1:-1] or "unknown_error"
 
 
 def is_passing(status: int) -> bool:
-    """Whether an answer reports trouble of the server, and so says nothing about the request."""
+    """Whether an answer reports a temporary fault of the server, not one of the request."""
     return status == 429 or status >= 500
 
 

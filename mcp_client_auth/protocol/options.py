@@ -1,4 +1,4 @@
-"""What a caller may change about the protocol; what weakens a rule has a loud name.
+"""What a caller may change about the protocol; options that weaken a rule have loud names.
 
 These travel with the credential, so that a later refresh behaves as the login did.
 """
@@ -31,34 +31,34 @@ class Options:
     `issuer`: the only authorization server to be trusted; discovery starts at its well-known.
     `redirect_uri`: the callback, with a port to pin it (default: 127.0.0.1, any free port).
     `endpoints`: those of an `issuer` without metadata; none of its metadata is then read.
-    `metadata_url`: where the metadata of `issuer` lies, if not at a well-known place; the document
+    `metadata_url`: where the metadata of `issuer` is, if not at a well-known place; the document
     has to name that issuer.
-    `audience`: for servers that want it beside or instead of `resource` (Auth0, Ory Hydra):
-    sent with the authorization request, or that for a device code, which is where they read
-    it, and not with the code.
+    `audience`: for servers that require it beside or instead of `resource` (Auth0, Ory Hydra).
+    It is sent with the request for an authorization code or a device code, where they read it,
+    and not with the code.
     `prompt`, `login_hint`: sent with the authorization request (OIDC Core §3.1.2.1).
     `switch_account`: let the user sign in with another account than the one that the authorization
-    server remembers (OIDC Core §3.1.2.1); where `prompt` is given too, that one is sent.
+    server remembers (OIDC Core §3.1.2.1); if `prompt` is given too, that is sent.
     `authorize_params`: more parameters for the authorization request.
-    `refresh_scope`: name the granted scopes again in each refresh, for servers that else give a
-    token for something else (Entra ID).
-    `push_authorization_request`: send the request itself to the server, which else is done
-    only where it is required (RFC 9126); the browser gets a reference to it.
+    `refresh_scope`: name the granted scopes again in each refresh, for servers that otherwise
+    return a token for something else (Entra ID).
+    `push_authorization_request`: send the request itself to the server, which is otherwise done
+    only if it is required (RFC 9126); the browser gets a reference to it.
     `initial_access_token`: lets this client register (RFC 7591 §3); sent nowhere else.
     `client_name`: what the consent page calls this client (RFC 7591 §2).
     `dpop`: ask for tokens that are bound to a key (RFC 9449), also where they are not required.
-    `login_timeout`: seconds that a person has. `http_timeout`: seconds for one request.
-    `patience`: seconds that a request waits for a token endpoint with a passing fault.
+    `login_timeout`: seconds that the user has to sign in. `http_timeout`: seconds for one request.
+    `patience`: seconds that a request waits for a token endpoint with a temporary fault.
     `require_iss`: refuse a server that does not promise `iss` in its authorization responses
-    (RFC 9207), the one full protection against codes of another server. A login without
-    metadata has to bring it.
+    (RFC 9207), the only full protection against another server's codes. Without metadata, the
+    response has to contain it.
     `allow_mix_up`: use a client that other authorization servers know although neither `iss` nor
     the origin of the sign-in page tells whose code comes back (RFC 9700 §4.4).
     `assume_pkce_s256`: go on although the metadata does not list S256.
     `allow_insecure_http`: accept http beyond loopback.
     `allow_private_addresses`: let a public server name private addresses.
-    `headers`: for a gateway in front of the MCP server, sent to its origin alone, and
-    `headers_for`: the same for other origins (`{origin: {name: value}}`). They are secrets, are
+    `headers`: for a gateway in front of the MCP server, sent only to its origin.
+    `headers_for`: the same for other origins (`{origin: {name: value}}`). Both are secrets, are
     kept with the login, and no redirect carries them.
 
     Example:
@@ -155,7 +155,7 @@ class Options:
         return {**self.authorize_params, **{name: value for name, value in named.items() if value}}
 
     def gateway_headers(self, server_url: str) -> Headers:
-        """By origin, that of the MCP server too."""
+        """The gateway headers by origin, including the MCP server's."""
         if not (self.headers or self.headers_for):
             return {}
         from .gateway import checked, checked_for
@@ -167,12 +167,12 @@ class Options:
         return {**named, here: {**named.get(here, {}), **checked(self.headers)}}
 
     def kept(self) -> dict[str, Any]:
-        """What a credential remembers of these (issuer and resource it holds itself)."""
+        """The options that a credential keeps (it has issuer and resource of its own)."""
         return {name: getattr(self, name) for name in _KEPT if getattr(self, name)}
 
 
 def can_arrive(redirect_uri: str) -> bool:
-    """Whether a callback can: RFC 8252 §7.3, without what RFC 6749 §3.1.2 forbids."""
+    """Whether a callback can arrive there: RFC 8252 §7.3, without what RFC 6749 §3.1.2 forbids."""
     try:
         parts = split(redirect_uri)
     except ValueError:
@@ -194,7 +194,7 @@ def _is_time(value: Any) -> bool:
 
 
 def require_url(name: str, url: str | None) -> None:
-    """A caller's spelling mistake is their own error, and is seen before anything is sent."""
+    """Raise `UsageError` for a URL that the caller misspelled, before anything is sent."""
     _require_text(name, url)
     try:
         if url:

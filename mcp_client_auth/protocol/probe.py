@@ -41,7 +41,7 @@ class Signer(Protocol):
 
     def headers(self, method: str, url: str) -> Mapping[str, str]: ...
     def take_nonce(self, response: HttpResponse) -> bool:
-        """Keep the nonce of a response; whether it requires the request once more (§9)."""
+        """Keep the nonce of a response; return whether the request has to be sent again (§9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class ServerAnswer:
     """A server's answer to the MCP request.
 
     `url` is the endpoint: the URL that was requested, or the one that its redirects end at.
-    `led_to` is where a redirect pointed that is not the endpoint: off the server's origin, or to
-    a page that is not an MCP server's.
+    `led_to` is where a redirect pointed, if not to the endpoint: off the server's origin, or to a
+    page that is not an MCP server's.
     """
 
     url: str
@@ -64,7 +64,7 @@ class ServerAnswer:
 
     @property
     def requires_authorization(self) -> bool:
-        """A 401; or a 403 for more scope, which only a server sends that sent a 401 before."""
+        """Whether it is a 401, or a 403 for more scope, which a server sends only after a 401."""
         if self.led_to:
             return False
         more = self.challenge is not None and self.challenge.error == "insufficient_scope"
@@ -72,7 +72,7 @@ class ServerAnswer:
 
     @property
     def asks(self) -> bool:
-        """Whether a server asks for authorization here, and not a page for a password."""
+        """Whether an MCP server asks for authorization here, and not a web page for a password."""
         return self.status == 401 and (self.challenge is not None or self.kind != "page")
 
     @property
@@ -90,7 +90,7 @@ class ServerAnswer:
 
     @property
     def refuses(self) -> bool:
-        """Whether an error of JSON-RPC asks for a login, where HTTP has a 401 for that."""
+        """Whether a JSON-RPC error asks for a login, instead of a 401 in HTTP."""
         value = parsed(self.response) if self.kind == "message" else None
         error = value.get("error") if isinstance(value, dict) else None
         message = error.get("message") if isinstance(error, dict) else None
@@ -98,7 +98,7 @@ class ServerAnswer:
 
     @property
     def open(self) -> bool:
-        """Whether an MCP server answered as it answers to everyone.
+        """Whether an MCP server answered as it answers everyone.
 
         From revision 2026-07-28 on there is no `initialize`: such a server answers with an error.
         """
@@ -159,12 +159,12 @@ def _sent(url: str, signer: Signer | None) -> Flow[HttpResponse]:
     response = yield from send(probe_request(url, signer.headers("POST", url)))
     if signer.take_nonce(response):
         response = yield from send(probe_request(url, signer.headers("POST", url)))
-        signer.take_nonce(response)  # also this answer may bring the next nonce
+        signer.take_nonce(response)  # this answer, too, may bring the next nonce
     return response
 
 
 def _older(answer: ServerAnswer) -> Flow[ServerAnswer]:
-    """The answer to a GET, where a server of MCP 2024-11-05 gives one that a POST did not get."""
+    """The answer to a GET if a server of MCP 2024-11-05 is there, otherwise that to the POST."""
     if answer.status not in (404, 405) or answer.led_to:
         return answer
     get = HttpRequest("GET", answer.url, {"Accept": "text/event-stream"})
@@ -177,7 +177,7 @@ def read_answer(
 ) -> ServerAnswer:
     """The answer to a request to `requested`, which may have come after redirects.
 
-    `led_to` is a redirect that was not followed. A 403 has a challenge only `with_token`.
+    `led_to` is a redirect that was not followed. The challenge of a 403 is read only `with_token`.
     """
     refusal = response.status == 401 or (with_token and response.status == 403)
     headers = response.header_values("www-authenticate") if refusal else []
@@ -189,7 +189,7 @@ def read_answer(
 
 
 def redirect_target(response: HttpResponse) -> str:
-    """Where an answer sends the same request; empty where it does not, or to no usable URL."""
+    """Where an answer redirects the request; empty if it does not, or not to a usable URL."""
     location = next(iter(response.header_values("location")), "").strip()
     if not 300 <= response.status < 400 or not location:
         return ""
@@ -204,7 +204,7 @@ _NO_PROOF: Final[Mapping[str, str]] = {}
 
 
 def probe_request(server_url: str, proof: Mapping[str, str] = _NO_PROOF) -> HttpRequest:
-    """An MCP `initialize`, which every revision before 2026-07-28 answers and that one refuses."""
+    """An MCP `initialize`: every revision before 2026-07-28 answers it, that one refuses it."""
     message = {
         "jsonrpc": "2.0",
         "id": 1,

@@ -1,4 +1,4 @@
-"""Pushed authorization requests: the whole request to the server, a reference to the browser."""
+"""Pushed authorization requests: the server gets the whole request, the browser a reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST: Final = 86_400.0
 def push_request(request: AuthorizationRequest) -> FormPost:
     """RFC 9126 §2.1: all parameters, with the client's proof as at the token endpoint."""
     fields = list(request.parameters)
-    if request.client.method == "client_secret_basic":  # every other proof has it in the body
+    if request.client.method == "client_secret_basic":  # every other method has it in the body
         fields.append(("client_id", request.client.client_id))
     endpoint = request.server.pushed_authorization_request_endpoint
     return FormPost(endpoint, request.client, _authlib.form(fields))
@@ -31,7 +31,7 @@ def read_push(request: AuthorizationRequest, response: HttpResponse) -> Authoriz
     """The same request with the URL of its reference: client_id and request_uri (§4).
 
     Raises `AuthorizationDenied` for an OAuth error, `Unavailable` for a passing fault,
-    `BadResponse` for anything that is no answer to a push.
+    `BadResponse` for anything that is not an answer to a push.
     """
     if response.status not in (200, 201):
         if is_passing(response.status):
@@ -62,7 +62,7 @@ def read_push(request: AuthorizationRequest, response: HttpResponse) -> Authoriz
 def push(
     request: AuthorizationRequest, signer: RequestSigner = UNSIGNED
 ) -> Flow[AuthorizationRequest]:
-    """Send the request ahead; what comes back is what the browser opens."""
+    """Send the request ahead; return the one that the browser opens."""
     response = yield from push_request(request).send(signer)
     pushed = read_push(request, response)
     where = request.server.pushed_authorization_request_endpoint

@@ -1,6 +1,6 @@
 """Which redirect URI a login uses (RFC 8252 §7.3, RFC 9700 §2.1).
 
-A listener of ours stands on loopback; a page of the caller's application is theirs to name.
+Our own listener is on loopback; a page of the caller's application is named by the caller.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .options import Options, can_arrive
 from .registration import Client, Identity
 
 PER_ISSUER: Final = "{issuer}"
-_MARK: Final = 12  # of a client whose id only its person knows
-_OF_MANY: Final = 32  # of one that all users of an application share: no issuer has another's
+_MARK: Final = 12  # for a client whose id only its user knows
+_OF_MANY: Final = 32  # for one shared by all users of an application: unique to each issuer
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """Where the listener stands. `port` 0 is any; a `pinned` one may not be replaced.
+    """Where the listener is. `port` 0 is any; a `pinned` one may not be replaced.
 
     Example:
         ```python
@@ -53,7 +53,7 @@ def callback_for(
     """The caller's redirect URI, otherwise one that the client carries, or our own on `host`.
 
     A dynamically registered client has a path of its own for each issuer, so that an answer
-    that was meant for another one cannot arrive here (RFC 9700 §4.4).
+    meant for another issuer cannot arrive here (RFC 9700 §4.4).
     """
     if options.redirect_uri:
         callback = _parsed(options.redirect_uri)
@@ -73,7 +73,7 @@ def callback_for(
 
 
 def with_port_of(callback: Callback, client: Client | None) -> Callback:
-    """The port that a stored registration has: some servers compare it exactly."""
+    """The callback with the port of a stored registration: some servers compare it exactly."""
     if client is None or callback.port or not client.redirect_uris:
         return callback
     port = split(client.redirect_uris[0]).port or 0
@@ -84,8 +84,8 @@ def with_port_of(callback: Callback, client: Client | None) -> Callback:
 class AppRedirect:
     """A page of the caller's own application, which gets the authorization response.
 
-    `template` is https, or http on loopback. `{issuer}` in its path becomes a mark, another one
-    for each authorization server.
+    `template` is https, or http on loopback. `{issuer}` in its path becomes a mark, a different
+    one for each authorization server.
     """
 
     template: str
@@ -115,7 +115,7 @@ class AppRedirect:
         return self._filled(_mark(issuer, _OF_MANY))
 
     def mark(self, issuer: str) -> str:
-        """What the path of a response from this issuer has in it; empty where all share one."""
+        """The mark in the path of a response from this issuer; empty if all share one path."""
         return _mark(issuer, _OF_MANY) if self.per_issuer else ""
 
     def _filled(self, mark: str) -> str:
@@ -128,5 +128,5 @@ def _mark(issuer: str, digits: int = _MARK) -> str:
 
 def _parsed(uri: str) -> Callback:
     parts = split(uri)
-    # without a path as with one: servers compare it as a string (RFC 6749 §3.1.2.3)
+    # no path is added: servers compare it as a string (RFC 6749 §3.1.2.3)
     return Callback(parts.hostname or "", parts.port or 0, parts.path)

@@ -30,18 +30,18 @@ SigningKey = Secret | str | Callable[[str], str] | None
 class PreRegistered:
     """A client that was registered by hand (MCP "Pre-registration").
 
-    `method` is how it proves itself at the token endpoint; by default private_key_jwt with a
-    key, otherwise what the server lists. `redirect_uris` are those registered; the port of a
+    `method` is how it authenticates at the token endpoint: by default private_key_jwt if it has
+    a key, otherwise what the server lists. `redirect_uris` are those registered; the port of a
     loopback one may vary (RFC 8252 §7.3).
 
     `key` signs its assertions (RFC 7523): a private key as PEM or JWK text, or a callable that
-    is given the audience and returns a finished assertion. Nothing of it is stored, so each
-    program passes it again; of a `key_file` the path is, and the file is read at each use.
-    `algorithm` is its JWS `alg` (default: what fits the key and is listed), for a list that is
-    wrong.
+    is given the audience and returns a finished assertion. It is not stored, so each program
+    has to pass it again; of a `key_file` only the path is stored, and the file is read at each
+    use. `algorithm` is its JWS `alg` (default: one that fits the key and is listed), for servers
+    whose list is wrong.
 
-    With tls_client_auth or self_signed_tls_client_auth (RFC 8705) the certificate is the
-    transport's: `HttpTransport(url, cert=…)`.
+    With tls_client_auth or self_signed_tls_client_auth (RFC 8705) the certificate is passed to
+    the transport: `HttpTransport(url, cert=…)`.
 
     Example:
         ```python
@@ -117,7 +117,7 @@ class PreRegistered:
         )
 
     def completed(self, client: Client) -> Client:
-        """A client that was stored without its secret, with it."""
+        """A client that was stored without its secret, with the secret added."""
         if client.secret or client.client_id != self.client_id:
             return client
         return replace(client, secret=self.secret if isinstance(self.secret, Secret) else None)
@@ -128,7 +128,7 @@ class ClientMetadataDocument:
     """A client whose id is the URL of its metadata (draft-ietf-oauth-client-id-metadata-document).
 
     `url` is https with a path and no fragment, user info or dot segment (§3). `redirect_uris`
-    are those in the document. With a key it proves itself by private_key_jwt; `key`, `key_file`
+    are those in the document. With a key it authenticates by private_key_jwt; `key`, `key_file`
     and `algorithm` are those of `PreRegistered`.
 
     Example:
@@ -152,7 +152,7 @@ class ClientMetadataDocument:
             parts = split(self.url)
         except ValueError as error:
             raise UsageError(f"the client metadata URL is not usable: {error}") from None
-        # who fetches it may read an encoded dot as a dot, and come to another place
+        # a server that fetches it may decode an encoded dot, and so fetch another place
         dots = {".", ".."} & set(parts.path.lower().replace("%2e", ".").split("/"))
         plain = not ("#" in self.url or "@" in parts.netloc or dots)
         if parts.scheme != "https" or parts.path in ("", "/") or not plain:
@@ -168,7 +168,7 @@ class ClientMetadataDocument:
 
     @property
     def registered_id(self) -> str:
-        """None: each server may read the document."""
+        """Empty: every server may read the document."""
         return ""
 
     def client(self, server: ServerMetadata, options: Options) -> Client:
@@ -208,7 +208,7 @@ Identity = PreRegistered | ClientMetadataDocument | None
 
 
 def usable_method(secret: Secret | None, server: ServerMetadata) -> str:
-    """A method where none was named: from the metadata's list, post before basic."""
+    """The method to use if none was named: from the metadata's list, post before basic."""
     if secret is None:
         return "none"
     listed = server.token_auth_methods
@@ -221,9 +221,9 @@ def usable_method(secret: Secret | None, server: ServerMetadata) -> str:
 
 
 def proving_by_secret(client: Client, server: ServerMetadata) -> Client | None:
-    """A public client with the secret that came with its registration; None where none came.
+    """A public client that authenticates with the secret of its registration; None without one.
 
-    RFC 7591 §3.2.1 gives a public client none; Figma's does, and then demands it.
+    By RFC 7591 §3.2.1 a public client gets no secret; Figma's server issues one and demands it.
     """
     if client.kind != "dynamic" or client.method != "none" or client.secret is None:
         return None

@@ -16,10 +16,10 @@ from .oauth_error import is_passing, read_error, said, unavailable
 _CLIENT_ID: Final = "ask its operator for a client id and pass it: {PreRegistered.client_id}"
 UNREGISTERED: Final = Remedy("To log in without a registration, " + _CLIENT_ID)
 _CALLBACK: Final = re.compile(r"redirect|callback|loopback|localhost|127\.0\.0\.1", re.IGNORECASE)
-_OF_THE_FIELDS: Final = (200, 201, 400, 422)  # some servers say no with a success
+_OF_THE_FIELDS: Final = (200, 201, 400, 422)  # some servers refuse with a success status
 _METADATA: Final = "invalid_client_metadata"
 _UNNAMED: Final = "registration_refused"
-_OF_A_CLIENT: Final = (  # RFC 7591 §3.2.2, and what servers say in its place
+_OF_A_CLIENT: Final = (  # RFC 7591 §3.2.2, and what servers say instead
     _METADATA,
     "invalid_redirect_uri",
     "invalid_software_statement",
@@ -30,7 +30,7 @@ _OF_A_CLIENT: Final = (  # RFC 7591 §3.2.2, and what servers say in its place
 
 
 def about_callback(error: AuthError) -> bool:
-    """Whether it is the redirect URI that the server does not register."""
+    """Whether the redirect URI is what the server refuses to register."""
     if not isinstance(error, RegistrationRefused):
         return False
     named = error.code == "invalid_redirect_uri"
@@ -38,7 +38,7 @@ def about_callback(error: AuthError) -> bool:
 
 
 def about_scope(error: AuthError) -> bool:
-    """Whether it is the scope that the server does not register."""
+    """Whether the scope is what the server refuses to register."""
     if not isinstance(error, RegistrationRefused):
         return False
     return error.code == "invalid_scope" or (
@@ -47,7 +47,7 @@ def about_scope(error: AuthError) -> bool:
 
 
 def about_some_field(error: RegistrationRefused) -> bool:
-    """Whether it may be any field; servers may say invalid_request, or have no OAuth error."""
+    """Whether any field may be the cause; servers say invalid_request, or send no OAuth error."""
     unnamed = error.code in ("invalid_request", _UNNAMED) and error.status in _OF_THE_FIELDS
     return unnamed or error.code == _METADATA
 
@@ -55,8 +55,8 @@ def about_some_field(error: RegistrationRefused) -> bool:
 def refused_registration(
     server: ServerMetadata, redirect_uri: str, response: HttpResponse, token: Secret | None = None
 ) -> AuthError:
-    """The error for an answer that registers nothing; `token` is no part of it."""
-    if is_passing(response.status):  # or it lasts, as a limit of clients does
+    """The error for an answer that registers nothing; it never contains `token`."""
+    if is_passing(response.status):  # or permanent, as a limit on clients is
         passing = unavailable(response)
         return passing.advised(passing.remedy, UNREGISTERED)
     body = parsed(response)
@@ -66,7 +66,7 @@ def refused_registration(
     code = error.code
     of_the_fields = response.status in (400, 422) and parsed(response) is not None
     about_a_client = token or of_the_fields or code in _OF_A_CLIENT
-    if server.source == "defaults" and not about_a_client:  # it says no everywhere
+    if server.source == "defaults" and not about_a_client:  # it refuses everywhere
         came = f" with {described(response)}" if response.status < 400 else ""
         return RegistrationRefused(
             "the server requires authorization but does not say where: it has no resource"

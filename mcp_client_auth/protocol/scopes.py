@@ -13,10 +13,10 @@ OFFLINE: Final = "offline_access"
 
 
 def choose_scope(discovery: Discovery, named: Scopes | None) -> Scopes | None:
-    """The caller's, otherwise the challenge's, the resource's, or None (no parameter).
+    """The caller's scopes, otherwise the challenge's, the resource's, or None (no parameter).
 
-    `offline_access` is added where the authorization server lists it and there is scope
-    information at all: without it most servers give no refresh token (OIDC Core §11).
+    `offline_access` is added if the authorization server lists it and there is scope
+    information at all: without it most servers issue no refresh token (OIDC Core §11).
     """
     if named is not None:
         return named
@@ -27,14 +27,14 @@ def choose_scope(discovery: Discovery, named: Scopes | None) -> Scopes | None:
 
 
 def suggested(discovery: Discovery) -> Scopes | None:
-    """The challenge's, otherwise the resource's; None if neither names any."""
+    """The challenge's scopes, otherwise the resource's; None if neither names any."""
     challenged = discovery.challenge.scope if discovery.challenge else None
     offered = discovery.metadata.scopes_supported if discovery.metadata else None
     return challenged if challenged is not None else offered
 
 
 def step_up(requested: Iterable[str], granted: Iterable[str], challenged: Iterable[str]) -> Scopes:
-    """Everything that was requested, granted, and is now missing (SEP-2350)."""
+    """All scopes that were requested, were granted or are now missing (SEP-2350)."""
     return union(requested, granted, challenged)
 
 

@@ -1,4 +1,4 @@
-"""Times that a server writes into headers: whatever stands there, a number of seconds or None."""
+"""Times that a server writes into headers, read as a number of seconds, or None if unusable."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?", re.ASCII)
 
 
 def retry_after(response: HttpResponse) -> float | None:
-    """Seconds to wait, at most a day (RFC 9110 §10.2.3); None for a text that is no time.
+    """Seconds to wait, at most a day (RFC 9110 §10.2.3); None for a text that is not a time.
 
-    A date is taken against the server's own clock. Of several the first that is a time counts.
+    A date is compared with the server's own clock. Of several values the first usable one counts.
     """
     now = http_date(response.header("date"))
     for text in response.header_values("retry-after"):
@@ -31,7 +31,7 @@ def retry_after(response: HttpResponse) -> float | None:
 
 
 def http_date(text: str) -> float | None:
-    """Seconds since the epoch (RFC 9110 §5.6.7); None for a text that is no date."""
+    """Seconds since the epoch (RFC 9110 §5.6.7); None for a text that is not a date."""
     try:
         return float(timegm(parsedate_to_datetime(text).utctimetuple()))
     except (ValueError, TypeError, OverflowError, IndexError):

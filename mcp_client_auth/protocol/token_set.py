@@ -1,5 +1,5 @@
-"""The tokens of a login and what ends them. Every stored login has them: so it imports next to
-nothing."""
+"""The tokens of a login and what ends them. Every stored login has them, so this module imports
+next to nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from ..secret import Secret
 from .frozen import dataclass
 
-# Errors of the token endpoint that are final: the refresh token or the client is of no more use
+# Errors of the token endpoint that are final: the refresh token or the client is no longer usable
 DEFINITE: Final = (
     "invalid_grant",
     "invalid_client",
@@ -21,11 +21,11 @@ DEAD_CLIENT: Final = ("invalid_client", "unauthorized_client")
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """What the token endpoint gave.
+    """What the token endpoint returned.
 
-    `expires_at` is in seconds since the epoch, None where the server does not say;
+    `expires_at` is in seconds since the epoch, None if the server does not say;
     `issued_at` likewise, taken before the request was sent. `scope` is what was granted.
-    `bound`: the type of the access token is DPoP, not Bearer, so a proof goes with it (RFC 9449).
+    `bound`: the type of the access token is DPoP, not Bearer: it is sent with a proof (RFC 9449).
 
     Example:
         ```python

@@ -95,7 +95,7 @@ def exchange_request(code: AuthorizationCode) -> FormPost:
 def exchange(
     code: AuthorizationCode, now: float, signer: RequestSigner = UNSIGNED
 ) -> Flow[TokenSet]:
-    """A checked code for tokens; it goes only to the issuer that its response came from."""
+    """Exchange a checked code for tokens; it goes only to the issuer that its response is from."""
     request = exchange_request(code)
     url = request.url
     authorization = code.request
@@ -118,8 +118,8 @@ def exchange(
 
 
 def identified(tokens: TokenSet, id_token: tuple[Secret, float]) -> TokenSet:
-    """The same with an ID token as what is kept: the provider's own access token is for what only
-    the provider serves, and nothing here needs it."""
+    """The tokens with an ID token in place of the access token, which is for the provider's own
+    services and is not needed here."""
     token, ends = id_token
     return replace(tokens, access_token=token, expires_at=ends, bound=False)
 
@@ -139,9 +139,9 @@ def refresh_request(stored: Renewable) -> FormPost:
 
 
 def refresh(stored: Renewable, now: float, signer: RequestSigner = UNSIGNED) -> Flow[TokenSet]:
-    """New tokens from the endpoint that is stored with the old; what is absent stays.
+    """New tokens from the endpoint stored with the old ones; what the answer lacks stays as it was.
 
-    It yields no event on the way: nothing may come between the answer and its storing.
+    It yields no event on the way: nothing may come between receiving the answer and storing it.
     """
     response = yield from refresh_request(stored).send(signer)
     kept = stored.tokens.refresh_token
@@ -160,8 +160,8 @@ def refresh(stored: Renewable, now: float, signer: RequestSigner = UNSIGNED) -> 
 def refresh_id_token(
     stored: Renewable, issuer: str, now: float, signer: RequestSigner = UNSIGNED
 ) -> Flow[RenewedIdentity]:
-    """The same for an ID token (OIDC Core §12.2). What is wrong with it is told apart from the
-    tokens, for a refresh token that was rotated has to be kept all the same."""
+    """The same for an ID token (OIDC Core §12.2). What is wrong with it is returned beside the
+    tokens, not raised, because a rotated refresh token has to be kept even then."""
     response = yield from refresh_request(stored).send(signer)
     old, secret = stored.tokens, stored.client.secret
     kept = old.refresh_token
@@ -172,14 +172,14 @@ def refresh_id_token(
         id_token = read_id_token(response, expected, now)
     except AuthError as fault:
         return RenewedIdentity(rotated, fault)
-    if id_token is None:  # §12.2 leaves it to the provider; no refresh can help then
+    if id_token is None:  # §12.2 lets the provider omit it; no refresh can help then
         return RenewedIdentity(replace(old, refresh_token=None))
     return RenewedIdentity(identified(came, id_token))
 
 
 class RenewedIdentity(NamedTuple):
-    """What a refresh at an identity provider gave. `fault`: why its ID token is not used; the
-    tokens are then the old ones, with the refresh token that was rotated."""
+    """The result of a refresh at an identity provider. `fault`: why its ID token is not used; the
+    tokens are then the old ones, but with the rotated refresh token."""
 
     tokens: TokenSet
     fault: AuthError | None = None
@@ -197,10 +197,10 @@ def revocation_request(
 def revoke(
     stored: Renewable, token: Secret, hint: str, signer: RequestSigner = UNSIGNED
 ) -> Flow[bool]:
-    """Whether the server has revoked one of the credential's tokens (RFC 7009 §2.2)."""
+    """Revoke one of the credential's tokens; return whether the server did so (RFC 7009 §2.2)."""
     response = yield from revocation_request(stored, token, hint).send(signer)
     if response.status == 400 and stored.client.method == "none":
-        # The official SDK's server wants a secret field from public clients too
+        # The official SDK's server requires a secret field from public clients too
         again = revocation_request(stored, token, hint, empty_secret=True)
         response = yield from again.send(signer)
     done = response.status == 200
@@ -210,7 +210,7 @@ def revoke(
 
 
 def _private(stored: Renewable) -> bool:
-    """What the login was allowed holds for the endpoints that are stored with it."""
+    """Whether the login allowed private addresses, which holds for the endpoints stored with it."""
     return bool(stored.options.get("allow_private_addresses"))
 
 
@@ -225,10 +225,10 @@ def read_token_response(
 ) -> TokenSet:
     """The only maker of `TokenSet` from an answer, read by its shape (RFC 6749 §5.1, §5.2).
 
-    `sent` are the secrets of the request, which no message may repeat; `proved` tells that it
-    carried the proof of a key, so that its answer may be bound to one. Raises
-    `TokenRefused` for an OAuth error, `Unavailable` for a passing fault, `BadResponse` for
-    anything that is not a token response.
+    `sent` are the secrets of the request, which no message may repeat; `proved`: it carried
+    the proof of a key, so the tokens may be bound to that key. Raises `TokenRefused` for an
+    OAuth error, `Unavailable` for a passing fault, `BadResponse` for anything that is not a token
+    response.
     """
     document = granted_document(response, sent, inside=_INSIDE)
     access = Secret(document.need("access_token"))
@@ -253,7 +253,7 @@ def read_token_response(
 def read_static_token(text: str, now: float) -> TokenSet:
     """A token that an operator issued by hand: one line, of characters that a header may have.
 
-    Raises `UsageError` with the code `no_token`, which says what is wrong and repeats nothing.
+    Raises `UsageError` with the code `no_token`, which says what is wrong but repeats nothing.
     """
     token = text.strip()
     if not token:
@@ -276,7 +276,7 @@ def read_static_token(text: str, now: float) -> TokenSet:
 
 
 def require_bound(tokens: TokenSet, url: str) -> TokenSet:
-    """The tokens of an answer to a resource that takes bound ones only (RFC 9449 §5)."""
+    """The tokens, if bound, for a resource that accepts no others (RFC 9449 §5)."""
     if tokens.bound:
         return tokens
     raise DpopUnsupported(
@@ -297,7 +297,7 @@ def granted_document(
 ) -> Document:
     """The object of an answer that has `field`, and so grants what was requested.
 
-    `inside` names the one inner object that may grant it where the outer one does not.
+    `inside` names the one inner object that may grant it if the outer one does not.
     Raises as `read_token_response` does; `what` is the endpoint's name in messages.
     """
     document = _document(response, what)
@@ -310,11 +310,11 @@ def granted_document(
 
 
 def _document(response: HttpResponse, what: str) -> Document | None:
-    """The object of an answer. Its fields stay out of the frame that raises: tools print that."""
+    """The object of an answer. Its fields stay out of the frame that raises, as tools print it."""
     value = parsed(response)
     kind = response.header("content-type").partition(";")[0].strip().lower()
     if value is None and kind in _FORM_TYPES and _FORM.match(response.body):
-        # some servers answer as a form whatever the request accepts
+        # some servers answer with a form, whatever the request accepts
         with suppress(ValueError):
             body = response.body.decode("utf-8", "replace")
             value = dict(parse_qsl(body, max_num_fields=100))
@@ -324,12 +324,12 @@ def _document(response: HttpResponse, what: str) -> Document | None:
 
 
 def _refuses(document: Document) -> bool:
-    """Some servers say no with a 200, and an error beside a token is an error."""
+    """Whether it refuses: some servers do so with a 200; an error beside a token is an error."""
     return bool(document.text("error")) or document.raw.get("ok") is False
 
 
 def _inner(document: Document, name: str) -> Document | None:
-    """The inner object of an answer that calls itself good; nothing of the outer one is used."""
+    """The inner object of an answer that reports success; nothing of the outer one is used."""
     raw = document.raw.get(name)
     if document.raw.get("ok") is not True or not isinstance(raw, dict):
         return None
@@ -341,7 +341,7 @@ def _failure(
     response: HttpResponse, document: Document | None, sent: Sequence[Secret | None], what: str
 ) -> AuthError:
     error = read_error(document.raw if document else {}, sent)
-    # what has a token in it may be one in a shape of its own, and is not quoted
+    # a body with a token in it may be a grant in some other shape, and is not quoted
     if response.status >= 400 and not error.text and b"access_token" not in response.body:
         error = replace(error, text=said(response, sent))
     passing = is_passing(response.status) or error.code in (*LATER, "slow_down")

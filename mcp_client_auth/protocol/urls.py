@@ -1,4 +1,4 @@
-"""The three kinds of URL that a login trusts, and what two URLs have to do with each other.
+"""The three kinds of URL that a login trusts, and how two URLs relate to each other.
 
 A `ServerUrl`, an `Issuer` or an `Endpoint` is made by its check, once: the value is the proof.
 What is sent to a server is never rebuilt from its parts.
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from typing import Final, Protocol, Self
 
     class Rules(Protocol):
-        """What `Options` says of these."""
+        """What `Options` says about these."""
 
         @property
         def allow_insecure_http(self) -> bool: ...
 
 
 _SCHEME: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.\-]*:")
-_QUERY: Final = "!$&'()*+,;=:@/?-._~%"  # RFC 3986 §3.4: all that may stand there as it is
-# A server URL is no longer and no deeper, so that who looks for the logins above a request
-# has few to look for, however long the request's URL is.
+_QUERY: Final = "!$&'()*+,;=:@/?-._~%"  # RFC 3986 §3.4: all that may be there unescaped
+# The limits of a server URL, so that a search for the logins above a request has few places to
+# look at, however long the request's URL is.
 _LONGEST: Final = 2048
 _DEEPEST: Final = 32
 _EVERY: Final = ("0.0.0.0", "::")  # noqa: S104
@@ -37,7 +37,7 @@ _APPENDED: Final = "/.well-known/openid-configuration"
 
 
 class _Checked(str):
-    """It stays a string: in records, in JSON, and for who compares it."""
+    """It stays a string: in records, in JSON and in comparisons."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ class _Checked(str):
 
 
 class Endpoint(_Checked):
-    """Where codes, tokens and secrets may be sent; an empty one is an endpoint that is absent."""
+    """Where codes, tokens and secrets may be sent; an empty one means that there is none."""
 
     __slots__ = ()
 
@@ -85,7 +85,7 @@ class Issuer(Endpoint):
         return issuer
 
     def metadata_places(self) -> list[str]:
-        """Where its metadata may lie, in order (RFC 8414 §3.1 and §5, OIDC Discovery §4)."""
+        """Where its metadata may be, in order (RFC 8414 §3.1 and §5, OIDC Discovery §4)."""
         places = [
             well_known(self, "oauth-authorization-server"),
             well_known(self, "openid-configuration"),
@@ -126,7 +126,7 @@ class ServerUrl(_Checked):
         return server.path == prefix or server.path.startswith(prefix + "/")
 
     def covers(self, request_url: str) -> bool:
-        """Whether a token for the server goes with a request to `request_url`.
+        """Whether a token for the server may be sent with a request to `request_url`.
 
         Same origin, at or below the server's directory (RFC 6265 §5.1.4, the default path). The
         server's URL without its trailing slash is the same server.
@@ -141,13 +141,13 @@ class ServerUrl(_Checked):
         if ".." not in path and "%2e" not in path.lower():
             return True
         segments = unquote(path).replace("\\", "/").split("/")
-        # of a segment some servers leave out what is behind a semicolon (RFC 3986 §3.3)
+        # some servers drop what follows a semicolon in a segment (RFC 3986 §3.3)
         return all(segment.partition(";")[0] != ".." for segment in segments)
 
     def below(self, request_url: str) -> list[str]:
-        """The servers, canonical, that would be more specific for a request than this one.
+        """The canonical URLs of the servers that would fit a request more closely than this one.
 
-        Not more than `_DEEPEST` and two, whatever the request's URL is like.
+        At most `_DEEPEST` plus two, whatever the request's URL is.
         """
         server, exact, base = self.canonical, _spelled(request_url), origin_url(request_url)
         if exact == server:
@@ -188,10 +188,10 @@ def _require_secure(url: str, what: str, rules: Rules | None) -> None:
 
 
 def canonical(server_url: str) -> str:
-    """One spelling for one MCP server: what a credential is kept under.
+    """The one spelling of an MCP server's URL, which a credential is stored under.
 
     Scheme and host in lower case, no default port, no fragment, no trailing slash; path and
-    query as they are. Raises `UsageError` when it is no URL, or longer than a server's may be.
+    query as they are. Raises `UsageError` if it is not a URL, or longer than a server's may be.
     """
     try:
         parts, spelled = split(server_url.strip()), _spelled(server_url.strip())
@@ -215,14 +215,14 @@ def canonical(server_url: str) -> str:
 
 def _spelled(url: str) -> str:
     parts = split(url)
-    path = parts.path.rstrip("/")  # of all slashes, so that a spelling is that of itself
+    path = parts.path.rstrip("/")  # all slashes, so that spelling it again changes nothing
     return origin_url(url) + path + (f"?{parts.query}" if parts.query else "")
 
 
 def well_known(url: str, suffix: str, *, slash: bool = False) -> str:
     """Insert `/.well-known/suffix` between host and path (RFC 8414 §3.1, RFC 9728 §3.1).
 
-    `slash`: keep the one at the end of a path, which RFC 9728 has and RFC 8414 has not.
+    `slash`: keep the one at the end of a path, as RFC 9728 does and RFC 8414 does not.
     """
     parts = split(url)
     query = f"?{parts.query}" if parts.query else ""
@@ -231,7 +231,7 @@ def well_known(url: str, suffix: str, *, slash: bool = False) -> str:
 
 
 def same_issuer(one: str, other: str) -> bool:
-    """Equal strings; the one tolerance is a pathless issuer with or without its slash."""
+    """Whether the strings are equal; only an issuer without a path may have or lack its slash."""
     if one == other:
         return True
     return one.removesuffix("/") == other.removesuffix("/") and _pathless(one) and _pathless(other)
@@ -245,12 +245,12 @@ def _pathless(url: str) -> bool:
 
 
 def is_relative(reference: str) -> bool:
-    """Whether it names neither a scheme nor a host (RFC 3986 §4.2), so that it leads nowhere."""
+    """Whether it names neither a scheme nor a host (RFC 3986 §4.2), and so leads nowhere."""
     return not (reference.startswith(("//", "\\")) or _SCHEME.match(reference))
 
 
 def without_port(url: str) -> str:
-    """The URL with its port left out, the rest as it stands."""
+    """The URL without its port, otherwise unchanged."""
     scheme, _, rest = url.partition("://")
     place, slash, path = rest.partition("/")
     return f"{scheme}://{re.sub(r':[0-9]*$', '', place)}{slash}{path}"
