@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # typing costs more than all that is done for a token that is there
+TYPE_CHECKING = False  # importing typing takes longer than printing a stored token
 if TYPE_CHECKING:
     from typing import Final
 
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command and give its exit code."""
+    """Run the command and return its exit code."""
     try:
         if arguments[:1] == ["exec"]:
             from .execute import execute
@@ -63,12 +63,12 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt as stop:
         import signal
 
-        # the end waits for a renewal that is on the wire; who will not wait presses it again
+        # exiting waits for a renewal that is on the wire; a second Ctrl-C ends it at once
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         from ..prompt.screen import screen
 
         screen.clear()
-        # no word on what was changed: a logout or a login may have done its part already
+        # it does not say what was changed: a logout or a login may have been partly done
         print("mcp-login: interrupted", file=sys.stderr)
         return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
 
@@ -78,13 +78,13 @@ class _Terminated(KeyboardInterrupt):
 
 
 def _called(arguments: list[str]) -> int:
-    """By way of click, with SIGTERM as Ctrl-C; a second one ends the process at once."""
+    """Run it through click, with SIGTERM as Ctrl-C; a second one ends the process at once."""
     import io
     import signal
     import threading
 
     for stream in (sys.stdout, sys.stderr):
-        # a pipe of Windows, or an old locale, has not all characters of our words
+        # a pipe on Windows or an old locale cannot encode every character of our messages
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="replace")
     ours = (
@@ -104,7 +104,7 @@ def _called(arguments: list[str]) -> int:
     try:
         code = _by_click(arguments)
         if flights := sys.modules.get("mcp_client_auth.session.single_flight"):
-            flights.settle_sent()  # here, where a signal is no loss: see `run`
+            flights.settle_sent()  # here, where a signal loses nothing: see `run`
     except KeyboardInterrupt:
         raise stops[0] if stops else KeyboardInterrupt from None
     finally:
@@ -131,7 +131,7 @@ def _by_click(arguments: list[str]) -> int:
             return error.exit_code
         return _failed(usage_error(error))
     except click.Abort as stop:  # click's word for Ctrl-C
-        if stop.__cause__ is None:  # at a question: only elsewhere it has ended the line
+        if stop.__cause__ is None:  # at a question; elsewhere click has ended the line
             click.echo(err=True)
         raise KeyboardInterrupt from None
     return result if isinstance(result, int) else 0
@@ -144,7 +144,7 @@ def exit_code(error: AuthError | type[AuthError]) -> int:
 
 
 def _failed(error: AuthError) -> int:
-    """One message: what happened, where, what to do; in JSON too with `--json`."""
+    """Print what happened, where and what to do, with `--json` in JSON too; return the code."""
     from ..errors import names
     from ..prompt.screen import blamed, hanging, say, screen, tinted
     from .answers import answers, error_fields

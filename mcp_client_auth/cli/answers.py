@@ -1,7 +1,7 @@
-"""What a verb answers on stdout as JSON: one object, with the same words for the same things.
+"""The JSON object that a verb prints on stdout, with the same keys for the same things.
 
-`version` and `mcp_client_auth` (this package's version) stand in each. Keys stay; new ones
-may come.
+Each has `version` and `mcp_client_auth` (this package's version). Keys stay; new ones may be
+added.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """Whether answers go out as JSON, and the printing of one."""
+    """Whether answers are printed as JSON, and how one is printed."""
 
     def __init__(self) -> None:
         self.as_json = False
 
     def expect(self, arguments: list[str]) -> None:
-        """Look for the wish among the words of the command, before they are understood."""
+        """Look for `--json` among the words of the command, before they are parsed."""
         ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
         self.as_json = "--json" in ours
 

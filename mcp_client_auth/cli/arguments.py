@@ -1,4 +1,4 @@
-"""What a verb takes: a dataclass each, whose fields are its arguments and options.
+"""The arguments of each verb: a dataclass, whose fields are its arguments and options.
 
 A field made by `group` is a dataclass of its own that several verbs share. This module is loaded
 to show a help page, so what costs time to import is imported inside functions.
@@ -64,7 +64,7 @@ class Option(click.Option):
             raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """The shell knows the files."""
+        """Leave the names of files to the shell."""
         if self.metavar != "FILE":
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
@@ -73,12 +73,12 @@ class Option(click.Option):
 
 
 def argument(metavar: str, **more: Any) -> Any:
-    """A field that is a word of the command line."""
+    """Return a field for a positional argument."""
     return field(metadata={"as": partial(click.Argument, metavar=metavar, **more)})
 
 
 def option(*names: str, env: str = "", section: str = "", **more: Any) -> Any:
-    """A field that is an option; the environment may give it as `MCP_CLIENT_AUTH_` and `env`."""
+    """Return a field for an option, also read from the variable `MCP_CLIENT_AUTH_` + `env`."""
     made = partial(Option, envvar=PREFIX + env if env else None, **more)
     return field(metadata={"as": made, "names": names, "section": section})
 
@@ -106,7 +106,7 @@ def server(*, required: bool = True, **more: Any) -> Any:
 
 
 def parameters(kind: Any, section: str = "") -> Iterator[click.Parameter]:
-    """What click is to read for a dataclass, in the order of the help."""
+    """Yield the click parameters for a dataclass, in the order of the help."""
     for each in fields(kind):
         title = each.metadata.get("section") or section
         if "group" in each.metadata:
@@ -130,7 +130,7 @@ def read(kind: type[T], values: Mapping[str, Any]) -> T:
 
 
 def json_answer() -> Any:
-    """`answers` has looked for it before click does, for click may fail."""
+    """Return the option, which `answers` looks for before click does, because click may fail."""
     return option(
         "--json", is_flag=True, section="Output", help="Print the answer as JSON, errors too."
     )
@@ -227,7 +227,7 @@ def timeout(default: float, what: str, env: str = "", section: str = "") -> Any:
 
 @command_line
 class Route:
-    """How anything at all is reached."""
+    """How to reach anything on the network."""
 
     ca: str | None = option(
         "--ca",
@@ -281,7 +281,7 @@ class Output:
         "-q",
         "--quiet",
         is_flag=True,
-        is_eager=True,  # what the other words mean may be worth a remark
+        is_eager=True,  # reading the other options may print a remark
         callback=checked(hush),
         help="Show only errors, questions and addresses to open.",
     )
@@ -326,7 +326,7 @@ class Client:
 
     client_id: str | None = option(
         "--client-id",
-        callback=checked(str.strip),  # a shell's or a file's blanks
+        callback=checked(str.strip),  # spaces from a shell or a file
         metavar="ID",
         env="CLIENT_ID",
         help="ID of a client that the operator registered for you.",
@@ -356,7 +356,7 @@ class Client:
 
 @command_line
 class AtProvider:
-    """The company's identity provider, and the client that it knows us as."""
+    """The company's identity provider, and our client there."""
 
     grant: str | None = option(
         "--grant",

@@ -1,4 +1,4 @@
-"""What an MCP client's configuration says so that it starts the bridge: a row for each client."""
+"""The configuration with which an MCP client starts the bridge: a row for each client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from ..origin import split
 
-_ORDINARY: Final = ("mcp", "www", "api")  # what a host's name begins with and says nothing
+_ORDINARY: Final = ("mcp", "www", "api")  # common first labels of hosts, which say nothing
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -47,7 +47,7 @@ def _nested(path: tuple[str, ...], start: Start, entry: Any) -> str:
 
 
 def _text(template: str) -> Callable[[Start], str]:
-    """Of TOML or YAML, in which texts and lists may be written as JSON has them."""
+    """Return a function that fills in TOML or YAML; both accept JSON's strings and lists."""
 
     def text(start: Start) -> str:
         parts = {"command": start.command, "args": start.args}
@@ -108,8 +108,8 @@ CLIENTS: Final = {
 
 
 def start_of(url: str, names: dict[str, str], options: list[str]) -> Start:
-    """How to start the bridge to `url` as this program was; its path is whole, because clients
-    with windows know few places. `names`: those that the person has given to servers."""
+    """Return how to start the bridge to `url` as this program was started; by its absolute path,
+    because graphical clients search few directories. `names`: the user's names for servers."""
     words = ["bridge", url, *options]
     installed = shutil.which("mcp-login", path=str(Path(sys.executable).parent))
     installed = installed or shutil.which("mcp-login")

@@ -1,4 +1,4 @@
-"""An httpx client for a person's own requests, with their login, and its errors as ours."""
+"""An httpx client for the user's own requests, with their login; its errors become ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Opened(NamedTuple):
 
 
 def asking_no_one(auth: MCPAuth) -> MCPAuth:
-    """The same login for what a program sends of itself, for which no browser may open."""
+    """Return the same login for what a program sends on its own: no browser may open for it."""
     other = type(auth).__new__(type(auth))
     vars(other).update(vars(auth), session=auth.session.asking(None, auth.session.ports.on_event))
     other.last_error = None
@@ -75,8 +75,8 @@ def opened(
 def authorized(
     url: str, login: AboutLogin, timeout: float
 ) -> Iterator[tuple[httpx.Client, str, Callable[[Exception], AuthError]]]:
-    """A client with the login for `url`, where to send to, and what turns an error of httpx into
-    one of ours, as happens to one that is raised inside."""
+    """Yield a client with the login for `url`, where to send requests, and what turns an httpx
+    error into one of ours; an error that is raised inside is turned into one, too."""
     import httpx
 
     from ..session.single_flight import wait
@@ -92,7 +92,7 @@ def authorized(
 
 
 def _tell(listener: Listener | None, response: httpx.Response) -> None:
-    """Each answer, also one to which the request is sent once more."""
+    """Report each response, also one after which the request is sent again."""
     request = response.request
     method = " ".join(filter(None, [request.method, request.headers.get("mcp-method")]))
     tell(listener, Event("message", str(request.url), response.status_code, method))
@@ -159,7 +159,7 @@ def _client(
     from .sessions import connection
 
     class Blind(CookieJar):
-        """The parser of `Set-Cookie` is the server's to feed, and requests need none."""
+        """No cookies: requests need none, and a server could feed the parser of `Set-Cookie`."""
 
         def extract_cookies(self, response: object, request: object) -> None: ...
 
@@ -199,13 +199,13 @@ def _fault(error: Exception, url: str, timeout: float, proxy: str | None) -> Aut
     from ..transport.faults import UNCHANGED, Place, fault, reason
     from ..transport.pools import proxy_named
 
-    if isinstance(error, httpx.InvalidURL | UnicodeError):  # an `xn--` host that is none
+    if isinstance(error, httpx.InvalidURL | UnicodeError):  # an invalid `xn--` host
         return UsageError(f"the URL cannot be used: {reason(error)}", url=url)
     if isinstance(error, httpx.TimeoutException):
         return Unavailable("no answer in time", url=url, hint="See --timeout")
     if isinstance(error, httpx.LocalProtocolError):  # it may quote a header
         return UsageError("the request cannot be sent as it is", url=url)
-    # httpx tells neither that it was the proxy, nor how far the exchange came
+    # httpx says neither that it was the proxy, nor how far the exchange got
     connecting = isinstance(error, httpx.ConnectError) and "SSL" not in str(error)
     failed = fault(error, Place(url, timeout, proxy_named(proxy) if proxy else "", connecting))
     if failed.remedy == Remedy(UNCHANGED):

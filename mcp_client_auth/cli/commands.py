@@ -1,4 +1,4 @@
-"""The verbs by name, how a first word is read that is not a verb, and the pages of help."""
+"""The verbs by name, how a first word that is not a verb is read, and the help pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WIDEST: Final = 100
 _NARROWEST: Final = 30
 _SIDE_BY_SIDE: Final = 60  # in less, what an option means stands below it
 _WHOLE: Final = "mcp_client_auth.whole_help"  # in the meta of a context
-_CLOSE: Final = 0.75  # of one: a letter more, less or swapped in a short word
+_CLOSE: Final = 0.75  # out of 1: allows a letter added, missing or swapped in a short word
 # None is longer than 36, so that it fits a line of 40.
 _EXAMPLES: Final = [
     ("mcp-login https://mcp.example.com/mcp", "the same as mcp-login login …"),
@@ -145,7 +145,7 @@ class Verb(click.Command):
     translated: Words | None = None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if self.translated and not ctx.resilient_parsing:  # as in a completion
+        if self.translated and not ctx.resilient_parsing:  # which a completion sets
             options = (each for each in self.params if isinstance(each, click.Option))
             args = self.translated(
                 args, [name for each in options if not each.is_flag for name in each.opts]
@@ -169,7 +169,7 @@ class Verb(click.Command):
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Those of the first section; with `--help-all` those of every one."""
+        """Write the options of the first section; with `--help-all`, those of every section."""
         whole = ctx.meta.get(_WHOLE)
         sections: dict[str, list[tuple[str, str]]] = {Option.section: []}
         for parameter in self.get_params(ctx):
@@ -196,9 +196,9 @@ class Verb(click.Command):
 def verb(
     name: str, arguments: type[A], translated: Words | None = None
 ) -> Callable[[Callable[[A], int | None]], Verb]:
-    """Make a verb of a function that takes its arguments; its docstring ends the help.
+    """Turn a function of its arguments into a verb; the function's docstring ends the help.
 
-    `translated`: its words as we have them, from them and our options that a value follows.
+    `translated`: rewrites the words of the command line, given our options that take a value.
     """
 
     def made(function: Callable[[A], int | None]) -> Verb:
@@ -227,9 +227,9 @@ def cli() -> None: ...
 
 
 def usage_error(error: click.ClickException) -> UsageError:
-    """A usage error of click, as one of ours.
+    """Return a usage error of click as one of ours.
 
-    Of options that are similar it names only one that is close.
+    Of similar options it names only one, and only if it is close.
     """
     from difflib import get_close_matches
 

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ..storage.directory import Directory
 
 
-# two hours are 120 minutes until they are more
+# a unit is used from its third number on: less than two hours are shown in minutes
 _UNITS: Final = (("d", 86_400, 172_800), ("h", 3600, 7200), ("min", 60, 60), ("s", 1, 0))
 _PLAIN: Final = 300
 _ID: Final = 32
-_UNNAMED: Final = "default"  # the account of who names none
+_UNNAMED: Final = "default"  # the account if the user names none
 _KINDS: Final = {PERSONAL: "", PROVIDER: "identity provider"}
 
 
@@ -35,7 +35,7 @@ def plain(text: str, limit: int = _PLAIN) -> str:
 
 
 def all_plain(texts: Sequence[str]) -> Sequence[str]:
-    """The same of each of these: of very many there is usually none that must be changed."""
+    """Return `plain` of each text; even among very many, usually none has to be changed."""
     whole = "".join(texts)
     if " " not in whole and max(map(len, texts)) <= _PLAIN and clean(whole, len(whole)) == whole:
         return texts
@@ -43,7 +43,7 @@ def all_plain(texts: Sequence[str]) -> Sequence[str]:
 
 
 def report(credential: Credential, where: str, *, heading: str) -> None:
-    """Where one is logged in, as which account, with what, until when, and where it is kept."""
+    """Show where and as whom the user is logged in, with what, until when, and where it is kept."""
     screen.remark(f"{heading} {credential.key.server}")
     entry = Summary.of(credential, "")
     rows = {**account_of(entry), **details(entry, where)}
@@ -71,7 +71,7 @@ def accounts_tell(entries: Sequence[Summary]) -> bool:
 
 
 def useful(servers: Sequence[str], labels: Iterable[str]) -> bool:
-    """The same by the servers and the labels of their accounts."""
+    """Return the same as `accounts_tell`, from the servers and the labels of their accounts."""
     return len(set(servers)) < len(servers) or not {_UNNAMED}.issuperset(labels)
 
 
@@ -130,7 +130,7 @@ def marked(directory: Directory) -> set[str]:
 
 
 def tell_of_unreadable() -> None:
-    """Name what stands for a login here and cannot be read, so that no list has it."""
+    """Name each entry that stands for a login but cannot be read, so that no list shows it."""
     from ..storage import local_index
     from ..storage.directory import Listed
 
@@ -159,7 +159,7 @@ def refused(entry: Summary) -> Mark | None:
 
 
 def label(key: Key) -> str:
-    """The account; behind it what tells another program's login, or one without a person."""
+    """Return the account, then what marks another program's login or one without a person."""
     return _label(key.account, key.grant, key.client)
 
 

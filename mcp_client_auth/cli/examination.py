@@ -49,7 +49,7 @@ class Reporting:
 
 
 def run(examinations: Sequence[Callable[[], Report]], reporting: Reporting) -> int:
-    """Examine one server after the other and print what came; gives the worst exit code."""
+    """Examine one server after the other, print the reports, and return the worst exit code."""
     code = 0
     documents: list[Json] = []
     for examine in examinations:
@@ -83,7 +83,7 @@ def judged(report: Report, reporting: Reporting) -> Json:
 
 
 def changed(before: Json, after: Json) -> dict[str, list[Any]]:
-    """Errors and warnings that are new or gone. Their words may change, and they stay the same."""
+    """Return errors and warnings that are new or gone; one that is only reworded is neither."""
     was, now = _troubles(before), _troubles(after)
     return {
         "new": [each for key, each in now.items() if key not in was],
@@ -156,7 +156,7 @@ def _print_changes(changes: Json | None, since: str) -> None:
 
 def _lines(changes: Json) -> Iterator[str]:
     for word in ("new", "gone"):
-        for each in changes[word]:  # what is gone is as a file has it
+        for each in changes[word]:  # what is gone may come from a file
             what = f"{each.get('check', '')}: {each.get('came', '')}"
             yield f"{word:<5}  {each['level']:<7}  {clean(what, _LONGEST)}"
 

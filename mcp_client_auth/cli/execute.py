@@ -1,4 +1,4 @@
-"""A program that is started in our place, where the system can do that."""
+"""Run a program in place of this one, if the system can do that."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOT_RUN: Final = 126
 
 
 def execute(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Its exit code; on POSIX it does not return, and signals go where they belong."""
+    """Run the command and return its exit code; on POSIX it takes our place, signals included."""
     try:
         if sys.platform == "win32":
             import subprocess

@@ -1,4 +1,4 @@
-"""How a program that a host has started brings a person to sign in: it has no terminal, but a log,
+"""How a program that a host has started asks the user to sign in: it has no terminal, but a log,
 and the host's own ways to show something.
 """
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class Host(Protocol):
-    """Who waits for the person, too."""
+    """The host, which waits for the user, too."""
 
     def waits(self, why: str) -> None:
-        """From now on."""
+        """Tell the host that it waits from now on, and why."""
         ...
 
     def waits_no_more(self) -> None: ...
@@ -60,8 +60,8 @@ class HostDisplay:
 def host_prompt(
     hosts: Callable[[], Host | None], *, browser: bool = True, device: bool = False
 ) -> Prompt | None:
-    """None where no one can be asked. With a device code no browser is opened here: who asks for
-    one has theirs elsewhere."""
+    """Return the prompt; None if no one can be asked. With a device code no browser is opened
+    here, because the user has theirs elsewhere."""
     from ..prompt.browser_prompt import BrowserPrompt
     from ..prompt.open_browser import can_open
 
@@ -77,7 +77,7 @@ def host_prompt(
 
 
 class AnotherLogin:
-    """An event listener that tells a host of another program's login, which it waits for."""
+    """An event listener that tells a host when it waits for another program's login."""
 
     def __init__(self, hosts: Callable[[], Host | None], beneath: Listener | None) -> None:
         self._hosts, self._beneath = hosts, beneath

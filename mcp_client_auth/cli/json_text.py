@@ -17,14 +17,14 @@ _COLOURS: Final = {"key": "cyan", "text": "green", "word": "magenta", "number": 
 
 
 def safe(text: str) -> str:
-    """What cannot steer a terminal, for one; anything else gets the text as it is."""
+    """Return the text without what could control a terminal, if stdout is one."""
     if not is_terminal(sys.stdout):
         return text
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text.replace("\r", ""))
 
 
 def write(text: str, *, nl: bool = True) -> None:
-    """The text on stdout: in UTF-8, but a terminal gets what it has characters for."""
+    """Write the text to stdout: in UTF-8, or for a terminal in the characters that it has."""
     import click
 
     if is_terminal(sys.stdout):
@@ -35,7 +35,7 @@ def write(text: str, *, nl: bool = True) -> None:
 
 
 def pretty(value: Any) -> str:
-    """Indented; at a terminal what is not printable is escaped, and there are colours."""
+    """Return indented JSON; for a terminal, in colour and with unprintable text escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not is_terminal(sys.stdout):
         return text

@@ -34,7 +34,7 @@ def loopback(value: str) -> Place:
 
 
 def secret_in(path: str | None) -> Secret:
-    """The one of a private file, which is made if it is missing; without a file a new one."""
+    """Return the secret in a private file, made if it is missing; without a file, a new one."""
     from secrets import token_urlsafe
 
     made = token_urlsafe(_BYTES)
@@ -63,7 +63,7 @@ def secret_in(path: str | None) -> Secret:
 
 
 def _make(path: str, text: str) -> None:
-    """A private file, there with all of its text or not at all; one that came first stays."""
+    """Make a private file with all of its text or not at all; one that was there first stays."""
     aside = f"{path}.{os.getpid()}-{time.monotonic_ns()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:

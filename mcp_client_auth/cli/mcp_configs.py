@@ -1,7 +1,7 @@
-"""Which servers a person's MCP programs know: their configuration files, read and never written.
+"""Which servers the user's MCP programs know: their configuration files, read and never written.
 
-For an import a server that stands there is a guess, which counts where a name in the cache proves
-it. For a name it matters whose file it is: the person's own, or one that came with a directory.
+For an import, a server found there is a guess, which counts only if a name in the cache proves it.
+For a name, it matters whose file it is: the user's own, or one that came with a directory.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def known_launches(home: Path, here: Path) -> list[Launch]:
 
 @dataclass(frozen=True, slots=True)
 class NamedServer:
-    """What a configuration calls by a name.
+    """A server that a configuration gives a name.
 
-    `own`: it stands in the person's own configuration, not in a file that came with a directory.
+    `own`: it is in the user's own configuration, not in a file that came with a directory.
     """
 
     url: str
@@ -55,9 +55,9 @@ class NamedServer:
 
 
 def require_ours(state: os.stat_result, *, mine: bool = False) -> None:
-    """A file that came with a directory counts only as this user's.
+    """Refuse a file that does not belong to this user, as it may have come with a directory.
 
-    One in the home directory may be the system's: some tools link them from a store.
+    `mine`: one in the home directory may also be root's: some tools link them from a store.
     """
     require_regular(state)
     if is_foreign(state) and not (mine and state.st_uid == 0):
@@ -91,7 +91,7 @@ def named_server(name: str, home: Path, here: Path | None) -> NamedServer | None
 
 
 def passed_over(here: Path | None) -> tuple[Path, str] | None:
-    """The nearest file that gives no name because it was not read, and why."""
+    """Return the nearest file whose names are unknown because it was not read, and why."""
     for place in _nearby_places(here):
         with suppress(OSError):
             state = place.lstat()
@@ -153,7 +153,7 @@ def _launches(entry: dict[str, Any]) -> Iterator[Launch]:
     if not all(isinstance(word, str) for word in words):
         return
     at = next((number for number, word in enumerate(words, 1) if _PROGRAM.fullmatch(word)), None)
-    # what mcp-remote makes of its arguments, as far as it names its files by them
+    # what mcp-remote reads from its arguments to name its files
     headers, words = _taken(words[at:], "--header")
     if at is None or not words or "://" not in words[0]:
         return

@@ -1,11 +1,11 @@
-"""What mcp-remote keeps in its cache: read here, never written, and believed in nothing.
+"""The cache of mcp-remote: read here, never written, and trusted in nothing.
 
 As versions 0.9 to 0.15.1 write it: `~/.mcp-auth` (or `$MCP_REMOTE_CONFIG_DIR`) holds a directory
 `mcp-remote-v1` with files named by an MD5 of how it was started (`Launch`). `<md5>_tokens.json` is
 the token response with `expires_at` (in ms) and the `issuer`, which its own early refresh drops
 again; `<md5>_client_info.json` is the registration response with its `issuer`, which stays. Nothing
-names the server, but for a debug log or a login that was broken off. Earlier versions recorded no
-issuer, so their refresh tokens may go nowhere.
+names the server, except for a debug log or a login that was interrupted. Earlier versions recorded
+no issuer, so their refresh tokens may not be sent anywhere.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Cache:
 
 
 def usual_place() -> Path:
-    """Where its cache lies unless someone says otherwise."""
+    """Return where its cache is, unless the user names another place."""
     if named := os.environ.get("MCP_REMOTE_CONFIG_DIR"):
         return Path(named)
     if user_home() == os.devnull:
@@ -113,9 +113,9 @@ def usual_place() -> Path:
 
 
 def read_cache(root: Path, now: float) -> Cache:
-    """Every login in `root`, or in the directory in it that mcp-remote makes.
+    """Read every login in `root`, or in the directory that mcp-remote makes there.
 
-    What cannot be used is a line in `skipped`.
+    Each file that cannot be used is a line in `skipped`.
     """
     logins: list[CachedLogin] = []
     skipped: list[str] = []
@@ -144,7 +144,7 @@ def read_cache(root: Path, now: float) -> Cache:
 def assign(
     cache: Cache, launches: Iterable[Launch]
 ) -> tuple[list[tuple[Launch, CachedLogin]], int]:
-    """Which login is whose, the newest first, and how many cannot be assigned."""
+    """Return each login with its launch, the newest first, and how many have no launch."""
     known = {launch.name: launch for launch in reversed(list(launches))}  # the first one counts
     pairs = [(known[login.name], login) for login in cache.logins if login.name in known]
     pairs.sort(key=lambda pair: -pair[1].tokens.issued_at)
@@ -205,7 +205,7 @@ def _login(path: Path, name: str, now: float) -> CachedLogin:
     client, registered = _client(path.with_name(f"{name}_client_info.json"))
     issuer = document.text("issuer")
     if "issuer" not in raw and client and registered <= written:
-        issuer = client.issuer  # tokens come by a client: this one, where it is not a later one
+        issuer = client.issuer  # tokens belong to a client: this one, unless it was written later
     began, until = min(written, now), document.number("expires_at")
     left = {} if until is None else {"expires_in": until / 1000 - began}
     # it is a token response with a few words added, and is checked like one

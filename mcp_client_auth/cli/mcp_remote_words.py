@@ -1,7 +1,7 @@
-"""The words of an mcp-remote command line (0.15) as `bridge` has them, so that a configuration is
-changed in one word.
+"""Translates the words of an mcp-remote command line (0.15) for `bridge`, so that it is enough to
+change one word of a configuration.
 
-What would do something else here is refused in one sentence; what is not needed is dropped.
+An option that would do something else here is refused in one sentence; one not needed is dropped.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 def ours(words: list[str], taking: Collection[str]) -> list[str]:
-    """`taking`: our own options that a value follows."""
+    """Return the words translated. `taking`: our own options that take a value."""
     kept: list[str] = []
     host, port, path = "localhost", "", _CALLBACK
     moved, left = False, iter(words)
@@ -135,7 +135,7 @@ def _has_server(kept: list[str], taking: Collection[str]) -> bool:
 
 
 def _value(left: Iterator[str], name: str = "") -> list[str]:
-    """The word that follows; without one click says what is missing of an option of ours."""
+    """Return the word that follows; if an option of ours has none, click will say so."""
     found = next(left, None)
     if found is None and name:
         raise UsageError(f"{name} needs a value")
@@ -191,7 +191,7 @@ def _json(value: str, name: str, *, expand: bool = False) -> dict[str, Any]:
 
 
 def require_no_secret(value: str) -> None:
-    """Of a client as JSON; a file may have one."""
+    """Refuse a secret in a client that is given as JSON; a file may have one."""
     try:
         secret = json.loads(value).get("client_secret")
     except (ValueError, AttributeError):

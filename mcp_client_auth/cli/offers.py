@@ -1,7 +1,7 @@
-"""What may be taken over from mcp-remote: decided from its cache and what the server says now.
+"""What may be imported from mcp-remote: decided from its cache and what the server says now.
 
-A login is taken whole, and only if the server still names the authorization server that the cache
-records for its tokens and for its client: nothing of it goes to another one.
+A login is imported whole, and only if the server still names the authorization server that the
+cache records for its tokens and for its client: nothing of it is sent to another one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A login that stays where it is; without an `error` because there is one here already."""
+    """A login that is not imported; without an `error`, because there is one here already."""
 
     server: str
     cached: CachedLogin
@@ -72,7 +72,7 @@ def explained(error: AuthError) -> str:
 
 
 def server_name(url: str) -> str:
-    """What it is kept under; as it stands where it is no URL."""
+    """Return the URL that a login is kept under, or the text itself if it is not a URL."""
     try:
         return canonical(url)
     except UsageError:
@@ -80,7 +80,7 @@ def server_name(url: str) -> str:
 
 
 def make_offer(launch: Launch, cached: CachedLogin, opened: Opened, *, force: bool) -> Offer | Left:
-    """Asks the server of today where it belongs to; nothing of the cache is sent."""
+    """Ask the server which authorization server it names now; nothing cached is sent."""
     server = server_name(launch.url)
 
     def rank(issuer: str) -> int:  # among several, the one that the cache records
@@ -156,7 +156,7 @@ def _client_there(cached: CachedLogin, server: ServerMetadata, now: float) -> Cl
 
 
 def take(offer: Offer, *, force: bool, check: bool) -> Credential:
-    """Store it. Nothing is stored before a token that cannot be renewed has been accepted."""
+    """Store it, but a token that cannot be renewed only after the server has accepted it."""
     session, fresh, good = offer.session, offer.credential, not check
     if check and fresh.alive(session.ports.clock()):
         with suppress(TokenRefused):
@@ -178,7 +178,7 @@ def take(offer: Offer, *, force: bool, check: bool) -> Credential:
 
 
 def _renewed(session: Session, kept: Credential, before: Credential | None) -> Credential:
-    """A refresh, and a check of what it gave; a refresh token that is refused is not kept."""
+    """Refresh and check the new token; a refresh token that is refused is not kept."""
     try:
         start = kept if kept.alive(session.ports.clock()) else session.usable()
         if start and (better := session.answer(start)[1]):

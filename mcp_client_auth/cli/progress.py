@@ -76,7 +76,7 @@ class Progress:
 
 
 class Patience:
-    """An event listener that tells what is waited for: a token endpoint out of order (once), or
+    """An event listener that says what we are waiting for: a token endpoint that fails (once), or
     another program's login."""
 
     def __init__(self, seconds: float = 10.0) -> None:
@@ -118,7 +118,7 @@ def _short(event: Event) -> str:
 
 
 def _answered(event: Event) -> str:
-    """The status, where a redirect leads, and that nothing is there."""
+    """Return the status; for a redirect or a 404, also what the event says of it."""
     telling = event.status == 404 or 300 <= event.status < 400
     detail = plain(event.detail) if telling and event.detail else ""
     return f"it answered HTTP {event.status}" + (f": {detail}" if detail else "")

@@ -1,7 +1,7 @@
 """An account by project: `.mcp-login.toml`, a file that may have come with a directory.
 
-`account = "work"` in it chooses among the logins that are there, below everything that the person
-says, and only once they have allowed the file at a terminal. Where it cannot be used, nothing is
+`account = "work"` in it chooses among the stored logins. Whatever the user says takes precedence,
+and it counts only once they have allowed the file at a terminal. If it cannot be used, nothing is
 done as another account.
 """
 

@@ -1,19 +1,19 @@
-"""`mcp-login token URL`, `headers` and `exec` past everything else, when a fresh token is stored.
+"""A shortcut for `mcp-login token URL`, `headers` and `exec` when a fresh token is stored.
 
 Two small files are read, or one and an item of the Secret Service, and nothing heavy is imported.
-Whatever is not plain (another option, another keyring, a sealed, bound, expired, damaged or
-refused record) is left to the verb itself: None.
+Any other case (another option, another keyring, a sealed, bound, expired, damaged or refused
+record) is left to the verb itself: None.
 """
 
 import os
 
-TYPE_CHECKING = False  # typing costs more than all that is done here
+TYPE_CHECKING = False  # importing typing takes longer than all that is done here
 if TYPE_CHECKING:
     from typing import Final
 
-_MARGIN: "Final" = 360.0  # at most what a session keeps from the end before it renews a token
+_MARGIN: "Final" = 360.0  # the longest time before a token's end at which a session renews it
 _A_DAY: "Final" = 86_400.0
-MIN_VALID: "Final" = 300.0  # who gets `headers` asks once a connection
+MIN_VALID: "Final" = 300.0  # a program that runs `headers` does so once per connection
 EXEC_MIN_VALID: "Final" = 60.0
 EXEC_VARIABLE: "Final" = "MCP_ACCESS_TOKEN"
 HOST_URL: "Final" = "CLAUDE_CODE_MCP_SERVER_URL"
@@ -23,7 +23,7 @@ _GRANT: "Final" = "MCP_CLIENT_AUTH_GRANT"  # a program's, which is another login
 
 
 def quick_token(words: "list[str]", *, spelled: bool = False) -> "str | None":
-    """What `token` with these words prints, where one look tells.
+    """Return what `token` with these words prints, if one look is enough.
 
     `spelled`: only if the URL is spelled as it is stored, and the requests go there.
     """
@@ -37,7 +37,7 @@ def quick_token(words: "list[str]", *, spelled: bool = False) -> "str | None":
         if not 0 <= seconds <= _A_DAY:
             return None
         token = _fresh(options["url"], options["account"], seconds, spelled=spelled)
-    except Exception:  # whatever it is, the verb itself has a word for it
+    except Exception:  # whatever it is, the verb itself reports it
         return None
     if token is None:
         return None
@@ -45,7 +45,7 @@ def quick_token(words: "list[str]", *, spelled: bool = False) -> "str | None":
 
 
 def quick_headers(words: "list[str]") -> "str | None":
-    """What `headers` with these words prints, where one look tells."""
+    """Return what `headers` with these words prints, if one look is enough."""
     connecting = os.environ.get(HOST_URL)
     # two URLs that are not spelled alike are left to the verb
     words = [*words, connecting] if connecting and connecting not in words else words
@@ -63,7 +63,7 @@ def quick_headers(words: "list[str]") -> "str | None":
 
 
 def quick_exec(words: "list[str]") -> "tuple[list[str], dict[str, str]] | None":
-    """The command of `exec` with these words and its environment, where one look tells."""
+    """Return the command of `exec` with these words, and its environment, if one look is enough."""
     if "--" not in words:
         return None
     at = words.index("--")
@@ -107,7 +107,7 @@ def _understood(words: "list[str]") -> "dict[str, str] | None":
 
 
 def _fresh(url: str, account: str, min_valid: float, *, spelled: bool) -> "str | None":
-    """The stored access token, if it may be sent as it is for so many seconds."""
+    """Return the stored access token, if it may be sent as it is for `min_valid` seconds."""
     import json
     import time
 
@@ -155,5 +155,5 @@ def _fresh(url: str, account: str, min_valid: float, *, spelled: bool) -> "str |
     if (end := tokens["expires_at"]) is None:
         return token
     margin = max(min(_MARGIN, 0.1 * (end - tokens["issued_at"])), min_valid)
-    # in this way no end that is not a number is taken for a late one
+    # compared this way round, so that an end that is NaN does not count as a late one
     return token if time.time() + margin < end else None

@@ -1,15 +1,15 @@
-"""One look into the Secret Service past `keyring`'s own search, for a record known to lie there.
+"""One look into the Secret Service without `keyring`'s own search, for a record known to be there.
 
-The index names the backend that has passed the trial. It is looked into only where `keyring`
-would take that one: no variable and no file of the user says otherwise. Whatever is not plain
-(a lock, a prompt, no answer) is left to the verb itself: None.
+The index names the backend that has passed the trial. It is used only if `keyring` would choose
+that one too: no variable and no file of the user says otherwise. Any other case (a lock, a prompt,
+no answer) is left to the verb itself: None.
 """
 
 import os
 import sys
 from contextlib import suppress
 
-TYPE_CHECKING = False  # typing costs more than all that is done here
+TYPE_CHECKING = False  # importing typing takes longer than all that is done here
 if TYPE_CHECKING:
     from typing import Final
 
@@ -26,7 +26,7 @@ def secret_of(id: str) -> "str | None":  # noqa: A002
     if not _is_keyrings_choice():
         return None
     found: list[str] = []
-    # a daemon that hangs is the verb's affair, which has the words for it
+    # a daemon that hangs is left to the verb, which has a message for it
     thread = threading.Thread(target=_look, args=(id, found), daemon=True)
     thread.start()
     thread.join(_PATIENCE)
@@ -40,7 +40,7 @@ def _is_keyrings_choice() -> bool:
         return False
     if any(name.startswith("KEYRING_PROPERTY_") for name in os.environ):
         return False
-    # where `keyring` looks for keyringrc.cfg, and where it refuses one of old
+    # where `keyring` looks for keyringrc.cfg, and where it refuses an old one
     for variable, usual in (("XDG_CONFIG_HOME", "~/.config"), ("XDG_DATA_HOME", "~/.local/share")):
         root = os.environ.get(variable) or os.path.expanduser(usual)
         if os.path.lexists(os.path.join(root, "python_keyring", "keyringrc.cfg")):
@@ -49,7 +49,7 @@ def _is_keyrings_choice() -> bool:
 
 
 def _look(id: str, found: "list[str]") -> None:  # noqa: A002
-    """As `keyring` does it, but that it unlocks and makes nothing."""
+    """Look as `keyring` does, but without unlocking or creating anything."""
     with suppress(Exception):
         import secretstorage
 

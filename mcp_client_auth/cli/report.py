@@ -60,7 +60,7 @@ _UNPROVEN: Final = "Read from a host whose certificate is not trusted, so it pro
 
 
 def telling_checks() -> Callable[[str], None]:
-    """Says each check as it begins; several in a row of one name are one to people."""
+    """Return a function that names each check as it begins, but once for several in a row."""
     last = ""
 
     def tell(name: str) -> None:
@@ -73,7 +73,7 @@ def telling_checks() -> Callable[[str], None]:
 
 
 def print_report(report: Report, *, strict: bool, verbose: bool = False) -> int:
-    """The report on stdout; gives the exit code."""
+    """Print the report on stdout and return the exit code."""
     code = exit_code_of(report, strict=strict)
     if answers.as_json:
         import json
@@ -100,7 +100,7 @@ def _first_word_tinted(line: str) -> str:
 
 
 def exit_code_of(report: Report, *, strict: bool = False) -> int:
-    """That of the error which a login ends with; 1 for a warning where these count."""
+    """Return the code of the error that a login ends with; 1 for a warning if `strict`."""
     if report.caused_by is not None:
         return exit_code(getattr(errors, report.error, errors.AuthError))
     return 1 if strict and report.worst == "warning" else 0

@@ -1,8 +1,8 @@
-"""Which server a person means: a URL, a bare host, or a name that stands for one.
+"""Which server the user means: a URL, a bare host, or a name that stands for one.
 
 A name that they gave (`--name`) comes first, then one from their own configuration, then one
-from a file nearby. Someone else may have written the latter: it is shown with its URL, and sends
-nothing to a server without a login. What has a dot, a colon or a slash in it is never a name.
+from a file nearby. Someone else may have written that file: the name is shown with its URL, and
+nothing is sent to that server without a login. A word with a dot, colon or slash is never a name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .mcp_configs import NamedServer
 
     _Text = click.ParamType[str]
-else:  # older versions of click do not know what it gives
+else:  # older versions of click are not generic
     _Text = click.ParamType
 
 
@@ -64,7 +64,7 @@ class Server(_Text):
     name = "server"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if ctx and ctx.resilient_parsing:  # a completion, on a line where no words may appear
+        if ctx and ctx.resilient_parsing:  # a completion: a message would spoil the line
             return str(value)
         try:
             url, nearby = _meant(str(value).strip())
@@ -88,7 +88,7 @@ class Server(_Text):
         try:
             logins = local_index().all()
             known = [*Settings().names(), *(entry.key.server for entry in logins)]
-        except StorageError:  # the shell has a line that is being typed, and no place for words
+        except StorageError:  # the user is typing: a message would spoil the line
             return []
         return [
             CompletionItem(word) for word in dict.fromkeys(known) if word.startswith(incomplete)
@@ -96,7 +96,7 @@ class Server(_Text):
 
 
 def server_url(word: str) -> str:
-    """Raises `UsageError` for an unknown name."""
+    """Return the server's URL; raises `UsageError` for an unknown name."""
     return _meant(word.strip())[0]
 
 
@@ -150,10 +150,10 @@ def _configured_url(word: str, server: NamedServer) -> tuple[str, Nearby | None]
 
 
 def require_trusted(nearby: Nearby, verb: str, options: Mapping[str, Any]) -> None:
-    """Refuse what would go to a server that only a file nearby names.
+    """Refuse to send something to a server that only a file nearby names.
 
-    Secrets never do; a token, a body and a certificate where a login to exactly that server is
-    stored.
+    Secrets are never sent; a token, a body and a certificate are sent only if a login to exactly
+    that server is stored.
     """
     from ..credential import key_for
     from ..storage import local_index
@@ -187,7 +187,7 @@ def known_name(word: str) -> bool:
 
 
 def require_name(word: str) -> str:
-    """A name that a person may give to a server: none that could be a host, a verb or an option."""
+    """Return the word if it may name a server: it is not like a host, a verb or an option."""
     from .verbs import VERBS
 
     plain = word.isprintable() and not set(word) & set(" \\") and word[:1] not in ("", "-")

@@ -55,7 +55,7 @@ def connection(route: Route) -> dict[str, Any]:
 
 
 def endpoints_of(named: dict[str, str], issuer: str, *ways: str) -> Endpoints | None:
-    """`ways`: one of these endpoints is needed beside the token's, as what a person signs in at."""
+    """Return the named endpoints. `ways`: one of these is needed, too, for the user to sign in."""
     from ..protocol.endpoints import Endpoints
 
     if not named:
@@ -175,7 +175,7 @@ def for_new_login(
     )
     at_server = new.client.client_id or own.client_metadata_url
     grant = enterprise_grant(new.provider, at_server, redirect_uri)
-    # where a person signs in at a company's provider, the callback is of the client there
+    # if the user signs in at a company's provider, the callback is that of the client there
     document, carried = own.client_metadata_url, "" if grant else redirect_uri
     client = client_of(new.client, document, carried)
     if redirect_uri:
@@ -210,7 +210,7 @@ def read_unseen(file: TextIO, what: str) -> str:
 
 
 def listener_for(output: Output, usual: Listener | None = None) -> Listener | None:
-    """What shows each step: to the person, all of them with `--verbose`; and to the `--trace`."""
+    """Return what shows each step to the user (all with `--verbose`) and to the `--trace`."""
     from ..environment import is_terminal
     from .progress import Patience, Progress
     from .trace import trace_to
@@ -237,7 +237,7 @@ def session_arguments(url: str, login: AboutLogin, **given: Unpack[Arguments]) -
 
     tell_of_keyring(given.get("on_event"))
     options = given.get("options") or usual_options(login.network)
-    # tokens of a grant without a person can be had again, so memory does without a keyring
+    # a grant without a person can get new tokens, so memory will do if there is no keyring
     grant = given.get("grant")
     person = grant is None or grant.provider is not None
     usual: Arguments = {
@@ -260,7 +260,7 @@ def session_for(url: str, login: AboutLogin, **given: Unpack[Arguments]) -> Sess
 
 
 def stored_session(url: str, login: AboutLogin) -> Session:
-    """A session that uses the login to a server and makes none."""
+    """Return a session that uses the stored login to a server and never makes one."""
     return session_for(url, login, on_event=listener_for(login.output))
 
 
@@ -304,7 +304,7 @@ def with_other_accounts(error: LoginRequired, session: Session) -> LoginRequired
 
 
 def require_bearer(credential: Credential) -> Credential:
-    """Raises `UsageError` for a token that is nothing without a proof for each request."""
+    """Raise `UsageError` for a token that is of no use without a proof for each request."""
     if credential.tokens.bound:
         raise UsageError(
             "this login is bound to a key (DPoP): each request needs a proof of its own, so the"
@@ -315,9 +315,9 @@ def require_bearer(credential: Credential) -> Credential:
 
 
 def fresh(session: Session, min_valid: float = 0.0, within: float | None = None) -> Credential:
-    """A token that may be sent; if there is none, the error names other accounts.
+    """Return a token that may be sent; if there is none, the error names other accounts.
 
-    `within`: the seconds after which it is `Unavailable`, while a refresh may go on.
+    `within`: the seconds after which it raises `Unavailable`, although a refresh may go on.
     """
     from ..prompt.screen import screen
     from ..session.single_flight import Flights, wait

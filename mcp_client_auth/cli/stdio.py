@@ -1,5 +1,5 @@
 """The standard streams of a program whose stdout is a protocol: taken from the process, so that
-what anything else prints there, or reads, is not part of it.
+nothing else there can print into the protocol or read from it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Stdio:
 
     @classmethod
     def taken(cls) -> Self:
-        """The process's own. Print goes to stderr from here on, and stdin is empty; a browser
-        that is started inherits neither."""
+        """Take the process's own. From here on, `print` goes to stderr and stdin is empty; a
+        browser that is started inherits neither."""
         sys.stdout.flush()
         inlet, outlet = os.dup(0), os.dup(1)
         null = os.open(os.devnull, os.O_RDONLY)
@@ -49,8 +49,8 @@ class Stdio:
         split: Callable[[Callable[[], bytes]], Iterator[bytes | None]],
         take: Callable[[bytes | None], None],
     ) -> None:
-        """Take each line, until the client has closed its end, or has gone away. One that is not
-        taken, such as by a server that never answers, does not keep the end from being seen."""
+        """Take each line until the client has closed its end or gone away. That is noticed even
+        while taking a line blocks, for example because a server never answers."""
         from ..threads import done_within
 
         taken = before = 0
@@ -64,7 +64,7 @@ class Stdio:
                         break
                     taken += 1
                     take(line)
-            except BaseException as why:  # the caller's to see
+            except BaseException as why:  # which the caller is to see
                 error = why
             self._settle(error)
 
@@ -83,24 +83,24 @@ class Stdio:
         """Whether the client has closed its end of stdin, while there is more to read."""
         if not hasattr(select, "poll"):
             return False
-        # of a socket, which hosts on Node.js have for a pipe, only Linux tells it
+        # only Linux reports it for a socket, which hosts on Node.js use as a pipe
         ended = select.POLLHUP | getattr(select, "POLLRDHUP", 0)
         poll = select.poll()
-        poll.register(self._inlet, ended)  # POLLHUP only macOS wants to be told
-        # of a terminal it says that it is not open
+        poll.register(self._inlet, ended)  # only macOS has to be asked for POLLHUP
+        # for a terminal, poll says that it is not open
         return any(event & ended for _, event in poll.poll(0))
 
     def _read(self) -> bytes:
         while True:
             try:
                 return os.read(self._inlet, _PIECE)
-            except BlockingIOError:  # the client has made the pipe so
+            except BlockingIOError:  # the client has made the pipe non-blocking
                 select.select([self._inlet], [], [])
             except OSError:
                 return b""
 
     def write(self, text: bytes) -> None:
-        """One message, whole. What a client that has gone away does not get is no error."""
+        """Write one message, whole; it is not an error if the client has gone away."""
         with self._writing:
             left = memoryview(text)
             while left and not self._closed:
@@ -113,7 +113,7 @@ class Stdio:
                     self._settle()
 
     def close(self) -> None:
-        """A message that is being written is ended; none comes after it."""
+        """Let a message that is being written end; none is written after it."""
         if self._writing.acquire(timeout=_LAST_WRITE):
             self._closed = True
             self._writing.release()

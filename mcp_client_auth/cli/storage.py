@@ -39,7 +39,7 @@ def kept_in(storage: Storage) -> str:
 
 
 def shared_storage(store: str | None = None) -> Storage | None:
-    """The storage of many hosts that was named, if it is one: its logins are in no index here."""
+    """Return the named storage if many hosts share it: its logins are in no index here."""
     import os
 
     from ..storage import shared_at
@@ -50,7 +50,7 @@ def shared_storage(store: str | None = None) -> Storage | None:
 
 
 def unreadable(storage: str, key: Key | None = None) -> AuthError | None:
-    """Why nothing, or the login of `key`, can be read there; no keyring is opened for that."""
+    """Return why the storage, or the login of `key`, cannot be read; no keyring is opened."""
     from ..storage import CHOICES, storage_named
     from ..storage.backend import Item
 
@@ -73,8 +73,8 @@ def explained(error: LoginRequired, storage: Storage) -> LoginRequired:
 def require_storage(storage: Storage, *, named: bool) -> None:
     """Prove that the storage keeps what it is given, before a browser opens.
 
-    Without a keyring, a person who has `named` no storage gets one question, and the answer is
-    remembered; otherwise the `StorageError`.
+    Without a keyring, a user who has not `named` a storage is asked once, and the answer is
+    remembered; otherwise the `StorageError` is raised.
     """
     from ..storage import storage_named
     from ..storage.settings import Settings
@@ -98,8 +98,8 @@ def require_storage(storage: Storage, *, named: bool) -> None:
 
 
 def tell_of_keyring(listener: Listener | None) -> None:
-    """A locked keyring may show its question in a window that no one looks at; and the plug-ins
-    of other packages may have something to say."""
+    """Say when we wait for a locked keyring, whose question may be in a window that no one looks
+    at; and tell the listener what plug-ins of other packages have to say."""
     from ..storage.keyring_thread import SHARED
 
     def waiting() -> None:

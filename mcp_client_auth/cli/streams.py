@@ -1,6 +1,6 @@
-"""What stands in for a standard stream that our caller has closed (`>&-`, some services).
+"""Replaces the standard streams that our caller has closed (`>&-`, some services).
 
-Python has None there; and the next file that is opened, such as a login's, would get its number.
+Python has None there, and the next file that is opened, such as a login's, would get its number.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def open_missing() -> None:
-    """To read stdin or to write to stdout fails then, as in any program; stderr goes nowhere."""
+    """Open them: stdin and stdout then fail, as in any program; stderr goes nowhere."""
     # the lowest free number is given: in this order each gets its own
     if sys.stdin is None:
         sys.stdin = _null("<stdin>", "r", os.O_WRONLY)

@@ -46,7 +46,7 @@ def keep_token(
 
 
 def _warn_of_others(file: TextIO) -> None:
-    """A file that everyone on the machine may read is used all the same: it is read once."""
+    """Warn of a file that others may read; it is used all the same, because it is read once."""
     from ..prompt.screen import screen
 
     state = os.fstat(file.fileno())

@@ -80,10 +80,10 @@ def read_object(word: str | None) -> dict[str, Any]:
 
 
 def read_arguments(tool: Tool, words: tuple[str, ...], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call: `given`, and above them those of the words.
+    """Return the arguments of a call: `given`, overridden by those of the words.
 
-    Raises `UsageError` for a word that is none, a value that is not of its kind, and for an
-    argument that is missing or of which the tool knows nothing.
+    Raises `UsageError` for a word that is not an argument, a value of another type, and an
+    argument that is missing or that the tool does not have.
     """
     typed: dict[str, list[Any]] = {}
     for word in words:
@@ -156,7 +156,7 @@ def _listed(kind: Any) -> list[str]:
 
 
 def _value(text: str, schema: Any, tool: Tool, what: str) -> Any:
-    """A text as what the schema says that it is."""
+    """Return a text as the type that the schema names."""
     allowed, schemas = kinds(tool, schema), _alternatives(tool, schema)
     if "string" in allowed:
         return text

@@ -53,8 +53,8 @@ class Trace:
 
     @staticmethod
     def _take(handle: int) -> None:
-        """Empty a file that was there; in a directory of many users, none that one of them put
-        there to read along, or to have a file of ours emptied."""
+        """Empty a file that was there, but refuse one that another user may have put there to
+        read along, or to have a file of ours emptied."""
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
             return

@@ -1,4 +1,4 @@
-"""What may stand as the value of an option: a check for each kind, as click calls it."""
+"""Checks for the values of options: one for each kind, as click calls it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def proxy_url(value: str) -> str:
 
 
 def storage_place(value: str) -> str:
-    """What can be opened; a file is for a URL with a password."""
+    """Return a place that can be opened; a file is meant for a URL with a password."""
     from ..paths import read_named
 
     if value[:1] == "@":
@@ -145,7 +145,7 @@ def storage_place(value: str) -> str:
 
 
 def header_sources(value: tuple[str, ...]) -> dict[str, Any]:
-    """Headers whose values stand in a variable or a file, for everyone here reads arguments."""
+    """Read headers from variables or files, because every user here can read arguments."""
     from ..paths import read_named
     from ..protocol.gateway import checked
 

@@ -1,7 +1,7 @@
-"""The verbs of `mcp-login`, a module each: a new one is such a module and its line in this table.
+"""The verbs of `mcp-login`, one module each: a new one is a module and its line in this table.
 
-The line begins its help, of which the docstring of the module's `command` is the rest. A page of
-help loads the module, which therefore imports what is heavy inside its functions.
+The line begins the verb's help; the docstring of the module's `command` is the rest. A help page
+loads the module, which therefore imports what is heavy inside its functions.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Arguments:
 
     @property
     def choice(self) -> Callable[[str], bool] | None:
-        """None where every tool is offered."""
+        """Which tools to offer; None for all of them."""
         return self.offers if self.allowed or self.ignored else None
 
     def offers(self, name: str) -> bool:
@@ -124,7 +124,7 @@ def command(arguments: Arguments) -> None:
     protocol = for_new_login(
         arguments.new, arguments.login.network, arguments.scope, arguments.auth_timeout
     )
-    if arguments.print_config:  # of what can work
+    if arguments.print_config:  # only for what can work
         _print_config(arguments)
         return
     from ...environment import find_session_bus
@@ -186,7 +186,7 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Host]) -> None:
     hosts.append(bridge)
     try:
         stdio.serve(lines_of, lambda line: bridge.take(line) if line else bridge.take_too_large())
-        if left := bridge.finish(_LAST_ANSWERS):  # to who has piped a message into it, to try it
+        if left := bridge.finish(_LAST_ANSWERS):  # for someone who tries it with a pipe
             screen.say(f"The client closed its end; requests without an answer: {left}")
     finally:
         stdio.close()
@@ -195,7 +195,7 @@ def _over_stdio(arguments: Arguments, way: Opened, hosts: list[Host]) -> None:
 
 
 def _listen(arguments: Arguments, place: Place, way: Opened, hosts: list[Host]) -> None:
-    """Until a signal ends it; stdin is no one's."""
+    """Serve until a signal ends it; stdin is not used."""
     from threading import Event
 
     from ...mcp.exchange import LARGEST
@@ -272,12 +272,12 @@ def _login(url: str, way: Opened) -> Login:
         if credential is None and not auth.session.settled():
             try:
                 credential = wait(auth.session.ready())
-            except AuthError:  # the request that follows tells it
+            except AuthError:  # the request that follows reports it
                 return url
         return endpoint(url, credential)
 
     def has_failed() -> bool:
-        error, quiet.last_error = quiet.last_error, None  # a fresh token would leave it there
+        error, quiet.last_error = quiet.last_error, None  # a fresh token does not clear it
         return error is not None
 
     return Login(where, quiet, has_failed)
@@ -306,8 +306,8 @@ def _print_config(arguments: Arguments) -> None:
 
 
 def _typed() -> list[str]:
-    """The options of this command as they are written, files by their whole paths. What is in a
-    file, such as the password of a storage, stays there."""
+    """Return the options of this command as they are written, but files by their absolute paths.
+    What is in a file, such as the password of a storage, stays there."""
     context, words = click.get_current_context(), list[str]()
     written, _, _ = context.command.make_parser(context).parse_args([*context.meta[WRITTEN]])
     for each in context.command.params:

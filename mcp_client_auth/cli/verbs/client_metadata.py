@@ -1,4 +1,4 @@
-"""`mcp-login client-metadata`: the document that a client is known by, checked or written."""
+"""`mcp-login client-metadata`: checks or writes the document that identifies a client."""
 
 from __future__ import annotations
 

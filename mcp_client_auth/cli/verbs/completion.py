@@ -1,4 +1,4 @@
-"""`mcp-login completion`: for the shell that completes verbs, options and servers."""
+"""`mcp-login completion`: the script by which a shell completes verbs, options and servers."""
 
 from __future__ import annotations
 

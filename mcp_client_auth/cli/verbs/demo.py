@@ -1,4 +1,4 @@
-"""`mcp-login demo`: a server made for the occasion, a login in fifteen steps, a tool call."""
+"""`mcp-login demo`: a temporary server, a login in fifteen steps, a tool call."""
 
 from __future__ import annotations
 

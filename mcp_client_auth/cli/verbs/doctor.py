@@ -1,4 +1,4 @@
-"""`mcp-login doctor`: the operator's friend."""
+"""`mcp-login doctor`: checks everything that a login needs, and says what to fix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @command_line
 class Reporting:
-    """What is made of the reports, and what they are held against."""
+    """How the reports are printed, and what they are compared with."""
 
     strict: bool = option("--strict", is_flag=True, help="The same as --fail-on warning.")
     fail_on: str = option(

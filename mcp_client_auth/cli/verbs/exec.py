@@ -1,6 +1,6 @@
-"""`mcp-login exec`: a program that wants a token in its environment.
+"""`mcp-login exec`: runs a program that needs a token in its environment.
 
-The plain case does not come here: see `quick`.
+The simple case is handled in `quick`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Arguments:
 
 
 def _ended(words: list[str], taking: Collection[str]) -> list[str]:
-    """The words with a `--` before COMMAND: what follows is its own, as behind `env` or `sudo`."""
+    """Return the words with `--` before COMMAND; the rest is its own, as with `env` or `sudo`."""
     plain, value = 0, False
     for at, word in enumerate(words):
         if word == "--":

@@ -1,6 +1,6 @@
 """`mcp-login headers`: what another program sends to the server, as one JSON object.
 
-The plain case does not come here: see `quick`.
+The simple case is handled in `quick`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def command(arguments: Arguments) -> None:
         answers.give(logins=[login_fields(entry, names) for entry in entries])
     elif entries:
         marks = set() if shared else marked(here)
-        click.echo(listing(entries, names, marks), color=True)  # it has no colours to look for
+        click.echo(listing(entries, names, marks), color=True)  # click need not look for colours
     else:
         screen.remark("You are not logged in to any server. Log in with: mcp-login URL")
 
@@ -68,8 +68,8 @@ def listing(entries: Sequence[Summary], names: dict[str, str], marks: Collection
 def columns_of(
     entries: Sequence[Summary], names: dict[str, str], marks: Collection[str]
 ) -> list[Sequence[str]]:
-    """A column of texts each below its heading; of names where there are any, and of accounts
-    where they tell anything. `marks`: the ids of those that may have been refused."""
+    """Return the columns, each with its heading; names only if there are any, accounts only if
+    they tell the user anything. `marks`: the ids of logins that may have been refused."""
     from ..describe import all_plain, expiry, label, refused, useful
 
     called: dict[str, list[str]] = {}

@@ -129,7 +129,7 @@ def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
     login, device = arguments.login, arguments.device
     again = arguments.force or arguments.switch
     on_event = listener_for(login.output, Progress(verbose=login.output.verbose))
-    # with a device code no browser is opened here: who asks for one has theirs elsewhere
+    # with a device code no browser is opened here: the user has theirs elsewhere
     opens = not arguments.no_browser and not device and can_open()
     prompt = talking_prompt(opens=opens, device=device)
     protocol: dict[str, Any] = {
@@ -168,7 +168,7 @@ def _log_in(arguments: Arguments) -> tuple[Credential, Session, bool]:
 
 
 def _names_with(name: str | None, server: str) -> dict[str, str]:
-    """All names, once this one is given."""
+    """Give the server this name, if there is one, and return all names."""
     from ...prompt.screen import screen
     from ...storage.settings import Settings
     from ..describe import plain
@@ -182,7 +182,7 @@ def _names_with(name: str | None, server: str) -> dict[str, str]:
     return settings.names()
 
 
-# What only a new login heeds; the others hold for a stored one too, or make a new one.
+# Options that only a new login uses; the others apply to a stored one, too, or cause a new one.
 _OF_A_LOGIN: Final = (
     "no_browser",
     "device",
@@ -211,10 +211,10 @@ _OF_A_LOGIN: Final = (
 
 
 def _why_not(stored: Credential | None, entry: Summary | None, protocol: dict[str, Any]) -> str:
-    """Why the stored login does not serve; empty if it does.
+    """Return why the stored login cannot be used; empty if it can.
 
-    Another issuer, client id, resource, scope or DPoP is seen by the session already, which
-    then has none; the issuer is named all the same.
+    If the issuer, client id, resource, scope or DPoP differs, the session itself sees that and
+    has no login; the issuer is named here all the same.
     """
     from ...protocol.registration import ClientMetadataDocument
     from ...protocol.urls import same_issuer

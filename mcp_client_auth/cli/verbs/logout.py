@@ -81,9 +81,9 @@ def _leave(session: Session, *, local: bool) -> dict[str, Any]:
     with screen.waiting_for("the server to end the login" if not local else "the storage"):
         done = session.log_out(local=local)
     names = [name for name, url in settings.names().items() if url == key.server]
-    shared = session.ports.storage.shared  # by many, of whose logins this person need not know
+    shared = session.ports.storage.shared  # by many, whose logins do not concern this user
     others = [entry.key.account for entry in local_index().all(server=key.server)]
-    if done and not (others or shared):  # what the server was called goes with its last login
+    if done and not (others or shared):  # the server's names go with its last login
         for name in names:
             settings.name(name, "")
     for line in _lines(key, done, others, local=local):
@@ -113,7 +113,7 @@ def _lines(key: Key, done: LoggedOut, others: list[str], *, local: bool) -> Iter
 
 
 def _all(login: AboutLogin) -> Sequence[Summary]:
-    """All logins, of one account if that was typed; of one in any case where hosts share them."""
+    """Return all logins, or one account's if it was typed; from a shared storage always one's."""
     from ...storage import local_index
     from ..storage import shared_storage
 

@@ -90,7 +90,7 @@ def command(arguments: Arguments) -> int:
 
 
 def _ended(request: httpx.Request, response: httpx.Response, began: bytes) -> int:
-    """Show what came of it; 1 for a status of 400 or more."""
+    """Show how it ended and return the exit code: 1 for a status of 400 or more."""
     import httpx
 
     from ...prompt.screen import blamed, hanging, screen, tinted
@@ -112,9 +112,9 @@ def _ended(request: httpx.Request, response: httpx.Response, began: bytes) -> in
 
 
 def _headers(lines: tuple[str, ...], data: bytes | None) -> list[tuple[str, str]]:
-    """The person's, each as often as it is given, and the usual ones that are not among them.
+    """Return the user's headers, each as often as it is given, and the usual ones not among them.
 
-    `UsageError` for what is not a header, and for one that would take the login's place.
+    Raises `UsageError` for what is not a header, and for one that would replace the login's.
     """
     own: list[tuple[str, str]] = []
     for line in lines:
@@ -151,10 +151,10 @@ def _data(word: str | None) -> bytes | None:
 
 
 def _print(response: httpx.Response, *, head: bool) -> bytes:
-    """Status and headers to stderr, and the body, piece by piece; gives its beginning.
+    """Print status and headers to stderr, and the body piece by piece; return its beginning.
 
-    A terminal gets JSON indented, streams as they come, and anything without what could steer
-    it; and a line break at the end. Anything else gets what came, byte for byte.
+    A terminal gets JSON indented, streams as they come, nothing that could control it, and a line
+    break at the end. Anything else gets what came, byte for byte.
     """
     from ...prompt.screen import screen
     from ..describe import plain

@@ -86,12 +86,12 @@ def _tell_of_the_rest(arguments: Arguments, *, empty: bool) -> None:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A login, and what came of the check: the HTTP status that took it, or an error."""
+    """A login, and the result of the check: the HTTP status that accepted it, or an error."""
 
     entry: Summary
     accepted: int = 0
     error: AuthError | None = None
-    missing: AuthError | None = None  # where it is kept cannot be reached
+    missing: AuthError | None = None  # why its storage cannot be reached
 
     @property
     def mark(self) -> Mark | None:
@@ -101,7 +101,7 @@ class State:
 
     @property
     def kept_in(self) -> str:
-        """Where it lies, as it lies there, for a person."""
+        """Where exactly it is kept, in words for the user."""
         from ...storage import CHOICES, storage_named
         from ...storage.backend import Item
         from ..describe import plain
@@ -119,8 +119,8 @@ class State:
 
     @property
     def trouble(self) -> AuthError | None:
-        """Why it cannot be used; unchecked, because the server has refused it, or because it has
-        ended and cannot be renewed."""
+        """Why it cannot be used; without a check, because the server has refused it before, or
+        because it has expired and cannot be renewed."""
         if self.missing and not self.error:
             return self.missing
         if self.mark and not (self.error or self.accepted):
@@ -187,12 +187,12 @@ def _entries(arguments: Arguments) -> list[Summary]:
     if not shared and (entries := index.all(server=key.server, account=account)):
         return entries
     session = session_of(key, arguments.login)
-    # this says that there is no login, and what to do; or it is its entry that is lost
+    # raises `LoginRequired`, with what to do; without an error only its entry was lost
     return [Summary.of(fresh(session), name_of(session.ports.storage))]
 
 
 def _checked(entry: Summary, login: AboutLogin) -> State:
-    """What the server says to the login, renewed before where that is due."""
+    """Ask the server about the login, which is renewed first if that is due."""
     from ...prompt.screen import screen
     from ...protocol.oauth_error import is_passing
     from ...session.single_flight import wait

@@ -1,6 +1,6 @@
-"""`mcp-login token`: what a shell or another program needs, and nothing else, on stdout.
+"""`mcp-login token`: prints what a shell or another program needs, and nothing else, on stdout.
 
-The plain case does not come here: see `quick`.
+The simple case is handled in `quick`.
 """
 
 from __future__ import annotations
