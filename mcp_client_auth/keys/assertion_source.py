@@ -1,5 +1,4 @@
-"""Where the caller keeps an assertion, and the assertion as it is at each use: it may have been
-rotated."""
+"""Where the caller's assertion comes from. It is read at each use: it may have been rotated."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ class WithAssertion:
     """Where the caller's assertion comes from: exactly one of the three.
 
     `assertion`: its text, or a function that is called with the audience at each use and
-    gives the text. `assertion_file`: read again at each use. `assertion_env`: the name of an
+    returns the text. `assertion_file`: read again at each use. `assertion_env`: the name of an
     environment variable. The audience is the authorization server's issuer;
     for an identity assertion it is the client at the identity provider.
     """
@@ -41,15 +40,15 @@ class WithAssertion:
 
     @property
     def owner(self) -> str:
-        """Whose assertion a given text is, as a digest; empty where it has still to be fetched.
+        """A digest of whom the assertion is about; empty if it still has to be fetched.
 
-        A token of one owner is never taken for another one's, whatever the account is called.
+        A token of one owner never passes for another's, whatever the account is called.
         """
         return owner_of(self.assertion) if isinstance(self.assertion, Secret) else ""
 
     def read(self, audience: str) -> Secret:
-        """The assertion as it is now. `UsageError` names the place that has none, never what it
-        has; `Unavailable` where the caller's function fails: it may ask a server of its own.
+        """Return the assertion as it is now. `UsageError` names the place that has none, never its
+        content; `Unavailable` if the caller's function fails: it may ask a server of its own.
         """
         if isinstance(self.assertion, Secret):
             return self.assertion

@@ -1,8 +1,8 @@
-"""Signs with a client's key: it has the key, the clock and random numbers, which the protocol
-has not.
+"""Signs with a client's key: it has the key, the clock and the random numbers that the protocol
+does not have.
 
-The caller's key comes first, then the file that the credential names; nothing is remembered,
-so that a key that was replaced is used at once.
+The caller's key comes first, then the file that the credential names. Nothing is remembered, so a
+new key is used at once.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class ClientSigner(RequestSigner):
     random: Callable[[], str]
 
     def assertion(self, client: Client) -> str:
-        """RFC 7523 §2.2. Raises `UsageError` where there is no key, or it cannot be read."""
+        """Return a client assertion (RFC 7523 §2.2); `UsageError` if no key can be read."""
         name, audience, now, jti = client.client_id, client.issuer, self.clock(), self.random()
         if client.method == "client_secret_jwt":
             secret, algorithm = client.secret or Secret(""), client.algorithm or "HS256"
             return secret_assertion(name, audience, secret, algorithm, now=now, jti=jti)
         key = _key(client, self.identity)
         if not callable(key):
-            # what the login chose holds as long as the key is of that type: it may be a new one
+            # what the login chose holds for a key of that type; a new key may be of another
             chosen = client.algorithm if client.algorithm in fitting_algorithms(key) else ""
             algorithm = algorithm_for(key, chosen)
             return key_assertion(name, audience, key, algorithm, now=now, jti=jti)
@@ -75,7 +75,7 @@ def _key(client: Client, identity: Identity) -> Key | Callable[[str], str]:
 
 
 def prepare(client: Client, identity: Identity, server: ServerMetadata) -> Client:
-    """The client with what a later process needs to sign for it, once the key has been tried.
+    """Return the client with what a later process needs to sign for it; the key is tried first.
 
     Raises `UsageError` for a key that cannot be read, or that does not fit the algorithm.
     """
@@ -93,7 +93,7 @@ def prepare(client: Client, identity: Identity, server: ServerMetadata) -> Clien
 
 
 def require_certificate(client: Client, transport: object) -> None:
-    """`UsageError` for a method of RFC 8705 over a transport without a client certificate."""
+    """Raise `UsageError` for a method of RFC 8705 over a transport without a client certificate."""
     if client.method in CERTIFIED and not getattr(transport, "has_certificate", True):
         raise UsageError(
             f"the client authentication {client.method} needs a client certificate",
@@ -102,7 +102,7 @@ def require_certificate(client: Client, transport: object) -> None:
 
 
 def read_key(path: str) -> Key:
-    """The private key in a file; `UsageError` where it cannot be read."""
+    """The private key in a file; `UsageError` if it cannot be read."""
     where = f"the key file {quoted(path, 200)}"
     try:
         return signing_key(Secret(read_named(path)), where)

@@ -59,7 +59,7 @@ class DpopSigner(RequestSigner):
         return True
 
     def for_client(self, inner: RequestSigner) -> DpopSigner:
-        """The same key and nonces, for a client that `inner` authenticates."""
+        """Return a signer with the same key and nonces, for a client that `inner` authenticates."""
         return DpopSigner(self._key, self._clock, self._random, inner, self._nonces)
 
     def assertion(self, client: Client) -> str:
@@ -73,12 +73,12 @@ class DpopSigner(RequestSigner):
         return self._inner.take_nonce(response) or (new and server_wants_nonce(response))
 
     def headers(self, token: Secret, method: str, url: str) -> dict[str, str]:
-        """What goes with one request to the resource (§7.1), and with no other."""
+        """Return the headers for one request to the resource, and for no other (§7.1)."""
         proof = self._proof("resource server", method, url, token)
         return {"Authorization": f"DPoP {token.reveal()}", "DPoP": proof}
 
     def take_resource_nonce(self, response: HttpResponse) -> bool:
-        """Keep the nonce of a response; whether it requires the request once more (§9)."""
+        """Keep the nonce of a response; return whether the request has to be sent again (§9)."""
         new = self._noted("resource server", response)
         return new and resource_wants_nonce(response)
 
@@ -88,7 +88,7 @@ class DpopSigner(RequestSigner):
         return self._key.proof(method, url, now=now, jti=jti, nonce=nonce, token=token)
 
     def _noted(self, role: Role, response: HttpResponse) -> bool:
-        """Whether the response has a nonce; also a good one may have the next (§8.2)."""
+        """Return whether the response has a nonce; a success may also bring the next one (§8.2)."""
         nonce = read_nonce(response)
         if nonce:
             self._nonces[role, origin(response.url)] = nonce
@@ -97,8 +97,8 @@ class DpopSigner(RequestSigner):
 
 @dataclass(frozen=True, slots=True)
 class TokenSigner:
-    """Signs requests to a resource with its access token: a Bearer token, or one that is bound
-    to a key, which goes with a proof for each request (RFC 9449 §7).
+    """Signs requests to a resource with its access token: a Bearer token, or one bound to a
+    key, which is sent with a proof for each request (RFC 9449 §7).
     """
 
     token: Secret
@@ -120,9 +120,9 @@ def dpop_signer(
     random: Callable[[], str],
     where: str,
 ) -> DpopSigner:
-    """The signer of a key, kept among those of its session: a login has one, the next another.
+    """Return the signer of a key, kept among those of its session: each login has its own key.
 
-    Raises `StorageError` where what was kept in `where` is no key.
+    Raises `StorageError` if what was kept in `where` is not a key.
     """
     if found := known.get(kept):
         return found
@@ -137,7 +137,7 @@ def dpop_signer(
 
 @dataclass(frozen=True, slots=True)
 class DpopChoice:
-    """What a login binds its tokens to: a key, or none. `only`: the resource takes no others."""
+    """What a login binds its tokens to: a key, or none. `only`: the resource accepts no others."""
 
     key: DpopKey | None
     only: bool
@@ -152,11 +152,11 @@ class DpopChoice:
 
     @property
     def options(self) -> dict[str, bool]:
-        """What the credential remembers beside the key."""
+        """What the credential remembers besides the key."""
         return {BOUND_ONLY: True} if self.only else {}
 
     def checked(self, tokens: TokenSet, url: str, warn: Callable[[str], None]) -> TokenSet:
-        """The tokens of a response, if they may be used; `warn` is called for a lesser kind."""
+        """The tokens of a response, if they may be used; `warn` is called for unbound ones."""
         if self.only:
             return require_bound(tokens, url)
         if self.key and (warning := bearer_warning(tokens)):
@@ -168,9 +168,9 @@ UNBOUND: Final = DpopChoice(None, only=False)
 
 
 def dpop_choice_for(discovery: Discovery, client: Client, options: Options) -> DpopChoice:
-    """A new key where the resource, the client or the caller requires bound tokens.
+    """Choose a new key if the resource, the client or the caller requires bound tokens.
 
-    Not where the authorization server merely knows how. Raises `DpopUnsupported` where no
+    Support by the authorization server alone is not a reason. Raises `DpopUnsupported` if no
     algorithm will do.
     """
     only = demanded(discovery)
@@ -179,8 +179,8 @@ def dpop_choice_for(discovery: Discovery, client: Client, options: Options) -> D
 
 
 def bearer_warning(tokens: TokenSet, before: TokenSet | None = None) -> str:
-    """What is wrong with the response to a proof; empty where it is a bound token, or where
-    the tokens `before` were not bound either."""
+    """Return what is wrong with the response to a proof; empty for a bound token, or if the
+    tokens `before` were not bound either."""
     if tokens.bound or (before is not None and not before.bound):
         return ""
     warning = "got a Bearer token although a proof was sent: anyone who has it can use it"
