@@ -15,16 +15,16 @@ from ..paths import DAMAGED, RECORD
 from .groups import Groups
 
 LOCK_WAIT: Final = 30.0
-# What every vault has to take: Windows takes 2,560 bytes of UTF-16, less in practice, and a bridge
-# to it takes no more.
+# The length that every vault has to accept: Windows accepts 2,560 bytes of UTF-16, less in
+# practice, and a bridge to it accepts no more.
 WHOLE: Final = 1000
 
 
 class Item(NamedTuple):
     """One text to keep.
 
-    `id` is that of its key, 32 hex digits, and `kind` what its name ends with. `about` is what
-    a secret is bound to when it is sealed, so that it cannot stand for another.
+    `id` is that of its key, 32 hex digits, and `kind` the ending of its name. `about` is what a
+    secret is bound to when it is sealed, so that it cannot pass for another.
 
     Example:
         ```python
@@ -55,7 +55,7 @@ class Item(NamedTuple):
 
     @property
     def aside(self) -> Item:
-        """Where a text that turned out to be damaged is kept: it is not read again."""
+        """The item under which a damaged text is kept: it is not read again."""
         return self._replace(kind=self.kind + DAMAGED)
 
 
@@ -92,10 +92,10 @@ class Vault(ABC):
 
     @abstractmethod
     def where(self, item: Item | None = None) -> str:
-        """The place for a person, or that of one item for an error about it."""
+        """Return the place in words for people, or that of one item for an error about it."""
 
     def place_of(self, item: Item) -> str:
-        """The place of one item for a person, who may want to know how it is kept there."""
+        """Return the place of one item for people, who may want to know how it is kept there."""
         return self.where()
 
     def look(self, item: Item | None = None) -> None:  # noqa: B027
@@ -103,7 +103,7 @@ class Vault(ABC):
 
     @property
     def backend(self) -> str:
-        """The module of what keeps a text behind this, where one can look into that directly."""
+        """The module of what keeps the texts behind this; empty if it cannot be read directly."""
         return ""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Vault(ABC):
 
     @abstractmethod
     def delete(self, item: Item) -> None:
-        """Remove a text; it is no error if there is none."""
+        """Remove a text; not an error if there is none."""
 
     def set_aside(self, item: Item) -> None:
         """Keep a damaged text as `item.aside`, before another one takes its place."""
@@ -125,7 +125,7 @@ class Vault(ABC):
             self.write(item.aside, text)
 
     def check(self) -> None:
-        """Write, read back and delete a canary, as long as a record and with its characters;
+        """Write, read back and delete a canary with the length and the characters of a record;
         `StorageError` if that fails."""
         name = f"canary-{secrets.token_hex(8)}"  # its own: others may be checking
         item, canary = Item(name, RECORD, ("canary",)), json.dumps({name: "é"}).ljust(WHOLE, "-")
@@ -143,7 +143,7 @@ class Vault(ABC):
             raise self.unkept()
 
     def unkept(self) -> StorageError:
-        """That a text was not there again."""
+        """The error for a text that could not be read back."""
         return StorageError(f"{self.where()} does not keep what is written to it")
 
     def inspect(self, canary: Item) -> None:  # noqa: B027
@@ -153,7 +153,7 @@ class Vault(ABC):
 class Backend(Vault):
     """A vault that can also list its names and lock: all that a store needs.
 
-    `groups` are for a backend in which a few of very many items are found faster by them.
+    `groups` are for a backend that finds a few of very many items faster with them.
 
     Example:
         ```python
@@ -178,10 +178,10 @@ class Backend(Vault):
         """Exclude every other holder; `Unavailable` (code "locked") after `timeout` seconds."""
 
     def texts(self, kind: str, ids: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
-        """The id and the text of each item of a kind, or of those with these ids; what cannot be
-        read is left out.
+        """Yield the id and the text of each item of a kind, or of those with these ids; skip what
+        cannot be read.
 
-        A backend that has a shorter way than one read each may take it.
+        A backend may override this if it needs less than one read for each item.
         """
         for name in self.names() if ids is None else (each + kind for each in ids):
             if name.endswith(kind):

@@ -1,4 +1,4 @@
-"""The directory beside the secrets: lock files, and files done right."""
+"""The directory beside the secrets: lock files, and private files that are replaced whole."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _OURS: Final = r"\.?([0-9a-f]{32}|canary-[0-9a-f]+|settings)\."
 _NO_LOCKS: Final = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 _NOTE: Final = ".note"
 _SHORT_LIVED: Final = (".deleted", PENDING)
-_LARGEST: Final = 16 << 20  # a server may give two tokens of 1 MiB, and JSON escapes them
+_LARGEST: Final = 16 << 20  # a server may issue two tokens of 1 MiB, and JSON escapes them
 _PAUSES: Final = (0.01, 0.02, 0.05, 0.1, 0.3)
 _WRITERS: Final = 4  # of one file at once; more take names of their own
 _A_DAY: Final = 86_400.0
-# Exists once nothing is left of writes that 0.1 did not finish, under names that no one knows.
-# Among few files they are looked for each time, among many only until then.
+# This file exists once no unfinished writes of 0.1 are left, whose names cannot be predicted.
+# Among few files they are looked for each time, among many only until this file exists.
 _MANY: Final = 200
 _SWEPT: Final = "settings.swept.lock"
 _UNKNOWN: Final = r"\..*\.[0-9a-f]{12}$"
@@ -55,7 +55,7 @@ class Directory:
         self.path = Path(home() if path is None else path)
 
     def read(self, name: str) -> str | None:
-        """A file's text; None when there is none. A symlink or a stranger's file is refused."""
+        """A file's text; None if there is none. A symlink or another user's file is refused."""
         try:
             self._own(self.path.lstat())
             return self._text(name)
@@ -65,8 +65,8 @@ class Directory:
             raise self._broken("read", name, error) from None
 
     def read_all(self, ending: str, ids: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
-        """Text of each file whose name ends so, or begins with one of the `ids`, by that id; what
-        cannot be read is left out. Written out: there may be 100,000."""
+        """Yield id and text of each file with this ending, or of those with these `ids`; skip what
+        cannot be read. Written out for speed: there may be 100,000."""
         if ids is None:
             ids = [name[: -len(ending)] for name in self.names() if name.endswith(ending)]
         before, place = f"{self.path}{os.sep}", self._opened()
@@ -87,8 +87,8 @@ class Directory:
                 os.close(place)
 
     def _opened(self) -> int | None:
-        """A handle of the directory; None where there are none, and if another user can have put
-        a file here."""
+        """Return a handle of the directory; None if the system has none, or if another user may
+        have put a file here."""
         if os.open not in os.supports_dir_fd:
             return None
         with suppress(OSError):
@@ -116,14 +116,14 @@ class Directory:
             try:
                 with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
                     if _POSIX:
-                        with suppress(OSError):  # `keeps_private` tells
+                        with suppress(OSError):  # `keeps_private` finds out
                             os.fchmod(handle, 0o600)
                     file.write(text)
                     file.flush()
                     os.fsync(handle)
                 try:
                     _settled(lambda: os.replace(temporary, self.path / name))
-                except IsADirectoryError:  # none of ours; what is kept may be a login just made
+                except IsADirectoryError:  # not one of ours; the text may be a login just made
                     self.set_aside(name)
                     os.replace(temporary, self.path / name)
             except BaseException:
@@ -151,11 +151,11 @@ class Directory:
         return path, os.open(path, flags, 0o600)
 
     def _temporaries(self, name: str) -> list[Path]:
-        """The names that a write uses: few and known, so that no one lists the directory."""
+        """The names that a write uses: few and known, so that the directory need not be listed."""
         return [self.path / f".{name}.{number}" for number in range(_WRITERS)]
 
     def remove(self, name: str) -> None:
-        """Remove a file, and what a write of it that was cut short has left."""
+        """Remove a file, and what an interrupted write of it has left behind."""
 
         def unlink(path: Path) -> None:
             _settled(partial(path.unlink, missing_ok=True))
@@ -177,7 +177,7 @@ class Directory:
         return [name for name in self._all() if not name.startswith(".")]
 
     def _all(self) -> list[str]:
-        """Also of those that are being written; what is old and of no use is removed on the way."""
+        """Return all names, also of files being written; old leftovers are removed on the way."""
         try:
             names = os.listdir(self.path)
             self._own(self.path.lstat())
@@ -194,7 +194,7 @@ class Directory:
         return [name for name in names if name not in gone]
 
     def set_aside(self, name: str) -> None:
-        """Give a file another name, under which it is not read again: `damaged()` tells it."""
+        """Rename a file so that it is not read again, as the error of `damaged()` announces."""
         try:
             _settled(lambda: os.replace(self.path / name, self.path / (name + DAMAGED)))
         except FileNotFoundError:
@@ -212,7 +212,7 @@ class Directory:
 
     @contextmanager
     def lock(self, id: str, purpose: str, timeout: float) -> Iterator[None]:  # noqa: A002
-        """A lock file beside the record; the operating system frees a dead holder's."""
+        """Hold a lock file beside the record; the operating system frees that of a dead holder."""
         self._make()
         path = self.path / f"{id}.{purpose}.lock"
         lock = self._locked(path, purpose, timeout)
@@ -268,7 +268,7 @@ class Directory:
         self._own(state)
         if not (_POSIX and state.st_mode & 0o077):
             return
-        # it was open to others before we came: closed if it is only ours
+        # it was open to other users before: close it if all files in it are ours
         try:
             names = os.listdir(self.path)
         except OSError as error:
@@ -313,7 +313,7 @@ class Directory:
 
 
 class Listed(Directory):
-    """The same for one reading: its names are listed once, for there may be very many."""
+    """A directory for one reading: its names are listed once, as there may be very many."""
 
     def names(self) -> list[str]:
         self._names = getattr(self, "_names", None) or super().names()
@@ -321,7 +321,7 @@ class Listed(Directory):
 
 
 def _remove_old(path: Path) -> bool:
-    """Whether this was a file of a day ago, which no one is writing any more."""
+    """Remove a file that is a day old, which no one is still writing; return whether it was."""
     with suppress(OSError):
         if time.time() - path.lstat().st_mtime > _A_DAY:
             path.unlink()
@@ -330,7 +330,7 @@ def _remove_old(path: Path) -> bool:
 
 
 def _settled(action: Callable[[], T]) -> T:
-    """On Windows a file that another program has open can be neither replaced nor removed."""
+    """Retry on Windows, where a file that is open elsewhere can be neither replaced nor removed."""
     for pause in () if _POSIX else _PAUSES:
         try:
             return action()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """`version` 0: there is nothing; an empty `text`: it was deleted. `now`: the engine's clock."""
+    """`version` is 0 if nothing is there, `text` empty if deleted; `now` is the engine's clock."""
 
     version: int
     text: str
@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 class Written(NamedTuple):
-    """`done`: otherwise the engine has `version`, or the lease has another holder."""
+    """If not `done`, the engine has `version`, or the lease has another holder."""
 
     done: bool
     version: int
@@ -53,8 +53,8 @@ class Seen(NamedTuple):
 
 
 class Address:
-    """The URL of an engine, whose password nothing shows; behind a function, so that neither
-    `vars` nor a debugger lists it."""
+    """The URL of an engine, behind a function, so that neither `vars` nor a debugger shows its
+    password."""
 
     def __init__(self, url: str) -> None:
         if not isinstance(url, str):
@@ -68,13 +68,13 @@ class Address:
         return is_near(urlsplit(self.whole()).hostname or "")
 
     def words(self, error: Exception) -> str:
-        """What an engine's library says."""
+        """Return what an engine's library says, with passwords masked."""
         return quoted(masked(f"{type(error).__name__}: {error}", self._passwords), 200)
 
 
 def passwords_in(url: str) -> Sequence[Secret]:
-    """Those of its user information and of its query, as the libraries read them: not all of them
-    end a password at `?` or `#`."""
+    """Return the passwords in the user information and the query, as the libraries read them: not
+    all of these end a password at `?` or `#`."""
     authority = url.partition("://")[2].partition("/")[0]
     pairs = [part.partition("=") for part in url.partition("?")[2].split("&")]
     found = [value for name, _, value in pairs if "password" in unquote(name).lower()]
@@ -83,8 +83,8 @@ def passwords_in(url: str) -> Sequence[Secret]:
 
 
 def require_client(name: str, client: object, *kinds: type) -> None:
-    """`UsageError` for a client of the caller's that would only fail when it is asked, as one for
-    an event loop does."""
+    """Raise `UsageError` for a caller's client that would fail only when it is used, as one for an
+    event loop does."""
     if not isinstance(client, kinds):
         expected = " or ".join(
             f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in kinds
@@ -109,7 +109,7 @@ class Engine(ABC):
     """What an engine must do; each member is one atomic step, and safe from any thread.
 
     A new version is `version + 1`, but at least the engine's time in microseconds, so that
-    versions grow on over a loss of data.
+    versions keep growing after a loss of data.
     """
 
     name: str
@@ -135,13 +135,13 @@ class Engine(ABC):
     ) -> Written:
         """Write, unless there is a higher version than `expect`.
 
-        `same`: under that version. `owner`: only while the "refresh" lease has this holder.
-        `tags`: what `ids` finds it by; None where they have not changed.
+        `same`: under `expect` itself. `owner`: only while the "refresh" lease has this holder.
+        `tags`: what `ids` finds it by; None if they have not changed.
         """
 
     @abstractmethod
     def drop(self, id: str, notes: Sequence[str], seconds: float) -> None:  # noqa: A002
-        """Delete a record and its notes; a higher version stays known for so long."""
+        """Delete a record and its notes; a higher version stays known for `seconds`."""
 
     @abstractmethod
     def take(
@@ -156,25 +156,25 @@ class Engine(ABC):
 
     @abstractmethod
     def extend(self, id: str, purpose: str, owner: str, seconds: float) -> bool:  # noqa: A002
-        """Whether it is still ours, or is again."""
+        """Extend a lease; return whether it is still ours, or ours again."""
 
     @abstractmethod
     def release(self, id: str, purpose: str, owner: str) -> None: ...  # noqa: A002
 
     @abstractmethod
     def ids(self, tag: str) -> Iterable[str]:
-        """The ids with a tag, also of what was deleted; all that there are for an empty one."""
+        """The ids with a tag, also of what was deleted; all ids if the tag is empty."""
 
     @abstractmethod
     def tagged(self, tags: Sequence[str], most: int) -> Sequence[tuple[str, Row]] | None:
-        """Each id with one of these tags, and what is there; None for more than `most`."""
+        """Each id with one of these tags, and what is there; None if there are more than `most`."""
 
     @abstractmethod
     def note(self, id: str, name: str) -> str | None: ...  # noqa: A002
 
     @abstractmethod
     def set_note(self, id: str, name: str, text: str, seconds: float | None) -> None:  # noqa: A002
-        """An empty text deletes it."""
+        """Write a note; an empty text deletes it."""
 
     @abstractmethod
     def hold(self, name: str, text: str, seconds: float) -> None: ...
@@ -184,16 +184,16 @@ class Engine(ABC):
 
     @abstractmethod
     def fault(self, error: Exception) -> tuple[bool, str] | None:
-        """Whether it passes, and what it is in words; None for what the engine did not raise."""
+        """Whether an error will pass, and its words; None for what the engine did not raise."""
 
     @abstractmethod
     def reset(self) -> None:
-        """Forget all connections: they are those of the process that this one was forked from."""
+        """Forget all connections: they belong to the process that this one was forked from."""
 
     @abstractmethod
     def close(self) -> None:
-        """Give up the connections; they are made again when they are needed."""
+        """Close the connections; new ones are made when they are needed."""
 
     @abstractmethod
     def warnings(self) -> Iterable[str]:
-        """What an operator should know of how the engine is set up."""
+        """What an operator should know about how the engine is set up."""

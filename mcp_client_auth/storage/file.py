@@ -59,12 +59,12 @@ class FileBackend(Backend):
 
 
 class FileStorage(Store):
-    """Files, sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that
+    """Logins in files, sealed with the key in `MCP_CLIENT_AUTH_KEY`, or in the file that
     `MCP_CLIENT_AUTH_KEY_FILE` names (32 bytes in base64); in clear text without one.
 
-    Of several keys, one a line, the first one seals and all of them open. They are read at each
-    use, so that a new one needs no restart. A clear text stays readable when there is a key, and
-    is sealed by the next write.
+    Of several keys, one per line, the first one seals and all of them open. They are read at each
+    use, so a new one needs no restart. A clear text stays readable once there is a key, and is
+    sealed by the next write.
 
     Example:
         ```python

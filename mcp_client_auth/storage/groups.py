@@ -1,8 +1,8 @@
 """Which logins belong together, so that a few of very many are found without reading all.
 
-A member is only a hint: its entry is read and judged each time, so that one too many does no
-harm. One too few may be a login that an older program has made: a reading of all entries sorts
-them anew, once a day at least. Lines are only ever appended, so that no one waits for a lock.
+A member is only a hint: its entry is read and checked each time, so one too many does no harm.
+One may be missing, such as a login that an older program has made: all entries are read and
+sorted again, once a day at least. Lines are only ever appended, so no one waits for a lock.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from .directory import Directory
 
 MANY: Final = 200  # fewer are read faster than looked up
 _SORTED: Final = "sorted"  # a file that names the sorting to read
-# A person is one who has a name of their own over all servers. The sortings of older programs
-# lack those groups, and the names of those that have them begin with this.
+# A person is an account with a name of its own, across all servers. Sortings of older programs
+# lack these groups; the names of those that have them begin with `_PEOPLE`.
 PERSON: Final = "person"
 _PEOPLE: Final = "p"
 _AN_HOUR: Final = 3600.0
 _A_DAY: Final = 86_400.0
-_DIGITS: Final = 2  # of a group's id, which name the file that it lies in with others
+_DIGITS: Final = 2  # of a group's id; they name the file that it shares with others
 _APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 _MEMBER: Final = re.compile(r" ([0-9a-f]{32})$", re.MULTILINE)
 Group = tuple[str, ...]
 
 
 class Groups:
-    """Sortings of the logins of `directory`, once those are many: 256 files each, with a line
-    "group member" for each. A login joins all sortings, also one that is only being made."""
+    """Sortings of the logins of `directory`, once there are many: 256 files each, with a line
+    "group member" for each. A login joins all sortings, also one that is still being made."""
 
     def __init__(self, directory: Directory) -> None:
         # older programs know what begins with "settings." as ours
@@ -69,7 +69,7 @@ class Groups:
         return None
 
     def join(self, member: str, groups: Iterable[Group]) -> None:
-        """Before its entry is written: a crash leaves a member too many."""
+        """Add a login before its entry is written: a crash then leaves one member too many."""
         if not os.path.isdir(self._place):
             return
         lines = [(each, f"{each} {member}\n") for each in (record_id(*g) for g in groups)]
@@ -77,14 +77,14 @@ class Groups:
             for sorting in os.listdir(self._place):
                 if sorting != _SORTED:
                     for id, line in lines:  # noqa: A001
-                        with suppress(FileNotFoundError):  # an old sorting goes just now
+                        with suppress(FileNotFoundError):  # an old sorting is just being removed
                             self._append(sorting, id[:_DIGITS], line)
         except OSError:  # a full disk
             with suppress(OSError):
                 os.unlink(os.path.join(self._place, _SORTED))
 
     def begin(self) -> str:
-        """A new sorting, before all entries are read; empty while there are few."""
+        """Make a new sorting, before all entries are read; an empty name while there are few."""
         sorting = _PEOPLE + secrets.token_hex(8)
         with suppress(OSError):
             os.mkdir(os.path.join(self._place, sorting), 0o700)
@@ -122,7 +122,7 @@ class Groups:
 
 
 def _members_of(id: str, text: str) -> Iterator[str]:  # noqa: A002
-    """Those of one group among the lines of many, which are searched and not read one by one."""
+    """The members of one group; the lines of many groups are searched, not read one by one."""
     at = text.find(id)
     while at >= 0:
         behind = at + len(id)

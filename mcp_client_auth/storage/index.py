@@ -38,7 +38,7 @@ from .groups import PERSON, Group
 LASTING: Final = ("keyring", "file")
 TOMBSTONE: Final = ".deleted"
 _BATCH: Final = 50  # texts, which are parsed faster together
-# the last two: a number or a nesting without end
+# the last two: for a number too large, or nesting too deep
 DAMAGES: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 _OF_KEY: Final = itemgetter("server", "account", "grant", "client")
 _OF_ENTRY: Final = itemgetter("issuer", "storage", "scope", "expires_at", "renewable")
@@ -49,13 +49,13 @@ _ORDER: Final = ("key.server", "key.account", "key.client")
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What may be known of a credential without reading it: nothing here is secret.
+    """What can be known about a credential without reading it: nothing here is secret.
 
     `expires_at` is the access token's, seconds since the epoch; `renewable` tells whether
     there is a refresh token, or a grant that needs no person; `storage` names the storage that
     holds the secret; `client_id` is the client that the credential was issued to,
-    `generation` the credential's own. `backend` is where the storage keeps it, for a look past
-    its own search, and may be out of date.
+    `generation` the credential's own. `backend` is where the storage keeps it, for a reader
+    that skips the storage's own search, and may be out of date.
 
     Example:
         ```python
@@ -80,7 +80,7 @@ class Summary:
 
     @property
     def by_hand(self) -> bool:
-        """Whether the token was issued by hand, of which no authorization server knows."""
+        """Whether the token was issued by hand, so that no authorization server knows of it."""
         return not self.client_id
 
     @classmethod
@@ -100,9 +100,9 @@ class Summary:
 
     @classmethod
     def read(cls, text: str, storage: str) -> Summary:
-        """The same from a stored credential, without a look at what is secret in it.
+        """Return the same from a stored credential, without looking at its secrets.
 
-        Raises one of `DAMAGES`: it is for texts that no one else can have written.
+        Raises one of `DAMAGES`: it is meant for texts that no one else can have written.
         """
         raw = json.loads(text)
         tokens, grant = raw["tokens"], raw["key"]["grant"]
@@ -130,7 +130,7 @@ class Index:
         self._storages = storages or LASTING
 
     def put(self, summary: Summary, old: Summary | None = None) -> None:
-        """Enter a login, in the place of `old`; the tombstone of an earlier one is void."""
+        """Enter a login, in the place of `old`; the tombstone of an earlier one is removed."""
         groups = _groups_of(summary)
         if self._groups and (old is None or groups != _groups_of(old)):
             self._groups.join(summary.key.id, groups)
@@ -142,7 +142,7 @@ class Index:
         self._backend.delete(Item(summary.key.id, TOMBSTONE))
 
     def get(self, key: Key) -> Summary | None:
-        """What is known of one; None for nothing, and for an entry that cannot be read."""
+        """Return what is known of a login; None if there is no entry, or it cannot be read."""
         with suppress(StorageError):
             text = self._backend.read(Item(key.id, ENTRY))
             for _, entry in self._read([(key.id, text)] if text else (), 1):
@@ -153,9 +153,9 @@ class Index:
         self._backend.delete(Item(key.id, ENTRY))
 
     def all(self, most: int | None = None, /, **fields: str) -> list[Summary]:
-        """All logins, by server and account, but for one that waits beside another; or `most`.
+        """All logins, or `most`, by server and account, except those that wait beside another.
 
-        `fields` are those of the key or of the summary that an entry must have. An unreadable
+        `fields` are values of the key or of the summary that an entry must have. An unreadable
         entry is skipped.
         """
         groups, group = self._groups, _group_with(fields)
@@ -188,12 +188,12 @@ class Index:
         return in_order(entries)[:most]
 
     def unreadable(self, ids: Iterable[str]) -> set[str]:
-        """Of these entries those that `all` skips, because they cannot be read."""
+        """Those of these entries that `all` skips because they cannot be read."""
         ids = set(ids)
         return ids - {id for id, _ in self._read(self._backend.texts(ENTRY, ids), _BATCH)}  # noqa: A001
 
     def _read(self, texts: Iterable[tuple[str, str]], size: int) -> Iterator[tuple[str, Summary]]:
-        """What these texts tell, with the id of each; so many are parsed and checked at once."""
+        """The id and the summary of each text; `size` of them are parsed and checked at once."""
         texts = iter(texts)
         while batch := list(islice(texts, size)):
             try:
@@ -203,8 +203,8 @@ class Index:
                     yield from self._read([each], 1)
 
     def _checked(self, texts: Sequence[tuple[str, str]]) -> Sequence[tuple[str, Summary]]:
-        """Raises one of `DAMAGES` if one of them is damaged. Column by column, for there may be
-        100,000; one that was copied from another id is left out, like one whose key is damaged."""
+        """Raises one of `DAMAGES` if one of them is damaged. They are checked column by column, as
+        there may be 100,000. One copied from another id, or whose key is damaged, is left out."""
         rows = json.loads(f"[{','.join([text for _, text in texts])}]")
         if len(rows) != len(texts):
             raise ValueError
@@ -215,7 +215,7 @@ class Index:
         generations = [row.get("generation", 0) for row in rows]
         of_keys = list(zip(*named, strict=True))
         for column in (*of_keys, issuers, clients, backends):
-            "".join(column)  # tells whether all of them are texts
+            "".join(column)  # raises unless all of them are texts
         _require([end for end in ends if end is not None], {int, float}, LAST_MOMENT)
         _require(renewable, {bool}, True)
         _require(generations, {int}, HIGHEST)
@@ -240,8 +240,8 @@ class Index:
     def bury(self, entry: Summary) -> None:
         """Note that everything up to the present generation of a login is deleted for good.
 
-        A write that was given up may land after the deletion; `buried` tells it. The text is a
-        bare number, as older programs read it. On a full disk it takes the place of the entry.
+        A write that was given up may land after the deletion; `buried` recognizes it. The text is a
+        bare number, which older programs can read. On a full disk it takes the place of the entry.
         """
         tombstone = Item(entry.key.id, TOMBSTONE), str(entry.generation)
         try:
@@ -252,7 +252,7 @@ class Index:
                 self._backend.write(*tombstone)
 
     def unbury(self, entry: Summary) -> None:
-        """Enter a login again that is not deleted after all; the tombstone makes room for it."""
+        """Enter a login again that was not deleted after all; the tombstone makes room for it."""
         self._backend.delete(Item(entry.key.id, TOMBSTONE))
         self.put(entry)
 
@@ -264,7 +264,7 @@ class Index:
 
 
 def in_order(entries: Iterable[Summary]) -> list[Summary]:
-    """By server, account and client: each sort leaves what is equal in the order of the last."""
+    """Sort by server, account and client: each sort keeps equal entries in their last order."""
     ordered = list(entries)
     for name in reversed(_ORDER):  # texts are compared in half the time of tuples
         ordered.sort(key=attrgetter(name))
@@ -279,7 +279,7 @@ def _require(values: Sequence[Any], kinds: set[type], most: float) -> None:
 
 @contextmanager
 def _no_collector() -> Iterator[None]:
-    """Let no one look for garbage among very many objects of which none is."""
+    """Pause garbage collection among very many objects, none of which is garbage."""
     if not gc.isenabled():
         yield
         return
@@ -294,12 +294,12 @@ def _groups_of(entry: Summary) -> Sequence[Group]:
     key = entry.key
     account, client = (key.server, key.account), (entry.issuer, entry.client_id)
     of_server = ("server", key.server), ("account", *account), ("client", *client)
-    # who has no name is no person: their group would be as large as all of it
+    # an account without a name is not a person: their group would be as large as the whole
     return of_server if key.account == _UNNAMED else (*of_server, (PERSON, key.account))
 
 
 def _group_with(fields: dict[str, str]) -> Group | None:
-    """The smallest group in which all logins with these fields are."""
+    """The smallest group that has all logins with these fields."""
     for kind, *names in (
         ("account", "server", "account"),
         ("server", "server"),

@@ -1,8 +1,8 @@
 """Logins in the OS keyring itself, one item each.
 
 Only a backend that keeps secrets counts, and every call has a time limit: a locked keyring
-with a prompt that no one sees blocks for ever. A record that is larger than every backend
-takes is sealed in a file, and its key is what the keyring keeps.
+with a prompt that no one sees blocks forever. A record too large for some backends is
+sealed in a file, and the keyring keeps the key to it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class OneKeyring(Vault):
 
 
 class KeyringVault(Vault):
-    """Items of the service `mcp-client-auth:ID`; `files` takes what is too large, sealed."""
+    """Items of the service `mcp-client-auth:ID`; `files` keeps what is too large, sealed."""
 
     def __init__(self, files: Vault, timeout: float | None = None) -> None:
         self._files, self._timeout = files, timeout
@@ -127,7 +127,7 @@ class KeyringVault(Vault):
         return self._opened(item, now)  # another process was between its two writes
 
     def _opened(self, item: Item, text: str | None) -> str | None:
-        """What an item of the keyring stands for."""
+        """Return the text that an item of the keyring stands for."""
         if text is not None and not isinstance(text, str):  # backends are other people's
             raise damaged(self.where(item))
         key = _seal_of(text, self.where(item))
@@ -154,7 +154,7 @@ class KeyringVault(Vault):
         key = None
         with suppress(StorageError):
             key = _seal_of(kept, "")
-        if key:  # it is there already: then the file alone changes
+        if key:  # the keyring has it already, so only the file changes
             self._sealed(key).write(beside, text)
             return
         key = new_key()
@@ -162,7 +162,7 @@ class KeyringVault(Vault):
         self._holder(item).write(item, json.dumps({"version": VERSION, "seal": key.reveal()}))
 
     def delete(self, item: Item) -> None:
-        """From wherever it lies: a login that moved on may have left one behind."""
+        """Delete an item wherever it is: a login that moved on may have left one behind."""
         for one in self._in_order():
             try:
                 if one.is_chosen or _is_ours(one.read(item)):
@@ -182,7 +182,7 @@ class KeyringVault(Vault):
         return Sealed(self._files, lambda: key)
 
     def _holder(self, item: Item) -> OneKeyring:
-        """Where an item lies, or else where a new one goes."""
+        """The backend that holds an item, or the one for a new item."""
         all_of_them = self._in_order()
         if len(all_of_them) == 1:
             return all_of_them[0]
@@ -192,10 +192,10 @@ class KeyringVault(Vault):
         return self._in_order()[0] if text is None and SHARED.chosen else holder
 
     def _look(self, item: Item) -> tuple[OneKeyring, str | None]:
-        """An item, and which one of a chain holds it.
+        """The backend of a chain that holds an item, and its text.
 
-        None was chosen by a trial yet: then it is the first that holds an item of ours. What
-        others fail with does not matter once there is one that works.
+        Until a trial has chosen one, it is the first that holds an item of ours. Failures of the
+        others do not matter once one works.
         """
         failed = False
         for one in self._in_order():
@@ -214,9 +214,9 @@ class KeyringVault(Vault):
         return self._in_order()[0], None
 
     def _in_order(self) -> list[OneKeyring]:
-        """All, the chosen one first."""
+        """All backends, the chosen one first."""
         if SHARED.all is None:
-            with suppress(ImportError):  # in a crowd this takes longer than any keyring may
+            with suppress(ImportError):  # under load this takes longer than any keyring may
                 importlib.import_module("keyring.backends.SecretService")
         rings = _timed(None, self._timeout, lambda limit: SHARED.find(usable, limit))
         if len(rings) == 1:
@@ -226,7 +226,7 @@ class KeyringVault(Vault):
 
 
 class KeyringStorage(Store):
-    """The keyring that `keyring` finds; index, notes and locks in files.
+    """Logins in the keyring that `keyring` finds; index, notes and locks are in files.
 
     `timeout`: seconds for one call; by default 60 at a terminal, where a person may be
     unlocking the keyring, and 3 elsewhere.
@@ -279,7 +279,7 @@ def _place(ring: Ring | None, item: Item | None = None) -> str:
 
 
 def _is_ours(text: Any) -> bool:
-    """A plug-in may have an answer to everything."""
+    """Whether we wrote a text: a plug-in may return one for any name."""
     return isinstance(text, str) and text.startswith('{"version"')
 
 
@@ -294,7 +294,7 @@ def _beside(item: Item) -> Item:
 
 
 def _seal_of(text: str | None, place: str) -> Secret | None:
-    """The key that an item holds instead of a record."""
+    """The key that an item holds instead of a record; None if it holds a record."""
     if not isinstance(text, str) or '"seal"' not in text[:40]:
         return None
     key = record(text, place).get("seal")

@@ -1,4 +1,4 @@
-"""Which keyring backends keep secrets, and what a person can do where none does."""
+"""Which keyring backends keep secrets, and what a person can do if none does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..secret import quoted
 
 _NEVER: Final = ("keyring.backends.fail", "keyring.backends.null")
 _CLEAR: Final = ("plaintext", "basickeyring", "unencrypted")
-# These take a record of any size; of every other it is assumed that it takes no more than
-# Windows does, whose credentials a bridge may stand for.
+# These accept a record of any size. Any other is assumed to accept no more than Windows does: it
+# may be a bridge to the credentials there.
 _ROOMY: Final = tuple(
     f"keyring.backends.{n}" for n in ("SecretService", "libsecret", "kwallet", "macOS")
 )
@@ -51,8 +51,8 @@ _ELSEWHERE: Final = Remedy(
 def usable() -> tuple[Any, ...]:
     """The backends that keep secrets, in keyring's order of preference. `StorageError` for none.
 
-    It is one if the user or the application has named it. A plug-in that cannot tell its
-    priority is left out, and does not hide those that can.
+    If the user or the application has named one, only that one counts. A plug-in that cannot
+    tell its priority is left out, and does not hide those that can.
     """
     import keyring
 
@@ -81,12 +81,12 @@ def usable() -> tuple[Any, ...]:
 
 
 def roomy(backend: Any) -> bool:
-    """Whether it takes a record of any size."""
+    """Whether a backend accepts a record of any size."""
     return type(backend).__module__ in _ROOMY
 
 
 def label(backend: Any) -> str:
-    """What a person calls it."""
+    """The name of a backend that people know."""
     module = type(backend).__module__.rpartition(".")[2]
     return _NAMES.get(module, module)
 
@@ -101,7 +101,8 @@ def why(error: Exception) -> str:
 
 
 def why_not_kept(error: Exception) -> str:
-    """A bridge or a program behind the backend may quote what it was given to keep."""
+    """The same for a write, mostly without the error's text: a bridge or a program behind the
+    backend may quote what it was given to keep."""
     from keyring.errors import KeyringError
 
     if isinstance(error, KeyringError | OSError):
@@ -140,9 +141,9 @@ def _first(error: Exception | None) -> str:
 
 
 def _at_home(backend: Any) -> Any:
-    """Windows would carry a credential to every machine of a domain account; ours stays here.
+    """Keep credentials on this machine: Windows copies them to all machines of a domain account.
 
-    It is another object than the application's, whose own items are its own matter.
+    The result is not the application's own object, whose items are the application's business.
     """
     if type(backend).__module__ != "keyring.backends.Windows" or _PERSIST in os.environ:
         return backend
@@ -173,8 +174,8 @@ def _unloadable(named: str, error: BaseException) -> StorageError:
 
 
 def _offered(chosen: Any, *, named: bool) -> list[Any]:
-    """All that keyring knows and that can be made, unless the user or the application has set
-    one."""
+    """All backends that keyring knows and that can be made, or the one that the user or the
+    application has set."""
     from keyring.backend import KeyringBackend, get_all_keyring
 
     known = []
@@ -192,7 +193,7 @@ def _offered(chosen: Any, *, named: bool) -> list[Any]:
 
 
 def _priority(backend: Any) -> float:
-    """0 for one that cannot tell."""
+    """The priority of a backend; 0 if it cannot tell."""
     try:
         return float(backend.priority)
     except Exception as error:
@@ -212,7 +213,7 @@ def _weak(backend: Any) -> bool:
 
 
 def _text(value: object) -> str:
-    """Empty for an error of other people's that fails to say anything."""
+    """`str(value)`; empty if that fails, as it may for errors in other people's code."""
     try:
         return str(value)
     except Exception:

@@ -1,7 +1,7 @@
 """The keyrings of this process, each with the one thread that talks to it.
 
-Only a call in another thread can be given up, and a thread that is there already can still
-write while the interpreter ends. What was given up before its turn is never begun.
+Only a call in another thread can be given up, and a thread that exists already can still
+write while the interpreter ends. A call that was given up before its turn never begins.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Ring:
         self._starting = threading.Lock()
 
     def call(self, action: Callable[[Any], T], limit: float) -> T:
-        """What `action` gives, or raises; `Stuck` after `limit` seconds and from then on, until
-        nothing is left of what was given up: a program that runs for days goes on once a person
-        has unlocked it."""
+        """Return or raise what `action` does; `Stuck` after `limit` seconds. Later calls raise that
+        too until those that were given up have ended: a program that runs for days goes on once
+        a person has unlocked the keyring."""
         if self.stuck:
             raise Stuck
         answer: Future[T] = Future()
@@ -67,7 +67,7 @@ class Ring:
         if not answer.done():
             answer.cancel()
             self.stuck = True
-            self._jobs.put((self._answers, Future()))  # behind all that it has not answered
+            self._jobs.put((self._answers, Future()))  # after all that it has not answered
             raise Stuck
         return answer.result()
 
@@ -84,8 +84,8 @@ class Rings:
 
     `all` are those that keep secrets, in the order in which they are tried; None before they
     were looked for. `chosen` has passed the trial, holds a login, or is the only one;
-    `checked` tells that it was tried. `waiting` is called when a call takes long, `listener` of
-    what other packages' plug-ins say.
+    `checked` tells whether it was tried. `waiting` is called when a call takes long, `listener`
+    when plug-ins of other packages print something.
     """
 
     waiting: Callable[[], None] | None = None
@@ -98,7 +98,7 @@ class Rings:
         fresh_in_children(self)
 
     def reset(self) -> None:
-        """Begin afresh, as a forked child must."""
+        """Start again, as a forked child must."""
         for ring in (self._finder, *(self.all or ())):
             ring.end()
         self._finder = Ring()
@@ -108,7 +108,7 @@ class Rings:
         self.checked = False
 
     def find(self, look: Callable[[], Sequence[Any]], limit: float) -> tuple[Ring, ...]:
-        """All of them, looked for at the first call."""
+        """All of them; the first call looks for them."""
         with self._looking:
             if self.all is None:
                 backends = self._finder.call(lambda _: look(), limit)
@@ -123,7 +123,7 @@ class Rings:
 def _wait(answer: Future[Any], limit: float) -> None:
     """Wait `limit` seconds at most, which pass more slowly on an overloaded machine.
 
-    There a keyring is late because it gets no processor, and not because it asks a person.
+    On such a machine a keyring is late because it gets no processor, not because it asks a person.
     """
     longest = max(limit, _OVERLOADED)
     while min(limit, longest) > _AN_INSTANT and not answer.done():
@@ -135,7 +135,7 @@ def _wait(answer: Future[Any], limit: float) -> None:
 
 
 def _running() -> int:
-    """How many threads want to run at this moment; 0 where the system does not tell."""
+    """How many threads want to run at this moment; 0 if the system does not tell."""
     try:
         with open("/proc/loadavg", encoding="ascii") as file:
             return int(file.read().split()[3].partition("/")[0])
@@ -144,7 +144,7 @@ def _running() -> int:
 
 
 def _serve(jobs: SimpleQueue[_Job], quotable: bool) -> None:
-    """`quotable`: no secret is passed to what is called, so what it prints may be shown."""
+    """Run jobs. `quotable`: they are given no secret, so what they print may be shown."""
     while (job := jobs.get()) is not None:
         action, answer = job
         if not answer.set_running_or_notify_cancel():
@@ -162,7 +162,7 @@ def _serve(jobs: SimpleQueue[_Job], quotable: bool) -> None:
         if output:
             what = summary(output) if quotable else "it wrote something"
             SHARED.tell(f"a keyring plug-in: {what}")
-        del job, action, answer  # what was written lives no longer than its writing
+        del job, action, answer  # a secret lives no longer than the call that writes it
 
 
 SHARED: Final = Rings()

@@ -1,7 +1,7 @@
-"""`Keys`: the newest key seals, all of them open, and each gives names that tell nothing.
+"""`Keys`: the newest key seals, all of them open, and each derives names that reveal nothing.
 
-So a key is replaced while everything runs: the new one goes first, the old one stays until what
-it has sealed is sealed again.
+That way a key is replaced while everything runs: the new one goes first, the old one stays until
+what it has sealed is sealed again.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from .sealed import (
     sealed_record,
 )
 
-_LASTS: Final = 3600.0  # how long what a function gave is used
-_AT_ONCE: Final = 5.0  # but asked again for an unknown key, not more often than this; as is a file
+_LASTS: Final = 3600.0  # how long the keys that a function returned are used
+_AT_ONCE: Final = 5.0  # sooner for an unknown key, but not more often than this; so is a file
 
 
 class Keys:
     """Sealing keys, 32 bytes in base64 each, the newest first.
 
-    `given` are the keys, or a function that returns them: it is asked again each hour, and when a
-    record turns up that none of them opens. So it may unwrap them by a KMS, and a new key needs
-    no restart. None stands for those of the environment, whose file is read again every 5 s: what
-    is sealed and named by a key that is about to go would be lost with it.
+    `given` are the keys, or a function that returns them: it is called again each hour, and when a
+    record turns up that none of them opens. It may unwrap them with a KMS, and a new key needs no
+    restart. None stands for those of the environment, whose file is read again every 5 s: what is
+    sealed and named by a key that is about to be removed would be lost with it.
 
     Example:
         ```python
@@ -95,18 +95,18 @@ class Keys:
         return opened(raw, key, about, place)
 
     def is_newest(self, text: str) -> bool:
-        """Whether the key that seals now has sealed it."""
+        """Whether a text was sealed by the newest key."""
         return bool(sealed_record(text, "")["key"] == fingerprint(self.all()[0]))
 
     def has_sealed(self, text: str) -> bool:
-        """Whether it was one of these keys."""
+        """Whether a text was sealed by one of these keys."""
         return self._knows(sealed_record(text, ""))
 
     def _knows(self, raw: dict[str, Any]) -> bool:
         return any(fingerprint(key) == raw["key"] for key in self.all())
 
     def names(self, *words: str) -> list[str]:
-        """What these words are called, by each of the keys."""
+        """The name that each of the keys derives from these words."""
         return [named(key, *words) for key in self.all()]
 
     def _ask(self) -> None:
@@ -131,7 +131,7 @@ class Keys:
         self._keys = keys
 
     def _ask_again(self, seconds: float) -> None:
-        """After so long; what is known stays good where there is no answer."""
+        """Ask again after so many seconds; if that fails, the known keys stay in use."""
         now = time.monotonic()
         if now - self._asked < seconds or (self._source is given_keys and _is_pipe()):
             return
@@ -143,6 +143,6 @@ class Keys:
 
 
 def _is_pipe() -> bool:
-    """Whether the file that the environment names gives its keys once: who reads it again waits."""
+    """Whether the keys come from a pipe, which gives them once: a second read would wait."""
     path = os.path.expanduser(os.environ.get(FILE_VARIABLE, ""))
     return os.path.exists(path) and not os.path.isfile(path)

@@ -1,8 +1,8 @@
-"""`Leases`: who may refresh a login now, over all hosts, and what a broken connection means for it.
+"""`Leases`: who may refresh a login now, of all hosts, and what a broken connection means for it.
 
 A lease lives as long as its holder: one thread extends all that a process has. After a broken
-connection no one takes a lease that another held, until whoever holds an answer had the time to
-write it.
+connection no one takes a lease that another held until its holder, who may have an answer, has
+had the time to write it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 REFRESH: Final = "refresh"
 NEVER: Final = float("inf")
 MOST: Final = 4096
-EXTENDED: Final = 10  # times in its life, nearly all of which is left to whoever is cut off
+EXTENDED: Final = 10  # times in its life: a holder that is cut off has nearly all of it left
 _AGAIN: Final = 0.5
 
 
 class Lease:
-    """`seen`: what was read under it."""
+    """One lease; `seen` is what was read under it."""
 
     __slots__ = ("id", "owner", "purpose", "seen")
 
@@ -49,7 +49,7 @@ class _Mine(threading.local):
 
 
 class Leases:
-    """Those of one process in one engine; each lasts `seconds` beyond its holder."""
+    """The leases of one process in one engine; each outlasts its holder by `seconds`."""
 
     def __init__(self, engine: Engine, seconds: float) -> None:
         self._engine, self.seconds = engine, seconds
@@ -57,7 +57,7 @@ class Leases:
         fresh_in_children(self)
 
     def reset(self) -> None:
-        """Connections and leases that a forked process has inherited are its parent's."""
+        """Start again in a forked process: the connections and leases in it are its parent's."""
         self._engine.reset()
         self._begin()
 
@@ -105,7 +105,7 @@ class Leases:
 
     @contextmanager
     def until_released(self, lease: Lease) -> Iterator[Lease]:
-        """Others see the lease until then, also where what was done under it has failed."""
+        """Hold a lease until the block ends, also if it fails; others see the lease until then."""
         mine = self.mine.leases if lease.purpose == REFRESH else {}
         mine[lease.id] = lease
         try:
@@ -114,7 +114,7 @@ class Leases:
             mine.pop(lease.id, None)
             with self._mutex:
                 ours = self._held.pop(lease.owner, None)  # not in a child of its holder
-                broken = self._broken  # then no one waits for this as well
+                broken = self._broken  # if so, no one waits for the release as well
             try:
                 if ours and not broken:
                     with self.engine() as engine:
@@ -135,9 +135,9 @@ class Leases:
         *,
         calm: bool,
     ) -> Lease | None:
-        """A lease; None as soon as there is a higher version than what was `seen`.
+        """Wait for a lease; None as soon as there is a higher version than what was `seen`.
 
-        `calm`: whoever held it when the connection broke, or the engine started, comes first.
+        `calm`: the holder at the time the connection broke, or the engine started, comes first.
         """
         end, pause = time.monotonic() + timeout, 0.02
         lease = Lease(id, purpose)
@@ -189,7 +189,7 @@ class Leases:
                 )
                 try:
                     self._keeper.start()
-                except RuntimeError:  # too late for a thread, or too many: it lasts as it is
+                except RuntimeError:  # too late for a thread, or too many: it is not extended
                     self._keeper = None
 
     def _extend_all(self) -> None:

@@ -73,5 +73,5 @@ class MemoryStorage(Store):
 
 @cache
 def process_memory() -> MemoryStorage:
-    """The one that everything in this process shares which asks for "memory"."""
+    """The storage that everything in this process shares when it asks for "memory"."""
     return MemoryStorage()

@@ -1,7 +1,7 @@
-"""Which store a login lies in and which one it goes to: the storage of one session.
+"""Which store holds a login and which one a new login goes to: the storage of one session.
 
-That is looked up at each use, so that a login which another process has made meanwhile, in
-another store, is found.
+Both are looked up at each use, so that a login is found that another process has meanwhile made
+in another store.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ _PROBE: Final = Key("")
 def choose_storage(storage: Storage | str | None = None, key: Key | None = None) -> Storage:
     """Where to look for `key` and where to keep it; nothing is touched yet, see `Storage.check`.
 
-    A login is read from where the index says that it lies. A new one goes to the storage that
-    is `storage`, otherwise the environment's, the sealed file if there is a key for it, what a
-    person has chosen before, or the keyring, in this order. `UsageError` for an unknown name.
+    A login is read from the place that the index names. A new one goes to `storage` if it is
+    given, otherwise to the environment's, the sealed file if there is a key for it, what a person
+    has chosen before, or the keyring, in this order. `UsageError` for an unknown name.
     """
     return _chosen(storage, key, library=False)
 
 
 def library_storage(storage: Storage | str | None = None, key: Key | None = None) -> Storage:
-    """The same for a library, which can ask no one: without a keyring, memory and a warning."""
+    """The same for a library, which cannot ask: without a keyring it is memory, with a warning."""
     return _chosen(storage, key, library=True)
 
 
@@ -64,7 +64,7 @@ def storage_named(name: str) -> Store:
 
 
 def local_index(directory: Directory | None = None) -> Index:
-    """What is known of all logins in the user's directory, whichever store keeps the secrets."""
+    """The index of all logins in the user's directory, whichever store keeps the secrets."""
     return Index(FileBackend(directory))
 
 
@@ -77,7 +77,7 @@ def name_of(storage: Storage) -> str:
 
 @cache
 def shared_at(url: str) -> Storage:
-    """The storage that hosts share, by the URL of its engine; one for all sessions."""
+    """The storage that hosts share, by the URL of its engine; one object for all sessions."""
     scheme = url.partition("://")[0]
     if scheme in REDIS:
         from .redis import RedisStorage
@@ -94,11 +94,11 @@ def shared_at(url: str) -> Storage:
 
 
 class Placement(Storage):
-    """The members of a store, each sent to the store that this key has.
+    """A storage that passes each call on to the store of its key.
 
-    `choice` names the store for new logins, or is empty. For a library that may be memory if
-    there is no keyring; but if the index says that the keyring holds logins, an unusable
-    keyring stays an error: asking for a new login would not be the remedy.
+    `choice` names the store for new logins, or is empty. For a library this may be memory if
+    there is no keyring. But if the index says that the keyring holds logins, an unusable keyring
+    stays an error: asking for a new login would not be the remedy.
     """
 
     __slots__ = ("_choice", "_key", "_last", "_library", "_new")
@@ -106,7 +106,7 @@ class Placement(Storage):
     def __init__(self, key: Key | None, choice: str, *, library: bool) -> None:
         self._key, self._choice, self._library = key, choice, library
         self._new: Store | None = None  # for new logins, once that is known
-        self._last: Store | None = None  # where the login lay that was just deleted
+        self._last: Store | None = None  # where the login was that was just deleted
 
     @property
     def name(self) -> str:
@@ -132,7 +132,7 @@ class Placement(Storage):
     def lock(
         self, key: Key | ClientKey, purpose: str = "refresh", timeout: float = LOCK_WAIT
     ) -> Iterator[None]:
-        """The lock of the store that is meant when it is held: it may change while we wait."""
+        """Hold the lock of the store that is the target then: it may change while we wait."""
         while True:
             target = self._target(key)
             with target.lock(key, purpose, timeout):
@@ -160,7 +160,7 @@ class Placement(Storage):
                 return None
             if holder is None or error.code in ("damaged_record", "newer_record"):
                 raise
-            # the error says where the login lies, so that no one makes a second one
+            # the error says where the login is, so that no one makes a second one
             elsewhere = self._choice not in ("", holder.name)
             again = Remedy("Or log in again with {login.force=True}") if elsewhere else ""
             raise StorageError(
@@ -181,11 +181,11 @@ class Placement(Storage):
             if holder is None and target.load(left) == target.name:
                 target.delete(left)  # what was left there is overwritten
             return
-        target.save(target.name, left)  # should this end before the index says so
+        target.save(target.name, left)  # in case this process ends before the index says so
         try:
             target.save(value)
         except StorageError:
-            # a refresh token that was rotated is lost with its successor, so that stays here
+            # the old refresh token may be void already, so its successor has to stay here
             holder.save(value)
             raise
         target.save(holder.name, left)
@@ -206,20 +206,20 @@ class Placement(Storage):
         except StorageError as error:
             if holder or error.code != _ABSENT:
                 raise
-        if self._memory:  # made before the one that lasts
+        if self._memory:  # it was made before the lasting one
             self._memory.delete(key)
         if copy in LASTING:
-            if copy == target.name:  # a move ended before the note named where it came from
+            if copy == target.name:  # a move was interrupted before the note named its origin
                 copy = next(name for name in LASTING if name != target.name)
             try:
                 storage_named(copy).delete(key)
                 target.delete(left)
-            except StorageError:  # when it is in reach: `_outlived`
+            except StorageError:  # it is done once that is in reach: `_outlived`
                 with suppress(StorageError):
                     target.save(copy, left)
 
     def _stores(self, key: ClientKey | Note) -> Sequence[Store]:
-        """Where what is no login lies. A registration lies with the session's login, and in
+        """The stores of what is not a login. A registration is with the session's login, and in
         clear text in the files if that login has moved away from there."""
         if isinstance(key, Note):
             return [self._target(key.key)]
@@ -227,7 +227,7 @@ class Placement(Storage):
         return [beside, storage_named("file")] if beside.name == "keyring" else [beside]
 
     def _outlived(self, key: Key) -> bool:
-        """Whether what lies there was out of reach when its login ended; then it is removed."""
+        """Whether what is there was out of reach when its login ended; if so, it is removed."""
         target, left = self._target(key), Note(key, _LEFT)
         if target.load(left) != target.name:
             return False
@@ -242,7 +242,7 @@ class Placement(Storage):
         return self._new if self._new and self._new.name == "memory" else None
 
     def _target(self, key: Key | ClientKey | None = None) -> Store:
-        """Where something of this key is to be kept."""
+        """The store that should keep what belongs to this key."""
         if self._choice:
             return storage_named(self._choice)
         key = key if isinstance(key, Key) else self._key
@@ -281,7 +281,7 @@ def _chosen(storage: Storage | str | None, key: Key | None, *, library: bool) ->
 
 
 def _holder(key: Key | None) -> Store | None:
-    """The store that the index names; a file counts also if its entry is lost."""
+    """The store that the index names; a file also counts if its entry is lost."""
     if key is None:
         return None
     entry = local_index().get(key)
@@ -292,7 +292,7 @@ def _holder(key: Key | None) -> Store | None:
 
 @cache
 def _store(name: str, home: Path) -> Store:
-    """One for all sessions: it remembers which of its records are damaged."""
+    """One object for all sessions: it remembers which of its records are damaged."""
     if name == "file":
         return FileStorage(home)
     from .keyring import KeyringStorage
@@ -307,7 +307,7 @@ def _unknown(name: str, source: str = "") -> UsageError:
 
 @cache
 def _warn_once(why: str) -> None:
-    if kernel() is not None:  # one line, without a place in a file that no reader of it has
+    if kernel() is not None:  # one line, without the name of a file that its reader does not have
         short = "no OS keyring here: this login lasts until the kernel ends"
         text = f'{short} (storage="file" keeps it, readable by you only)'
         warnings.warn_explicit(text, RuntimeWarning, "mcp_client_auth", 1)

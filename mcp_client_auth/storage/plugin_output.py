@@ -19,7 +19,7 @@ _LONGEST: Final = 300
 
 
 class _Captures(FreshInChildren):
-    """How those under way are ended: in a forked child, whose threads bear the same numbers."""
+    """How to end the captures under way: the threads of a forked child have the same numbers."""
 
     def __init__(self) -> None:
         self.ends: set[Callable[[], None]] = set()
@@ -50,13 +50,13 @@ def captured(output: list[str]) -> Iterator[None]:
             latest = record
         return record.thread != thread
 
-    # what has no handler is printed to stderr, where it is kept too
+    # what has no handler is printed to stderr, where it is captured too
     handlers = [*logging.getLogger("keyring").handlers, *logging.getLogger().handlers]
     splits = {name: _Split(getattr(sys, name), thread, output) for name in ("stdout", "stderr")}
 
     def end() -> None:
         for name, split in splits.items():
-            if getattr(sys, name) is split:  # else another one has taken its place meanwhile
+            if getattr(sys, name) is split:  # otherwise another has taken its place meanwhile
                 setattr(sys, name, _real(split.stream))
             split.over = True
         for handler in handlers:
@@ -75,14 +75,14 @@ def captured(output: list[str]) -> Iterator[None]:
 
 
 def _real(stream: Any) -> Any:
-    """What stands behind those that are over: calls that overlap put one before another."""
+    """The stream behind the captures that are over: overlapping calls put one before another."""
     while isinstance(stream, _Split) and stream.over:
         stream = stream.stream
     return stream
 
 
 def summary(output: list[str]) -> str:
-    """The first and the last line: of a traceback, what failed and why."""
+    """The first and the last line: in a traceback, these say what failed and why."""
     lines = [line.strip() for line in "".join(output).splitlines() if line.strip()]
     ends = lines if len(lines) < 2 else [lines[0], lines[-1]]
     return quoted(" … ".join(ends), _LONGEST)[1:-1]

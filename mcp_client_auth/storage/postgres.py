@@ -1,8 +1,8 @@
 """`PostgresStorage`: PostgreSQL. Each step is one statement, in a transaction of its own.
 
-Nothing lasts longer than a statement but what lies in the tables, so that a pool of connections
-may stand between (PgBouncer in transaction mode). What may be forgotten by a crash, the leases, is
-not written to disk; a row among them, without an id, is lost with them and shows that.
+Nothing but the tables outlasts a statement, so a pool of connections may be in between (PgBouncer
+in transaction mode). Leases may be lost in a crash, so they are not written to disk. A row among
+them, without an id, is lost with them, which shows that this has happened.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 _CONNECTIONS: Final = 10
-_MAKERS: Final = 50  # tries, each of which another one has got ahead of
-_NAME: Final = 63  # of a longer one the server takes the beginning
+_MAKERS: Final = 50  # tries, in each of which another host was faster
+_NAME: Final = 63  # of a longer one the server keeps only the beginning
 _ANSWERS: Final = 5.0
-# what the URL does not say itself; nothing is prepared, for the next connection may be another's
+# for what the URL does not say; nothing is prepared, as the next connection may be another one
 _CONNECTION: Final[dict[str, Any]] = {
     "autocommit": True,
     "prepare_threshold": None,
     "connect_timeout": 3,
-    "tcp_user_timeout": 5000,  # ms, after which a host that is cut off knows it
+    "tcp_user_timeout": 5000,  # ms, after which a host that is cut off notices it
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
@@ -42,7 +42,7 @@ _NOW: Final = "extract(epoch FROM clock_timestamp())::float8"
 _MICROSECONDS: Final = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 _SECONDS: Final = "clock_timestamp() + %(seconds)s::float8 * interval '1 second'"
 
-# a schema's name stands for {s}
+# {s} stands for the schema's name
 _DDL: Final = """
 CREATE SCHEMA IF NOT EXISTS {s};
 CREATE TABLE IF NOT EXISTS {s}.records (
@@ -88,7 +88,7 @@ done AS (
 SELECT 1, version, {now} FROM done UNION ALL
 SELECT 0, coalesce((SELECT version FROM {s}.records WHERE id = %(id)s), 0), {now}
 WHERE NOT EXISTS (SELECT 1 FROM done)""",
-    # it clears away a few of those that have ended
+    # it also clears away a few records whose time is over
     "drop": """
 WITH gone AS (DELETE FROM {s}.notes WHERE id = %(id)s AND name = ANY(%(notes)s::text[])),
 ended AS (DELETE FROM {s}.records WHERE id IN (
@@ -99,7 +99,7 @@ VALUES (%(id)s, {micros}, '', {end})
 ON CONFLICT (id) DO UPDATE SET
   version = greatest(r.version + 1, excluded.version), text = '', tags = ARRAY[]::text[],
   until = excluded.until""",
-    # a process that crashes empties the table, and the start stays what it was; so does a failover
+    # a crash of a process empties the table without a new start time, and so does a failover
     "take": """
 WITH began AS (
   INSERT INTO {s}.leases (id, purpose, owner, until) VALUES ('', '', '', {end})
@@ -139,7 +139,7 @@ SELECT id FROM {s}.records WHERE id > %(after)s AND text <> '' ORDER BY id LIMIT
 INSERT INTO {s}.notes (id, name, text, until) VALUES (%(id)s, %(name)s, %(text)s, {end})
 ON CONFLICT (id, name) DO UPDATE SET text = excluded.text, until = excluded.until""",
     "unset_note": "DELETE FROM {s}.notes WHERE id = %(id)s AND name = %(name)s",
-    # whoever begins a login clears away a few that no one has finished
+    # each login that begins clears away a few that were never finished
     "hold": """
 WITH gone AS (DELETE FROM {s}.pending WHERE name IN (
   SELECT name FROM {s}.pending WHERE until < clock_timestamp() LIMIT 10 FOR UPDATE SKIP LOCKED)
@@ -153,19 +153,19 @@ RETURNING CASE WHEN until > clock_timestamp() THEN text END""",
 
 
 class PostgresStorage(Shared):
-    """Logins in PostgreSQL 12 or later, for any number of hosts; PgBouncer may stand between.
+    """Logins in PostgreSQL 12 or later, for any number of hosts; PgBouncer may be in between.
 
     url     `postgresql://`; its password is never shown
-    pool    instead of that, a `psycopg_pool.ConnectionPool` of yours, with `autocommit`; behind
+    pool    instead of a URL, a `psycopg_pool.ConnectionPool` of yours, with `autocommit`; behind
             PgBouncer with `prepare_threshold=None`
     key     what seals all of it: 32 bytes in base64, several with the newest first, or `Keys`;
             by default the keys of `MCP_CLIENT_AUTH_KEY` or `MCP_CLIENT_AUTH_KEY_FILE`
-    schema  that of its tables, which `create()` makes, or a migration of yours with `ddl()`
+    schema  the schema of its tables: `create()` makes them, or a migration of yours with `ddl()`
     lease   seconds after which the work of a host that is gone is taken over: shorter than
             the time in which the authorization server forgives a repeated refresh token
 
     Safe from any thread. Needs the extra `postgres`. Raises `UsageError` before anything is
-    connected where there is no key.
+    connected if there is no key.
 
     Example:
         ```python
@@ -199,7 +199,7 @@ class PostgresStorage(Shared):
         super().__init__(PostgresEngine(url, pool, schema), keys, lease)
 
     def create(self) -> None:
-        """Make the schema and its tables, where they are missing."""
+        """Make the schema and its tables if they are missing."""
         with self.leases.engine():
             self.engine.create()
 
@@ -236,7 +236,7 @@ class PostgresEngine(Engine):
         }
         self._opened = False
         self._unreached: Exception | None = None
-        # what it says of each attempt, the error says once; a program's own log still has it
+        # the pool logs each attempt, and the error says it once; a program's own log still has it
         logging.getLogger("psycopg.pool").addHandler(_UNSEEN)
         if pool is None:
             self._connect()
@@ -246,7 +246,7 @@ class PostgresEngine(Engine):
 
     @property
     def _pool(self) -> psycopg_pool.ConnectionPool[Any]:
-        """Behind a function: it knows its password, which neither `vars` nor pickle must find."""
+        """Behind a function: it knows its password, which neither `vars` nor pickle may find."""
         return self._reach()
 
     def _connect(self) -> None:
@@ -259,7 +259,7 @@ class PostgresEngine(Engine):
             )
         try:
             parts = self._psycopg.conninfo.conninfo_to_dict(url)
-        except self._psycopg.Error:  # what it says may repeat the URL
+        except self._psycopg.Error:  # its text may repeat the URL
             raise UsageError("this URL of a PostgreSQL cannot be read") from None
         tls = str(parts.get("sslmode")) in ("require", "verify-ca", "verify-full")
         hosts = f"{parts.get('hostaddr') or parts.get('host') or ''}".split(",")
@@ -279,8 +279,8 @@ class PostgresEngine(Engine):
         self._reach = lambda: pool
 
     def _told(self) -> Any:
-        """Connections that tell why the last one could not be made: the pool only knows that it
-        has waited."""
+        """A class of connections that keeps why the last one could not be made: the pool only
+        knows that it has waited."""
         engine: Any = self
         kind: Any = self._psycopg.Connection
 
@@ -298,7 +298,7 @@ class PostgresEngine(Engine):
         return Connection
 
     def reset(self) -> None:
-        if not self._given:  # a pool of the caller's is theirs to make new
+        if not self._given:  # the caller's pool is theirs to replace
             self._connect()
 
     def close(self) -> None:
@@ -318,7 +318,7 @@ class PostgresEngine(Engine):
                 connection.execute(self._statements["none_yet"])
 
     def _make(self, connection: Any) -> None:
-        """Again where another host has just made the same: IF NOT EXISTS does not see that."""
+        """Retry if another host has just made the same: IF NOT EXISTS does not see that."""
         errors = self._psycopg.errors
         made = errors.UniqueViolation, errors.DuplicateSchema, errors.DuplicateTable
         for left in range(_MAKERS, -1, -1):
@@ -454,8 +454,8 @@ class PostgresEngine(Engine):
         self._executed(statement, values)
 
     def _executed(self, statement: str, values: dict[str, Any]) -> Any:
-        """Again where connections of the pool turn out to have ended while they were idle, or
-        where the database isolates more than it has to and has undone one of two steps."""
+        """Retry if connections of the pool turn out to have ended while they were idle, or if the
+        database isolates more than it has to and has undone one of two steps."""
         undone = self._psycopg.errors.SerializationFailure, self._psycopg.errors.DeadlockDetected
         for left in range(self._pool.max_size, -1, -1):
             with self._connection() as connection:
@@ -469,8 +469,8 @@ class PostgresEngine(Engine):
 
     @contextmanager
     def _answering(self, connection: Any) -> Iterator[None]:
-        """A server that has accepted the connection and hangs is given up, whoever made the pool:
-        no time limit of the server's own ends that."""
+        """Give up a server that has accepted the connection and hangs, whoever made the pool: no
+        time limit of the server's own ends that."""
         wait = connection.wait
 
         def limited(steps: Generator[Any, Any, Any], *more: Any, **named: Any) -> Any:
@@ -487,7 +487,7 @@ class PostgresEngine(Engine):
 
 
 def _limited(steps: Generator[Any, Any, Any], end: float) -> Generator[Any, Any, Any]:
-    """The steps of a query until then; psycopg goes on with nothing at each interval."""
+    """The steps of a query until `end`; psycopg resumes with nothing at each interval."""
     try:
         wanted = next(steps)
         while True:

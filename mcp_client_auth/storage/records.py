@@ -1,7 +1,7 @@
-"""`Records`: the texts that lie in an engine, sealed and in its time, and what they say here.
+"""`Records`: the texts in an engine, sealed and in its time, and what they mean here.
 
-A text opens in its place only. Times are written by the engine's clock and read by ours, so that
-hosts whose clocks differ agree when a token ends.
+A text can be opened only in its own place. Times are written by the engine's clock and read by
+ours, so that hosts whose clocks differ agree when a token ends.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from .engine import Engine, Row
     from .keys import Keys
 
-_SKEW: Final = 1.0  # a difference of the clocks that the way of an answer does not explain
+_SKEW: Final = 1.0  # s; a larger difference of the clocks is not just the delay of an answer
 
 
 class Records:
     """`clock` is this host's, in seconds since the epoch; `ahead`: how far the engine's is ahead
-    of it, None as long as that is not known."""
+    of it, None until that is known."""
 
     def __init__(self, engine: Engine, keys: Keys, clock: Callable[[], float]) -> None:
         self._engine, self.keys, self.clock = engine, keys, clock
         self.ahead: float | None = None
 
     def heard(self, now: float) -> float:
-        """The engine's clock has said this; how far it is ahead: 0 for what the way may explain."""
+        """Set `ahead` by the engine's clock, 0 for a mere delay; return the whole difference."""
         ahead = now - self.clock()
         if self.ahead is None or abs(ahead - self.ahead) > _SKEW:
             self.ahead = round(ahead, 1) if abs(ahead) > _SKEW else 0.0
         return ahead
 
     def clamped(self, moment: float) -> float:
-        """What another host has just noted lies in our past, however well the clocks are known."""
+        """A moment that another host has just noted is in our past, whatever the clocks say."""
         now = self.clock()
         return now if now < moment <= now + 2 * _SKEW else moment
 
@@ -58,7 +58,7 @@ class Records:
         return f"{self._engine.where}, {id[:8]}…"
 
     def tags(self, value: Credential | Client) -> Sequence[str]:
-        """What a login is found by: its account, its client. A registration is not listed."""
+        """What a login is found by: its account and its client. A registration is not listed."""
         if isinstance(value, Client):
             return ()
         of, client = self.keys.names, value.client.client_id
@@ -83,7 +83,7 @@ class Records:
         return _shifted(kept, -(self.ahead or 0.0))
 
     def seen(self, key: Key | ClientKey, row: Row) -> Seen:
-        """What is there; raises for what is not ours to read, and keeps that it is damaged."""
+        """What is there, with `broken` if it is damaged; raises for what is not ours to read."""
         seen = Seen(row.version, row.text)
         if not row.text:
             return seen
@@ -91,7 +91,7 @@ class Records:
             plain = self.plain(key.id, row.text)
             if isinstance(key, ClientKey):
                 return seen._replace(value=loads_client(plain, self.place(key.id)))
-            # one Key for all who hold it, not one each
+            # one Key shared by all holders, not one each
             return seen._replace(value=replace(self.credential(key.id, plain), key=key))
         except StorageError as error:
             if error.code != "damaged_record":
@@ -99,7 +99,7 @@ class Records:
             return seen._replace(broken=error)
 
     def summary(self, id: str, row: Row) -> Summary | None:  # noqa: A002
-        """What a row tells; nothing, if it is no login that can be read."""
+        """The summary of a row; None if it is not a login that can be read."""
         if not row.text:
             return None
         self.heard(row.now)
@@ -133,7 +133,7 @@ def same_tokens(one: Any, other: Any) -> bool:
 
 
 def _shifted(credential: Credential, seconds: float) -> Credential:
-    """The same by another clock."""
+    """The same credential by another clock."""
     if not seconds:
         return credential
     tokens = credential.tokens

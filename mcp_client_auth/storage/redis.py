@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SCHEMES: Final = ("redis://", "rediss://", "unix://")
 _CONNECTIONS: Final = 40
-_ANSWERS: Final = 3.0  # s; twice for a call, as it is tried once more
+_ANSWERS: Final = 3.0  # s; a call may take twice that, as it is tried once more
 _REPLICATED: Final = 1000  # ms
 _BATCH: Final = 1000
 _NOT_ALLOWED: Final = "The user executing the script can't"
@@ -33,7 +33,7 @@ _GET: Final = f"""{_TIME}
 local r = redis.call('HMGET', KEYS[1], 'v', 't')
 return {{r[1] or '0', r[2] or '', now}}
 """
-# the keys are those of tags; beginning and end of a record's, and how many at most
+# the keys are tags; then the beginning and end of a record's key, and how many ids at most
 _TAGGED: Final = f"""{_TIME}
 local found, seen, most = {{}}, {{}}, tonumber(ARGV[3])
 for _, tag in ipairs(KEYS) do
@@ -64,7 +64,7 @@ if ARGV[5] ~= '-' then redis.call('HSET', KEYS[1], 'g', ARGV[5]) end
 redis.call('PERSIST', KEYS[1])
 return {{1, digits(expect), now, had[2] or ''}}
 """
-# seconds in ms; the keys after the first are those of the notes
+# a time in ms; the keys after the first are those of the notes
 _DROP: Final = f"""{_TIME}
 local had = redis.call('HMGET', KEYS[1], 'v', 'g')
 local version = math.max(
@@ -104,17 +104,17 @@ class RedisStorage(Shared):
     """Logins in Redis 6.2 or later, or Valkey, for any number of hosts.
 
     url        `redis://`, `rediss://` (TLS) or `unix://`; its password is never shown
-    client     instead of that, a client of yours: for Sentinel, a cluster, or a pool of your own
+    client     instead of a URL, a client of yours: for Sentinel, a cluster, or a pool of your own
     key        what seals all of it: 32 bytes in base64, several with the newest first, or `Keys`;
                by default the keys of `MCP_CLIENT_AUTH_KEY` or `MCP_CLIENT_AUTH_KEY_FILE`
     namespace  the beginning of every name there
     lease      seconds after which the work of a host that is gone is taken over: shorter than
                the time in which the authorization server forgives a repeated refresh token
-    replicas   how many of them must have a write before it counts
+    replicas   how many replicas must have a write before it counts
 
     The server needs `maxmemory-policy noeviction`, and should write to disk (`appendonly yes`).
     Safe from any thread. Needs the extra `redis`. Raises `UsageError` before anything is connected
-    where there is no key.
+    if there is no key.
 
     Example:
         ```python
@@ -182,7 +182,7 @@ class RedisEngine(Engine):
 
     @property
     def _client(self) -> Any:
-        """Behind a function: it knows its password, which neither `vars` nor pickle must find."""
+        """Behind a function: it knows its password, which neither `vars` nor pickle may find."""
         return self._reach()
 
     def _connect(self) -> None:
@@ -205,7 +205,7 @@ class RedisEngine(Engine):
                 ),  # it may have ended while it was idle
                 decode_responses=True,
             )
-        except Exception:  # what it says may repeat the URL
+        except Exception:  # its text may repeat the URL
             raise UsageError("this URL of a Redis cannot be read") from None
         self.private = self._url.near or not url.startswith(_SCHEMES[0])
         client = self._redis.Redis(connection_pool=pool)
@@ -215,7 +215,7 @@ class RedisEngine(Engine):
         self.where = f"Redis at {place} ({self._namespace})"
 
     def reset(self) -> None:
-        if not self._given:  # a client of the caller's sees to that itself
+        if not self._given:  # a client of the caller's handles that itself
             self._connect()
 
     def close(self) -> None:
@@ -340,7 +340,7 @@ class RedisEngine(Engine):
             yield f"maxmemory-policy is {info['maxmemory_policy']}: logins may vanish (noeviction)"
         try:
             saves = client.config_get("save").get("save", "")
-        except errors.RedisError:  # a host of it may not say
+        except errors.RedisError:  # a hosting provider may not tell
             saves = "?"
         if not int(info.get("aof_enabled", 0)) and not saves:
             yield "nothing is written to disk: a restart loses every login (appendonly yes)"
@@ -350,7 +350,7 @@ class RedisEngine(Engine):
     def _run(self, script: str, keys: Sequence[str], *values: Any, replicas: int = 0) -> Any:
         if not replicas:
             return self._client.eval(script, len(keys), *keys, *values)
-        with self._client.pipeline(transaction=False) as pipe:  # WAIT counts for its connection
+        with self._client.pipeline(transaction=False) as pipe:  # WAIT counts per connection
             pipe.eval(script, len(keys), *keys, *values)
             pipe.wait(replicas, _REPLICATED)
             answer, have = pipe.execute()

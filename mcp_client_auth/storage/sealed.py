@@ -37,10 +37,10 @@ SealingKeys = Callable[[], Secret | Sequence[Secret] | None]
 
 
 class Sealed(Vault):
-    """Seals what another vault keeps, with the key that `key` gives; in clear text without one.
+    """Seals what another vault keeps, with the key that `key` returns; in clear text without one.
 
-    Of several keys the first one seals, and all of them open. A clear text is read also if there
-    is a key, which may have come later than the text.
+    Of several keys the first one seals, and all of them open. A clear text is read even if there
+    is a key, which may be newer than the text.
     """
 
     def __init__(self, inner: Vault, key: SealingKeys) -> None:
@@ -117,7 +117,7 @@ class SealedBackend(Sealed, Backend):
 
 
 def _bound_to(item: Item) -> Sequence[str]:
-    """Secrets are bound to what they are about; what has no more than its name is bound to that."""
+    """Secrets are bound to what they are about; what has only its name is bound to that."""
     return item.about or (item.kind, item.id)
 
 
@@ -172,7 +172,7 @@ def seal(text: str, key: Secret, about: Sequence[str]) -> str:
 
 
 def is_key(text: str) -> bool:
-    """Whether it is a key that `seal` takes."""
+    """Whether a text is a key that `seal` accepts."""
     try:
         return bool(_bytes(Secret(text)))
     except UsageError:
@@ -184,13 +184,13 @@ def is_sealed(text: str) -> bool:
 
 
 def unseal(text: str, key: Secret | None, about: Sequence[str], place: str) -> str:
-    """The text again. Raises `StorageError`: `no_key`, `wrong_key`, or a damaged record."""
+    """The original text. Raises `StorageError`: `no_key`, `wrong_key`, or a damaged record."""
     raw = sealed_record(text, place)
     return opened(raw, require_key(raw, [key] if key else [], place), about, place)
 
 
 def opened(raw: dict[str, Any], key: Secret, about: Sequence[str], place: str) -> str:
-    """The text of a sealed record, by the key that it was sealed with."""
+    """Return the text of a sealed record, opened with the key that sealed it."""
     from cryptography.exceptions import InvalidTag
 
     try:
@@ -201,7 +201,7 @@ def opened(raw: dict[str, Any], key: Secret, about: Sequence[str], place: str) -
 
 
 def sealed_record(text: str, place: str) -> dict[str, Any]:
-    """A sealed record as it lies there; its `key` is the fingerprint of the one that sealed it."""
+    """Parse a sealed record; its `key` is the fingerprint of the key that sealed it."""
     raw = record(text, place)
     if not isinstance(raw.get("key"), str):
         raise damaged(place)
@@ -209,7 +209,7 @@ def sealed_record(text: str, place: str) -> dict[str, Any]:
 
 
 def require_key(raw: dict[str, Any], keys: Sequence[Secret], place: str) -> Secret:
-    """The one of the given keys that has sealed a record."""
+    """Return the one of the given keys that sealed a record."""
     for key in keys:
         if fingerprint(key) == raw["key"]:
             return key
@@ -240,12 +240,12 @@ def _cipher(key: Secret) -> AESGCM:
 
 @lru_cache(_KEYS)
 def fingerprint(key: Secret) -> str:
-    """Which key it was, to tell a wrong one from a damaged record."""
+    """What a record says about its key, to tell a wrong key from a damaged record."""
     return hashlib.sha256(b"mcp-client-auth" + _bytes(key)).hexdigest()[:16]
 
 
 def named(key: Secret, *words: str) -> str:
-    """What these words are called by a key: an HMAC, which no one can guess."""
+    """The name that a key derives from these words: an HMAC, which no one can guess."""
     own = hashlib.sha256(b"mcp-client-auth names" + key.reveal().encode()).digest()
     return hmac.digest(own, json.dumps(words).encode(), "sha256").hex()[:32]
 

@@ -19,7 +19,7 @@ _ALL: Final = Key("")
 
 
 class Settings:
-    """One file beside the logins; what cannot be read of it counts as not decided."""
+    """One file beside the logins; what cannot be read in it counts as undecided."""
 
     def __init__(self, directory: Directory | None = None) -> None:
         self.directory = directory or Directory()
@@ -30,7 +30,7 @@ class Settings:
             self._set(storage=storage)
 
     def chosen(self) -> str:
-        """What was remembered; empty for nothing."""
+        """The storage that was remembered; empty if there is none."""
         kept = self._read().get("storage")
         return kept if kept in LASTING else ""
 
@@ -41,7 +41,7 @@ class Settings:
         return {name: url for name, url in pairs if isinstance(url, str)}
 
     def name(self, name: str, url: str) -> None:
-        """Give a server a name, and take it from another; with an empty URL forget the name."""
+        """Give a server a name, even if another has it; an empty URL removes the name."""
         with self._lock():
             named = {n: there for n, there in self.names().items() if n != name}
             self._set(names={**named, name: url} if url else named)
@@ -58,13 +58,13 @@ class Settings:
             self._set(allowed={**kept, path: sha256(content).hexdigest()})
 
     def _lock(self) -> AbstractContextManager[object]:
-        """Read, changed and written by one at a time: the file is that of all servers."""
+        """The lock for reading, changing and writing the file, which all servers share."""
         return self.directory.lock(_ALL.id, "settings", LOCK_WAIT)
 
     def _read(self) -> dict[str, Any]:
         with suppress(ValueError, StorageError):
             settings = json_value(self.directory.read(_FILE) or "{}")
-            json.dumps(settings, allow_nan=False)  # 1e999 is read as what cannot be written
+            json.dumps(settings, allow_nan=False)  # 1e999 is read as infinity, which JSON lacks
             return settings if isinstance(settings, dict) else {}
         return {}
 

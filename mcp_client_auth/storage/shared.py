@@ -1,7 +1,7 @@
 """`Shared`: logins that many hosts share, written once for every engine that can keep them.
 
 Three rules keep a login alive. No refresh token is sent without the lease (`leases`). Versions are
-the engine's and never go back: who remembers more than an engine that has lost data puts it back.
+the engine's and never go back: if it has lost data, a process that remembers more puts it back.
 Times are those of its clock (`records`).
 """
 
@@ -32,7 +32,7 @@ LEASE: Final = 20.0
 GRAVE: Final = 7 * 86_400.0  # how long the version of a deleted record is known
 _REMEMBERED: Final = 6 * 86_400.0  # shorter: what was deleted meanwhile is not put back
 _BATCH: Final = 200
-_WRONG: Final = 5.0  # that an operator should know of
+_WRONG: Final = 5.0  # s between the clocks, which an operator should know of
 _TRIES: Final = 5
 _UNREADABLE: Final = ("wrong_key", "damaged_record")
 
@@ -45,7 +45,7 @@ class _Remembered(NamedTuple):
 
 
 class Shared(Storage):
-    """One engine. Everything in it is sealed; the names of accounts are an HMAC.
+    """Logins in one engine. Everything in it is sealed; the names of accounts are an HMAC.
 
     `clock` is this host's, in seconds since the epoch.
     """
@@ -158,7 +158,7 @@ class Shared(Storage):
         return self.records.ahead or 0.0
 
     def warnings(self) -> Iterator[str]:
-        """What may lose logins, or show them: for an operator."""
+        """What may lose logins, or expose them, in words for an operator."""
         with self.leases.engine() as engine:
             now, found = engine.get("").now, list(engine.warnings())
         yield from found
@@ -173,17 +173,17 @@ class Shared(Storage):
             texts = [row.text for row in rows if row.text]
             closed = 0
             for text in texts:
-                with suppress(StorageError):  # it is damaged or newer, which who reads it is told
+                with suppress(StorageError):  # damaged or newer, which its reader is told
                     closed += not self.keys.has_sealed(text)
             if closed:
                 yield f"{closed} of {len(texts)} records were sealed with a key that is not here"
 
     def reseal(self) -> Iterator[bool | None]:
-        """Seal each record again with the newest key; whether that was needed, one by one, and
-        None for one that no key opens or that was in use all the time.
+        """Seal each record again with the newest key. Yield for each whether that was needed, or
+        None if no key opens it or it was in use all the time.
 
-        Everything else goes on meanwhile, and another run goes on where one was interrupted. Notes
-        and what is held end by themselves.
+        Everything else goes on meanwhile, and another run continues one that was interrupted.
+        Notes and what is held expire by themselves.
         """
         for batch in self._batches([""]):
             with self.leases.engine() as engine:
@@ -193,7 +193,7 @@ class Shared(Storage):
                     yield self._resealed(id, row.text)
 
     def _rows(self, tags: Sequence[str]) -> Iterator[Iterable[tuple[str, Row]]]:
-        """What has one of these tags, or all; at once where it is little."""
+        """Yield batches of rows with one of these tags, or of all rows; few come in one batch."""
         if tags:
             with self.leases.engine() as engine:
                 few = engine.tagged(tags, _BATCH)
@@ -206,7 +206,7 @@ class Shared(Storage):
             yield zip(batch, rows, strict=True)
 
     def _batches(self, tags: Sequence[str]) -> Iterator[Sequence[str]]:
-        """The ids with one of these tags, each once, some at a time."""
+        """The ids with one of these tags, each once, in batches."""
         known: set[str] = set()
         for tag in tags:
             ids = iter(self.engine.ids(tag))
@@ -319,7 +319,7 @@ class Shared(Storage):
         return seen
 
     def _saw(self, key: Key | ClientKey, seen: Seen) -> None:
-        """Remember what is there: for the lease, for who waits, and for an engine that forgets."""
+        """Remember what is there: for the lease, for a waiter, and in case the engine forgets."""
         self.leases.mine.last = key.id, seen.version
         if lease := self.leases.mine.leases.get(key.id):
             lease.seen = seen
@@ -333,7 +333,7 @@ class Shared(Storage):
                     self._known.popitem(last=False)
 
     def _current(self, id: str) -> Row:  # noqa: A002
-        """What the engine has, or what it had: one that is behind has lost data."""
+        """What the engine has, or what it had: an engine that is behind has lost data."""
         with self.leases.engine() as engine:
             row = engine.get(id)
         self.records.heard(row.now)
@@ -342,7 +342,7 @@ class Shared(Storage):
             return row
         if time.monotonic() - known.since > _REMEMBERED:
             return row
-        with suppress(AuthError):  # whoever has the lease puts it back, or another reader
+        with suppress(AuthError):  # or the lease's holder puts it back, or a later reader
             if id in self.leases.mine.leases:
                 self._put_back(id, known)
             else:

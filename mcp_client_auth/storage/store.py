@@ -31,21 +31,21 @@ from ..protocol.json_text import json_value
 from .backend import LOCK_WAIT, Backend, Item, Vault
 from .index import LASTING, Index, Summary
 
-NOTES: Final = ("cooling", "consent", "refused", "ended")  # of a login, and gone with it
-OUTAGE: Final = "outage"  # a note of a shared storage, for all that would send there
-STORE_DOWN: Final = "store"  # the code of `Unavailable` where it is not the server's fault
+NOTES: Final = ("cooling", "consent", "refused", "ended")  # of a login, and deleted with it
+OUTAGE: Final = "outage"  # a note of a shared storage, for all hosts that would send there
+STORE_DOWN: Final = "store"  # the code of `Unavailable` if it is not the server's fault
 SUPERSEDED: Final = "superseded"
 _DAMAGED: Final = ("damaged_record",)
-# what a new registration may take the place of: also one that is sealed with a lost key
+# what a new registration may replace: also one that was sealed with a key now lost
 _REPLACEABLE: Final = (*_DAMAGED, "no_key", "wrong_key")
 
 
 class Storage(ABC):
-    """What a session sees. Each of its members may raise `StorageError`.
+    """The storage that a session sees. Each of its members may raise `StorageError`.
 
     The type of the key tells what is kept under it: a `Credential` under a `Key`, a `Client`
     under a `ClientKey`, a text without secrets under a `Note`. For a place of your own write a
-    `Backend`, which `Store` makes a storage.
+    `Backend`, which `Store` turns into a storage.
 
     Example:
         ```python
@@ -62,12 +62,12 @@ class Storage(ABC):
     """
 
     __slots__ = ()
-    shared = False  # by processes of many hosts, at the cost of a question over the network
+    shared = False  # by processes on many hosts; each use costs a request over the network
 
     @property
     @abstractmethod
     def where(self) -> str:
-        """Where the secrets lie, for a person: "the OS keyring (Secret Service)"."""
+        """Where the secrets are, in words for people: "the OS keyring (Secret Service)"."""
 
     @abstractmethod
     def check(self) -> None:
@@ -76,7 +76,7 @@ class Storage(ABC):
     @abstractmethod
     def list(self, most: int | None = None, /, **fields: str) -> Sequence[Summary]:
         """All logins, or those with these fields (`server`, `account`, `client_id`, `issuer`,
-        `storage`), or so many of them; no secret is read."""
+        `storage`), `most` of them at most; no secret is read."""
 
     @abstractmethod
     def summary(self, key: Key) -> Summary | None:
@@ -93,8 +93,8 @@ class Storage(ABC):
 
     @contextmanager
     def turn(self, key: Key) -> Iterator[bool]:
-        """The lock for a renewal of what this thread has just loaded; `False` without the lock,
-        where there is something newer."""
+        """Hold the lock for a renewal of what this thread has just loaded; yield `False`, without
+        the lock, if there is something newer."""
         with self.lock(key):
             yield True
 
@@ -120,29 +120,29 @@ class Storage(ABC):
         self._save(value, value.key if isinstance(value, Credential) else key)
 
     def save_for(self, text: str, note: Note, seconds: float) -> None:
-        """Keep a note; longer than so many seconds only where notes do not end by themselves."""
+        """Keep a note for `seconds`, or longer if notes do not expire by themselves here."""
         self.save(text, note)
 
     def alias(self, account: str) -> str:
-        """What a log calls an account: an HMAC by the key of the environment, empty without one."""
+        """An account's name in logs: an HMAC with the key of the environment, empty without one."""
         from .sealed import given_keys, named
 
         return next((named(key, "account", account) for key in given_keys()), "")
 
     def time_there(self, moment: float) -> float:
-        """A time of this host by the clock that all who share the storage go by."""
+        """A time of this host, by the clock that all hosts of this storage use."""
         return moment
 
     def time_here(self, moment: float) -> float:
-        """The reverse."""
+        """The reverse of `time_there`."""
         return moment
 
     def delete(self, key: Key | ClientKey | Note) -> None:
-        """Remove what is kept under a key; it is no error if there is nothing."""
+        """Remove what is kept under a key; not an error if there is nothing."""
         self._delete(key)
 
     def hold(self, name: str, text: str, seconds: float) -> None:
-        """Keep a secret text for a login that is under way, so many seconds at most."""
+        """Keep a secret text for a login that is under way, for `seconds` at most."""
         raise StorageError(
             f"{self.where} does not keep logins that are under way",
             code="not_held",
@@ -150,7 +150,7 @@ class Storage(ABC):
         )
 
     def pop(self, name: str) -> str | None:
-        """What is held under a name, which only the first who asks gets; None for nothing."""
+        """What is held under a name, for the first caller only; None if there is nothing."""
         raise StorageError(f"{self.where} does not keep logins that are under way", code="not_held")
 
     @abstractmethod
@@ -162,9 +162,9 @@ class Storage(ABC):
 
 
 def save_firmly(storage: Storage, credential: Credential) -> None:
-    """Save what cannot be had again, as a rotated refresh token: at a second try if need be.
+    """Save what cannot be obtained again, such as a rotated refresh token; retry once.
 
-    A keyring fails for a moment in a crowd, and the next process would send the token of before.
+    Under load a keyring may fail for a moment, and the next process would send the old token.
     """
     try:
         storage.save(credential)
@@ -182,10 +182,10 @@ _HELD: Final = _held("")
 
 
 class Store(Storage):
-    """One place: `vault` keeps the secrets, `beside` entries, notes and locks.
+    """One place: `vault` keeps the secrets, `beside` keeps entries, notes and locks.
 
-    The index names the store before the secret is written and after it is removed, so that a
-    crash can leave an entry without a secret, and never a secret that no one finds.
+    The index names the store before the secret is written and until after it is removed, so a
+    crash can leave an entry without a secret, but never a secret that no one finds.
 
     Example:
         ```python
@@ -223,7 +223,7 @@ class Store(Storage):
 
     def hold(self, name: str, text: str, seconds: float) -> None:
         now, item = time.time(), _held(name)
-        # those that no one came for; a directory forgets what an ended process has left
+        # those that no one fetched; a directory removes what an ended process has left
         while self._held and self._held[0][0] < now:
             with suppress(StorageError, IndexError):  # another thread may take it
                 self.vault.delete(self._held.popleft()[1])
@@ -315,10 +315,10 @@ class Store(Storage):
         credential = loads(text, self.vault.where(item))
         if credential.key != key:
             raise damaged(self.vault.where(item))  # copied here from another place
-        return replace(credential, key=key)  # one Key for all who hold it, not one each
+        return replace(credential, key=key)  # one Key shared by all holders, not one each
 
     def _write(self, key: Key | ClientKey, text: str) -> None:
-        """What was read as damaged is set aside before something else takes its place."""
+        """Write a text; what was read as damaged there is set aside first."""
         if key.id in self._damaged:
             self.vault.set_aside(Item.of(key))
             self._damaged.discard(key.id)
@@ -334,12 +334,12 @@ class Store(Storage):
         """What was read, once the index agrees with it.
 
         A crash may have come between the two, an item may have been deleted by hand, or a write
-        that was given up may have landed late. Or another process is just writing both: so it is
-        repaired under the lock only, or by the next reader.
+        that was given up may have landed late. Or another process is writing both right now, so
+        the index is repaired only under the lock, or by the next reader.
         """
         if self._agrees(key, credential):
             return credential
-        # reading neither fails because nothing can be written, nor waits for a writer
+        # a read must neither fail because nothing can be written, nor wait for a writer
         with suppress(StorageError, Unavailable), self.lock(key, timeout=0):
             credential = self._read(key)
             if credential is None:
@@ -357,7 +357,7 @@ class Store(Storage):
             return entry is None or entry.storage != self.name
         if entry is None:
             return False
-        late = credential.generation < entry.generation  # who holds the later one repairs it
+        late = credential.generation < entry.generation  # the holder of the later one repairs it
         return entry.storage != self.name or late or entry == Summary.of(credential, self.name)
 
     def _ended(self, key: Key, credential: Credential) -> bool:
