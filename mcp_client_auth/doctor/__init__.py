@@ -1,6 +1,6 @@
-"""`mcp-login doctor`: every check that a login needs, without a login, each with its remedy.
+"""`mcp-login doctor`: check all that a login needs, without a login, and name each remedy.
 
-The checks use the readers of the protocol, so that they say what a login would meet.
+The checks use the protocol's own readers, so that they report what a login would meet.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ _FORGIVEN: Final = "clients that keep to the standard; this one logs in anyway"
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What to examine. An empty `url` leaves this machine. `key`: whose login is looked at.
+    """What to examine. With an empty `url`, only this machine. `key`: whose login is looked at.
 
-    `identity`, `scope`: those of the login that is tried. `clients`: which others are judged.
-    `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, where they are not the
-    usual ones. `machine`: whether this machine is looked at too. `prompt`: who
-    brings a person to sign in, if the login is to go all the way.
+    `identity`, `scope`: those of the login that is tried. `clients`: the other clients to judge.
+    `connection`: the `verify`, `cert` and `proxy` of an `HttpTransport`, if they are not the
+    defaults. `machine`: whether to check this machine too. `prompt`: brings a person to sign in,
+    if the login is to be completed.
     """
 
     storage: Storage
@@ -76,7 +76,7 @@ class Subject:
 
 
 def examine(subject: Subject, on_check: Callable[[str], None] = lambda name: None) -> Report:
-    """Run every check; it raises nothing, for what goes wrong is what it reports."""
+    """Run every check. It raises nothing: whatever goes wrong becomes a finding."""
     exam = Exam.over_http(subject.url, subject.options, on_check, _REQUESTS, **subject.connection)
     if subject.url:
         try:
@@ -147,7 +147,7 @@ def _server(exam: Exam, subject: Subject) -> None:
     exam.perform("network", connections.speed(exam))
     _one_each(exam)
     if subject.clients and not answer.open:
-        usable = [] if resource.unproven else known  # what such a host names is not registered with
+        usable = [] if resource.unproven else known  # never register with what such a host names
         servers = [issuer.server for issuer in usable if issuer.usable]
         judged = other_clients.check(
             exam,
@@ -177,7 +177,7 @@ def _patience(subject: Subject) -> float:
 
 
 def _steps(exam: Exam, config: LoginConfig, subject: Subject) -> Check[Walk]:
-    """Its faults become findings where the checks explain them."""
+    """Walk the steps of a login. It yields no findings: the checks that explain a fault do."""
     done = walk(exam, config, register=subject.register)
     exam.discovery = done.discovery
     yield from ()
@@ -185,7 +185,7 @@ def _steps(exam: Exam, config: LoginConfig, subject: Subject) -> Check[Walk]:
 
 
 def _open(exam: Exam, *, partly: bool) -> None:
-    """A server that wants no login gets one sentence, and no advice about one."""
+    """Describe a server that requires no login in one sentence, without advice about logins."""
     kept = [finding for finding in exam.findings if finding.fault == "partly-protected"]
     question = exam.ask("resource.found", f"POST {exam.server_url.shown}")
     came = (
@@ -195,7 +195,7 @@ def _open(exam: Exam, *, partly: bool) -> None:
 
 
 def _account(exam: Exam, ended: AuthError | None, began: int) -> None:
-    """What a login ends with is an error, and its cause; where it goes through, nothing is."""
+    """Make what ends a login an error and the cause. If it goes through, nothing is an error."""
     errors = [f for f in exam.findings if f.level == "error"]
     if ended is None:
         for at, finding in enumerate(exam.findings):
@@ -219,7 +219,7 @@ def _account(exam: Exam, ended: AuthError | None, began: int) -> None:
 
 
 def _unexplained(exam: Exam, ended: AuthError) -> Finding:
-    """What a login ends with that no check has looked at."""
+    """Return the finding for an error that ended a login and that no check has looked at."""
     kind, server = type(ended).__name__, exam.discovery.server if exam.discovery else None
     check = "tls.certificate" if ended.code == "certificate" else _STEP_OF.get(kind, "login.steps")
     question = exam.ask(check, ended.url or exam.server_url.shown, where=ended.url)
@@ -233,7 +233,7 @@ def _unexplained(exam: Exam, ended: AuthError) -> Finding:
 
 
 def _soften(exam: Exam, which: Callable[[Finding], bool]) -> None:
-    """Make a note of what another finding says already."""
+    """Turn findings into notes if another finding already says the same."""
     for at, finding in enumerate(exam.findings):
         if which(finding) and finding is not exam.cause:
             exam.findings[at] = replace(finding, level="note", error="", remedy="", paste="")
@@ -293,7 +293,7 @@ def _pages(exam: Exam, answer: ServerAnswer, resource: Resource, known: list[Iss
     exam.perform("cors", cors.documents(exam, places), _patience_of(exam, 2 * len(places)))
     if named:
         exam.perform("cors", cors.endpoints(exam, named, registers), _patience_of(exam, len(named)))
-        if not exam.slow:  # it would be waited for once more
+        if not exam.slow:  # a slow server would be waited for again
             exam.perform("cors", cors.challenge(exam))
 
 

@@ -29,14 +29,14 @@ _NO_OFFLINE: Final = "a server does not ask for offline_access (MCP “Refresh T
 _HEADER: Final = "www-authenticate"
 # RFC 9110 §11.2: a value with a colon or a slash in it is a quoted string
 _UNQUOTED: Final = re.compile(r"resource_metadata\s*=\s*(?![\"\s])(\S+)", re.IGNORECASE)
-# of the MCP SDKs, Starlette, Django, Rails, Vite and webpack
+# as the MCP SDKs, Starlette, Django, Rails, Vite and webpack word it
 _HOST: Final = re.compile(
     r"invalid (?:http_)?host\b|(?:blocked|disallowed) hosts?\b|\ballowed_?hosts\b"
     r"|\bhost\b.{0,100}?\bnot (?:allowed|permitted)",
     re.IGNORECASE,
 )
 _BEGINNING: Final = 4096
-# of nginx, and of others in like words
+# as nginx words it, and others in similar words
 _NO_CERTIFICATE: Final = (b"No required SSL certificate", b"lient certificate required")
 _REFUSALS: Final = ("unauthorized", "unauthenticated", "invalid_token", "access_denied")
 _NOT_CODE: Final = "‘’“”"
@@ -97,8 +97,7 @@ def _status(exam: Exam, question: Question, answer: ServerAnswer) -> Finding:
 
 
 def refuses_host(answer: ServerAnswer) -> bool:
-    """Whether the answer is that of a server, or of its framework, to a host name it was not
-    told of."""
+    """Whether the server, or its framework, refuses a host name that it was not configured for."""
     start = answer.response.body[:_BEGINNING].decode("utf-8", "replace")
     refused = answer.status in (400, 403, 404) and bool(_HOST.search(start))
     return refused or answer.status == 421
@@ -112,8 +111,8 @@ def wants_certificate(answer: ServerAnswer) -> bool:
 
 
 def refuses_inside(answer: ServerAnswer) -> bool:
-    """Whether a success holds a refusal, as a gateway sends that takes a function's whole answer
-    for its body."""
+    """Whether a success contains a refusal, as from a gateway that sends a function's whole
+    answer as the body."""
     value = parsed(answer.response) if 200 <= answer.status < 300 else None
     fields = value if isinstance(value, dict) else {}
     statuses = {str(fields.get(name)) for name in ("statusCode", "status", "code")}
@@ -123,7 +122,7 @@ def refuses_inside(answer: ServerAnswer) -> bool:
 
 
 def _header(exam: Exam, requested: str, answer: ServerAnswer) -> Check[None]:
-    """The header of the 401: where it says that the resource metadata is, and what else."""
+    """Check the header of the 401: the place of the resource metadata, and what else it says."""
     question = exam.ask("challenge.header", requested, _CHALLENGE, answer.url)
     challenge, headers = answer.challenge, answer.response.header_values(_HEADER)
     if challenge is None:

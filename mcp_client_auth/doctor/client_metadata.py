@@ -50,9 +50,9 @@ _Fields: TypeAlias = Mapping[str, Any]
 def examine_document(
     url: str, options: Options, on_check: Callable[[str], None], **connection: Any
 ) -> Report:
-    """Fetch and judge. `connection`: the arguments of `HttpTransport` beside the URL.
+    """Fetch the document and judge it. `connection`: the other arguments of `HttpTransport`.
 
-    Raises `UsageError` for what is no URL of such a document.
+    Raises `UsageError` if `url` cannot be that of such a document.
     """
     ClientMetadataDocument(url)
     exam = Exam.over_http(url, options, on_check, 1, **connection)
@@ -75,7 +75,8 @@ def examine_document(
 
 
 def command_for(url: str, document: _Fields) -> str:
-    """How a login uses a sound document; `UsageError` where no callback of it can arrive here."""
+    """Return the command that logs in with a sound document. Raises `UsageError` if none of its
+    callbacks can arrive here."""
     uris = tuple(document["redirect_uris"])
     words = ["mcp-login", "SERVER", "--client-metadata-url", shlex.quote(url)]
     if CALLBACK not in uris:
@@ -91,7 +92,7 @@ def _get(exam: Exam, url: str) -> HttpResponse:
 
 
 def _fetched(exam: Exam, url: str) -> Check[HttpResponse | None]:
-    """Where it is, as seen from here, where a name may mean another address than at the server."""
+    """Check where it is, as seen from here: a server may resolve the name to another address."""
     standard = "https with a path, short and stable, better without a query (draft §3)"
     question = Question("document.url", shown(url), standard)
     if split(url).query:
@@ -218,7 +219,7 @@ def content(url: str, document: _Fields) -> Check[None]:
         f'Write, for example, "redirect_uris": ["{CALLBACK}"]',
     )
     standard = "nothing secret, for anyone can read the document (draft §4.1)"
-    private = _private_parts({**document, "jwks": None})  # whose own finding follows
+    private = _private_parts({**document, "jwks": None})  # jwks has its own finding below
     fault = _first(
         *((name in document, f"{name} is there") for name in _SECRET),
         (private, f"a private key is there: {private}"),
@@ -273,7 +274,7 @@ def content(url: str, document: _Fields) -> Check[None]:
 
 
 def redirect_fault(uri: object) -> str:
-    """Why no client may register it; empty where it may.
+    """Return why no client may register this redirect URI; empty if one may.
 
     RFC 6749 §3.1.2: absolute and without a fragment. RFC 8252 §7: https, http on loopback, or a
     scheme of the application's own.
@@ -297,7 +298,7 @@ def redirect_fault(uri: object) -> str:
 
 
 def key_set_fault(key_set: Any) -> str:
-    """Why this is no JWK set of public keys; empty where it is one."""
+    """Return why this is not a JWK set of public keys; empty if it is one."""
     from joserfc.jwk import JWKRegistry
 
     keys = key_set.get("keys") if isinstance(key_set, dict) else None
@@ -308,13 +309,13 @@ def key_set_fault(key_set: Any) -> str:
     for number, jwk in enumerate(keys, 1):
         try:
             JWKRegistry.import_key({name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk})
-        except Exception:  # what another project's parser raises has many classes
+        except Exception:  # another project's parser raises many classes of errors
             return f"key {number} is not a public JWK"
     return ""
 
 
 def private_members(value: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values of what is private in the JWKs of a JSON value, however deep they lie."""
+    """Yield names and values of the private members of JWKs in a JSON value, at any depth."""
     left = [value]  # no recursion: it is as deep as its author likes
     while left:
         item = left.pop()

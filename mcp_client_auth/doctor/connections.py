@@ -18,7 +18,7 @@ _OURS: Final = ("unreachable", "not supported", "not available", "cannot assign"
 
 
 def tls(exam: Exam) -> Check[None]:
-    """One finding for each origin; a failed handshake is an error of what needed it."""
+    """One finding for each origin; a failed handshake is an error of the check that needed it."""
     for origin, (version, certificate) in sorted(exam.tls.items()):
         question = exam.ask("tls.connection", f"the connection to {origin}", _TLS)
         came, until = f"{split(origin).hostname}: {version}, trusted", certificate.get("notAfter")
@@ -44,11 +44,11 @@ def addresses(exam: Exam) -> Check[None]:
     known: Addresses | None = getattr(exam.transport, "addresses", None)
     reached = {split(origin).hostname for origin in exam.reached}
     for host, troubles in sorted(known.troubles.items() if known else ()):
-        if host not in reached:  # no address of it answers, and that is an error of what needed it
+        if host not in reached:  # no address answers: an error of the check that needed it
             continue
         for address, why in troubles.items():
             ours = any(word in why.lower() for word in _OURS)
-            # what is wrong there is one port, and an error of what needed it
+            # only one port fails there: an error of the check that needed it
             alive = known is not None and (host, address) in known.answering
             if ours or alive or address_class(address) == LOOPBACK:
                 continue

@@ -1,8 +1,8 @@
 """What a page in a browser may read: the CORS protocol of the Fetch standard (§3.3).
 
-Only what clients in pages send counts: a GET with MCP-Protocol-Version for a document, which the
-browser asks leave for first; a client that gets none sends the GET again without that header.
-What is the same at every place is one finding.
+Only what clients in pages send counts: a GET with MCP-Protocol-Version for a document, for which
+the browser first asks permission. A client that is denied it sends the GET again without that
+header. What is the same at every place is one finding.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .exam import Check, Exam
 
 ORIGIN: Final = "https://client.example"
 DISCOVERY: Final = ("mcp-protocol-version",)  # what a client in a page sends for a document
-# what it sends with a request of MCP, and to register; a form needs no leave
+# what it sends with an MCP request, and to register; a form needs no permission
 CALLS: Final = ("authorization", "content-type", "mcp-protocol-version")
 REGISTERS: Final = ("content-type",)
 _READABLE: Final = "one Access-Control-Allow-Origin on the answer (Fetch §3.3.3)"
@@ -31,7 +31,7 @@ _AFFECTED: Final = "clients that run in a browser, such as the MCP Inspector"
 
 
 def documents(exam: Exam, places: Iterable[str]) -> Check[None]:
-    """Whether a page may read the documents, and whether it may ask for them as it does."""
+    """Check whether a page may read the documents, and may request them as clients do."""
     closed: dict[str, list[str]] = {}
     shy: list[str] = []
     places = list(dict.fromkeys(places))
@@ -84,7 +84,7 @@ def endpoints(exam: Exam, named: dict[str, str], registration: str) -> Check[Non
 
 
 def challenge(exam: Exam) -> Check[None]:
-    """Whether a page can read the challenge, which is no header that it sees by default."""
+    """Check whether a page can read the challenge, a header that it does not see by default."""
     try:
         response = exam.send(of_a_page(probe_request(exam.endpoint)))
     except AuthError:
@@ -113,7 +113,7 @@ def unreadable(response: HttpResponse) -> str:
 
 
 def lacking(response: HttpResponse, required: tuple[str, ...]) -> list[str]:
-    """What stands between a page and its GET or POST; these two need no leave of their own."""
+    """Return what a page lacks for its GET or POST; the methods themselves need no permission."""
     missing = []
     if not 200 <= response.status < 300:
         missing.append(f"HTTP {response.status} to OPTIONS")
@@ -134,7 +134,7 @@ def of_a_page(request: HttpRequest) -> HttpRequest:
 
 
 def preflight(url: str, method: str, headers: tuple[str, ...]) -> HttpRequest:
-    """What a browser asks ahead of such a request, with these headers."""
+    """Return the preflight that a browser sends before such a request with these headers."""
     asks = {"Origin": ORIGIN, "Access-Control-Request-Method": method}
     if headers:
         asks["Access-Control-Request-Headers"] = ",".join(headers)

@@ -1,6 +1,6 @@
-"""The endpoints that the metadata names, each asked once: does it answer as one?
+"""Ask once each endpoint that the metadata names: does it answer as one?
 
-Nothing that is sent is anybody's: client and code are made up.
+Nothing that is sent belongs to anyone: client and code are made up.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _PAGE_EXPIRED: Final = 419  # Laravel's answer to a form without its CSRF token
 _BEGINNING: Final = 4096
 _OF_READERS: Final = ("invalid_grant", "invalid_client", "unauthorized_client")
 _CSRF: Final = re.compile(rb"\bcsrf|cross-site|request forgery", re.IGNORECASE)
-# what was sent is missed: a body that is read as JSON, as FastAPI and Express do unless told
+# the server finds nothing in the body: FastAPI and Express read it as JSON by default
 _UNREAD: Final = re.compile(
     r"grant_type\W.{0,40}\b(?:missing|required|not (?:given|present|provided)|empty|undefined|null)"
     r"|\b(?:missing|required|no|provide)\b.{0,40}\bgrant_type|valid dictionary",
@@ -60,8 +60,8 @@ _OF_TOKENS: Final = "servers that check tokens by these keys: they refuse each t
 
 
 def authorization(exam: Exam, server: ServerMetadata) -> Check[None]:
-    """The sign-in page without any parameter, as no client is known there; if that makes an error
-    of the server, also with a whole request of a client that is made up."""
+    """Request the sign-in page without parameters, because no client is known there. If that is a
+    server error, also send the complete request of a made-up client."""
     url = server.authorization_endpoint
     if not url:
         return
@@ -98,8 +98,8 @@ def _page(exam: Exam, question: Question, url: str) -> Check[HttpResponse | None
 
 
 def _failing(question: Question, url: str, bare: HttpResponse, whole: HttpResponse) -> Finding:
-    """An error of the server, which is one for each person only if no request is at fault: some
-    servers have it for a request without parameters, some for a client that is not known."""
+    """Judge a server error, which affects everyone only if the requests are not at fault: some
+    servers fail on a request without parameters, some on a client that is not known."""
     got = f"HTTP {whole.status}"
     if not is_passing(whole.status):
         came = f"{shown(url)}: {got} for a client that is made up"
@@ -188,7 +188,7 @@ def pushed(exam: Exam, server: ServerMetadata) -> Check[None]:
     elif _is_there(response, named):
         yield question.note(f"{came} with {described(response)}")
     else:
-        required = server.par_required  # one that is not is not sent by a login
+        required = server.par_required  # a login pushes nothing unless it has to
         level: Level = "error" if required else "warning"
         came = f"{_described(response)} at the endpoint for pushed requests"
         affected = _EVERYBODY if required else "clients that push their requests"
@@ -199,7 +199,7 @@ def pushed(exam: Exam, server: ServerMetadata) -> Check[None]:
 
 
 def keys(exam: Exam, server: ServerMetadata) -> Check[None]:
-    """The keys that tokens are checked by. A login goes on without: tokens may be opaque."""
+    """Check the keys that verify tokens. A login works without them: tokens may be opaque."""
     url = server.raw.get("jwks_uri")
     if not isinstance(url, str) or not url:
         return
@@ -250,7 +250,7 @@ def _posted(
 
 
 def _is_there(response: HttpResponse, named: str) -> bool:
-    """Whether an endpoint is there that only says no in its own way."""
+    """Whether an endpoint exists that merely refuses in its own way."""
     status = response.status
     if status in NO_PAGE:
         return named.startswith(("invalid_", "unauthorized_client", "unsupported_"))
@@ -278,7 +278,7 @@ def _broken(response: HttpResponse) -> str:
 
 
 def _ending(response: HttpResponse) -> AuthError:
-    """What a login ends with that gets this answer for its code."""
+    """Return the error that a login ends with if it gets this answer for its code."""
     try:
         read_token_response(response, 0.0)
     except AuthError as error:

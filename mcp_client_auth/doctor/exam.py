@@ -1,7 +1,7 @@
-"""One examination: it sends what the checks ask for, keeps what came, and limits each check.
+"""One examination: it sends what the checks ask for, keeps the answers, and limits each check.
 
-A check is a generator of findings that may return what the next checks build on. One that
-fails, hangs or is wrong itself becomes a finding, and the next one goes on.
+A check is a generator of findings that may return what the next checks build on. If one fails,
+hangs or has a bug, that becomes a finding, and the next one runs.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ TlsSeen: TypeAlias = dict[str, tuple[str, dict[str, Any]]]
 class Exam:
     """What an examination works with, and what it has gathered.
 
-    `secrets` are those that no finding may show. By origin: `reached` are those that answered,
-    `skews` the seconds that their clocks are ahead of ours, `tls` version and certificate of the
-    connections, `products` what answers in front. `patience`: seconds for one check. `endpoint`
-    is where the server's URL leads to. `cause`: the finding that a login ends at. `clients`: what
-    other clients would meet. `unproven`: the origins whose certificate is not trusted, and
-    `behind` what reads there all the same. `created`: the status of a POST, by its URL.
-    `slow`: the seconds of what was answered late, by method and URL.
-    `discovery`: what a login has found.
+    `secrets`: those that no finding may show. By origin: `reached` are those that answered,
+    `skews` the seconds that their clocks are ahead of ours, `tls` the version and certificate of
+    their connections, `products` what answers in front of them. `patience`: seconds for one check.
+    `endpoint`: where the server's URL leads. `cause`: the finding that ends a login. `clients`:
+    what other clients would meet. `unproven`: the origins whose certificate is not trusted;
+    `behind`: the transport that reads from them anyway. `created`: the status of a POST, by its
+    URL. `slow`: the seconds that late answers took, by method and URL. `discovery`: what a login
+    has found.
     """
 
     server_url: ServerUrl
@@ -86,9 +86,9 @@ class Exam:
         requests: int,
         **connection: Any,
     ) -> Exam:
-        """With the default transport. Whether `url` is one of a server is left to a check.
+        """Use the default transport. Whether `url` is that of a server is left to a check.
 
-        `requests`: how many a check may wait for, one after the other.
+        `requests`: how many a check may wait for in sequence.
         """
         seen: TlsSeen = {}
 
@@ -111,8 +111,8 @@ class Exam:
         )
 
     def report(self) -> Report:
-        """What there is to show. Only at the end all secrets are known: a server may repeat early
-        what it was sent in another life."""
+        """Return what there is to show. All secrets are known only at the end: a server's early
+        answer may repeat what it was sent on another occasion."""
         findings = tuple(finding.fit(self.secrets) for finding in self.findings)
         clients = tuple(verdict.fit(self.secrets) for verdict in self.clients)
         cause = self.findings.index(self.cause) if self.cause in self.findings else -1
@@ -153,8 +153,8 @@ class Exam:
             self.unproven.add(origin_url(request.url))
             bare = replace(request, redirects=False, gateway={}, to_issuer=False)
             response = self._once(bare, self.behind, "unproven ")
-            # the addresses that were connected to count in this examination, whatever transport it
-            # was: whom the server may name does not depend on its certificate
+            # the addresses that either transport connected to count in this examination: whom the
+            # server may name does not depend on its certificate
             ours = getattr(self.transport, "addresses", None)
             theirs = getattr(self.behind, "addresses", None)
             if isinstance(ours, Addresses) and isinstance(theirs, Addresses):
@@ -196,15 +196,15 @@ class Exam:
     def follow(
         self, flow: Flow[T], on_event: Listener | None = None, *, looking: bool = False
     ) -> T:
-        """Drive a flow of the protocol: its result is what a login would get; `looking`: or what it
-        would get behind a certificate that is not trusted."""
+        """Drive a protocol flow and return what a login would get. `looking`: also read behind a
+        certificate that is not trusted."""
         return run(flow, self.look if looking else self.send, on_event)
 
     def perform(self, name: str, check: Check[T], patience: float | None = None) -> T | None:
-        """Run a check to its end or its limit; None where it came to nothing.
+        """Run a check to its end or its time limit; None if it has no result.
 
-        It has a thread of its own, which is left behind at the limit, and with it what it finds
-        from then on.
+        It runs in a thread of its own, which is abandoned at the limit. Whatever it finds after
+        that is lost.
         """
         self.on_check(name)
         findings: list[Finding] = []
@@ -238,7 +238,7 @@ class Exam:
         return None
 
     def _marked(self, finding: Finding) -> Finding:
-        """With the mark of what was read from a host that is not proven."""
+        """Mark the finding if it was read from a host that is not proven."""
         texts = f"{finding.requested} {finding.where} "
         read = any(f"{origin}/" in texts or f"{origin} " in texts for origin in self.unproven)
         proved = finding.fault.startswith("certificate")
@@ -260,7 +260,7 @@ class Exam:
 
 
 def _is_public(request: HttpRequest) -> bool:
-    """Whether a request may go to a host that is not proven: nothing of it is anyone's secret."""
+    """Whether a request may go to a host that is not proven: it contains no one's secret."""
     if any(name.lower() == "authorization" for name in request.headers):
         return False
     place = request.method == "GET" and "/.well-known/" in request.url

@@ -1,4 +1,4 @@
-"""Which fault of an operator's an error is: the rows of `remedies` are for operators, whereas an
+"""Find the operator's fault behind an error: the rows of `remedies` are for operators, whereas an
 error's own remedy is for a client's user."""
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
         return "issuer-http" if plain else "issuer-other", values
     if error.code == "no_server_metadata":
         values["issuer"] = error.url.rstrip("/")
-        with suppress(ValueError):  # of a very long one a part is there
+        with suppress(ValueError):  # a very long URL is there only in part
             where = well_known(error.url, "oauth-authorization-server")
             values |= {"expected": shown(where), "expected_path": split(where).path}
     if isinstance(error, InsecureUrl) and error.code == "insecure_url":
@@ -199,7 +199,7 @@ def fault_of(error: AuthError, server_url: str) -> tuple[str, dict[str, Any]]:
 
 
 def _unset(error: AuthError) -> str:
-    """What stands in a document in place of a setting; empty where nothing shows it."""
+    """Return what a document names in place of a setting; empty if nothing shows that."""
     if error.code == "unknown_host":
         host = host_of(error.url)
         return host if _UNSET.search(host) else ""
@@ -239,7 +239,7 @@ def _insecure(error: InsecureUrl, server_url: str) -> str:
 
 
 def _resource(text: str, server_url: str) -> str:
-    """By what differs between `resource` and the URL of the server."""
+    """Return the fault by what differs between `resource` and the server's URL."""
     named = _QUOTED.search(text)
     try:
         mine, theirs = split(server_url), split(named[1].rstrip("?…") if named else "")
@@ -259,7 +259,7 @@ def _resource(text: str, server_url: str) -> str:
 
 
 def internal(host: str) -> bool:
-    """Whether a host is one of a network of its own: no one elsewhere has it in their DNS."""
+    """Whether a host belongs to a private network: no one elsewhere has it in their DNS."""
     if literal_address(host):
         return False  # addresses have classes of their own
     return bool(host) and ("." not in host or bool(_INTERNAL.search(host)))
@@ -292,15 +292,15 @@ def places(server_url: str) -> dict[str, Any]:
 
 
 def for_operator(remedy: Remedy) -> str:
-    """An error's own remedy without the sentences that name an option: who runs the server has
-    neither our command nor our Python, and is to fix it for every client."""
+    """Return an error's own remedy without the sentences that name an option: the operator has
+    neither our command nor our Python, and has to fix it for every client."""
     text = remedy.spelled(lambda name, value: "\0")
     kept = [part for part in _OF_OTHERS.split(text) if "\0" not in part]
     return " ".join(kept).rstrip(" ;:.,").removesuffix(" and")
 
 
 def for_machine(remedy: Remedy) -> str:
-    """The same for who sits at this machine, and can set the options of this client."""
+    """Return the remedy for the user of this machine, who can set the options of this client."""
 
     def option(name: str, value: str | None) -> str:
         given = "" if value in (None, "True") else f" ({value or 'empty'})"

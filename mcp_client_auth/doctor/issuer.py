@@ -52,8 +52,8 @@ _NO_PAGE: Final = (401, 403, 404, 405, 410)
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """What was learned of one issuer, called `name` by who named it. `places` are those where a
-    document lies; `usable`: a login may use it, and it is no host that is not trusted."""
+    """What was learned about one issuer, which was named as `name`. `places`: those that have a
+    document. `usable`: a login may use it, and its host is trusted."""
 
     server: ServerMetadata
     places: tuple[str, ...]
@@ -64,8 +64,8 @@ class Issuer:
 def issuer(
     exam: Exam, name: str, *, chosen: ServerMetadata | None, ends: bool, guessed: bool = False
 ) -> Check[Issuer | None]:
-    """The metadata at each place. `chosen`: the server that a login has taken; `ends`: a fault here
-    is what a login ends with. `guessed`: no one named this issuer (MCP 2025-03-26)."""
+    """Check the metadata at each place. `chosen`: the server that a login chose. `ends`: a login
+    ends with a fault that is found here. `guessed`: no one named this issuer (MCP 2025-03-26)."""
     try:
         checked = IssuerUrl.checked(name, "the authorization server", exam.options)
     except AuthError as error:
@@ -74,7 +74,7 @@ def issuer(
         meant = _meant(exam, name)
         if meant is None:
             return None
-        checked = meant  # looked at, and no more: a login ends here
+        checked = meant  # only looked at: a login ends here
     mine = chosen if chosen and same_issuer(chosen.issuer, name) else None
     if mine is not None and mine.source == "caller":
         return Issuer(mine, (), name)
@@ -123,7 +123,7 @@ def _places(exam: Exam, checked: IssuerUrl) -> Iterator[Place]:
 
 
 def _otherwise(exam: Exam, found: list[Seen[ServerMetadata]]) -> ServerMetadata | None:
-    """The document of an issuer by another name, so that one run names all that is wrong."""
+    """Read a document as that of the issuer it names, so that one run reports all that is wrong."""
     for each in found:
         with suppress(AuthError):
             named = each.raw.get("issuer")
@@ -188,14 +188,14 @@ def _nowhere(
 
 
 def _metadata_url(name: IssuerUrl) -> str:
-    """The issuer whose metadata document is named in its place; empty where none is."""
+    """Return the issuer whose metadata URL was named in its place; empty if none was."""
     before, known, after = name.shown.partition("/.well-known/")
     rest = after.partition("/")[2]
     return before + (f"/{rest}" if rest else "") if known else ""
 
 
 def _astray(exam: Exam, name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
-    """Where the document of an issuer with a path lies by the usual mistakes."""
+    """Yield where the usual mistakes put the document of an issuer with a path."""
     path, belongs = split(name).path.rstrip("/"), name.metadata_places()[0]
     if not path:
         return
@@ -208,8 +208,8 @@ def _astray(exam: Exam, name: IssuerUrl) -> Iterator[tuple[str, str, str]]:
 
 
 def _nearby(exam: Exam, name: IssuerUrl) -> str:
-    """The issuer that an endpoint of it was named for, or one without Keycloak's old prefix;
-    empty where there is none."""
+    """Return the issuer that was meant if one of its endpoints was named, or if Keycloak's old
+    prefix was left out; empty if there is none."""
     origin, path = origin_url(name), split(name).path.rstrip("/")
     parents = [path.rsplit("/", at)[0] for at in range(1, min(path.count("/"), _DEEPEST) + 1)]
     for each in (f"/auth{path}", *parents):
@@ -279,7 +279,7 @@ def abilities(
 def _offers(
     exam: Exam, requested: str, server: ServerMetadata, required: tuple[str, ...]
 ) -> Check[None]:
-    """What may be asked for: grants, `iss`, scopes, and a way to a client."""
+    """Check what may be requested: grants, response types, `iss` and scopes."""
     question, scopes = exam.ask("issuer.grants", requested, _GRANTS), server.scopes_supported
     grants, offline = server.grant_types, OFFLINE in (scopes or ())
     came, again = " ".join(grants or ()) or "an empty list", _AGAIN
@@ -333,7 +333,7 @@ def _offers(
 def _demands(
     exam: Exam, requested: str, server: ServerMetadata, *, identified: bool
 ) -> Check[None]:
-    """The ways to a client, and what is required of one."""
+    """Check how to get a client, and what is required of one."""
     way = bool(server.registration_endpoint), bool(server.client_id_metadata_documents)
     methods = server.token_auth_methods
     public = methods is None or "none" in methods

@@ -1,6 +1,6 @@
-"""The places where a metadata document may lie, each read as a login reads it.
+"""The places where a metadata document may be, each read as a login reads it.
 
-A login stops at the first place that has a document; an operator wants to know of all.
+A login stops at the first place that has a document; an operator wants to know about all.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _LONG: Final = 7 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`missing`: the level where nothing is there; `stumbles`: see `Finding`; `fault`: the row of
-    the remedies then."""
+    """A place to look at. `missing`: the level of the finding if nothing is there. `stumbles`: see
+    `Finding`. `fault`: the row of the remedies for that case."""
 
     url: str
     standard: str
@@ -91,8 +91,8 @@ def look(exam: Exam, place: Place, read: Callable[[HttpResponse], T]) -> Seen[T]
 
 
 def _told(absence: Absence, response: HttpResponse) -> Absence:
-    """The same by what AWS means: an API Gateway of the kind REST calls a token missing, and a
-    bucket denies access, where there is no such thing. And what was compressed twice is."""
+    """Return the absence as it is meant. If there is no such thing, a REST API Gateway of AWS says
+    that a token is missing, and a bucket denies access. A body compressed twice is named too."""
     kind = response.header("x-amzn-errortype")
     denied = b"<Code>AccessDenied</Code>" in response.body
     if absence.status == 403 and (kind.startswith("MissingAuthenticationToken") or denied):
@@ -203,8 +203,8 @@ def same_document(exam: Exam, check: str, standard: str, seen: Sequence[Seen[T]]
 
 
 def closed_to(absences: Sequence[Absence]) -> tuple[str, dict[str, str]]:
-    """Why places with a document show none, as a row of the remedies and the values of its texts;
-    empty where nothing lies there."""
+    """Return why places that have a document do not show it, as a row of the remedies and the
+    values for its texts; empty if nothing is there."""
     if absences and all(each.status in (401, 403) for each in absences):
         return "metadata-protected", {"url": absences[0].url}
     for each in absences:
@@ -222,7 +222,7 @@ def closed_to(absences: Sequence[Absence]) -> tuple[str, dict[str, str]]:
 
 
 def misplaced(exam: Exam, places: Iterable[tuple[str, str, str]]) -> tuple[str, str, str] | None:
-    """The first of (fault, where a document may lie by mistake, where it belongs) that has one."""
+    """Return the first place with a document: (fault, where it is by mistake, where it belongs)."""
     for fault, url, belongs in places:
         with suppress(AuthError):
             response = exam.look(metadata_request(url))

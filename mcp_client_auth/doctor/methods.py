@@ -1,4 +1,4 @@
-"""Whether all that the MCP server does wants a login, where its first answer does not."""
+"""Check whether other MCP requests require a login when the first one does not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STANDARD: Final = "authorization covers every request (MCP “Access Token Usag
 
 
 def others(exam: Exam, answer: ServerAnswer) -> Check[bool]:
-    """`tools/list` without a token, in a session of its own; whether that wants a login."""
+    """Send `tools/list` without a token, in its own session; return whether it needs a login."""
     session = answer.response.header(_SESSION)
     more = {"MCP-Protocol-Version": "2025-11-25"} | ({"Mcp-Session-Id": session} if session else {})
     other = _posted(exam, answer.url, more, {"method": "notifications/initialized"})

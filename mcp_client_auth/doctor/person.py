@@ -1,7 +1,7 @@
-"""A login all the way, with a person, and what only its tokens show: that they are for this server,
-can be renewed, and that forged ones are refused.
+"""A complete login, with a person, and what only its tokens show: that they are for this server
+and can be renewed, and that forged ones are refused.
 
-Nothing of it is kept: tokens are revoked, the client is deleted. A token goes into a header only.
+Nothing is kept: tokens are revoked, and the client is deleted. A token goes into a header only.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ANYBODY: Final = "everybody: anyone gets in with a token of their own making"
 
 @dataclass(slots=True)
 class SignedIn:
-    """What a login has given, and the ports that it was made with."""
+    """The result of a login, and the config and ports that it was made with."""
 
     credential: Credential
     config: LoginConfig
@@ -96,7 +96,7 @@ def _renewed(exam: Exam, done: SignedIn) -> Check[None]:
 
 
 def _forged(exam: Exam, credential: Credential) -> Check[None]:
-    """A token of random letters, and an unsigned one that says what a real one says."""
+    """Try a token of random letters, and an unsigned one with the claims of a real one."""
     claims: dict[str, Any] = dict(claims_of(credential.tokens.access_token) or {})
     claims = claims or {"iss": credential.issuer, "aud": credential.resource, "sub": "nobody"}
     unsigned = f"{_part({'alg': 'none', 'typ': 'JWT'})}.{_part(claims)}."

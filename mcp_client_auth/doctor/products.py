@@ -6,8 +6,8 @@ from typing import Final
 
 from ..protocol.flow import HttpResponse
 
-# By the beginning of a header's name and a part of its value, in lower case; the first that
-# fits counts, so what stands in front of everything else comes first.
+# By the beginning of a header's name and a part of its value, in lower case. The first match
+# counts, so products that sit in front of all others come first.
 _MARKS: Final = (
     ("ngrok-error-code", "", "ngrok"),
     ("cf-mitigated", "", "Cloudflare"),
@@ -44,7 +44,7 @@ _MARKS: Final = (
 
 
 def product_of(response: HttpResponse) -> str:
-    """Its name; empty where nothing tells."""
+    """Return the product's name; empty if no header tells it."""
     headers = [(name.lower(), value.lower()) for name, value in response.headers]
     for start, part, product in _MARKS:
         if any(name.startswith(start) and part in value for name, value in headers):

@@ -55,11 +55,11 @@ def tried(exam: Exam, server: ServerMetadata, clients: Sequence[Client]) -> Chec
 
 
 def end(exam: Exam, server: ServerMetadata, client: Client) -> str:
-    """Delete a trial client again (RFC 7592 §2.3); why it stays, or nothing."""
+    """Delete a trial client again (RFC 7592 §2.3); return why it stays, empty if it does not."""
     if not client.management_uri or client.management_token is None:
         return "the response names no way to delete it, or one on another origin"
     if not same_origin(client.management_uri, server.registration_endpoint):
-        # the token belongs to the server that gave it, and to no other that it names
+        # the token belongs to the server that issued it, not to another one that it names
         return "registration_client_uri is on another origin"
     try:
         status = exam.send(deletion_request(client)).status

@@ -1,8 +1,8 @@
-"""What an examination comes to, as values: a `Finding` for each question, a `Report` for all, and
+"""The results of an examination, as values: a `Finding` for each question, a `Report` for all, and
 a `Verdict` in one sentence.
 
-A report is made to be pasted into an issue: whatever text a server or a machine has given is
-masked, cleaned and cut by `Finding.fit`, once, so that no check can forget it.
+A report is made to be pasted into an issue: any text from a server or a machine is masked,
+cleaned and cut by `Finding.fit`, once, so that no check can forget it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PARTLY: Final = (
 )
 OPEN: Final = "no-login-required"  # the fault of a finding that is none: the server is open
 _DOUBT: Final = (
-    "authorize-fails"  # a warning where no client is known, who may sign in all the same
+    "authorize-fails"  # only a warning if no client is known: people may still be able to sign in
 )
 _LONGEST: Final = 600
 _SENTENCE: Final = 200
@@ -44,13 +44,13 @@ class Finding:
     """One answer to one question.
 
     `check`: a stable name, `room.question`. `level`: `error` for what ends a login; `warning`
-    where some clients fail; `note` for what is good to know. `requested`, `came`: what was sent
-    or looked at, and what was got. `standard`: what is required, and where. `stumbles`: which
-    clients are affected, and how. `remedy`: what the operator changes. `error`: the class of the
-    error that a login ends with. `fault`: the row of `remedies`, or the check where there is none;
-    empty where nothing is wrong. `paste`: the lines to paste. `where`: the URL it is about. `why`:
-    what is wrong in one clause, where a row has it.
-    `unproven`: it was read from a host whose certificate is not trusted.
+    if some clients fail; `note` for what is good to know. `requested`: what was sent or looked
+    at. `came`: what the result was. `standard`: what is required, and where. `stumbles`: which
+    clients are affected, and how. `remedy`: what the operator has to change. `error`: the class
+    of the error that a login ends with. `fault`: the row of `remedies`, or the check if there is
+    none; empty if nothing is wrong. `paste`: the lines to paste. `where`: the URL it is about.
+    `why`: what is wrong in one clause, if a row has one. `unproven`: it was read from a host
+    whose certificate is not trusted.
     """
 
     check: str
@@ -68,7 +68,7 @@ class Finding:
     unproven: bool = False
 
     def fit(self, secrets: Iterable[Secret]) -> Finding:
-        """The same as it may be shown: no secret is left before anything is cut."""
+        """Return the finding as it may be shown. Secrets are masked before anything is cut."""
         secrets = tuple(secrets)
         texts: dict[str, Any] = {
             name: clean(masked(getattr(self, name), secrets)) for name in _TEXTS
@@ -80,9 +80,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a check asks, and the makers of its findings; the fields are those of `Finding`.
+    """What a check asks, with methods that make its findings; the fields are those of `Finding`.
 
-    `server_url`: of the MCP server that is examined, which remedies name. `products`: what
+    `server_url`: that of the examined MCP server, for the texts of remedies. `products`: what
     answers in front of each origin, as far as that is known.
     """
 
@@ -96,7 +96,7 @@ class Question:
     def finding(
         self, level: Level, came: str, stumbles: str = "", remedy: str = "", error: str = ""
     ) -> Finding:
-        """With a remedy in words of its own."""
+        """Make a finding with a remedy in words of its own."""
         fault = self.check if level in ("warning", "error") else ""
         return Finding(
             self.check,
@@ -120,7 +120,7 @@ class Question:
         error: str = "",
         **values: Any,
     ) -> Finding:
-        """With the remedy of a row of `remedies`; `values` are those of its texts."""
+        """Make a finding with the remedy of a row of `remedies`; `values` fill in its texts."""
         where = values.get("url") or self.where or self.server_url
         here = {"host": host_of(where)}
         values = {**places(self.server_url), **here, **values, "url": shown(where)}
@@ -144,7 +144,7 @@ class Question:
         return self.finding("warning", came, stumbles, remedy)
 
     def failed(self, error: AuthError, level: Level = "error", stumbles: str = "") -> Finding:
-        """The finding that an error of a reader, a transport or a storage is."""
+        """Make the finding for an error of a reader, a transport or a storage."""
         stumbles = stumbles or (HERE if isinstance(error, StorageError) else _STOPS)
         kind = type(error).__name__ if level == "error" else ""
         fault, values = fault_of(error, self.server_url)
@@ -176,7 +176,8 @@ class Verdict:
 class Report:
     """All findings in the order of the checks. `server` is shown without its query.
 
-    `cause`: which of them ends a login first, -1 for the first error. `subject`: what was examined.
+    `cause`: the index of the one that ends a login first, -1 for the first error. `subject`: what
+    was examined.
     `clients`: what other clients would meet.
     """
 
@@ -252,7 +253,7 @@ def _local(finding: Finding) -> bool:
 
 
 def _is_doubt(finding: Finding) -> bool:
-    """Whether a login may end there: what is made up fails, what is real may not."""
+    """Whether a login may end there: a made-up request fails, but a real one may not."""
     fails = finding.fault in ("authorize-fails", "token-fails")
     return fails and finding.stumbles == IF_REAL
 
@@ -269,7 +270,7 @@ def _beside(report: Report) -> str:
 
 
 def clean(text: str) -> str:
-    """Printable, on one line, of a bearable length, and without the name of the home directory."""
+    """Make a text printable, on one line, not too long, and without the home directory's name."""
     home = user_home()
     if len(home) > 1:
         text = text.replace(home + os.sep, "~" + os.sep)

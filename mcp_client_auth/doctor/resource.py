@@ -36,9 +36,9 @@ _ENDS: Final = (*_NOWHERE, "no_endpoint", "not_an_mcp_server", "redirected")
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What there is of the resource: the `document` that a login takes, or the one that it would
-    take if nothing were wrong with it; where none is (`tried`); the issuers that any of them
-    names, `unproven` where only a host does that is not trusted."""
+    """What was found of the resource: the `document` that a login uses, or would use if nothing
+    were wrong with it, and the places without one (`tried`). `issuers`: those that any document
+    names. `unproven`: only a host that is not trusted names them."""
 
     document: ResourceMetadata | None = None
     tried: tuple[Absence, ...] = ()
@@ -51,9 +51,9 @@ class Resource:
 def metadata(
     exam: Exam, answer: ServerAnswer, discovery: Discovery | None, ended: AuthError | None
 ) -> Check[Resource]:
-    """The document at each place, the fields of the one that a login takes, or where it ends.
+    """Check the document at each place, and the fields of the one a login uses, or where it ends.
 
-    `discovery`, `ended`: of the login's own walk. The server's own places are read also where
+    `discovery`, `ended`: those of the login's own walk. The server's own places are read even if
     the one that it names must not be.
     """
     read = partial(
@@ -110,7 +110,7 @@ def _places(exam: Exam, answer: ServerAnswer, named: str) -> Iterator[Place]:
 
 
 def _issuers_of(raws: list[Mapping[str, Any]]) -> tuple[str, ...]:
-    """What documents name that a login cannot take: an operator wants to know of those, too."""
+    """Return the issuers in documents that a login cannot use: an operator needs to know them."""
     names: list[str] = []
     for raw in raws:
         value = raw.get("authorization_servers")
@@ -171,7 +171,7 @@ def _nowhere(
 
 
 def _astray(exam: Exam) -> Iterator[tuple[str, str, str]]:
-    """Where the document lies by the usual mistakes: behind the path, or below a mount prefix."""
+    """Yield where the usual mistakes put the document: after the path, or below a mount prefix."""
     origin, path = origin_url(exam.server_url), split(exam.server_url).path.rstrip("/")
     belongs = well_known(exam.server_url, _SUFFIX)
     parts = path.split("/")[1:]

@@ -25,11 +25,11 @@ _ACCEPTED: Final = "a response other than 401 (RFC 6750 §3.1)"
 
 
 def login(exam: Exam, storage: Storage, key: Key, issuers: tuple[str, ...]) -> Check[None]:
-    """`issuers`: those that the server names now."""
+    """Check the stored login. `issuers`: those that the server names now."""
     question = exam.ask("login.stored", "the login that is stored for this server")
     try:
         entry = storage.summary(key)
-        credential = storage.load(key)  # also where its entry is lost
+        credential = storage.load(key)  # even if its entry is lost
     except AuthError as error:
         yield question.failed(error)
         return

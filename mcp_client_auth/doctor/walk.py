@@ -1,7 +1,7 @@
-"""The login's own steps, by the login's own code, to the point where a person would be asked.
+"""Run a login's own steps, with its own code, to the point where a person would be asked.
 
-What ends there is what a login ends with. Nothing is kept, and nothing is registered unless the
-operator asks for it; the sign-in page is requested and not followed.
+An error on the way is what a login ends with. Nothing is kept, and nothing is registered unless
+the operator asks for it; the sign-in page is requested, but not followed.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ NO_PAGE: Final = (404, 405, 410, 501)
 
 @dataclass(slots=True)
 class Walk:
-    """How far a login came. `error`: what it ended with; None where a person would be asked.
+    """How far a login got. `error`: what it ended with; None if a person would be asked.
 
-    `clients` are those that were registered on the way; `request` the one that the sign-in page
-    got, and `page` its answer.
+    `clients`: those that were registered on the way. `request`: what the sign-in page was sent;
+    `page`: its answer.
     """
 
     discovery: Discovery | None = None
@@ -90,7 +90,7 @@ def _needs_no_registration(config: LoginConfig, discovery: Discovery) -> bool:
 
 
 class _PersonAskedError(BaseException):
-    """The login has come to the person; no fault, and nothing that a step may catch."""
+    """The login has reached the person. This is not a fault, and no step may catch it."""
 
 
 class _Storage(MemoryStorage):
@@ -168,7 +168,7 @@ class _TrialVisit:
 
 
 def unreachable(url: str, error: AuthError) -> LoginFailed:
-    """What a login ends with whose sign-in page cannot be opened: no one comes back."""
+    """Return what a login ends with if its sign-in page cannot be opened: no one comes back."""
     return LoginFailed(
         f"the authorization endpoint cannot be reached, so no one can sign in: {error.summary}",
         url=url,
@@ -177,8 +177,8 @@ def unreachable(url: str, error: AuthError) -> LoginFailed:
 
 
 def _error_in(page: HttpResponse) -> str:
-    """The error of a page that is none to sign in at although its status does not say so: at the
-    end of a redirect, as Cognito's is, or within the page, as Entra's is."""
+    """Return the error of a page that is not a sign-in page, although its status does not say so:
+    it is at the end of a redirect, as Cognito's is, or within the page, as Entra's is."""
     _, _, query = page.header("location").partition("?")
     if 300 <= page.status < 400 and query:
         error = read_error(dict(parse_qsl(query.partition("#")[0])))
@@ -201,8 +201,8 @@ def _is_of_an_api(page: HttpResponse) -> bool:
 
 
 def _is_inside(target: str, request: AuthorizationRequest) -> bool:
-    """Whether a page redirects to where its server listens, and no browser comes to: any address,
-    a container's name, a loopback that is not the client's."""
+    """Whether a page redirects to where its server listens, but no browser gets: the unspecified
+    address, a container's name, or a loopback that is not the client's."""
     there, here = host_of(target), host_of(request.url)
     address = literal_address(there)
     if address and ip_address(address).is_unspecified:
@@ -226,7 +226,7 @@ def led_inside(url: str, page: HttpResponse) -> LoginFailed:
 
 
 def no_answer(url: str, other: Unrelated) -> LoginFailed:
-    """The same where it leads back with what is not the answer: a login waits until its end."""
+    """The same if it leads back without the answer: a login then waits until it times out."""
     return LoginFailed(
         f"the authorization endpoint leads back to the client, but not with the answer: {other}",
         url=url,

@@ -39,9 +39,9 @@ def check(
     register: bool,
     client_id: str = "",
 ) -> Check[tuple[ClientVerdict, ...]]:
-    """One finding a client. `known`: the authorization servers that a login of ours would use;
-    with `register` clients are registered there, and nowhere else. `client_id`: the one that the
-    operator has registered for clients that get none by themselves."""
+    """Yield one finding for each client. `known`: the authorization servers that our own login
+    would use; with `register`, clients are registered at these only. `client_id`: the one that the
+    operator has registered for clients that cannot get one themselves."""
     looking = Look(exam)
     seen = replace(look(looking, answer, clients), client_id=client_id)
     verdicts = []

@@ -1,7 +1,7 @@
 """What is known of other MCP clients, read from clients.toml.
 
-Here stand the kinds of facts and the values that they may have; which client has which stands in
-the file alone.
+This module defines the kinds of facts and the values that they may have. Only the file says which
+client has which.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SURENESS: Final[tuple[Sureness, ...]] = get_args(Sureness)
 EVERY: Final = "all"
 _METADATA_PLACES: Final = ("header", "header-alone", "header-same-origin", "path", "root")
 _SERVER_PLACES: Final = ("oauth-inserted", "openid-inserted", "openid-appended")
-# The words that a fact is made of; () for one that is free text or a table.
+# The values that a kind of fact allows; () for one that is free text or a table.
 KINDS: Final[Mapping[str, tuple[Any, ...]]] = {
     "connects_from": ("machine", "cloud", "server", "page"),
     "addresses": ("all-public-ipv4",),
@@ -52,7 +52,7 @@ KINDS: Final[Mapping[str, tuple[Any, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """`value`: of the shape that its kind has. `date`: the state that it describes."""
+    """One fact. `value` has the shape of its kind. `date`: that of the state it describes."""
 
     name: str
     value: Any
@@ -106,20 +106,20 @@ class Catalogue:
 
 
 def chosen(names: Iterable[str]) -> tuple[ClientFacts, ...]:
-    """The clients of these names; nothing is read where there are none."""
+    """Return the clients of these names; without names, nothing is read."""
     names = tuple(names)
     return catalogue().chosen(names) if names else ()
 
 
 @cache
 def catalogue() -> Catalogue:
-    """What the package knows. Read once, and only by who asks for it."""
+    """Return what the package knows. The file is read once, and only if it is needed."""
     text = files(__package__).joinpath("clients.toml").read_text("utf-8")
     return read_catalogue(text)
 
 
 def read_catalogue(text: str) -> Catalogue:
-    """Raises `ValueError` with the place of what is wrong in it."""
+    """Parse the file's text. Raises `ValueError` with the place of a mistake in it."""
     import tomllib
 
     tables = tomllib.loads(text)

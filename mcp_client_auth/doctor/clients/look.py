@@ -1,6 +1,6 @@
 """Look at every place where one of the clients might look; each is read once, for all of them.
 
-A host that does not answer is asked once, so that it costs one time limit and not one a place.
+A host that does not answer is asked only once: it costs one time limit, not one for each place.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Look:
     silent: set[str] = field(default_factory=set)
 
     def send(self, request: HttpRequest, *, looking: bool = False) -> HttpResponse:
-        """Raises `AuthError` as an examination does, and at once for an origin that is silent.
+        """Send a request. Raises `AuthError` as an examination does, and at once if its origin is
+        known to be silent.
 
         `looking`: see `Exam.look`.
         """
@@ -69,13 +70,13 @@ class Look:
         return Page("a document", parsed(response), response.seconds)
 
     def status(self, agent: str, usual: int) -> int:
-        """That of the MCP request with a user agent; the usual one where there is no answer."""
+        """Return the status of an MCP request with this user agent; `usual` if no answer comes."""
         request = probe_request(self.exam.endpoint)
         request = replace(request, headers={**request.headers, "User-Agent": agent})
         try:
             return self.send(request).status
         except AuthError:
-            return usual  # of the network, and no word about this agent
+            return usual  # a network error says nothing about this agent
 
     def closed(self, documents: Iterable[str], registrations: Iterable[str]) -> dict[str, str]:
         """What a page in a browser cannot read or post to, by URL, and why."""
@@ -97,7 +98,7 @@ class Look:
         return {url: why for url, why in found.items() if why}
 
     def addresses(self, urls: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """By host, as this machine looks it up: who connects from elsewhere may learn others."""
+        """Return each host's addresses as this machine resolves them; elsewhere they may differ."""
         hosts: dict[str, tuple[str, ...]] = {}
         until = time.monotonic() + self.exam.options.http_timeout  # for all of them
         for url in urls:

@@ -38,8 +38,8 @@ def server_of(client: ClientFacts, seen: Seen) -> Document | None:
 
 
 def _walk(client: ClientFacts, seen: Seen) -> Iterator[Point]:
-    """The steps of a login, as far as they can be followed; a fault does not end the walk where
-    the next step can be seen all the same."""
+    """Walk the steps of a login as far as they can be followed; a fault does not end the walk if
+    the next step can still be seen."""
     yield from _reached(client, seen, seen.url, 1)
     yield from _agents(client, seen)
     yield from _challenge(client, seen)
@@ -132,7 +132,7 @@ def _challenge(client: ClientFacts, seen: Seen) -> Iterator[Point]:
 
 
 def _resource(client: ClientFacts, seen: Seen) -> Rule[Document | None]:
-    """The document that the client takes; None where it goes to the server's own origin."""
+    """Return the document that the client uses; None if it goes to the server's own origin."""
     found = yield from _resource_found(client, seen)
     if found is None:
         return None
@@ -239,7 +239,7 @@ def _issuers(document: Document | None) -> tuple[str, ...]:
 
 
 def _server(client: ClientFacts, seen: Seen, resource: Document | None) -> Rule[Document | None]:
-    """The authorization server's metadata that the client takes."""
+    """Return the authorization server's metadata that the client uses."""
     names = _issuers(resource)
     if resource is not None and not names:
         remedy = "List the issuer in authorization_servers"
@@ -264,7 +264,7 @@ def _server(client: ClientFacts, seen: Seen, resource: Document | None) -> Rule[
 
 
 def _drive(rule: Rule[T]) -> tuple[T, list[Point]]:
-    """What a rule gives, and its points."""
+    """Return what a rule returns, and the points that it yields."""
     points: list[Point] = []
     while True:
         try:
@@ -416,7 +416,7 @@ def _iss(client: ClientFacts, server: Document) -> Iterator[Point]:
 def _closed(
     client: ClientFacts, seen: Seen, resource: Document | None, server: Document | None
 ) -> Iterator[Point]:
-    """What a client in a page cannot read or post to, of what it comes to."""
+    """Report what a client in a page would need, but cannot read or post to."""
     if client.get("cors") not in ("discovery", "needed"):
         return
     issuer = (_issuers(resource) or (seen.origin,))[0]

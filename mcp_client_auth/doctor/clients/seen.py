@@ -13,14 +13,14 @@ from typing import Any, Final, TypeAlias
 from ...origin import origin_url, split
 from ...protocol.urls import Issuer, well_known
 
-Document: TypeAlias = Mapping[str, Any]  # of metadata, as it was read
+Document: TypeAlias = Mapping[str, Any]  # a metadata document, as it was read
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _RESOURCE: Final = "oauth-protected-resource"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a GET gave: a JSON object, or in `came` what there was in its place."""
+    """What a GET returned: a JSON object, or in `came` what was there instead."""
 
     came: str
     document: Mapping[str, Any] | None = None
@@ -29,8 +29,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The answer to a registration with a client's own body. `refused`: why, where it was, and
-    `code` of the error. `passing`: it was the server's trouble, and says nothing of the body.
+    """The answer to a registration with a client's own body. `refused`: why it was refused, if it
+    was; `code`: that of the error. `passing`: it was the server's trouble, not the body's.
 
     `redirect_uris` and `grant_types` are None where the answer leaves them out. `page`: why the
     authorization endpoint refuses the client afterwards.
@@ -47,9 +47,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`url` is the one that people are given; `status`, `challenged` and `named` are of its answer
-    to a request without a token: the 401, whether it has a Bearer challenge, and the place of the
-    resource metadata in that.
+    """`url` is the one that people are given. `status`, `challenged` and `named` describe its
+    answer to a request without a token: the 401, whether it has a Bearer challenge, and the place
+    of the resource metadata in that.
 
     By URL: `pages`, and `closed` what keeps a page in a browser from reading it. `addresses` by
     host. `agents`: the status that a user agent got. `trials` by client. `untrusted`: origins
@@ -75,7 +75,7 @@ class Seen:
 
     @property
     def resource_scopes(self) -> tuple[str, ...]:
-        """Those of the first resource metadata that there is."""
+        """The scopes listed in the first resource metadata that was found."""
         places = resource_places(self.url, self.named).values()
         found = (self.document(url) for urls in places for url in urls)
         document = next((each for each in found if each is not None), {})
@@ -91,7 +91,7 @@ class Seen:
 
 
 def resource_places(url: str, named: str) -> dict[str, tuple[str, ...]]:
-    """Where resource metadata may lie, by the name that facts have for the place (RFC 9728 §3.1).
+    """Return where resource metadata may be, by the facts' name for the place (RFC 9728 §3.1).
 
     The path's own slash is kept by some clients and dropped by others.
     """
@@ -101,7 +101,7 @@ def resource_places(url: str, named: str) -> dict[str, tuple[str, ...]]:
 
 
 def server_places(issuer: str) -> dict[str, str]:
-    """Where an authorization server's metadata may lie, by name; nothing for what is no URL."""
+    """Return where an authorization server's metadata may be, by name; empty for a broken URL."""
     try:
         split(issuer)
         places = Issuer(issuer).metadata_places()

@@ -1,5 +1,5 @@
-"""What a server says to another client: a registration with its own body, which is deleted again,
-and the sign-in page's first answer, which is not followed. Only where the operator asks for it.
+"""What a server answers another client: to a registration with its own body, which is deleted
+again, and at the sign-in page, whose answer is not followed. Only if the operator asks for it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _page(
         looking.exam.check(url)
         page = looking.send(HttpRequest("GET", url, headers, redirects=False))
     except AuthError:
-        return ""  # of the network or of an address, and no word about this client
+        return ""  # an error of the network or an address says nothing about this client
     target, _, query = page.header("location").partition("?")
     if 300 <= page.status < 400 and target == redirect_uri:
         error = read_error(dict(parse_qsl(query.partition("#")[0])))

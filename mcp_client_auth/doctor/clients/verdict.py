@@ -17,7 +17,7 @@ Outcome = Literal["works", "note", "setup", "unknown", "fails"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one rule came to. `step`: of the fifteen. `facts`: the names of those it rests on."""
+    """What one rule found. `step`: one of the fifteen. `facts`: the names of those it rests on."""
 
     step: int
     outcome: Outcome
@@ -35,7 +35,7 @@ class ClientVerdict:
     """What becomes of a client here. `points`: everything that was found, in order of the steps.
 
     `fails`: it ends at the step of the first point that says so. `setup`: a person has to enter a
-    client id. `unknown`: nothing speaks against it, and something that decides was not seen.
+    client id. `unknown`: nothing speaks against it, but something decisive was not seen.
     """
 
     client: ClientFacts
@@ -56,7 +56,7 @@ class ClientVerdict:
         return "registration" if any(point.step == 8 for point in self.points) else ""
 
     def fit(self, secrets: Iterable[Secret]) -> ClientVerdict:
-        """The same as it may be shown: a server's words are in it as it has them."""
+        """Return the verdict as it may be shown: it quotes a server's words as they came."""
         secrets = tuple(secrets)
 
         def fit(text: str) -> str:
@@ -76,7 +76,7 @@ class ClientVerdict:
 
     @property
     def remedies(self) -> tuple[str, ...]:
-        """What the operator can do about it, all of it."""
+        """Everything that the operator can do about it."""
         found = (p.remedy for p in self.points if p.outcome == self.outcome and p.remedy)
         return tuple(dict.fromkeys(found))
 

@@ -102,7 +102,7 @@ def _refused(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) -> Point
 
 
 def _answer_faults(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) -> Iterator[Point]:
-    """What of an answer that registers the client is not as it requires."""
+    """Report what the client requires of the answer that registers it, but does not get."""
     required = client.get("registration_answer") or ()
     dropped = [each for each in sent_uris(client) if each not in (trial.redirect_uris or (each,))]
     if dropped:
@@ -118,7 +118,7 @@ def _answer_faults(client: ClientFacts, trial: Trial, facts: tuple[str, ...]) ->
 
 
 def _fields(client: ClientFacts) -> str:
-    """What of its registration's body a server may dislike, besides the redirect URIs."""
+    """Return what a server may dislike in its registration, besides the redirect URIs."""
     body = registration_body(client) or {}
     names = "token_endpoint_auth_method", "application_type", "grant_types", "scope"
     found = {name: body[name] for name in names if name in body}
@@ -127,7 +127,7 @@ def _fields(client: ClientFacts) -> str:
 
 
 def sent_uris(client: ClientFacts) -> tuple[str, ...]:
-    """Its redirect URIs as it might send them: a port and an id for what differs each time."""
+    """Return its redirect URIs as it might send them, with a sample port and id filled in."""
     return tuple(
         uri.replace("{port}", "49152").replace("{id}", "AbCdEfGhIjKl")
         for uri in client.get("redirect_uris") or ()

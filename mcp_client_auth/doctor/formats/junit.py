@@ -1,4 +1,4 @@
-"""JUnit's XML, which the test pages of CI services read: a suite a server, a case a finding."""
+"""JUnit XML, which the test pages of CI services read: a suite per server, a case per finding."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 
 def junit(reports: Sequence[Mapping[str, Any]], *, strict: bool = False) -> str:
-    """Errors are failures; warnings too with `strict`, and are text beside their case otherwise."""
+    """Errors are failures; with `strict`, warnings are too, otherwise text beside their case."""
     failing = ("error", "warning") if strict else ("error",)
     lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"]
     for report in reports:

@@ -40,9 +40,9 @@ def _report(report: Mapping[str, Any]) -> str:
 
 
 def plain(text: str) -> str:
-    """A server's words as words: no markup, image or mention is made of them. What they show as a
-    URL may become a link, which leads where it says."""
+    """Return a server's words as plain text: they become no markup, image or mention. A URL in
+    them may become a link, which leads where it says."""
     text = (
         _ACTIVE.sub(r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     )
-    return _MENTION.sub("\\1\u200b", text)  # services look for them in what was rendered
+    return _MENTION.sub("\\1\u200b", text)  # services look for mentions in the rendered text

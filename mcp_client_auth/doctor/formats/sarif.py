@@ -16,7 +16,7 @@ _PLACE: Final = "mcp-login-doctor"
 
 
 def sarif(reports: Sequence[Mapping[str, Any]]) -> str:
-    """One run a server, with an id of its own, so that one upload can hold several."""
+    """Return one run per server, with an id of its own, so that one upload can hold several."""
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(each) for each in reports]}
     return json.dumps(log, indent=2)
 
@@ -52,7 +52,7 @@ def _result(finding: Mapping[str, Any], index: int, server: str) -> dict[str, An
     properties = {name: finding[name] for name in names if finding.get(name)}
     if where:
         properties["url"] = where
-    # what came may have a time or a count in it, and is the same finding tomorrow
+    # without `came`, which may contain a time or a count: it is the same finding tomorrow
     same = "\n".join([server, finding["check"], finding["requested"], finding["level"]])
     place = {"artifactLocation": {"uri": _PLACE}, "region": {"startLine": 1}}
     return {

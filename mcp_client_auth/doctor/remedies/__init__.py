@@ -37,8 +37,8 @@ def fix(fault: str, product: str, values: Mapping[str, Any]) -> tuple[str, str, 
 
 
 class _Named(dict[str, Any]):
-    """The values of a row; one that is not known stays a mark. `shell_` and a name: that value as
-    a word of a command, for a document may hold any."""
+    """The values of a row; one that is not known is shown as “…”. `shell_` and a name: that value
+    quoted as a word of a command, since a document may contain anything."""
 
     def __missing__(self, name: str) -> str:
         if name.startswith("shell_"):

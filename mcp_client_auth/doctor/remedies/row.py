@@ -9,7 +9,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """`why`: the clause behind “a login fails here: ”. `products`: the lines to paste where the
+    """`why`: the clause after “a login fails here: ”. `products`: the lines to paste if the
     product in front of the server is known; `paste` is for all others."""
 
     why: str
@@ -59,7 +59,7 @@ LET_THROUGH: Final = {
     "handle /.well-known/* {{\n  reverse_proxy YOUR_APP\n}}",
     "Apache": '<Location "/.well-known">\n  AuthType None\n  Require all granted\n</Location>',
 }
-# narrow where the product's own ACME challenges lie beside the documents
+# narrow where the product's own ACME challenges are next to the documents
 ROUTES: Final = {
     "nginx": "location ^~ /.well-known/oauth- {{ proxy_pass http://YOUR_APP; }}",
     "Traefik": "rule: Host(`{host}`) && (PathPrefix(`{path}`) || PathPrefix(`/.well-known/`))",

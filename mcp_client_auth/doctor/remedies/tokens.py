@@ -1,4 +1,4 @@
-"""What to change where a token is refused, or one is taken that should not be."""
+"""What to change if a token is refused, or if one is accepted that should not be."""
 
 from __future__ import annotations
 
