@@ -1,7 +1,7 @@
 """A person signs in at a browser: client, request, answer, tokens (RFC 6749 §4.1, 7636).
 
-The flow comes apart where the person is: `begin` and `finish` know no listener and no wait, so
-that an application can send the browser to its own page, and finish in another process.
+The flow is split where the person signs in: `begin` and `finish` neither listen nor wait, so that
+an application can send the browser to its own page and finish in another process.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .device_code import CodeBeside
 from .pending import PendingLogin, digest
 
 _LEAST_PATIENCE: Final = 60.0
-LONGEST: Final = 86_400.0  # of a login that nothing waits for
+LONGEST: Final = 86_400.0  # seconds, for a login that no program waits for
 _BINDING: Final = 32  # characters of base64url, 192 bits
 
 
@@ -90,7 +90,7 @@ def begin(login: Login, redirect_uri: str) -> PendingLogin:
 
 
 def begin_for_app(login: Login, redirect: AppRedirect) -> PendingLogin:
-    """The same for a page of the caller's application, where the response arrives."""
+    """`begin` for a login whose response arrives at a page of the caller's application."""
     config, ports, server = login.config, login.ports, login.attempt.discovery.server
     vouched = same_issuer(config.options.issuer, server.issuer)
     if not (redirect.per_issuer or vouched) and may_be_mixed_up(server, config.options):
@@ -113,10 +113,10 @@ def begin_for_app(login: Login, redirect: AppRedirect) -> PendingLogin:
 
 
 def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
-    """Steps 10 and 11. A second visit has the time that is left, at least a minute."""
+    """Steps 10 and 11. A second visit gets the time that is left, but at least a minute."""
     ports, request, timeout = login.ports, pending.request, login.config.options.login_timeout
     display, dpop_choice = code_display(login.person), pending.dpop_choice
-    if request.nonce:  # an ID token for a code of another device could not repeat it
+    if request.nonce:  # the ID token for a device code could not repeat the nonce
         display = None
     beside = (
         [CodeBeside(login.config, ports, display, login.attempt.discovery, dpop_choice)]
@@ -132,7 +132,7 @@ def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
         remember_consent(ports, login.config.key, request.client, needed=False)
         unanswered = not isinstance(error, AuthError) or error.code in ("timeout", "aborted")
         if unanswered and login.chosen and login.chosen.reused:
-            # the server may have forgotten the client and shown its error page only
+            # the server may have forgotten the client and shown only an error page
             forget_client(ports, request.client, request.redirect_uri)
         raise
     if isinstance(answer, TokenSet):
@@ -146,7 +146,7 @@ def _answer(login: Login, pending: PendingLogin, visit: Visit) -> Answer:
 
 
 def finish(pending: PendingLogin, answer: Answer, ports: Ports) -> Granted:
-    """Steps 12 and 13. The client is returned as it has authenticated itself."""
+    """Steps 12 and 13. The returned client records how it authenticated."""
     request, config, client = pending.request, pending.config, pending.request.client
     if isinstance(answer, TokenSet):  # a device code beside the browser was faster
         tokens = answer
@@ -158,10 +158,10 @@ def finish(pending: PendingLogin, answer: Answer, ports: Ports) -> Granted:
             proving = proving_by_secret(client, request.server) if wants_proof(error) else None
             if proving is None:
                 raise
-            # a code is not spent by a client that was not let in, so its secret can still be shown
+            # a refused client has not spent the code, so it can still be sent with the secret
             rule = "the secret that came with the registration is used, once"
             ports.tell("again", url=error.url, detail=error.summary, rule=rule)
-            remember_proof(ports, proving, request.redirect_uri)  # first: it may be spent after all
+            remember_proof(ports, proving, request.redirect_uri)  # first, in case the code is spent
             tokens, client = (
                 ports.run(exchange(answer.presented_by(proving), ports.clock(), signer)),
                 proving,

@@ -1,6 +1,6 @@
-"""What a grant is, and what it is given: what a login is for and what touches the world.
+"""The `Grant` interface, and what a grant is given: `LoginConfig`, `Ports` and `Login`.
 
-No grant is named here.
+No concrete grant is named here.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 
 class Grant(ABC):
-    """One way to get tokens. A new grant is a file beside this one, and a public name is a line in
-    the package's `__init__`.
+    """One way to get tokens. A new grant is a file beside this one; a public one also needs a line
+    in the package's `__init__`.
 
     `name` is part of the key: grants of one name lead to the same stored login. `interactive`:
     a person signs in. `by_code`: they are shown a code instead of a browser. `for_server`: its
@@ -57,29 +57,29 @@ class Grant(ABC):
 
     @property
     def owner(self) -> str:
-        """Whose tokens these are, if the caller's own secret tells; empty otherwise."""
+        """Whose tokens these are, if the caller's own secret says so; empty otherwise."""
         return ""
 
     @property
     def kept(self) -> Mapping[str, Any]:
-        """What a login remembers of it, among the options of its credential."""
+        """What a login keeps of this grant, among the options of its credential."""
         return {"owner": self.owner} if self.owner else {}
 
     @property
     def provider(self) -> Provider | None:
-        """The identity provider whose login it rests on, at which a person may have to sign in."""
+        """The identity provider that this grant depends on, where a person may have to sign in."""
         return None
 
     def presenting(self, login: Credential) -> Grant:
-        """The same with the login at that provider, as it is now."""
+        """This grant with the current login at that provider."""
         return self
 
     def command_options(self, identity: Identity) -> Mapping[str, str | bool]:
-        """The options of the command that logs in by it."""
+        """The options of the command that logs in with this grant."""
         return {"device": True} if self.by_code else {}
 
     def discover(self, config: LoginConfig, ports: Ports) -> Discovery | None:
-        """Where to log in, if no MCP server says it."""
+        """Where to log in, if the grant does not learn that from an MCP server."""
         return None
 
     def require_client(self, identity: Identity) -> None:  # noqa: B027 - most use any client
@@ -96,12 +96,12 @@ class Grant(ABC):
     def scopes(
         self, config: LoginConfig, discovery: Discovery, stored: Credential | None
     ) -> Scopes | None:
-        """What to request, if it is not a step-up that says it. `stored`: the login to replace."""
+        """The scopes to request, unless a step-up names them. `stored`: the login to replace."""
 
     @abstractmethod
     def authorize(self, login: Login) -> Exchange:
-        """Steps 7 to 11, which can be cancelled. What is returned does steps 12 and 13: a code
-        is spent once it was sent, so nothing interrupts that."""
+        """Steps 7 to 11, which can be cancelled. The returned function does steps 12 and
+        13, which nothing interrupts: a code is spent once it is sent."""
 
     def serves(self, config: LoginConfig, stored: Credential) -> bool:
         """Whether a stored credential may be used instead of a new one."""
@@ -117,10 +117,10 @@ class Grant(ABC):
 
 
 class Provider(NamedTuple):
-    """An identity provider as the caller has named it, and the client that it knows us as.
+    """An identity provider as the caller named it, and the client that is registered there.
 
-    `scope` is empty for the usual one. `client` may lack its secret where a stored login has it;
-    `proves`: it needs one, or a key.
+    An empty `scope` means the usual one. `client` may lack its secret if a stored login has it.
+    `proves`: the client needs a secret or a key.
     """
 
     issuer: str
@@ -133,7 +133,7 @@ class Provider(NamedTuple):
 class LoginConfig:
     """What a login is for. `server_url` is as it was typed; `key` holds its canonical form.
 
-    `grant`: None where a person signs in and the server decides how (see `selection`).
+    `grant`: None if a person signs in and the server decides how (see `selection`).
     `beside`: another login is in use, so the new one waits until the server has accepted it.
     `by_application`: an application sends its user to sign in, so that no command helps.
     """
@@ -165,8 +165,8 @@ class LoginConfig:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What touches the world, each replaceable. `random` gives a fresh URL-safe string, and
-    `headers` are those of gateways, by origin; `lasting` is that of each request."""
+    """The outside world, each part replaceable. `random` returns a fresh URL-safe string.
+    `headers` are those of gateways, by origin; `lasting` is set in each request."""
 
     storage: Storage
     transport: Transport
@@ -181,7 +181,7 @@ class Ports:
     lasting: float = 0.0
 
     def run(self, flow: Flow[T]) -> T:
-        """Raises `LoginFailed` instead of sending anything more, once `cancel` is set."""
+        """Run a flow; once `cancel` is set, raise `LoginFailed` rather than send anything more."""
         from ..protocol.flow import run
 
         return run(flow, self.sender, self.on_event, before=self.cancel.check)
@@ -198,13 +198,13 @@ class Ports:
         return self.transport(replace(request, gateway=gateway, lasting=self.lasting))
 
     def carrying(self, headers: Headers) -> Ports:
-        """The same with the gateway headers of a stored login, unless there are others."""
+        """These ports with the gateway headers of a stored login, unless they have others."""
         return replace(self, headers=headers) if headers and not self.headers else self
 
     @contextmanager
     def flow(self) -> Iterator[Ports]:
-        """The same ports, whose requests share connections and what is learned of addresses,
-        where the transport offers that; inside another flow they share those of that one."""
+        """These ports, whose requests share connections and what is learned about addresses, if
+        the transport offers that. Inside another flow, they share those of that flow."""
         opened = getattr(self.transport, "flow", None)
         if opened is None:
             yield self
@@ -213,30 +213,30 @@ class Ports:
             yield replace(self, transport=transport)
 
     def check_page(self, config: LoginConfig, url: str) -> None:
-        """`InsecureUrl` for a page that the server may not send a person to: the policy of
-        addresses is one for requests and for what a browser opens."""
+        """Raise `InsecureUrl` for a page that the server may not send a person to: one address
+        policy holds for requests and for what a browser opens."""
         from ..transport.addresses import Addresses
 
         own = getattr(self.transport, "check", None)
         (own or Addresses(config.server_url, config.options).check_page)(url)
 
     def signer(self, identity: Identity, key: Secret | None = None) -> RequestSigner:
-        """Signs for the client of `identity`, or for one that a credential holds; with the
-        proofs of `key`, which a credential is bound to (RFC 9449)."""
+        """The signer for the client of `identity`, or for one that a credential holds. It adds
+        proofs by `key`, if a credential is bound to one (RFC 9449)."""
         from ..keys.client_key import ClientSigner
 
         client_signer = ClientSigner(identity, self.clock, self.random)
         return client_signer if key is None else self.dpop_signer(key).for_client(client_signer)
 
     def dpop_signer(self, key: Secret) -> DpopSigner:
-        """What signs with a credential's key; `StorageError` if it is not a key."""
+        """The signer for a credential's key; raises `StorageError` if it is not a key."""
         from ..keys.dpop_key import dpop_signer
 
         where = self.storage.where
         return dpop_signer(self.dpop_signers, key, self.clock, self.random, where)
 
     def token_signer(self, credential: Credential) -> TokenSigner:
-        """What signs the requests to the resource; a login at an identity provider is for none."""
+        """The signer for requests to the resource; a login at an identity provider has none."""
         from ..keys.dpop_key import TokenSigner
 
         if credential.key.grant == PROVIDER:
@@ -306,17 +306,17 @@ class Login:
 
     @property
     def person(self) -> Prompt:
-        """Who asks the person; a session without one does not begin a login."""
+        """The prompt that asks the person; a session without a prompt does not begin a login."""
         if self.prompt is None:
             raise LoginRequired("a person must log in", server=self.config.key.server)
         return self.prompt
 
     def take_more(self) -> None:
-        """Request what has joined this login meanwhile, too."""
+        """Also request the scopes that have joined this login meanwhile."""
         self.attempt = self.attempt.asking_too(self.gathering.take())
 
     def take_all(self) -> None:
-        """The same until nothing is left; from then on no one joins."""
+        """The same until nothing is left to take; after that no one can join."""
         while not self.gathering.closes():
             self.take_more()
 

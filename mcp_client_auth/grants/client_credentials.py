@@ -1,4 +1,4 @@
-"""The client speaks for itself (RFC 6749 §4.4)."""
+"""The client acts for itself (RFC 6749 §4.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .unattended import Target, UnattendedGrant, issued, token_request
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials(UnattendedGrant):
-    """The client speaks for itself (RFC 6749 §4.4); it is `client=PreRegistered(…)`.
+    """The client acts for itself (RFC 6749 §4.4); pass it as `client=PreRegistered(…)`.
 
     Example:
         ```python

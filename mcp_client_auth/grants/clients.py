@@ -37,7 +37,7 @@ _CONSENT: Final = "consent"
 def choose_client(login: Login, server: ServerMetadata, redirect_uri: str = "") -> ChosenClient:
     """Steps 7 and 8: the caller's client, a registration that is kept, or a new one.
 
-    Raises `UsageError` before a browser opens: a bad key is not a matter for a browser.
+    Raises `UsageError` before a browser opens: no sign-in can fix a bad key.
     """
     config, ports, attempt, reused = login.config, login.ports, login.attempt, False
     identity = config.identity
@@ -72,7 +72,7 @@ def identity_of(client: Client) -> Identity:
 
 
 def callback(login: Login) -> Callback:
-    """Where the listener will stand: on the port of a kept registration if there is one."""
+    """The address to listen at, on the port of a kept registration if there is one."""
     config, ports, attempt = login.config, login.ports, login.attempt
     issuer, dynamic = attempt.discovery.server.issuer, attempt.kind == "dynamic"
     usual = callback_for(config.identity, dynamic, issuer, config.options, attempt.host)
@@ -92,7 +92,7 @@ def has_client(config: LoginConfig, ports: Ports, issuer: str) -> bool:
 def _kept_callback(
     config: LoginConfig, ports: Ports, issuer: str, usual: Callback
 ) -> Callback | None:
-    """Where the callback of a kept registration stands; one of our own may be at localhost."""
+    """The callback of a kept registration; one that we chose may be at localhost."""
     hosts = (usual.host,) if config.options.redirect_uri else (usual.host, "localhost")
     for place in (replace(usual, host=host) for host in hosts):
         if kept := ports.storage.load(ClientKey(issuer, place.template)):
@@ -131,9 +131,9 @@ def registered_client(
 def require_own_client(
     ports: Ports, server: ServerMetadata, client: Client, options: Options
 ) -> None:
-    """Refuse a client that another issuer knows, where a code of that one could be taken.
+    """Refuse another issuer's client if this server could take a code from that issuer.
 
-    A metadata document belongs to no issuer, and was judged before (`client_kind`).
+    A metadata document belongs to no issuer, and was checked before (`client_kind`).
     """
     vouched = client.kind == "metadata-document" or same_issuer(options.issuer, server.issuer)
     if vouched or not may_be_mixed_up(server, options):
@@ -161,7 +161,7 @@ def needs_consent(ports: Ports, key: Key, client: Client) -> bool:
 
 
 def remember_consent(ports: Ports, key: Key, client: Client, *, needed: bool) -> None:
-    """Keep that for the next login, or forget it."""
+    """Keep for the next login whether consent is needed."""
     with suppress(StorageError):
         if client.kind == "pre-registered" and needed != needs_consent(ports, key, client):
             if not needed:
@@ -173,14 +173,14 @@ def remember_consent(ports: Ports, key: Key, client: Client, *, needed: bool) ->
 
 
 def wants_proof(error: TokenRefused | BadResponse) -> bool:
-    """Whether a token endpoint may have missed the client's secret; some say it in JSON of
-    their own (RFC 6749 §5.2 has invalid_client)."""
+    """Whether a token endpoint may have refused because it lacked the client's secret. Some say
+    so in JSON of their own (RFC 6749 §5.2 has invalid_client)."""
     named = not isinstance(error, TokenRefused) or error.code in (*DEAD_CLIENT, "invalid_request")
     return error.status in (400, 401) and named
 
 
 def remember_proof(ports: Ports, client: Client, redirect_uri: str) -> None:
-    """Keep how a registration has turned out to authenticate, for later logins."""
+    """Keep, for later logins, how a registered client turned out to authenticate."""
     key = client_key(client.issuer, redirect_uri)
     with suppress(AuthError), ports.storage.lock(key, "client"):
         stored = ports.storage.load(key)
@@ -189,7 +189,7 @@ def remember_proof(ports: Ports, client: Client, redirect_uri: str) -> None:
 
 
 def forget_client(ports: Ports, client: Client, redirect_uri: str) -> None:
-    """Drop a registration that the server no longer knows; only that one."""
+    """Drop a registration that the server no longer knows, and no other."""
     if client.kind != "dynamic":
         return
     key = client_key(client.issuer, redirect_uri)
@@ -198,7 +198,7 @@ def forget_client(ports: Ports, client: Client, redirect_uri: str) -> None:
 
 
 def drop_client(storage: Storage, key: ClientKey, client: Client) -> None:
-    """Under the client lock: another registration that has taken its place is left."""
+    """Drop a registration unless another has taken its place; call this under the client lock."""
     stored = storage.load(key)
     if stored and stored.client_id == client.client_id:
         storage.delete(key)

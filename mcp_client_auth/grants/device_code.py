@@ -1,7 +1,6 @@
-"""A device code while its person decides (RFC 8628): alone, or beside a browser in the race for
-one login.
+"""Signing in with a device code (RFC 8628): alone, or beside a browser in a race for one login.
 
-Beside a browser it is an offer: but for a denial, nothing that happens to it ends the login.
+Beside a browser the code is only an offer: a denial ends the login, but no other failure does.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _MOMENT: Final = 0.2
 class DeviceCode(PersonGrant):
     """A person signs in on another device, with a code that this one shows (RFC 8628).
 
-    The login is the person's own, kept and refreshed as one with a browser is.
+    The login is the person's own, and is kept and refreshed like one made in a browser.
 
     Example:
         ```python
@@ -63,7 +62,7 @@ class DeviceCode(PersonGrant):
         return client_kind(config.identity, server.without_browser(), config.options)
 
     def authorize(self, login: Login) -> Exchange:
-        """Up to step 13: what the person decides is answered with the tokens."""
+        """Up to step 13: once the person has agreed, the next poll already returns the tokens."""
         config, ports, key = login.config, login.ports, login.config.key
         display = code_display(login.person)
         if display is None:
@@ -73,7 +72,7 @@ class DeviceCode(PersonGrant):
         ports.cancel.check()
         login.take_all()
         discovery, scope = login.attempt.discovery, login.attempt.scope
-        # a registration is for the browser's redirect URI too, which may be used next
+        # a registration also names the browser's redirect URI, which may be used next
         redirect_uri = callback(login).uri if login.attempt.kind == "dynamic" else ""
         chosen = choose_client(login, discovery.server.without_browser(), redirect_uri)
         here, choice = replace(discovery, server=chosen.server), chosen.dpop_choice
@@ -84,9 +83,9 @@ class DeviceCode(PersonGrant):
 
 @dataclass(frozen=True, slots=True)
 class CodeBeside:
-    """A source: a device code beside the browser's address, on a thread of its own.
+    """A source of the race: a device code beside the browser's address, on a thread of its own.
 
-    Client, scope and resource are those of the authorization request, and `dpop_choice` is its own.
+    Client, scope, resource and `dpop_choice` are those of the authorization request.
     """
 
     config: LoginConfig
@@ -107,14 +106,14 @@ class CodeBeside:
             yield
         finally:
             visit.cancel()
-            thread.join(_MOMENT)  # what is on the wire is not waited for
+            thread.join(_MOMENT)  # a request on the wire is not waited for
 
     def _run(self, request: AuthorizationRequest, race: FirstAnswer, visit: DeviceVisit) -> None:
         try:
             require_device(request.server)
             here = replace(self.discovery, server=request.server)
             client, scope, choice = request.client, request.scope, self.dpop_choice
-            # silent: what takes the tokens shows them, and late ones are not shown
+            # no events: the race's caller reports the tokens, and late ones are not reported
             quiet = replace(self.ports, on_event=None, sleep=visit.nap)
             tokens = _tokens_by_code(
                 self.config, self.ports, visit, here, client, scope, choice, quiet
@@ -123,15 +122,15 @@ class CodeBeside:
                 self._drop(request, tokens)
         except AuthorizationDenied as error:
             race.fail(error)
-        except LoginFailed as error:  # the code has run out, which is no address's fault
+        except LoginFailed as error:  # the code has expired, so there is no URL to name
             self._ended(race, error.summary)
         except AuthError as error:
             self._ended(race, error.summary, error.url)
-        except Exception as error:  # a display's or a transport's own
+        except Exception as error:  # from a display or a transport
             self._ended(race, type(error).__name__)
 
     def _ended(self, race: FirstAnswer, why: str, url: str = "") -> None:
-        """A refused client is not forgotten: its registration may lack this grant alone."""
+        """Say why there is no code. A refused client is kept: it may lack only this grant."""
         if race.decided:
             return
         rule = "the browser's answer is still awaited"
@@ -139,7 +138,7 @@ class CodeBeside:
         self.display.no_code(f"{why} ({url})" if url and not names(why, url) else why)
 
     def _drop(self, request: AuthorizationRequest, tokens: TokenSet) -> None:
-        """Another answer came first: no one needs these, so no one gets them."""
+        """Revoke tokens that came after another answer, since no one needs them."""
         late = Credential(
             key=self.config.key,
             issuer=request.server.issuer,
@@ -163,7 +162,7 @@ def _tokens_by_code(
     dpop_choice: DpopChoice,
     quiet: Ports | None = None,
 ) -> TokenSet:
-    """Show a code, and poll until the person has decided (RFC 8628 §3.3). `quiet`: to poll with."""
+    """Show a code and poll (by `quiet`, if given) until the person has decided (RFC 8628 §3.3)."""
     signer = ports.signer(config.identity, dpop_choice.kept)
     audience = config.options.audience
     code = ports.run(authorize_device(discovery, client, scope, signer, audience=audience))
@@ -187,4 +186,4 @@ def _tokens_by_code(
         except AuthError as error:
             interval = wait_after(error, interval)
             late = error if isinstance(error, Unavailable) else unanswered
-    raise late  # the person may have signed in, and no answer has arrived
+    raise late  # the person may have signed in, but no answer has arrived

@@ -1,5 +1,5 @@
-"""A sign-in at the company's identity provider for an access token, in two legs (RFC 8693, 7523;
-MCP "Enterprise-Managed Authorization")."""
+"""Exchange a sign-in at the company's identity provider for an access token, in two legs
+(RFC 8693, 7523; MCP "Enterprise-Managed Authorization")."""
 
 from __future__ import annotations
 
@@ -46,26 +46,26 @@ _ASK_THE_COMPANY: Final = Remedy(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnterpriseManaged(WithAssertion, UnattendedGrant):
-    """A person's sign-in at the company's identity provider for an access token (MCP
+    """Exchange a person's sign-in at the company's identity provider for an access token (MCP
     "Enterprise-Managed Authorization").
 
     `idp_client` is the client at the identity provider, `client=` the one at the server's
     authorization server: a `PreRegistered`, or a `ClientMetadataDocument` that the provider knows.
-    One account label for each person.
+    Use one account label for each person.
 
     Without an assertion the person signs in at `idp_issuer`, in a browser: there `idp_client`
     needs a loopback redirect URI, such as http://127.0.0.1/callback. That login is kept by
-    issuer, client and account, is one for all MCP servers of the company, and is renewed by its
-    refresh token: no one is asked again before that ends. `idp_scope`: what to ask for there
+    issuer, client and account, serves all MCP servers of the company, and is renewed with its
+    refresh token: no one is asked again until that ends. `idp_scope`: what to ask for there
     instead of `openid offline_access`. The ID token is checked before it is passed on (OpenID
     Connect Core §3.1.3.7), except for its signature: it comes from the provider itself, over TLS.
-    Nothing of that login goes to an MCP server or its authorization server: what they see is the
-    grant (ID-JAG) that the provider gives for them.
+    Nothing of that login goes to an MCP server or its authorization server: they see only the
+    grant (ID-JAG) that the provider issues for them.
 
     With `assertion`, `assertion_file` or `assertion_env` the program brings the person's ID
-    token, and no one is asked. `idp_issuer`: its metadata is read; `idp_token_endpoint`: or the
-    place itself. `assertion_type`: an ID token, or a SAML 2.0 assertion, base64url-encoded
-    (RFC 8693 §3).
+    token, and no one is asked. Pass `idp_issuer`, whose metadata is read, or
+    `idp_token_endpoint` itself. `assertion_type`: an ID token, or a SAML 2.0 assertion,
+    base64url-encoded (RFC 8693 §3).
 
     Example:
         ```python
@@ -118,7 +118,7 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
 
     @property
     def provider(self) -> Provider | None:
-        """None where the program brings an assertion."""
+        """None if the program brings an assertion."""
         assertion = self.assertion is not None or self.assertion_file or self.assertion_env
         if assertion or not self.idp_issuer:
             return None
@@ -139,7 +139,7 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
 
     @property
     def kept(self) -> Mapping[str, Any]:
-        """Enough to go on without the caller's arguments. A secret stays with the login there."""
+        """Enough to go on without the caller's arguments. Secrets stay in the provider's login."""
         if (provider := self.provider) is None:
             return {"owner": self.owner} if self.owner else {}
         named = {
@@ -165,7 +165,7 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
         }
 
     def serves(self, config: LoginConfig, stored: Credential) -> bool:
-        """A login of another kind, of another client or by another provider is not this one."""
+        """False for a login of another kind, another client or another provider."""
         own = config.identity
         if own is not None and own.client_id != stored.client.client_id:
             return False
@@ -206,7 +206,7 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
         )
 
     def _provider(self, ports: Ports, options: Options) -> IdentityProvider:
-        """The caller's identity provider; only they can name one."""
+        """The caller's identity provider; only the caller can name one."""
         # issuer and endpoints are the authorization server's
         options = replace(options, issuer="", endpoints=None)
         if self.idp_token_endpoint:
@@ -220,16 +220,16 @@ class EnterpriseManaged(WithAssertion, UnattendedGrant):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredGrant(EnterpriseManaged):
-    """The grant that a stored login was made by, for a session that names none.
+    """The grant that made a stored login, for a session that names none.
 
-    `proved`: the client there has a secret, which only the login at the provider has.
+    `proved`: the client at the provider has a secret, which only the login there holds.
     """
 
     proved: bool = False
 
     @classmethod
     def of(cls, stored: Credential) -> StoredGrant | None:
-        """None for a login of another kind, and where the record does not tell."""
+        """None for a login of another kind, and for a record that does not say enough."""
         named = stored.managed
         issuer, client_id = named.get("issuer"), named.get("client_id")
         if not (issuer and client_id and isinstance(issuer, str) and isinstance(client_id, str)):
@@ -238,7 +238,7 @@ class StoredGrant(EnterpriseManaged):
         scope, proved = _texts(named.get("scope")), named.get("proves") is True
         try:
             return cls(idp_client=client, idp_issuer=issuer, idp_scope=scope, proved=proved)
-        except UsageError:  # it is no URL
+        except UsageError:  # not a URL
             return None
 
     @property
@@ -275,7 +275,7 @@ class SignedIn(UnattendedGrant):
     def issue(
         self, config: LoginConfig, ports: Ports, target: Target, key: Secret | None
     ) -> TokenSet:
-        """The ID token goes to where it came from."""
+        """Send the ID token only to the provider that it came from."""
         there = IdentityProvider(self.login.token_endpoint, self.login.client)
         assertion = self.login.tokens.access_token
         try:
@@ -286,8 +286,8 @@ class SignedIn(UnattendedGrant):
             raise
 
     def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
-        """`LoginRequired` if another person has signed in at the provider since: what one was
-        granted is not renewed for the other, who gets a login of their own."""
+        """Raise `LoginRequired` if another person has signed in at the provider since: what one
+        person was granted is not renewed for another, who gets a login of their own."""
         if credential.options.get("owner") != self.owner:
             raise LoginRequired(
                 f"another person has signed in at {self.login.issuer}",
@@ -297,13 +297,13 @@ class SignedIn(UnattendedGrant):
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    """A list of texts as a record has it; empty for anything else."""
+    """The strings of a list in a record; empty for anything else."""
     return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityProvider:
-    """Where the caller's identity assertion goes, and nowhere else."""
+    """The only place where the caller's identity assertion is sent."""
 
     token_endpoint: str
     client: Client
@@ -323,13 +323,13 @@ def token_exchange_request(
     ]
     body = _authlib.token_body(TOKEN_EXCHANGE, fields)
     # the caller named this place, so it may be anywhere
-    # no client certificate, unless that is what proves this client
+    # no client certificate, unless this client authenticates with it
     certified = provider.client.method in CERTIFIED
     return FormPost(provider.token_endpoint, provider.client, body, True, certified)
 
 
 def read_id_jag(response: HttpResponse, sent: Sequence[Secret | None] = ()) -> Secret:
-    """The identity assertion grant of a token exchange: no token, and never sent as one.
+    """The identity assertion grant of a token exchange: not a token, and never sent as one.
 
     RFC 8693 §2.2.1 names the field `access_token` whatever is in it.
     """
@@ -352,7 +352,7 @@ def identity_assertion(
     idp_signer: RequestSigner = UNSIGNED,
     pinned: bool = False,
 ) -> Flow[TokenSet]:
-    """Both legs: the identity assertion for an ID-JAG, and that for an access token."""
+    """Both legs: exchange the identity assertion for an ID-JAG, and that for an access token."""
     request = token_exchange_request(provider, target, subject, kind)
     url = request.url
     yield Event("token-request", url, rule="identity assertion for a grant (RFC 8693)")
@@ -361,7 +361,7 @@ def identity_assertion(
         grant = read_id_jag(response, (subject, provider.client.secret))
     detail = "a grant for the authorization server, no token"
     yield Event("token", url, response.status, detail, "issued_token_type", response.seconds)
-    # The grant holds the scope that the provider's policy left: asking again could only fail
+    # The ID-JAG holds the scope that the provider's policy allows: asking again could only fail
     unscoped = replace(target, scope=None)
     tokens = yield from jwt_bearer(unscoped, grant, now, signer, pinned=pinned)
     return tokens if tokens.scope is not None else replace(tokens, scope=target.scope)

@@ -1,4 +1,4 @@
-"""What the callers of one login want of it, while they may still join."""
+"""The scopes that the callers of one login want, while others may still join."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 
 class Gathering:
-    """Scopes that several callers want of one login. More join until all has been taken and it
-    closes."""
+    """The scopes that several callers want from one login. Others may join until all have been
+    taken and it closes."""
 
     def __init__(self, wants: Iterable[str] = ()) -> None:
         self._turn = threading.Lock()
@@ -29,7 +29,7 @@ class Gathering:
             return fresh
 
     def closes(self) -> bool:
-        """Whether there is nothing to take. From then on no one joins."""
+        """Close it if nothing is left to take, and return whether it is closed to others."""
         with self._turn:
             self._open = self._open and not all(self._wants.values())
             return not self._open

@@ -1,7 +1,7 @@
 """A person signs in at their company's identity provider (OpenID Connect Core §3.1).
 
-One login there serves the logins to all MCP servers of the company. What it keeps is the ID token,
-in the place of an access token, and the refresh token: both go to the provider and nowhere else.
+One login there serves the logins to all MCP servers of the company. It keeps the ID token, in
+place of an access token, and the refresh token: both go to the provider and nowhere else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPENID: Final = "openid"
 class ProviderSignIn(PersonGrant):
     """The authorization code grant for an ID token, at the issuer that `config.options` pins.
 
-    PKCE is always sent, also to a provider that does not list S256: many list none, and the
+    PKCE is always sent, even to a provider that does not list S256: many list none, and the
     nonce binds the answer to the request as well (RFC 9700 §2.1.1).
     """
 
@@ -60,7 +60,7 @@ class ProviderSignIn(PersonGrant):
     def scopes(
         self, config: LoginConfig, discovery: Discovery, stored: Credential | None
     ) -> Scopes:
-        """Without `offline_access` at a provider that lists its scopes and not this one."""
+        """Leave out `offline_access` if the provider lists its scopes without it."""
         if config.scope:
             return union((OPENID,), config.scope)
         listed = discovery.server.scopes_supported
@@ -72,10 +72,10 @@ class ProviderSignIn(PersonGrant):
         return authorize(login)
 
     def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
-        """The refresh token that was rotated is kept, whatever is wrong with the ID token."""
+        """Keep a rotated refresh token even if something is wrong with the ID token."""
         signer, now = ports.signer(config.identity, credential.dpop_key), ports.clock()
         flow = refresh_id_token(credential, credential.issuer, now, signer)
-        renewed = run(flow, ports.sender, ports.on_event)  # never cancelled, as any refresh
+        renewed = run(flow, ports.sender, ports.on_event)  # never cancelled, like any refresh
         if renewed.fault:
             save_firmly(ports.storage, credential.renewed(renewed.tokens))
             raise renewed.fault

@@ -1,6 +1,6 @@
 """`PendingLogin`: a login between its authorization request and the response to it.
 
-As a text it holds the verifier, so it is sealed: here, or by the storage that it is kept in.
+Its text form holds the verifier, so it is sealed: here, or by the storage that keeps it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class PendingLogin:
 
     `url` is where to send the browser, `state` what the response to it will carry, and
     `expires_at` (seconds since the epoch) when it is too late. `binding` is a random text for a
-    `__Host-` cookie of that browser: only who has it can finish the login. It is not part of
+    `__Host-` cookie of that browser: only its holder can finish the login. It is not part of
     the sealed text.
 
     Example:
@@ -98,15 +98,15 @@ class PendingLogin:
 
     @property
     def binding(self) -> str:
-        """Empty where it was unsealed: then the browser has it, and no one else."""
+        """Empty after `unseal`: then only the browser has it."""
         return self.secret_binding.reveal() if self.secret_binding else ""
 
     def placed(self, *, beside: bool) -> PendingLogin:
-        """The same for a place beside the login that is in use, or for its place."""
+        """This login, to be stored beside the login that is in use or in its place."""
         return replace(self, config=replace(self.config, beside=beside))
 
     def is_bound_to(self, binding: object) -> bool:
-        """Whether this is what the browser was given that the login began in."""
+        """Whether `binding` is the one given to the browser in which the login began."""
         given = binding if isinstance(binding, str) else ""
         ours, theirs = digest(given).encode(), self.bound_to.encode(errors="surrogatepass")
         return bool(given) and hmac.compare_digest(ours, theirs)
@@ -115,7 +115,7 @@ class PendingLogin:
         """A text to keep until the response arrives, sealed for its account and state.
 
         `keys`: 32 bytes in base64, or several, of which the first one seals; by default those
-        of the environment. Raises `UsageError` where there is none.
+        of the environment. Raises `UsageError` if there is none.
         """
         return seal(self.dumps(), _given(keys)[0], _about(self.account, self.state))
 
@@ -128,14 +128,14 @@ class PendingLogin:
         state: str,
         account: str = "default",
     ) -> PendingLogin:
-        """The login again, from the text that was kept for this account and this state.
+        """Restore a login from the text that was kept for this account and this state.
 
-        Raises `Untrusted` (code "not_this_login") for another one's text, one that was changed
-        and None, which a cache gives for nothing; `StorageError` (code "wrong_key") where none of
-        the keys has sealed it.
+        Raises `Untrusted` (code "not_this_login") for the text of another login, a changed one,
+        and None, which a cache returns if it has nothing; `StorageError` (code "wrong_key") if
+        none of the keys has sealed it.
         """
         wrong: StorageError | None = None
-        if isinstance(text, bytes):  # as many a cache gives it back
+        if isinstance(text, bytes):  # many caches return bytes
             text = text.decode(errors="replace")
         if not isinstance(text, str):
             raise not_this_login("nothing is kept for this state, or not any longer")
@@ -151,7 +151,7 @@ class PendingLogin:
         raise wrong or no_key()
 
     def dumps(self) -> str:
-        """Everything but the binding, in clear text: for what seals it."""
+        """Everything but the binding, in clear text; the caller seals it."""
         config, request, server = self.config, self.request, self.request.server
         prompt = dict(request.parameters).get(_PROMPT, "")
         methods = server.token_auth_methods
@@ -169,7 +169,7 @@ class PendingLogin:
                     "authorization_endpoint": server.authorization_endpoint,
                     "revocation_endpoint": server.revocation_endpoint,
                     "iss_promised": server.iss_promised,
-                    # no list of theirs makes this text a long one
+                    # a server's long list must not make this text long
                     "token_auth_methods": None
                     if methods is None
                     else [method for method in SUPPORTED_METHODS if method in methods],
@@ -264,7 +264,7 @@ def digest(text: str) -> str:
 
 
 def not_this_login(why: str) -> Untrusted:
-    """The error for a response, a browser or an account that this login is not of."""
+    """The error for a response, a browser or an account that does not belong to this login."""
     return Untrusted(
         f"this is not the login that was begun: {why}",
         code="not_this_login",
@@ -297,7 +297,7 @@ def _about(account: str, state: str) -> tuple[str, ...]:
 
 
 def _plain(options: Options) -> dict[str, Any]:
-    """What the caller has set of them."""
+    """The options that the caller has set."""
     named = ((each.name, getattr(options, each.name)) for each in fields(options))
     return {name: _revealed(value) for name, value in named if value != getattr(_USUAL, name)}
 

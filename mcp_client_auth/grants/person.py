@@ -24,7 +24,7 @@ class PersonGrant(Grant):
     def scopes(
         self, config: LoginConfig, discovery: Discovery, stored: Credential | None
     ) -> Scopes | None:
-        """At the same issuer also all that was requested and granted before."""
+        """The chosen scopes and, at the same issuer, all that was requested and granted before."""
         if config.scope == ():  # the caller wants no scope parameter
             return None
         from ..protocol.scopes import choose_scope, step_up
@@ -42,5 +42,5 @@ class PersonGrant(Grant):
         from ..protocol.tokens import refresh
 
         signer = ports.signer(config.identity, credential.dpop_key)
-        # never cancelled: what was sent has to be answered and kept
+        # never cancelled: the answer to what was sent must be received and kept
         return run(refresh(credential, ports.clock(), signer), ports.sender, ports.on_event)

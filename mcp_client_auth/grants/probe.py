@@ -1,4 +1,4 @@
-"""The MCP request before a login and after it: what the server requires, and if that is given."""
+"""The MCP request before and after a login: what the server requires, and whether that is met."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def probe(config: LoginConfig, ports: Ports, credential: Credential | None) -> S
 
 
 def answer_to(config: LoginConfig, ports: Ports, credential: Credential | None) -> ServerAnswer:
-    """The same, whatever the answer is."""
+    """Send the same request, and return its answer whatever it is."""
     names = ("authorized-request", "answer") if credential else ("request", "challenge")
     start = credential.endpoint(config.server_url) if credential else config.server_url
     ports.tell(names[0], url=start)
@@ -66,13 +66,13 @@ def send_probe(server_url: ServerUrl, ports: Ports, credential: Credential | Non
 
 
 def for_more_scope(server_url: ServerUrl, challenge: Challenge, sent: Credential) -> ServerAnswer:
-    """The 403 to a request that went out with a credential, as the login after it sees it."""
+    """The 403 to a request with a credential, as the next login sees it."""
     url = sent.endpoint(server_url)
     return ServerAnswer(url, HttpResponse(403, url), challenge)
 
 
 def require_covered(server_url: ServerUrl, answer: ServerAnswer) -> None:
-    """`Untrusted` where redirects have led to a place to which no token of this login would go."""
+    """Raise `Untrusted` if redirects led to a place where no token of this login would be sent."""
     if server_url.covers(answer.url):
         return
     raise Untrusted(
@@ -98,7 +98,7 @@ def naming_redirect(answer: ServerAnswer) -> Iterator[None]:
 
 
 def token_refused(server: str) -> TokenRefused:
-    """Why a login ends that was in use; what could not be tried, `LoginRequired` says."""
+    """The error that ends a login in use; `LoginRequired` says what could not be tried."""
     return TokenRefused(
         "the server no longer accepts the access token, and it cannot be renewed",
         url=server,
@@ -131,7 +131,7 @@ def missing_scopes(config: LoginConfig, ports: Ports, answer: ServerAnswer) -> S
 
 
 def too_little_scope(credential: Credential, scope: Scopes) -> InsufficientScope:
-    """Nothing more can be requested; what was requested and not granted is named."""
+    """The error if no more can be requested; it names what was requested and not granted."""
     server, granted = credential.key.server, credential.tokens.scope or ()
     given = {*granted, OFFLINE}
     withheld = [each for each in scope if each not in given]

@@ -1,4 +1,4 @@
-"""What to change when a login is refused for a reason that can be fixed here: each once.
+"""What to change when a login is refused for a reason that can be fixed here, each thing once.
 
 A registration that the server has forgotten, a metadata document or a callback that it does not
 accept, a scope that only the resource lists, and `offline_access` where only this program
@@ -41,7 +41,7 @@ RULES: Final[dict[Recovery, str]] = {
 class Attempt:
     """One try of a login. `visits`: how often the person was at a sign-in page before it.
 
-    `named` is the caller's own scope. `own_callback`: where the callback stands is our choice.
+    `named` is the caller's own scope. `own_callback`: the callback's address is our choice.
     """
 
     discovery: Discovery
@@ -54,7 +54,7 @@ class Attempt:
 
     @property
     def host(self) -> str:
-        """Where a callback of our own stands (RFC 8252 §7.3, §8.3)."""
+        """The host of a callback whose address is our choice (RFC 8252 §7.3, §8.3)."""
         return "localhost" if "localhost" in self.recoveries else "127.0.0.1"
 
     def asking_too(self, scope: Scopes) -> Attempt:
@@ -62,7 +62,7 @@ class Attempt:
         return replace(self, scope=union(self.scope or (), scope)) if scope else self
 
     def recovery(self, error: AuthError, *, reused: bool, visited: bool) -> Recovery | None:
-        """What may help after `error`, None for nothing.
+        """What may help after `error`; None if nothing does.
 
         `reused`: the client was registered by an earlier login; `visited`: the person was at a
         sign-in page in this attempt.
@@ -91,9 +91,9 @@ class Attempt:
         return replace(after, kind="dynamic")
 
     def advise(self, error: AuthError, identity: Identity) -> None:
-        """Say of an error that ends the login what only this attempt knows.
+        """Add to an error that ends the login what only this attempt knows.
 
-        A server that does not know a client shows a page of its own, and nothing comes back.
+        A server that does not know a client shows a page of its own, and sends no response.
         """
         late = isinstance(error, LoginFailed) and error.code == "timeout"
         document = identity.client_id if identity else ""
@@ -106,12 +106,12 @@ class Attempt:
         error.advised(error.remedy, more)
 
     def _beyond_the_server(self) -> Scopes:
-        """What is requested and the authorization server does not list."""
+        """The requested scopes that the authorization server does not list."""
         listed = frozenset(self.discovery.server.scopes_supported or ())  # may be many
         return tuple(word for word in self.scope or () if listed and word not in listed)
 
     def _within_reach(self) -> Scopes | None:
-        """The scope without what only the resource lists; None where that changes nothing.
+        """The scope without what only the resource lists; None if that changes nothing.
 
         What the caller or the challenge has named is not left out.
         """
@@ -120,7 +120,7 @@ class Attempt:
         return kept if beyond and _without_offline(kept) else None
 
     def _added_offline(self) -> bool:
-        """Whether it was this program's own idea."""
+        """Whether requesting `offline_access` was this program's own idea."""
         metadata = self.discovery.metadata
         offered = (metadata.scopes_supported if metadata else None) or ()
         return OFFLINE in (self.scope or ()) and OFFLINE not in self._demanded().union(offered)

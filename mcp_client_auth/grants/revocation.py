@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def sign_out(
     ports: Ports, credential: Credential, identity: Identity, trouble: list[str]
 ) -> bool | None:
-    """Whether the server has ended the grant: its refresh token, otherwise its access token."""
+    """Revoke the tokens. Return whether the server has ended the grant (its refresh token,
+    otherwise its access token), or None if it offers no revocation."""
     endpoint, tokens = credential.revocation_endpoint, credential.tokens
     if not endpoint:
         trouble.append("the authorization server offers no revocation")

@@ -1,6 +1,6 @@
 """Which grant a login uses, and the one that is used if the caller names none.
 
-Every session holds a grant, so what only a login needs of it is loaded by the login.
+Every session holds a grant, so what only a login needs is imported by the login.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ BY_BROWSER: Final = BrowserSignIn()
 
 
 def grant_of(config: LoginConfig) -> Grant:
-    """The caller's; otherwise a person signs in, in the way that the server has."""
+    """The caller's grant; otherwise a person signs in, in the way that the server offers."""
     return config.grant or BY_BROWSER
 
 
 def grant_for(config: LoginConfig, prompt: Prompt | None, server: ServerMetadata) -> Grant:
-    """The same at a server that is known: a device code if that is all it has for a person, and
-    the prompt shows one."""
+    """The same for a known server: a device code if that is all it offers a person, and the prompt
+    can show one."""
     from ..prompt.base import code_display
     from ..protocol.authorization import does_code_grant
     from .device_code import DeviceCode

@@ -10,8 +10,8 @@ from .base import LoginConfig
 
 
 def static_credential(config: LoginConfig, tokens: TokenSet) -> Credential:
-    """What is kept of it. There is no authorization server: nothing is renewed or revoked, and
-    the server's own origin stands for it."""
+    """The credential for such a token. Without an authorization server, nothing is renewed or
+    revoked, and the server's own origin is the issuer."""
     issuer = origin_url(config.server_url)
     return Credential(
         key=config.key,

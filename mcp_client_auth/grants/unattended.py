@@ -1,4 +1,4 @@
-"""What the grants without a person share: one token request, first and again; no registration."""
+"""What the grants without a person share: one token request, also to renew; no registration."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Target:
 
 
 class UnattendedGrant(Grant):
-    """The caller's own secret is enough. One token request, and another one for fewer scopes if
-    the scope is refused."""
+    """A grant for which the caller's own secret is enough: one token request, and another one for
+    fewer scopes if the scope is refused."""
 
     __slots__ = ()
     interactive: ClassVar[bool] = False
@@ -82,7 +82,7 @@ class UnattendedGrant(Grant):
         return lambda _: granted
 
     def serves(self, config: LoginConfig, stored: Credential) -> bool:
-        """A new token costs no one anything here, so one for something else is not used."""
+        """Whether owner and scope fit. A new token costs no one anything, so no other is used."""
         owned = stored.options.get("owner", "") == self.owner
         return owned and set(config.scope or ()) <= set(stored.requested or ())
 
@@ -90,7 +90,7 @@ class UnattendedGrant(Grant):
         return True
 
     def renew(self, config: LoginConfig, ports: Ports, credential: Credential) -> TokenSet:
-        """The next token from the endpoint of the last one, for the same."""
+        """The next token from the endpoint of the last one, for the same resource and scope."""
         identity, client = config.identity, credential.client
         target = Target(
             credential.issuer,
@@ -108,7 +108,7 @@ class UnattendedGrant(Grant):
 def token_request(
     target: Target, grant_type: str, fields: Sequence[tuple[str, str]] = ()
 ) -> FormPost:
-    """With the scope, and the resource (RFC 8707 §2.2)."""
+    """A token request with the scope, and the resource (RFC 8707 §2.2)."""
     scope = [("scope", " ".join(target.scope))] if target.scope else []
     resource = [("resource", target.resource)] if target.resource else []
     body = _authlib.token_body(grant_type, [*fields, *scope, *resource])
@@ -138,7 +138,7 @@ def issued(
 
 @contextmanager
 def no_person_can_help() -> Iterator[None]:
-    """A refusal here is nothing that a login could change."""
+    """Add to a refusal that no login by a person could change it."""
     try:
         yield
     except TokenRefused as error:

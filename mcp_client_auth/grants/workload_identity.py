@@ -1,4 +1,4 @@
-"""A workload's own JWT for an access token (RFC 7523 §2.1)."""
+"""Exchange a workload's own JWT for an access token (RFC 7523 §2.1)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkloadIdentity(WithAssertion, UnattendedGrant):
-    """A workload's own JWT for an access token (RFC 7523 §2.1); `client=` is optional.
+    """Exchange a workload's own JWT for an access token (RFC 7523 §2.1); `client=` is optional.
 
-    The JWT leaves only if its `aud` is the authorization server's issuer, or that is pinned
-    with `Options(issuer=…)`. One account label for each workload of a process.
+    The JWT is sent only if its `aud` is the authorization server's issuer, or that is pinned
+    with `Options(issuer=…)`. Use one account label for each workload of a process.
 
     Example:
         ```python
@@ -64,7 +64,7 @@ def jwt_bearer(
     *,
     pinned: bool = False,
 ) -> Flow[TokenSet]:
-    """`pinned`: the caller has named the issuer, so that the audience need not."""
+    """`pinned`: the caller has named the issuer, so the audience need not name it."""
     require_audience(assertion, target.issuer, pinned=pinned)
     request = jwt_bearer_request(target, assertion)
     rule = "the assertion's audience is the issuer" if not pinned else "the issuer is pinned"
@@ -72,7 +72,7 @@ def jwt_bearer(
 
 
 def require_audience(assertion: Secret, issuer: str, *, pinned: bool = False) -> None:
-    """`IssuerMismatch` for an assertion that would leave for a server that it does not name."""
+    """Raise `IssuerMismatch` for an assertion that does not name the server it would be sent to."""
     audience = (claims_of(assertion) or {}).get("aud")
     named = audience if isinstance(audience, list) else [audience]
     if pinned or any(isinstance(each, str) and same_issuer(each, issuer) for each in named):
