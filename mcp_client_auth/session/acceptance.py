@@ -1,7 +1,7 @@
-"""A new login beside one that is in use: it takes its place once the server has accepted it.
+"""A new login beside one that is in use, which it replaces once the server has accepted it.
 
-Until then both are in the store, so that a crash costs neither. The login lease is held all
-the time, so what waits under a lease of one's own was left by a crash.
+Until then both are in the store, so that a crash loses neither. The login lease is held all that
+time, so a login that the holder of the lease finds waiting was left by a crash.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _KEPT: Final = "The login that was there is kept and in use"
 def prove(
     config: LoginConfig, ports: Ports, fresh: Credential
 ) -> tuple[Credential, ServerAnswer | None]:
-    """The new login in its place, and the answer that it was accepted with, if there was one.
+    """Put the new login in place; return it with the answer that accepted it, if there was one.
 
     Raises the server's refusal, after which the new login is gone and the old one is as it was.
-    It is not revoked: some servers then end every login of the client.
+    The new one is not revoked: some servers then end every login of the client.
     """
     answer = None
     with suppress(Unavailable, BadResponse):
@@ -54,11 +54,11 @@ def prove(
 
 
 def require_gain(config: LoginConfig, ports: Ports, fresh: Credential) -> None:
-    """`InsufficientScope` where a step-up gave nothing more and something less.
+    """Raise `InsufficientScope` if a step-up granted nothing more and something less.
 
-    The old login stays then, as if the step-up had been denied: its request would be refused
-    again, and others might be. One that gave something else takes the place, for servers name
-    scopes in more than one way and only the request can tell.
+    The old login then stays, as if the step-up had been denied: its request would be refused
+    again, and others might be too. A step-up that granted something else takes its place, since
+    servers name scopes in more than one way and only the request can tell.
     """
     stored = readable(ports.storage, config.key)
     if stored is None:
@@ -79,7 +79,7 @@ def _dropped(ports: Ports, fresh: Credential, error: AuthError) -> AuthError:
 
 
 def waiting(config: LoginConfig, ports: Ports) -> Credential | None:
-    """What a crash has left; what cannot be read of it is dropped."""
+    """The login that a crash has left waiting; one that cannot be read is dropped."""
     key = config.key.beside
     if not config.interactive or ports.storage.summary(key) is None:
         return None
@@ -91,13 +91,13 @@ def waiting(config: LoginConfig, ports: Ports) -> Credential | None:
 
 
 def take_place(ports: Ports, fresh: Credential) -> Credential:
-    """The login that waited, under its own key."""
+    """Store the login that waited in its place, and return it."""
     kept = store_login(ports.storage, replace(fresh, key=fresh.key.place))
     drop(ports, fresh)
     return kept
 
 
 def drop(ports: Ports, fresh: Credential) -> None:
-    """A copy that stays behind does no harm: it is tried before a person has to sign in again."""
+    """Delete a login that waits. A copy left there does no harm: it is tried before a sign-in."""
     with suppress(StorageError):
         ports.storage.delete(fresh.key)

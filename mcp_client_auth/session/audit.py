@@ -1,7 +1,7 @@
-"""What became of whose login, on which host: for the log of those who run a fleet or a web host.
+"""The audit log of a fleet or a web host: what became of whose login, on which host.
 
-One event each, of the logins that hosts share and of those that an application's users have. It
-names no account: an HMAC by the sealing key stands for it, the same on all hosts that have that.
+It has one event for each action on a login that hosts share or that an application's user has. No
+event names an account: an HMAC with the sealing key stands for it, the same on all hosts with it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class AuditEvent(Event):
     """What became of a login: `detail` is "begin", "finish", "refresh", "refusal" or "forget".
 
     `url` is the MCP server, `account` an HMAC by the first sealing key (empty if there is none),
-    `generation` that of the stored login, `host` the name of this machine. `rule` says why, for a
-    refusal the code of its error. Such events go to the logger `mcp_client_auth.audit`, too.
+    `generation` that of the stored login, `host` the name of this machine. `rule` says why; for
+    a refusal it is the error's code. The events also go to the logger `mcp_client_auth.audit`.
 
     Example:
         ```python
@@ -68,7 +68,7 @@ class AuditEvent(Event):
 def audit(
     config: LoginConfig, ports: Ports, action: Action, *, generation: int = 0, why: str = ""
 ) -> None:
-    """Tell it of a login that is not only this machine's."""
+    """Record an action on a login that is shared by hosts or made by an application."""
     if ports.storage.shared or config.by_application:
         who = config.key.server, config.key.account
         record(ports.storage, ports.on_event, *who, action, generation=generation, why=why)
@@ -77,7 +77,7 @@ def audit(
 def refused(
     storage: Storage, listener: Listener | None, server: str, account: str, error: AuthError
 ) -> None:
-    """Tell that a sign-in was not finished, unless something is only out of order."""
+    """Record a sign-in that was not finished, unless the cause was only a fault or a misuse."""
     if not isinstance(error, _NO_REFUSAL):
         record(storage, listener, server, account, "refusal", why=error.code)
 

@@ -1,4 +1,4 @@
-"""After a login that failed no browser opens for a while, in any process.
+"""After a failed login, no browser opens for a while, in any process.
 
 The failure is a note beside the record, so that twenty programs that start together open
 one browser and not twenty. An explicit login clears it.
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from ..storage import Storage
 
 SECONDS: Final = 60.0
-_SKEW: Final = 2.0  # of clocks of hosts that are compared
+_SKEW: Final = 2.0  # seconds between the clocks of two hosts
 _NOTE: Final = "cooling"
 _NO_ONE_WAS_ASKED: Final = ("aborted", "login_not_required")
 LOGIN: Final = "login"
-STEP_UP: Final = "step-up"  # of whatever scopes: one for a resource
+STEP_UP: Final = "step-up"  # whatever its scopes: one cooldown for a resource
 _WHATEVER_SCOPE: Final = (
     f"For {SECONDS:.0f} s after that no more scope is requested, whichever it is; an explicit login"
     " asks at once"
@@ -51,7 +51,7 @@ class Cooling:
                 error = read_error(entry)
         if error is None:
             return
-        if purpose == STEP_UP:  # the request that gets it may need another scope
+        if purpose == STEP_UP:  # the request that gets the error may need another scope
             error.advised(error.remedy, _WHATEVER_SCOPE)
         raise error
 
@@ -59,7 +59,7 @@ class Cooling:
         passing = isinstance(error, Unavailable | UsageError | LoginRequired)
         if passing or error.code in _NO_ONE_WAS_ASKED:
             return
-        # a storage that is full or out of reach does not hide why the login failed
+        # a storage that is full or out of reach must not hide why the login failed
         with suppress(StorageError, Unavailable):
             until = self._storage.time_there(self._clock() + SECONDS)
             kept = {**self._read(), purpose: {**error_fields(error), "until": until}}

@@ -1,4 +1,4 @@
-"""What a session does next, and how what it knows changes; nothing else changes that.
+"""Decides what a session does next and how its knowledge changes; nothing else changes that.
 
 Two pure tables over the values of `knowledge`: no clock, no storage, no network. `renewal`
 and `session` carry out the steps.
@@ -23,14 +23,14 @@ _STORE_PAUSE: Final = 2.0  # shorter than the time for which others leave an ans
 _SPREAD: Final = 10.0
 _NEVER: Final = float("inf")
 
-# May it be sent, does it live, can it be renewed
+# May a token be sent, is it alive, can it be renewed
 Use = Literal["good", "young", "spent", "final", "marked", "unbound"]
 Life = Literal["fresh", "due", "dead"]
 Renewal = Literal["ready", "soon", "outage", "refused", "none"]
 
 
 def next_step(known: Knowledge, stored: Stored, need: Need, now: Now) -> Step:
-    """The first row that fits decides. Called again with what was learned, it always ends."""
+    """The next step, by the first row that fits. A loop that learns from each step always ends."""
     missing, token = known.missing(stored, now), known.latest(stored)
     if missing and stored.credential:
         return k.Save(missing, stored.credential)
@@ -86,9 +86,9 @@ def next_step(known: Knowledge, stored: Stored, need: Need, now: Now) -> Step:
 
 
 def without_store(known: Knowledge, need: Need, error: Unavailable, now: Now) -> Step:
-    """The same while the store cannot be read: what lives is sent, and nothing is renewed.
+    """The next step while the store cannot be read: a live token is sent, and none is renewed.
 
-    Whether someone else has a better token, or has ended this login, is not known.
+    Whether another process has a better token, or has ended this login, is not known.
     """
     token = known.current
     if token and token.alive(now.wall) and isinstance(need, k.For):
@@ -113,7 +113,7 @@ def _use(
                 return "unbound"
             if marked:
                 return "marked"
-            # whatever others have heard of it, this request tries it twice
+            # this request tries it twice, whatever other requests were told about it
             if need.replaced and not k.ended_on_the_way(sent, now.wall):
                 return "final" if need.repeated else "young"
             lifetime = sent.tokens.lifetime
@@ -131,7 +131,7 @@ def _renewal(
     """Whether it can be renewed now; if not, when (steady), and what prevents it."""
     unsaved, refusal, outage = known.unsaved, known.refusal, known.outage
     if unsaved and same_token(token, unsaved.fresh):
-        return "outage", unsaved.until, unsaved.error  # not rotated before it is saved
+        return "outage", unsaved.until, unsaved.error  # not renewed again before it is saved
     refresh_token = token.tokens.refresh_token
     if not known.grant.can_renew(token):
         return "none", _NEVER, None
@@ -146,7 +146,7 @@ def _renewal(
 
 
 def _marking(known: Knowledge, token: Credential, now: Now) -> k.Mark:
-    """The first reason is the one that is repeated."""
+    """The mark for a refused token; its reason is that of the first mark."""
     before, refusal = known.mark, known.refusal
     reason = before.reason if before else refusal.error if refusal else None
     return k.Mark(
@@ -160,8 +160,8 @@ def _marking(known: Knowledge, token: Credential, now: Now) -> k.Mark:
 
 
 def after_refusal(known: Knowledge) -> Literal["kept", "noted", "ended"]:
-    """What becomes of the stored refresh token that was just refused: it stays as it is, or with
-    a note so that no process hurries to send it, or it is never sent again and deleted."""
+    """What becomes of the stored refresh token that was just refused: it is kept, or kept with a
+    note so that no process hurries to send it, or deleted and never sent again."""
     refusal = known.refusal
     if known.unattended or refusal is None:
         return "kept"
@@ -171,8 +171,8 @@ def after_refusal(known: Knowledge) -> Literal["kept", "noted", "ended"]:
 
 
 def in_use(known: Knowledge, stored: Stored, refused: Credential | None, now: Now) -> bool:
-    """Whether a new login must wait beside the stored one until the server has accepted it:
-    that one is not known to be dead. `refused` just was.
+    """Whether a new login must wait beside the stored one until the server has accepted it,
+    since the stored one is not known to be dead. `refused`: the token that just was refused.
 
     A grant without a person can always be used again, so nothing waits there.
     """
@@ -212,7 +212,7 @@ def after(known: Knowledge, event: Happened) -> Knowledge:
         case k.Faulted(error, now):
             pause = _longer(known.outage)
             least = error.retry_after or 0.0
-            least += min(0.1 * least, _SPREAD) * now.draw  # the server has told it to a crowd
+            least += min(0.1 * least, _SPREAD) * now.draw  # a crowd was told the same
             wait = max(least, pause * (0.5 + 0.5 * now.draw))
             return replace(known, outage=k.Outage(error, pause, now.steady + wait))
         case k.Saved(fresh, now):
@@ -252,7 +252,7 @@ def _read(known: Knowledge, stored: Stored, now: Now) -> Knowledge:
         if rest.outage is None or rest.outage.until < now.steady + left:
             rest = replace(rest, outage=k.Outage(error, pause, now.steady + left))
     if unsaved and stored.holds(unsaved.fresh):
-        return after(rest, k.Saved(unsaved.fresh, now))  # it was, though an error was raised
+        return after(rest, k.Saved(unsaved.fresh, now))  # it was saved, though an error was raised
     if unsaved and not stored.holds(unsaved.over):
         return replace(rest, unsaved=None)  # a later login or a logout counts more
     return rest
@@ -266,7 +266,7 @@ def _refreshed(
     rest = replace(known, unproven=heir, refusal=None, outage=None)
     mark = known.marked(old)
     if mark and mark.cooling(now.wall) and not explicit:
-        # otherwise tokens with a short life would outrun it
+        # otherwise short-lived tokens would outrun the mark
         handed_on = replace(
             mark, token=k.fingerprint(fresh), generation=fresh.generation, noted=False
         )

@@ -39,9 +39,9 @@ class Now:
 class Mark:
     """The server refused this token after everything was tried; also a note in the store.
 
-    `token` is a fingerprint and `generation` that of its record, so a mark never falls on a
+    `token` is a fingerprint and `generation` that of its record, so a mark never names a
     newer login. `unproven`: no request of this login was ever accepted, so a new login would
-    not help. `again`: a token before it was marked too, and none was accepted since. `noted`:
+    not help. `again`: an earlier token was marked too, and none was accepted since. `noted`:
     the store has it.
     """
 
@@ -98,8 +98,8 @@ class Unsaved:
 class Knowledge:
     """Everything a session knows that is not in the store.
 
-    `current` is sent without another look until `due` (wall). `read`: the store was read.
-    `unproven`: of a login, and not accepted yet. `repeated`: the last second try that has ended.
+    `current` is sent until `due` (wall) without reading the store. `read`: the store was read.
+    `unproven`: a login that is not accepted yet. `repeated`: the last second try that has ended.
     `mark`: the last one that no accepted request and no login has ended, whichever token it names.
     """
 
@@ -123,7 +123,7 @@ class Knowledge:
         return self.due if same_token(token, self.current) else due(token, draw)
 
     def latest(self, stored: Stored) -> Credential | None:
-        """What is stored, or would be if it could have been saved."""
+        """The stored credential, or the one that would be stored if it could have been saved."""
         unsaved = self.unsaved
         return unsaved.fresh if unsaved and stored.holds(unsaved.over) else stored.credential
 
@@ -150,8 +150,8 @@ class Knowledge:
 class Stored:
     """One reading of the store: the record that fits, the mark, the generation in the index.
 
-    `refusal`: why the record was not renewed by any process, and since when (wall). `outage`: what
-    another host has heard of the token endpoint, with the pause and the seconds that are left.
+    `refusal`: why a process could not renew the record, and since when (wall). `outage`: the fault
+    of the token endpoint that another host noted, with the pause and the seconds that are left.
     """
 
     credential: Credential | None = None
@@ -209,7 +209,7 @@ Need: TypeAlias = For | Newer | Refused
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """`due`: from then on (wall) it is looked at again. `renew`: begin its renewal meanwhile."""
+    """Send the token. `due`: from then on (wall) decide again. `renew`: meanwhile, renew it."""
 
     credential: Credential
     due: float
@@ -219,7 +219,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same token once more, after `SECOND_CHANCE` seconds."""
+    """Send the same token once more, after `SECOND_CHANCE` seconds."""
 
     credential: Credential
     why: str = "a young token may not have reached every replica"
@@ -227,7 +227,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Under the lock. `usable`: if no refresh can be sent, the token is still good."""
+    """Refresh under the lock. `usable`: if no refresh can be sent, the token is still good."""
 
     credential: Credential
     usable: bool
@@ -237,7 +237,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Under the lock."""
+    """Save `credential` in place of `over`, under the lock."""
 
     credential: Credential
     over: Credential
@@ -246,7 +246,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Until `until` (steady); with an `error`, only within the caller's patience."""
+    """Wait until `until` (steady); with an `error`, only within the caller's patience."""
 
     until: float
     error: AuthError | None
@@ -255,7 +255,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A person, or the grant that needs none. `drop`: what is current has expired."""
+    """Ask a person, or the grant that needs none. `drop`: the current token has expired."""
 
     why: str
     drop: bool = False
@@ -263,7 +263,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The server's own answer to this request stands."""
+    """Return the server's own answer to this request."""
 
     why: str
 
@@ -274,7 +274,7 @@ class Fail:
     why: str
 
 
-# What a person reads of a step: `why` tells the rule.
+# What a person reads about a step; its `why` tells the rule.
 WORDS: Final = {
     "Send": "send the token",
     "Repeat": "send the token again",
@@ -308,7 +308,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class TriedAgain:
-    """The second try of a young token has ended; `accepted` also where there was no answer."""
+    """The second try of a young token has ended; `accepted` also if there was no answer."""
 
     sent: Credential
     accepted: bool
@@ -357,7 +357,7 @@ class SaveFailed:
 
 @dataclass(frozen=True, slots=True)
 class Insisted:
-    """The caller wants a refresh now: what was refused for a while is sent again."""
+    """The caller wants a refresh now: a token that was refused for a while is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +367,7 @@ class Forgotten:
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The grant that the stored login was made by, where the caller has named none."""
+    """The grant that made the stored login, if the caller has named none."""
 
     grant: Grant
 
@@ -394,18 +394,18 @@ def same_token(stored: Credential, other: Credential | None) -> bool:
 
 
 def fingerprint(credential: Credential) -> str:
-    """Names an access token where the token itself must not be."""
+    """A name for an access token where the token itself must not appear."""
     return sha256(credential.tokens.access_token.reveal().encode()).hexdigest()[:32]
 
 
 def margin(lifetime: float, draw: float) -> float:
-    """Seconds before expiry from which a token is renewed: 1 s to a tenth, at most 6 minutes."""
+    """Seconds before expiry to renew a token: 1 s to a tenth of its life, at most 6 minutes."""
     tenth = 0.1 * max(lifetime, 0.0)
     return tenth if lifetime < 10 else 1.0 + (min(tenth, _LONGEST_MARGIN) - 1.0) * draw
 
 
 def due(token: Credential, draw: float) -> float:
-    """From when (wall) a token is renewed; the draw spreads a crowd."""
+    """When (wall) a token becomes due for renewal; the draw spreads a crowd."""
     lifetime = token.tokens.lifetime
     return end(token) if lifetime is None else end(token) - margin(lifetime, draw)
 
@@ -416,8 +416,8 @@ def end(token: Credential) -> float:
 
 
 def ended_on_the_way(sent: Credential, now: float) -> bool:
-    """Whether the refusal of a token says nothing, since it has ended by now: not of one that
-    never lasts as long as a second try takes."""
+    """Whether the refusal of a token says nothing, since it has expired by now. False for one
+    that never lasts as long as a second try takes."""
     lifetime = sent.tokens.lifetime
     return lifetime is not None and lifetime > 2 * SECOND_CHANCE and not sent.alive(now)
 

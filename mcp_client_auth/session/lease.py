@@ -1,4 +1,4 @@
-"""The login lease: one login to a server at a time, over all processes."""
+"""The login lease: one login to a server at a time, across all processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ..threads import Cancel
 if TYPE_CHECKING:
     from ..grants.base import Ports
 
-_SHORT_WAIT: Final = 0.4  # a wait as short as this is not worth a word
+_SHORT_WAIT: Final = 0.4  # a wait as short as this is not worth an event
 _SLICE: Final = 1.0  # how soon a cancellation is noticed
 
 
 @contextmanager
 def login_lease(ports: Ports, key: Key, limit: float, cancel: Cancel) -> Iterator[None]:
-    """Keep the lease. A wait for another login, `limit` seconds at most, is an event.
+    """Hold the lease. A wait for another login, at most `limit` seconds, is told as an event.
 
     Raises `Unavailable` after that, and `LoginFailed` once `cancel` is set.
     """
@@ -33,7 +33,7 @@ def login_lease(ports: Ports, key: Key, limit: float, cancel: Cancel) -> Iterato
                 lease.enter_context(ports.storage.lock(key, "login", seconds))
                 break
             except Unavailable as error:
-                # a storage of the caller's own may have no such code: then the time tells
+                # a storage of the caller's own may not set this code: then the time tells
                 if error.code != "locked" and time.monotonic() - began < seconds:
                     raise
             if not waited:
@@ -52,7 +52,7 @@ def login_lease(ports: Ports, key: Key, limit: float, cancel: Cancel) -> Iterato
 
 
 def tell_of_waiting(ports: Ports, key: Key, seconds: float = 0.0) -> None:
-    """`seconds`: how long at most; 0 where the other login's own clock decides."""
+    """Tell that another login is waited for, at most `seconds`; 0 if its own clock decides."""
     most = f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
     limit = f", at most {most}" if seconds else ""
     detail = f"another program is logging in to this server: waiting for it{limit}"

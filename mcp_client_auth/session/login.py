@@ -1,5 +1,5 @@
-"""One login at a time over all processes: under its lease what another one has got meanwhile,
-otherwise the steps. A login that fails keeps everyone from asking again for a while."""
+"""One login at a time across all processes. Under its lease, take what another process has got
+meanwhile, otherwise do the steps. After a failed login, no process asks again for a while."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     from .renewal import Renewal
 
 _AFTER_THE_PERSON: Final = 60.0  # how long the rest of another login may take
-_TOGETHER: Final = 0.2  # requests of one moment open one browser, however quick the server is
+_TOGETHER: Final = 0.2  # simultaneous requests open one browser, however quick the server is
 
 
 @dataclass(frozen=True, slots=True)
 class LeasedLogin:
-    """A login to be run when it is its turn.
+    """A login that runs when it is its turn.
 
-    `refused`: the token whose refusal leads to it. `force`: whatever another process has got.
-    `explicit`: also right after a login that failed.
+    `refused`: the token whose refusal led to it. `force`: log in whatever another process has
+    got. `explicit`: log in even right after a failed login.
     """
 
     renewal: Renewal
@@ -57,7 +57,7 @@ class LeasedLogin:
 
     def run(self) -> Credential:
         """Raises `LoginRequired` if no one can sign in, and what a failed login raises."""
-        if self.force:  # otherwise what is stored was looked at
+        if self.force:  # otherwise what is stored was read just before
             self.renewal.adopt(readable(self.ports.storage, self.renewal.config.key))
         config, ports, gathering = self.renewal.config, self.ports, self.gathering
         require_someone_to_ask(self.renewal, self.prompt)
@@ -104,8 +104,8 @@ class LeasedLogin:
             return into_place(self.renewal, ports, fresh, scope)
 
     def _signed_in(self, grant: Grant) -> Grant:
-        """The grant with the login at its identity provider, if it rests on one: that is stored
-        and renewed separately, and a person signs in there only if it has ended, or by force."""
+        """The grant with the login at its identity provider, if it needs one. That is stored and
+        renewed separately; a person signs in there only if it has ended, or by force."""
         if grant.provider is None:
             return grant
         login = None if self.force else self.renewal.signed_in()
@@ -170,8 +170,8 @@ def beside_another(
 def into_place(
     renewal: Renewal, ports: Ports, fresh: Credential, scope: Scopes | None
 ) -> Credential:
-    """The new login in the place of what is there, if that is in use once the server has accepted
-    the new one. `scope` if it is a step-up."""
+    """Put the new login in the place of the stored one; if that is in use, only once the server
+    has accepted the new one. `scope`: set if it is a step-up."""
     if not fresh.key.waits:
         renewal.logged_in(fresh)
         return fresh
@@ -188,8 +188,8 @@ def into_place(
 def as_before(
     config: LoginConfig, stored: Credential | None, *, force: bool = False
 ) -> LoginConfig:
-    """By the client that was named for the last login, at its issuer only; and bound to a key,
-    renewed by its scopes or insisting on iss as that was, unless a forced login decides again."""
+    """The config with the client that was named for the stored login, at its issuer only. It
+    also binds to a key, refreshes with scopes and insists on iss if that did, unless forced."""
     options = config.options
     if stored is None or stored.static:
         return config

@@ -1,4 +1,4 @@
-"""The error where a person must log in and none can, and what to run."""
+"""The error when a person must log in and no one can, and the command to run."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def login_required(
     *,
     shared: bool = False,
 ) -> LoginRequired:
-    """`why` ends before the server's name; `scope` is what must be requested; `ended_by`: why a
-    login that was there needs its person again. `shared`: many hosts look where it is kept."""
+    """`why` ends before the server's name. `scope`: what must be requested. `ended_by`: why a
+    login that was there needs its person again. `shared`: many hosts use the storage."""
     key, command = config.key, ""
-    scope = tuple(map(hidden, scope)) if scope else scope  # of a server, which may repeat a secret
+    scope = tuple(map(hidden, scope)) if scope else scope  # a server's, which may repeat a secret
     if not (key.client or config.by_application):
         # some of them are a server's own words
         scopes = " ".join(filter(str.isprintable, scope or config.scope or ()))
@@ -57,25 +57,25 @@ def login_required(
 
 
 def provider_required(config: LoginConfig, provider: Provider) -> LoginRequired:
-    """The same where it is at the identity provider that a person has to sign in."""
+    """The same if a person has to sign in at the identity provider."""
     return login_required(config, f"a person must sign in at {shown(provider.issuer)} for")
 
 
 def require_someone_to_ask(renewal: Renewal, prompt: Prompt | None) -> None:
-    """`LoginRequired` where only a person could log in, and there is none."""
+    """Raise `LoginRequired` if only a person could log in and no one can be asked."""
     if renewal.config.interactive and prompt is None:
         raise no_longer(renewal, "a person must log in to")
 
 
 def require_no_static_token(renewal: Renewal) -> None:
-    """`LoginRequired` where a token issued by hand is stored: no browser opens instead of it."""
+    """Raise `LoginRequired` if a token issued by hand is stored: no browser opens instead."""
     stored = readable(renewal.ports.storage, renewal.config.key)
     if stored and stored.static:
         raise no_longer(renewal)
 
 
 def no_longer(renewal: Renewal, why: str = "") -> LoginRequired:
-    """Why there is no token, also what ended the login that was there; see `login_required`."""
+    """The error that says why there is no token and what ended the login; see `login_required`."""
     known, storage, key = renewal.known, renewal.ports.storage, renewal.config.key
     stored = renewal.look().credential
     if stored and stored.static:

@@ -1,4 +1,4 @@
-"""The end of a login: here first, then at the server, which cannot stand in its way."""
+"""Ends a login: here first, then at the server, which cannot prevent it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _UNREADABLE: Final = ("damaged_record", "no_key", "wrong_key")
 class LoggedOut:
     """What a logout did; true when there was a login.
 
-    `revoked` and `unregistered` tell what the server has confirmed, and are None where it was
+    `revoked` and `unregistered` tell what the server has confirmed, and are None if it was
     not called: RFC 7009 for the tokens, RFC 7592 for a client that no one else here uses.
     `trouble` says in words what could not be done.
 
@@ -70,7 +70,7 @@ def log_out(renewal: Renewal, cooling: Cooling, *, local: bool) -> LoggedOut:
         stored = replace(stored, client=config.identity.completed(stored.client))
     if stored.static:
         return LoggedOut(existed, trouble=(LEFT_VALID,))
-    keeps_client = config.by_application  # another of its users may be signing in with that
+    keeps_client = config.by_application  # another user of the application may need it
     if local:
         if not keeps_client:
             forget_registration(ports, stored.client)
@@ -82,7 +82,7 @@ def log_out(renewal: Renewal, cooling: Cooling, *, local: bool) -> LoggedOut:
 
 
 def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[str, ...]]:
-    """Delete every trace of a login here; whether there was one, and what it was.
+    """Delete every trace of a login here. Return whether there was one, what it was, and trouble.
 
     What cannot be read can still be deleted; then there is nothing to revoke with.
     """
@@ -93,7 +93,7 @@ def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[s
     except StorageError as error:
         entry = storage.summary(key)
         sealed = error.code == "elsewhere" and entry is not None and entry.storage == "file"
-        if error.code not in _UNREADABLE and not sealed:  # a file goes without its key too
+        if error.code not in _UNREADABLE and not sealed:  # a file can be deleted without its key
             raise
         trouble = (f"{error.summary}, so nothing could be revoked",)
     existed = stored is not None or storage.summary(key) is not None or bool(trouble)
@@ -104,7 +104,7 @@ def forget(storage: Storage, key: Key) -> tuple[bool, Credential | None, tuple[s
 def end_at_server(
     ports: Ports, stored: Credential, identity: Identity, *, keeps_client: bool = False
 ) -> LoggedOut:
-    """Revoke the tokens, then delete the client of which this was the last login."""
+    """Revoke the tokens, then delete the client if this was its last login."""
     trouble: list[str] = []
     revoked = sign_out(ports, stored, identity, trouble)
     unregistered, where = None, stored.client.management_uri
@@ -120,9 +120,9 @@ def end_at_server(
 
 
 def forget_registration(ports: Ports, client: Client) -> bool:
-    """Drop a registration here when its last login is gone; whether it was the last.
+    """Drop a registration here if its last login is gone, and return whether that is so.
 
-    Under the client lock, so that no login that begins meanwhile takes it up.
+    This holds the client lock, so that no login that begins meanwhile uses the registration.
     """
     if client.kind != "dynamic" or not client.redirect_uris:
         return False

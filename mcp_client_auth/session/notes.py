@@ -41,7 +41,7 @@ UNREADABLE: Final = (ValueError, LookupError, TypeError, AttributeError)
 
 
 def read_mark(storage: Storage, key: Key) -> Mark | None:
-    """What was noted of a token that the server refused; see `Mark`."""
+    """The note about a token that the server refused; see `Mark`."""
     with suppress(*UNREADABLE):
         mark = Mark(**fields(_read(storage, key, MARK), _MARK), noted=True)
         return replace(mark, since=storage.time_here(mark.since))
@@ -49,7 +49,7 @@ def read_mark(storage: Storage, key: Key) -> Mark | None:
 
 
 def mark_of(entry: Summary, storage: Storage, now: float) -> Mark | None:
-    """The mark of a login that is only known from the index, while it keeps the login from use."""
+    """The mark of a login known only from the index, as long as it keeps the login from use."""
     mark = read_mark(storage, entry.key)
     if mark is None or mark.generation != entry.generation:
         return None
@@ -57,7 +57,7 @@ def mark_of(entry: Summary, storage: Storage, now: float) -> Mark | None:
 
 
 def write_mark(storage: Storage, key: Key, mark: Mark) -> bool:
-    """Whether the store has it now; a store that cannot be written is no reason to fail."""
+    """Write it and return whether that worked: a failed write is not a reason to fail."""
     entry = {
         "token": mark.token,
         "since": storage.time_there(mark.since),
@@ -74,7 +74,7 @@ def remove_mark(storage: Storage, key: Key) -> None:
 
 
 def forget_notes(storage: Storage, key: Key) -> None:
-    """What was noted of a login that another one replaces."""
+    """Remove what was noted about a login that another one replaces."""
     for name in (MARK, _REASON):
         _write(storage, key, name, "")
 
@@ -104,9 +104,9 @@ def remove_refusal(storage: Storage, key: Key) -> None:
 
 
 def read_outage(storage: Storage, key: Key, now: float) -> tuple[AuthError, float, float] | None:
-    """What another host has heard of the token endpoint, its pause, and what is left of that.
+    """The fault of the token endpoint that another host noted, its pause, and what is left of it.
 
-    Less than nothing for twice as long again: whoever tries next makes the pause longer.
+    What is left is negative for twice the pause: the next host to try then makes the pause longer.
     """
     entry = _read(storage, key, OUTAGE)
     with suppress(*UNREADABLE):
@@ -129,7 +129,7 @@ def write_outage(storage: Storage, key: Key, outage: Outage, left: float, now: N
 
 
 def error_fields(error: AuthError) -> dict[str, Any]:
-    """`hint` is for versions that know no remedy."""
+    """The fields of an error; `hint` is for versions that do not know remedies."""
     return {"kind": type(error).__name__, "fields": {**error.__dict__, "hint": error.hint}}
 
 
@@ -166,7 +166,7 @@ def _shown(value: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in string(value)[:_LONGEST])
 
 
-# what an error may be shown with; anything else in a note is left out
+# the fields that an error may have; anything else in a note is left out
 _ERROR: Final[Readers] = {
     **dict.fromkeys(("summary", "code", "hint", "server", "step", "description"), _shown),
     "url": lambda value: Shown(_shown(value)),  # as it was when it was noted

@@ -28,7 +28,7 @@ ChosenPrompt: TypeAlias = "Prompt | Literal['auto'] | None"
 
 
 class Arguments(TypedDict, total=False):
-    """What `MCPAuth`, `login` and `open_session` take beside the server's URL."""
+    """What `MCPAuth`, `login` and `open_session` take besides the server's URL."""
 
     account: str
     client: Identity
@@ -45,7 +45,7 @@ _DEFAULTS: Final[Arguments] = {"account": "default", "prompt": "auto"}  # otherw
 
 
 def shows_arguments(call: Call) -> Call:
-    """Show what its `**arguments` stand for, to help() and to a notebook that completes names."""
+    """Make help(), and a notebook that completes names, show what its `**arguments` stand for."""
     shown = signature(call)
     named = [each for each in shown.parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
     for name in Arguments.__annotations__:
@@ -55,7 +55,7 @@ def shows_arguments(call: Call) -> Call:
 
 
 def _has(member: str) -> Callable[[Any], bool]:
-    """Whether it is an object with this member; the class of such objects is none."""
+    """A check for an object with this member; the class of such objects does not pass."""
     return lambda value: not isinstance(value, type) and hasattr(value, member)
 
 
@@ -94,8 +94,8 @@ _USABLE: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 
 
 def require_usable(name: str, url: object, arguments: Mapping[str, object]) -> None:
-    """`UsageError` for a value of another kind than its argument, and `TypeError` for a keyword
-    that is none of `Arguments`, as a call raises it."""
+    """Raise `UsageError` for a value of another kind than its argument, and `TypeError` for a
+    keyword that is not one of `Arguments`, as a call raises it."""
     if unknown := sorted(arguments.keys() - Arguments.__optional_keys__):
         told = f"{name}() got an unexpected keyword argument {unknown[0]!r}"
         raise TypeError(told + _meant(unknown[0]))
@@ -107,7 +107,7 @@ def require_usable(name: str, url: object, arguments: Mapping[str, object]) -> N
 
 
 def _meant(name: str) -> str:
-    """What such a keyword is called here, in Python's own words."""
+    """A suggestion of the keyword that was meant, in Python's own words."""
     from difflib import get_close_matches
 
     from ..protocol.options import Options
@@ -119,7 +119,7 @@ def _meant(name: str) -> str:
 
 
 def _kind(value: object) -> str:
-    """What kind of a value this is, which no argument can be."""
+    """What kind of value this is, for one that does not fit its argument."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if is_async(value):
@@ -143,7 +143,7 @@ def open_session(
 ) -> Session:
     """A session from a caller's arguments; nothing is read or sent yet.
 
-    `personal`: the login is the person's own, whatever client it uses, as the command's is.
+    `personal`: the login is the person's own, whatever client it uses, as with the command.
     `by_application`: see `LoginConfig`.
     """
     from ..grants.base import LoginConfig, Ports
@@ -176,7 +176,7 @@ def open_session(
 
 
 def _key(url: str, account: str, client: Identity, grant: Grant | None, *, personal: bool) -> Key:
-    """What the login is kept under: an app's own client or grant has one of its own."""
+    """The key that the login is kept under; an app's own client or grant has its own key."""
     from ..credential import key_for
 
     own = client.registered_id if client else ""
@@ -193,12 +193,12 @@ def _server_url(url: str, options: Options, kept: Storage, key: Key) -> ServerUr
     except InsecureUrl:
         if kept.summary(key) is None:
             raise
-        # what a login was allowed holds as long as it does
+        # what a login was allowed stays allowed as long as it is stored
         return ServerUrl.checked(url, replace(options, allow_insecure_http=True))
 
 
 def _prompt(prompt: ChosenPrompt, grant: Grant | None) -> Prompt | None:
-    """The caller's; `UsageError` for one that cannot show what the grant has to be shown."""
+    """The caller's prompt; raises `UsageError` for one that cannot show what the grant needs."""
     if prompt == "auto":
         return automatic_prompt() if grant is None or grant.provider else None
     if grant is None and prompt is None:
@@ -221,7 +221,7 @@ def automatic_prompt() -> Prompt | None:
 
 @cache
 def _usual_options() -> Options:
-    """One for all sessions that have none of their own."""
+    """The `Options` of all sessions that have none of their own."""
     from ..protocol.options import Options
 
     return Options()

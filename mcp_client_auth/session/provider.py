@@ -1,7 +1,7 @@
-"""What the login at a company's identity provider is for, from that to one of its MCP servers.
+"""The login at a company's identity provider, derived from a login to one of its MCP servers.
 
-It is a login of its own with a record, a lease and a refresh lock of its own, so that those to
-all servers of the company share it. Only its account and what concerns the sign-in itself come
+It is a separate login with its own record, lease and refresh lock, so that the logins to all
+servers of the company share it. Only its account and what concerns the sign-in itself come
 from the server's login: no resource, no scope, no header of a gateway, no weakened rule.
 """
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 def provider_key(provider: Provider, account: str) -> Key:
-    """One for all servers: by issuer, client and account."""
+    """The key of that login, one for all servers: by issuer, client and account."""
     return key_for(provider.issuer, account, provider.client.client_id, PROVIDER)
 
 
 def provider_keys(storage: Storage, url: str, account: str) -> list[Key]:
-    """The logins of an account at the identity provider whose issuer this is."""
+    """The keys of an account's logins at the identity provider whose issuer is `url`."""
     entries = storage.list(server=canonical(url), account=account)
     return [entry.key for entry in entries if entry.key.grant == PROVIDER]
 
 
 def provider_config(provider: Provider, config: LoginConfig, storage: Storage) -> LoginConfig:
-    """The login at the provider that stands behind the login of `config`."""
+    """The config of the login at the provider, which the login of `config` depends on."""
     key, options = provider_key(provider, config.key.account), config.options
     return LoginConfig(
         ServerUrl.checked(provider.issuer),
@@ -65,8 +65,8 @@ def provider_config(provider: Provider, config: LoginConfig, storage: Storage) -
 
 
 def provider_ports(provider: Provider, config: LoginConfig, ports: Ports) -> Ports:
-    """What it touches the world by: addresses are judged by where the provider is, a client
-    certificate is not shown there without need, and no gateway's header goes there but its own."""
+    """The ports of that login: addresses are judged by where the provider is, a client certificate
+    is sent there only if needed, and of the gateway headers only its own go there."""
     toward = getattr(ports.transport, "toward", None)
     certified = provider.client.method in CERTIFIED
     here = origin_url(provider.issuer)
@@ -80,8 +80,8 @@ def provider_ports(provider: Provider, config: LoginConfig, ports: Ports) -> Por
 
 
 def _identity(provider: Provider, key: Key, storage: Storage, server: str) -> PreRegistered:
-    """The caller's client; if they named no more than its id, that of the stored login, which
-    has its secret."""
+    """The caller's client; if they passed only its id, that of the stored login, which has its
+    secret."""
     client = provider.client
     bare = not (client.secret or client.key or client.key_file)
     if not bare or client.method in CERTIFIED:

@@ -1,6 +1,6 @@
 """Carries out what `decision` decides about the token of one session: look, lock, refresh, keep.
 
-It asks no one: where only a login helps, it says so and the session goes on.
+It asks no one: if only a login helps, it says so and the session goes on.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ _FORGOTTEN: Final = (
 _POSTPONED: Final = 60.0
 _FOR_AN_EXCHANGE: Final = 30.0
 _LEAST: Final = 0.5  # seconds between two tries where the store cannot even be read
-_LONGER: Final = 2.0  # times its patience, after which an answer that was sent for is given up
+_LONGER: Final = 2.0  # times its patience, after which the answer to a sent request is given up
 _unsaved: weakref.WeakSet[Renewal] = weakref.WeakSet()
 
 
 class _Learning(FreshInChildren):
-    """One mutex for all sessions, held for one assignment: two threads would lose an update."""
+    """One mutex for all sessions, held for one assignment: otherwise two threads lose an update."""
 
     def reset(self) -> None:
         self.mutex = threading.Lock()
@@ -102,7 +102,7 @@ class Renewal:
         self.known = Knowledge(grant_of(config))
 
     def learn(self, event: Happened) -> None:
-        """The only assignment of what is known."""
+        """Update what is known; nothing else assigns it."""
         with _learning.mutex:
             self.known = after(self.known, event)
 
@@ -129,8 +129,8 @@ class Renewal:
         return stored
 
     def adopt(self, stored: Credential | None) -> None:
-        """A session that names no grant goes on by the one that the stored login was made by, so
-        that what a company's provider decides is not got around by another way to log in."""
+        """Use the grant that made the stored login if the caller named none, so that what a
+        company's provider decides is not bypassed by another way to log in."""
         managed = stored.managed if stored else {}
         grant = self.config.grant
         if self._named.grant is not None or managed == (grant.kept[MANAGED] if grant else {}):
@@ -147,7 +147,7 @@ class Renewal:
         self.learn(k.Adopted(grant_of(self.config)))
 
     def at_provider(self) -> Renewal:
-        """The same for the login at the identity provider that this one rests on."""
+        """The `Renewal` of the login at the identity provider that this login depends on."""
         from .provider import provider_config, provider_ports
 
         provider = self.known.grant.provider
@@ -162,23 +162,23 @@ class Renewal:
         return there
 
     def lasting(self, seconds: float) -> Credential | None:
-        """A token that lives on for so long, if one can be had; None where only a login helps.
+        """A token that lives for `seconds` more, if one can be had; None if only a login helps.
 
-        On the caller's thread and turn, and without a wait for what is out of order.
+        It runs on the caller's thread and turn, and does not wait for a fault to pass.
         """
         step = self.settle(k.For.HANDING_OUT, patience=0)
         if not isinstance(step, k.Send):
             return None
         token, now = step.credential, self.ports.clock()
         if k.end(token) < now + seconds:
-            with suppress(Unavailable):  # it will do as long as it lives
+            with suppress(Unavailable):  # the token will do while it lives
                 step = self.settle(k.Newer(token), patience=0)
             token = step.credential if isinstance(step, k.Send) else token
         return token if token.alive(self.ports.clock()) else None
 
     def signed_in(self) -> Credential | None:
-        """The login at the identity provider, good for an exchange; None where only a person can
-        give one. What cannot be read of it counts as none: another takes its place."""
+        """The login at the identity provider, good for an exchange; None if only a person can
+        make one. One that cannot be read counts as none: another takes its place."""
         from .store_tokens import readable
 
         there = self.at_provider()
@@ -187,8 +187,8 @@ class Renewal:
         return there.lasting(_FOR_AN_EXCHANGE)
 
     def presenting(self, grant: Grant) -> Grant:
-        """The grant with the login at its identity provider; `LoginRequired` if a person has to
-        sign in there."""
+        """The grant with the login at its identity provider; raises `LoginRequired` if a person
+        has to sign in there."""
         if grant.provider is None:
             return grant
         login = self.signed_in()
@@ -203,7 +203,7 @@ class Renewal:
         if own and own != stored.client.client_id:
             return False
         if options.issuer and not same_issuer(options.issuer, stored.issuer):
-            return False  # who pins an issuer gets no token of another
+            return False  # a caller who pins an issuer gets no token of another
         if options.dpop and stored.dpop_key is None:
             return False
         if not self.known.grant.serves(self.config, stored):
@@ -211,17 +211,17 @@ class Renewal:
         return options.resource is None or (options.resource or None) == stored.resource
 
     def token(self, need: Need) -> Credential | None:
-        """A token that needs no person; None where only a login helps."""
+        """A token that needs no person; None if only a login helps."""
         step = self.settle(need)
         return None if isinstance(step, k.Ask | k.HandBack) else step.credential
 
     def settle(self, need: Need, patience: float | None = None) -> End:
-        """One step after the other until one ends it; `patience`: seconds for a passing fault."""
+        """Take steps until one is final; `patience`: seconds to wait for a passing fault to end."""
         began = self.ports.monotonic()
         patience = self.config.options.patience if patience is None else patience
         while True:
             try:
-                step: Step | None = self._decided(need)  # without the lock: it may have better
+                step: Step | None = self._decided(need)  # no lock yet: the store may have better
                 if isinstance(step, k.Refresh):
                     TURNS.go_to(step.credential.token_endpoint)
                 if isinstance(step, k.Refresh | k.Save):
@@ -264,8 +264,8 @@ class Renewal:
         self.learn(step)
 
     def insist(self) -> Credential | None:
-        """Have a refresh of this login sent although one was refused a moment ago, unless for
-        good."""
+        """Let a refresh of this login be sent although one was refused a moment ago, unless that
+        was for good."""
         stored = self.look()
         if stored.credential and stored.credential.renewable:
             remove_refusal(self.ports.storage, self.config.key)
@@ -280,7 +280,7 @@ class Renewal:
         self._audit("finish", fresh)
 
     def reached(self, credential: Credential, url: str) -> Credential:
-        """Keep where the server redirects the requests of a login to; it works without, too."""
+        """Keep the URL that the server redirects a login's requests to; it also works without."""
         if url == credential.endpoint(self.config.server_url):
             return credential
         with suppress(StorageError, Unavailable), self.ports.storage.lock(self.config.key):
@@ -293,7 +293,7 @@ class Renewal:
         return credential
 
     def _decided(self, need: Need, *, locked: bool = False) -> Step:
-        """One event, unless a fresh token is sent, or the decision is the same under the lock."""
+        """Decide; one event, unless a fresh token is sent or it is the same under the lock."""
         stored = self.look()
         step = next_step(self.known, stored, need, self.now())
         plain = not locked and isinstance(step, k.Send) and not step.renew
@@ -324,19 +324,19 @@ class Renewal:
         return after_it
 
     def _refresh(self, step: k.Refresh) -> tuple[Step | None, bool]:
-        """One token request, sent once its answer can be kept, and the answer kept first.
+        """Send one token request, once its answer can be kept, and keep the answer before its use.
 
-        Gives the step that follows, if it is known, and whether the client is gone.
+        Returns the step that follows, if it is known, and whether the client is gone.
         """
-        # before anything is sent: the process may be ending when the answer comes
+        # imported before anything is sent: the process may be ending when the answer comes
         from ..keys.client_key import require_certificate
         from ..keys.dpop_key import bearer_warning
 
         old = step.credential
         try:
-            # a server that sees none says `invalid_client`, which would end the login for all
+            # a server that sees no certificate says `invalid_client`, and the login ends for all
             require_certificate(old.client, self.ports.transport)
-            self.ports.storage.save(old)  # as it is: a full or read-only disk shows here
+            self.ports.storage.save(old)  # unchanged: a full or read-only disk shows here
             patience, late = self._patience(old)
             with on_the_wire(late), self.ports.flow() as ports:
                 ports = replace(ports, lasting=patience * _LONGER)
@@ -366,11 +366,11 @@ class Renewal:
         self._audit("refresh", fresh)
         if old.dpop_key and (less := bearer_warning(tokens, old.tokens)):
             self.ports.tell("notice", url=old.token_endpoint, detail=less)
-        return k.Send(fresh, self.known.due, "renewed"), False  # used once, whatever its life is
+        return k.Send(fresh, self.known.due, "renewed"), False  # used once, however short its life
 
     def _patience(self, old: Credential) -> tuple[float, Late | None]:
-        """How long callers wait for the answer. It is awaited longer where a refresh token was
-        sent: the server may have rotated it, and then nothing else brings this login back."""
+        """How long callers wait for the answer. It is awaited longer if a refresh token was sent:
+        the server may have rotated it, and then nothing else brings this login back."""
         patience: float = getattr(self.ports.transport, "patience", 0.0)
         if not (patience and old.tokens.refresh_token):
             return 0.0, None
@@ -382,9 +382,9 @@ class Renewal:
         return patience, Late(patience, error)
 
     def _save(self, fresh: Credential, over: Credential, *before: Happened) -> None:
-        """What cannot be saved is used all the same, and saved as soon as that is possible.
+        """Save an answer; if that fails, it is used all the same and saved as soon as possible.
 
-        No one uses it before that was tried: `before` is learned then.
+        No one uses it before saving was tried: only then is `before` learned.
         """
         waiting = self.known.unsaved is not None
         try:
@@ -410,14 +410,14 @@ class Renewal:
             _unsaved.discard(self)
 
     def save_later(self) -> None:
-        """Until it is saved, or a later login has replaced it."""
+        """Try again until it is saved, or a later login has replaced it."""
         while unsaved := self.known.unsaved:
             self.ports.sleep(max(unsaved.until - self.ports.monotonic(), _LEAST))
             with suppress(Exception):  # whatever it raises, it is tried again
                 self.settle(k.For.AHEAD, patience=0)
 
     def save_at_exit(self) -> None:
-        """The last chance of an answer that could not be saved."""
+        """Make a last try to save an answer that could not be saved."""
         with suppress(Exception), self.ports.storage.lock(self.config.key):
             stored, unsaved = self.look(), self.known.unsaved
             if unsaved and stored.holds(unsaved.over):
@@ -426,7 +426,7 @@ class Renewal:
     def _refused(self, old: Credential, error: TokenRefused | DpopUnsupported) -> bool:
         """Note the refusal; a definite one ends the refresh token, and the record stays.
 
-        Whether the server no longer knows the client.
+        Returns whether the server no longer knows the client.
         """
         if old.client.kind == "dynamic" and error.code in DEAD_CLIENT:
             error.advised(_FORGOTTEN)  # there is no id or secret that a person could check
@@ -440,7 +440,7 @@ class Renewal:
             write_refusal(storage, old, error, now)
         elif outcome == "ended" and self.look().renews_by(old.tokens.refresh_token):
             ended = old.renewed(replace(old.tokens, refresh_token=None))
-            # then this session knows it, and others find out
+            # if this fails, this session knows it and others find out
             with suppress(StorageError, Unavailable):
                 storage.save(ended)
                 write_refusal(storage, ended, error, now)
@@ -453,7 +453,7 @@ class Renewal:
             audit(self.config, self.ports, action, generation=credential.generation, why=why)
 
     def _faulted(self, error: Unavailable | BadResponse) -> None:
-        """An answer that is no OAuth answer says nothing about the grant."""
+        """Note a fault: an answer that is not an OAuth answer says nothing about the grant."""
         hint = "The credential was kept; try again later"
         fault = (
             error
@@ -486,12 +486,12 @@ class Renewal:
 
 
 def in_background(work: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # too late for a thread: what is left is the end itself
+    with suppress(RuntimeError):  # too late for a thread: the exit handler saves it
         threading.Thread(target=work, name="mcp save", daemon=True).start()
 
 
 def save_what_is_left() -> None:
-    """What the end of the process does; who ends it in another way calls this first."""
+    """Run at the end of the process; a program that ends in another way calls this first."""
     for renewal in list(_unsaved):
         renewal.save_at_exit()
 

@@ -1,8 +1,8 @@
 """What a request and a verb ask of one login: a token now, a better one, a login, its end.
 
-A fresh token, otherwise a refresh, otherwise the person; never the person if no one can answer. A
-grant that needs no person stands in their place. Which of these is next `decision` says. What a
-request with a fresh token does not need is imported where it is used.
+It uses a fresh token, otherwise a refresh, otherwise it asks the person, if one can answer; a grant
+that needs no person takes their place. `decision` says which of these is next. What a request with
+a fresh token does not need is imported where it is used.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Session:
         self._asks: Ports | None = None
         self._memory: Storage | None = None
         if not config.interactive:
-            # a program that was started again with another secret must not wait for the old one
+            # a program restarted with another secret must not wait because of the old one
             from ..storage.memory import MemoryStorage
 
             self._memory = MemoryStorage()
@@ -94,15 +94,15 @@ class Session:
     def rests_on(self, stored: Credential) -> bool:
         """Whether the token in memory is that of this record, or an answer that is to replace it.
 
-        No generation tells: a login after a logout begins with the first one again.
+        The generation does not tell: a login after a logout begins with the first one again.
         """
         known = self._renewal.known
         latest = known.latest(k.Stored(stored))
         return latest is not None and same_token(latest, known.current)
 
     def owns(self, url: str) -> bool:
-        """Whether our token goes with a request to `url`: below our server's directory, and
-        no login to a more specific server is stored. Looks into the index; remember the answer."""
+        """Whether our token goes with a request to `url`: it is below our server's directory, and
+        no login to a more specific server is stored. This reads the index: remember the answer."""
         own = self.config.server_url
         if not own.covers(url):
             return False
@@ -110,7 +110,7 @@ class Session:
         return not any(self.ports.storage.summary(key) for key in others)
 
     def owning(self, url: str) -> Future[bool] | bool:
-        """The same, and not on the caller's thread where the answer comes over the network."""
+        """The same, but off the caller's thread if the answer comes over the network."""
         if self.ports.storage.shared and self.config.server_url.covers(url):
             return self._flights.start(f"owns {url}", partial(self.owns, url))
         return self.owns(url)
@@ -135,7 +135,7 @@ class Session:
             self._flights.give("ahead", None)
 
     def not_needed(self) -> None:
-        """The answer to a request without a token was no 401."""
+        """Close that connection: a request without a token was not answered by a 401."""
         if self._ahead is not None:
             self._ahead.close()
 
@@ -150,8 +150,8 @@ class Session:
     ) -> Future[Credential | None]:
         """A token to try once more with, after the server refused `sent` (or its absence).
 
-        It may be `sent` itself, to be tried a second time after a moment; None where nothing
-        can help this request. For the words see `Refused`; `Unauthorized` keeps them for a request.
+        It may be `sent` itself, to be tried a second time after a moment; None if nothing can
+        help this request. See `Refused` for the arguments; `Unauthorized` keeps them for a request.
         """
         token = self.current()
         if token is not None and not same_token(token, sent):
@@ -166,11 +166,11 @@ class Session:
         return self._flights.start(name, partial(self._answered, need, answer))
 
     def trial(self, sent: Credential) -> Future[bool] | None:
-        """What will come of another request's second try with this token, if one is under way."""
+        """Whether another request's second try with this token succeeds, if one is under way."""
         return self._flights.under_way(_trial(sent))
 
     def try_again(self, sent: Credential) -> Future[bool] | None:
-        """The same, or what came of it; None: the caller makes that try and calls `tried_again`."""
+        """The same, or how it ended; if None, the caller makes that try and calls `tried_again`."""
         name = _trial(sent)
         if other := self._flights.take(name):
             return other
@@ -181,7 +181,7 @@ class Session:
         return done(accepted)
 
     def tried_again(self, sent: Credential, *, accepted: bool) -> None:
-        self._renewal.learn(k.TriedAgain(sent, accepted))  # before a latecomer can miss the run
+        self._renewal.learn(k.TriedAgain(sent, accepted))  # first, so that no latecomer misses both
         self._flights.give(_trial(sent), accepted)
 
     def after_403(
@@ -204,18 +204,18 @@ class Session:
         return mark.reason.fresh() if mark and mark.reason else None
 
     def at_home(self, url: str, sent: Credential | None) -> bool:
-        """Whether it is the server's own URL, or the one that its redirects end at."""
+        """Whether `url` is the server's own, or the one that its redirects end at."""
         here, final = canonical(url), sent.final_url if sent else ""
         return here == self.key.server or (final != "" and here == canonical(final))
 
     @property
     def proven(self) -> bool:
-        """Whether an answer that is no refusal says nothing new."""
+        """Whether an answer that is not a refusal says nothing new."""
         known = self._renewal.known
         return known.mark is None and known.unproven is None
 
     def accepted(self, sent: Credential, status: int, url: str) -> Future[None] | None:
-        """The server's answer to this token was no 401; a Future if that ends a mark."""
+        """Note an answer to this token that was not a 401; a Future if that ends a mark."""
         if self.proven:
             return None
         from ..protocol.oauth_error import is_passing
@@ -281,7 +281,7 @@ class Session:
     ) -> tuple[ServerAnswer, Credential]:
         """Steps 14 and 15: what the server answers to the MCP request, and to which token.
 
-        A 401 is treated as that of any request. Raises `TokenRefused` where that did not help.
+        A 401 is treated like that of any request. Raises `TokenRefused` if that did not help.
         """
         from ..grants.probe import answer_to, fresh_token_refused
         from .unauthorized import Unauthorized
@@ -301,8 +301,8 @@ class Session:
             credential = better
 
     def of(self, key: Key) -> Session:
-        """The session of another login that is kept here, which asks no one: one at an identity
-        provider, or of another client."""
+        """The session of another login that is kept here, at an identity provider or of another
+        client; it asks no one."""
         from ..grants.identity_provider import SIGN_IN
 
         grant = SIGN_IN if key.grant == SIGN_IN.name else None
@@ -310,14 +310,14 @@ class Session:
         return Session(config, self.ports, None)
 
     def asking(self, prompt: Prompt | None, on_event: Listener | None) -> Session:
-        """The same login; what it requires of a person goes to this prompt and this listener."""
+        """The same login, whose questions to a person go to this prompt and this listener."""
         other = copy(self)
         other.prompt = prompt
         other._asks = replace(self.ports, on_event=on_event)
         return other
 
     def log_in(self, *, force: bool = False, caller: Cancel | None = None) -> Credential:
-        """All fifteen steps on the caller's thread; at once when there is a usable login.
+        """Do all fifteen steps on the caller's thread, or return a usable login at once.
 
         It ends when `caller` is cancelled, unless it is another caller's login too.
         """
@@ -358,7 +358,7 @@ class Session:
             return self._proven(finish(self._renewal, ports, pending, code), ports)
 
     def _proven(self, credential: Credential, ports: Ports) -> Credential:
-        """A new login, once the server has answered to it."""
+        """A new login, once the server has answered a request with it."""
         if not same_token(credential, self._renewal.known.unproven):
             return credential  # accepted beside the one that was there, or got elsewhere
         try:
@@ -368,7 +368,7 @@ class Session:
             raise
 
     def keep_token(self, token: str, *, force: bool = False) -> Credential:
-        """A token issued by hand as this login; see `static_token`."""
+        """Store a token issued by hand as this login; see `static_token`."""
         from .static_token import keep_static_token
 
         return keep_static_token(self._renewal, token, force=force)
@@ -376,7 +376,7 @@ class Session:
     def fresh(self, min_valid: float = 0.0) -> Credential:
         """A credential that lives at least `min_valid` seconds more, refreshed if needed.
 
-        For a program that cannot tell us that it was refused, so a marked one is not given.
+        It is for a program that cannot tell us of a refusal, so a marked one is not returned.
         """
         token, lacks = None if self._renewal.known.mark else self.current(), ""
         if token is None:
@@ -392,7 +392,7 @@ class Session:
         return token
 
     def refresh(self) -> Credential:
-        """A new access token now; `LoginRequired` where the one in use cannot be renewed."""
+        """A new access token now; raises `LoginRequired` if the one in use cannot be renewed."""
         token = self._renewal.insist()
         if token is None:
             raise self._no_longer()
@@ -446,8 +446,8 @@ class Session:
         return LeasedLogin(self._renewal, self._cooling, self.prompt, answer, ports, **how)
 
     def _run(self, name: str) -> str:
-        """Of a run that a login may end: where no one can be asked, its failure is no answer to
-        a request that may ask."""
+        """The name of a run that may end in a login; it differs if no one can be asked, since the
+        failure of such a run is not an answer to a request that may ask."""
         return f"{name}, asking no one" if self.prompt is None else name
 
     def _no_longer(self, why: str = "") -> AuthError:

@@ -1,8 +1,8 @@
-"""One run of an operation at a time, and every caller waits for the same Future.
+"""One run of an operation at a time, while every caller waits for the same Future.
 
 The work is on another thread because it must outlive its callers: a refresh that is cancelled
-after it was sent loses the rotated refresh token. A crowd of renewals waits in line for that
-(`turns`). A login has a thread of its own, and is cancelled with its callers, unless one of them
+after it was sent loses the rotated refresh token. A crowd of renewals waits in line for a thread
+(`turns`). A login has a thread of its own, and is cancelled with its callers unless one of them
 is a request, which it outlives.
 """
 
@@ -31,11 +31,11 @@ from .turns import TURNS, Elsewhere, Turn
 
 T = TypeVar("T")
 _AT_EXIT: Final = 20.0
-_LOOK: Final = 1.0  # how often who waits looks whether it is late
+_LOOK: Final = 1.0  # how often a waiting caller checks whether it is late
 
 
 class _Wire(FreshInChildren):
-    """The threads that have sent what must be answered and kept; at exit no more are let on."""
+    """The threads with a sent request whose answer must be kept; at exit no more are let on."""
 
     ending = False
 
@@ -62,7 +62,7 @@ class _Wire(FreshInChildren):
         own = {threading.current_thread()}
         with self._turn:
             self.ending |= ending
-            # the wire, not the thread: one that waits for its next try is not waited for
+            # not for a thread between two tries, which has nothing on the wire
             self._turn.wait_for(lambda: self._threads <= own, _AT_EXIT)
 
 
@@ -71,25 +71,25 @@ atexit.register(_wire.close)
 
 
 class Late(NamedTuple):
-    """The seconds after which callers wait no longer for what is on the wire, and their error."""
+    """After how many seconds callers stop waiting for what is on the wire, and their error."""
 
     seconds: float
     error: AuthError
 
 
 class _Awaited(Future[Any]):
-    """`late`: the moment from which no one waits for it any more, which is not its end."""
+    """A Future that callers stop waiting for when it is `late`, though it has not ended."""
 
     late: Late | None = None
 
 
-_flying: Final = threading.local()  # the future of the flight of this thread
+_flying: Final = threading.local()  # the future of the flight that this thread runs
 
 
 class _Flight:
-    """`callers`: how many wait who may leave; `outlives`: it goes on when they all have left, and
-    else it is `left` and ends; `person`: it may wait for one; `before`: a left one, whose end it
-    waits for."""
+    """One run. `callers`: how many callers wait that may leave. `outlives`: it goes on when all
+    have left; otherwise it is then `left` and is cancelled. `person`: it may wait for a person.
+    `before`: a run that was left, whose end it waits for."""
 
     __slots__ = ("before", "callers", "cancel", "future", "gathering", "left", "outlives", "person")
 
@@ -100,9 +100,9 @@ class _Flight:
 
 
 class _Shared(FreshInChildren):
-    """What all sessions share, for there may be many: one mutex, held for a moment.
+    """What all sessions share, since there may be many: one mutex, held briefly.
 
-    `processes`: how often this one was forked; what is older than that was its parent's.
+    `processes`: how often this process was forked; runs from before that are its parent's.
     """
 
     processes = 0
@@ -117,8 +117,8 @@ _NONE: Final[dict[str, _Flight]] = {}
 
 
 class Flights:
-    """The operations under way for one session. `place`: where they wait in line; none do if it
-    is empty."""
+    """The operations under way for one session. `place`: where they wait in line; if it is
+    empty, they do not wait."""
 
     __slots__ = ("_place", "_process", "_under_way")
 
@@ -128,7 +128,7 @@ class Flights:
     def start(self, name: str, work: Callable[[], T], cancel: Cancel | None = None) -> Future[T]:
         """Join the run under way, or start one, which outlives its callers.
 
-        `cancel`: what work that waits for a person looks at; `cancel_all` sets it.
+        `cancel`: checked by work that waits for a person; `cancel_all` sets it.
         """
         flight, ours = self._join(name, cancel, outlives=True, person=cancel is not None)
         if ours:
@@ -142,9 +142,9 @@ class Flights:
         wants: Iterable[str],
         work: Callable[[Gathering, Cancel], T],
     ) -> tuple[Future[T], bool]:
-        """The same for work that looks at what its callers want, while they may still join.
+        """The same for work that looks at what its callers want, while others may still join.
 
-        Whether these wants have; otherwise they came too late for the run under way.
+        Also returns whether these wants joined; otherwise they came too late for that run.
         """
         flight, ours = self._join(name, None, outlives=True, person=True, wants=wants)
         if ours:
@@ -163,7 +163,7 @@ class Flights:
     ) -> T:
         """The same on the caller's own thread, where the terminal and Ctrl-C belong.
 
-        It is cancelled when `caller` is, and every other caller, unless it outlives them.
+        It is cancelled once `caller` and every other caller is, unless it outlives them.
         `joined` is called before another caller's run is waited for.
         """
         flight, ours = self._join(name, cancel, outlives=False)
@@ -186,12 +186,12 @@ class Flights:
         return flight.future if flight else None
 
     def take(self, name: str) -> Future[Any] | None:
-        """The run under way, or None: then it is the caller's, who ends it by `give`."""
+        """The run under way; if None, the caller owns the new run and ends it by `give`."""
         flight, ours = self._join(name, None, outlives=True)
         return None if ours else flight.future
 
     def give(self, name: str, value: object) -> None:
-        """The result of a run that was taken."""
+        """End a run that was taken, with this result."""
         with _shared.mutex:
             flight = self._ours().get(name)
         if flight:
@@ -215,7 +215,7 @@ class Flights:
         with _shared.mutex:
             flight = self._ours().get(name)
             left = flight.future if flight and flight.left else None
-            ours = flight is None or left is not None  # its error is no answer to who comes later
+            ours = flight is None or left is not None  # its error is not for later callers
             if flight is None or left:
                 if not self._under_way:
                     self._process, self._under_way = _shared.processes, {}
@@ -229,7 +229,7 @@ class Flights:
             return flight, ours
 
     def _ours(self) -> dict[str, _Flight]:
-        """Those of this process; no one ends what was under way where it was forked."""
+        """The runs of this process: those that were under way when it was forked never end here."""
         if self._process != _shared.processes:
             self._under_way = _NONE
         return self._under_way
@@ -286,8 +286,8 @@ class Flights:
 
 @contextmanager
 def on_the_wire(late: Late | None = None) -> Iterator[None]:
-    """While this lasts a normal exit of the process waits, but not longer than `_AT_EXIT`; and
-    callers until it is `late`."""
+    """While this lasts, a normal exit of the process waits, but at most `_AT_EXIT` seconds, and
+    callers wait until it is `late`."""
     thread, future = threading.current_thread(), getattr(_flying, "future", None)
     _wire.enter(thread)
     if late and future:
@@ -306,7 +306,7 @@ def settle() -> None:
 
 
 def settle_sent() -> None:
-    """Wait as `settle` does, and let others on it."""
+    """Wait as `settle` does, but still let others on it."""
     _wire.settle(ending=False)
 
 
@@ -318,7 +318,7 @@ def done(value: T) -> Future[T]:
 
 
 def wait(future: Future[T]) -> T:
-    """Block until it is done or late. An error comes as an instance of the waiter's own."""
+    """Block until it is done or late. Each waiter gets its own instance of an error."""
     while not future.done():
         if late := _late(future):
             raise late.fresh()
@@ -330,7 +330,7 @@ def wait(future: Future[T]) -> T:
 
 
 def awaited(future: Future[T]) -> Generator[Future[Any], None, T]:
-    """What the future gives: a task waits for it while it is yielded, a thread here."""
+    """The future's result: a task waits for it while it is yielded, a thread waits here."""
     yield future
     return wait(future)
 
@@ -342,7 +342,7 @@ async def await_(future: Future[T]) -> T:
 
 
 async def cancellable(name: str, work: Callable[[Cancel], T]) -> T:
-    """What the work gives on a thread of its own; it is told when the task is cancelled."""
+    """The result of work on a thread of its own; it is told when the task is cancelled."""
     caller = Cancel()
     future = Flights().start(name, lambda: work(caller))
     with interruptible():

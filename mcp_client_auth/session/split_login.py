@@ -1,6 +1,6 @@
 """A login in two halves, with nothing that waits between them: for a web application.
 
-Neither holds the login lease: that is for a person whom a program waits for.
+Neither half holds the login lease: that is for a program that waits for its person.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def accept(pending: PendingLogin, callback_url: str, now: float) -> Authorizatio
 def finish(
     renewal: Renewal, ports: Ports, pending: PendingLogin, code: AuthorizationCode
 ) -> Credential:
-    """Steps 12 and 13. A login that is in use gives way once the server has accepted the new."""
+    """Steps 12 and 13. A login in use is replaced once the server has accepted the new one."""
     stored = readable(ports.storage, renewal.config.key)
     beside = beside_another(renewal, ports.storage, stored)
     fresh = finish_login(pending.placed(beside=beside), code, ports)
@@ -67,7 +67,7 @@ def finish(
 
 
 def require_in_time(expires_at: float, now: float, server: str = "") -> None:
-    """`LoginFailed` (code "expired") for what came back too late."""
+    """Raise `LoginFailed` (code "expired") for a response that came too late."""
     if now <= expires_at:
         return
     raise LoginFailed(

@@ -24,11 +24,11 @@ _PATIENCE: Final = 660.0  # another login may wait for its person
 
 
 def keep_static_token(renewal: Renewal, text: str, *, force: bool) -> Credential:
-    """Store it in the place of what is stored; `force`: also of a login by a person.
+    """Store it in place of what is stored; `force`: even in place of a login by a person.
 
-    Raises `UsageError` for a text that cannot be a token and where such a login is stored,
+    Raises `UsageError` for a text that cannot be a token and if such a login is stored,
     `TokenRefused` for a token that the server does not accept, `Unavailable` and `BadResponse`
-    where its answer does not tell. What was stored is then as it was.
+    if its answer does not tell. What was stored is then unchanged.
     """
     config, ports = renewal.config, renewal.ports
     tokens = read_static_token(text, ports.clock())

@@ -1,4 +1,4 @@
-"""One step-up at a time: a login for more scope, which others join until its browser opens.
+"""One step-up at a time: a login for more scope, which other requests join until its browser opens.
 
 MCP "Step-Up Authorization Flow".
 """
@@ -69,11 +69,11 @@ class StepUp:
             TURNS.leave()
             if joined:
                 return wait(future)
-            with suppress(AuthError):  # its own callers know
+            with suppress(AuthError):  # its own callers get the error
                 wait(future)
 
     def _more_than(self, latest: Credential, needed: Scopes) -> Scopes:
-        """What is requested; raises where that cannot help or no one can sign in."""
+        """The scopes to request; raises if they cannot help or no one can sign in."""
         config, granted = self.renewal.config, latest.tokens.scope or ()
         scope = step_up(latest.requested or (), granted, needed)
         no_more = not self.challenge.scope and set(needed) <= set(granted)

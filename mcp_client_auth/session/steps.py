@@ -60,8 +60,8 @@ def log_in(
     """Steps 3 to 13. Nothing that is stored changes until the tokens have arrived.
 
     `scope` overrides the choice, which otherwise keeps what was gained before; the scopes that
-    join the `gathering` before a browser opens are added. `signed_in` gives the grant what it
-    presents, for which a person may have to sign in at their identity provider.
+    join the `gathering` before a browser opens are added. `signed_in` returns the grant with
+    what it presents, for which a person may have to sign in at their identity provider.
     """
     grant, attempt = _first_attempt(config, ports, prompt, answer, scope)  # 3 to 6
     grant = signed_in(grant)
@@ -132,8 +132,8 @@ def _first_attempt(
 
 @dataclass(slots=True)
 class Tries:
-    """One try after the other, each different in one thing; each recovery is made once, so they
-    end."""
+    """A series of tries, each different in one thing. It ends, since each recovery is made only
+    once."""
 
     config: LoginConfig
     ports: Ports
@@ -147,7 +147,7 @@ class Tries:
 
     @contextmanager
     def next(self) -> Iterator[Login]:
-        """What the next try may use. It ends quietly if it failed and another one can help."""
+        """The next try. Its block ends without an error if it failed and another one can help."""
         left = max(self.config.options.login_timeout - (self.ports.monotonic() - self._began), 0.0)
         with Login(
             self.config, self.ports, self.prompt, self.attempt, left, self.gathering
@@ -176,7 +176,7 @@ def _next_attempt(login: Login, error: AuthError) -> Attempt:
 
 
 def kept_alive(work: Callable[[], T]) -> T:
-    """Do what has to end once it is sent, whatever happens to this thread or the process."""
+    """Run what must finish once it is sent, whatever happens to this thread or the process."""
     if threading.current_thread() is threading.main_thread():
         return sheltered(work)
     with on_the_wire():
@@ -184,9 +184,9 @@ def kept_alive(work: Callable[[], T]) -> T:
 
 
 def sheltered(work: Callable[[], T]) -> T:
-    """Do on a thread of its own what, once sent, has to be answered and kept.
+    """Run on its own thread what, once sent, has to be answered and kept.
 
-    Ctrl-C on the main thread comes through when that has ended, or after a moment; a second one
+    Ctrl-C on the main thread takes effect when that has ended, or after a moment; a second one
     at once.
     """
     future = Flights().start("exchange", work)
@@ -230,9 +230,9 @@ def find_server(
 
 
 def _require_portable(config: LoginConfig, stored: Credential, server: ServerMetadata) -> None:
-    """What the caller supplied belongs to the issuer that it was first used with."""
+    """Refuse to take what the caller supplied to another issuer than it was first used with."""
     if config.grant and config.grant.provider and not stored.managed:
-        return  # a login of another kind, which nothing of this one was ever part of
+        return  # a login of another kind, which shares nothing with this one
     pinned = config.options.issuer
     client_id = config.identity.registered_id if config.identity else ""
     known = client_id != "" and client_id == stored.client.client_id

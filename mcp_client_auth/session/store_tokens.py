@@ -1,4 +1,4 @@
-"""The tokens of a login into the storage, and what is there already."""
+"""Stores the tokens of a login, and reads what is stored already."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def store_tokens(config: LoginConfig, ports: Ports, grant: Grant, exchange: Exchange) -> Credential:
-    """The tokens of a login, with all that is needed to use them, instead of what was there.
+    """Store the tokens of a login, with all that is needed to use them, over what was there.
 
     Not cancelled: the code is used up, and the server counts the login as made.
     """
@@ -54,7 +54,7 @@ def store_tokens(config: LoginConfig, ports: Ports, grant: Grant, exchange: Exch
 
 
 def store_login(storage: Storage, fresh: Credential) -> Credential:
-    """A new login instead of what was under its key, of which only the generation goes on."""
+    """Store a new login in place of the one under its key, of which only the generation goes on."""
     with storage.lock(fresh.key):
         stored = readable(storage, fresh.key)
         kept = replace(fresh, generation=stored.generation + 1 if stored else 0)
@@ -65,7 +65,7 @@ def store_login(storage: Storage, fresh: Credential) -> Credential:
 
 
 def readable(storage: Storage, key: Key) -> Credential | None:
-    """What is stored; what cannot be read counts as none where a login is about to replace it."""
+    """What is stored; what cannot be read counts as none, since a login is about to replace it."""
     try:
         return storage.load(key)
     except StorageError as error:

@@ -2,7 +2,7 @@
 
 A place is a token endpoint or, as long as that is not known, an MCP server. The others wait in
 line, place after place in turn, so that one that hangs stalls none of the rest. What waits for a
-person is no renewal and has a thread of its own.
+person is not a renewal and has a thread of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Elsewhere(Exception):
 
 
 class Turn(NamedTuple):
-    """`run` gives the error that it ended with; `refuse` ends it instead."""
+    """`run` returns the error that it ended with; `refuse` ends it without a run."""
 
     run: Callable[[], Exception | None]
     refuse: Callable[[Exception], None]
@@ -68,9 +68,9 @@ class Turns(FreshInChildren):
         self._start(following)
 
     def go_to(self, place: str) -> None:
-        """What follows is done at `place`; `Elsewhere` if there is no room.
+        """Move this thread's turn to `place`; raises `Elsewhere` if there is no room.
 
-        Of no effect on a thread that has no turn, such as the caller's own.
+        It has no effect on a thread that has no turn, such as the caller's own.
         """
         if self._mine.place in ("", place):
             return
@@ -85,7 +85,7 @@ class Turns(FreshInChildren):
         self._start(following)
 
     def leave(self) -> None:
-        """What follows is a wait for a person or a moment, so another has this turn."""
+        """Give up this turn, since what follows is a wait for a person or a moment."""
         with self._mutex:
             self._end()
             following = self._next()
@@ -103,7 +103,7 @@ class Turns(FreshInChildren):
             self._work(*following)
 
     def _work(self, place: str, turn: Turn) -> None:
-        """One turn after the other, until no one waits who may run."""
+        """Run one turn after the other, until no turn that may run is waiting."""
         outer = self._mine.place
         following: tuple[str, Turn] | None = (place, turn)
         while following:
@@ -118,8 +118,8 @@ class Turns(FreshInChildren):
         self._mine.place = outer
 
     def _after(self, turn: Turn, error: Exception | None) -> tuple[str, Turn] | None:
-        """What this thread runs next. Where every run of a whole share has failed, those who wait
-        would fail in the same way, only later."""
+        """What this thread runs next. If `MOST_AT_ONE` runs in a row have failed at its place,
+        those that wait there are refused: they would fail in the same way, only later."""
         refused: list[Turn] = []
         with self._mutex:
             at = self._places.get(self._mine.place)
@@ -144,7 +144,7 @@ class Turns(FreshInChildren):
         self._running += 1
 
     def _end(self) -> None:
-        """The running thread's turn, if it has not ended already."""
+        """End the running thread's turn, if it has not ended already."""
         place, self._mine.place = self._mine.place, ""
         if at := self._places.get(place):
             at.running -= 1
@@ -153,7 +153,7 @@ class Turns(FreshInChildren):
                 del self._places[place]
 
     def _next(self) -> tuple[str, Turn] | None:
-        """The first one of the first place that has room, which is last from then on."""
+        """Take the first turn of the first place that has room; that place is last from then on."""
         for place, at in self._places.items() if self._running < MOST else ():
             if at.waiting and at.running < MOST_AT_ONE:
                 turn = at.waiting.popleft()

@@ -23,7 +23,7 @@ _MOST: Final = 6  # a login or a refresh elsewhere may come between any two of t
 
 
 class Tokens(Protocol):
-    """Where another token comes from: the session, of which this is what a refusal needs."""
+    """Where another token comes from: the part of the session that a refusal needs."""
 
     @property
     def ports(self) -> Ports: ...
@@ -45,7 +45,7 @@ class Unauthorized:
     """The 401s of one request; `home`: it goes to the server's own URL.
 
     A young token is sent a second time by one request only, and the others that were refused
-    with it wait for what comes of that. `heard` tells each answer, `close` that none will come.
+    with it wait for what comes of that. Call `heard` with each answer, `close` if none will come.
     """
 
     def __init__(self, session: Tokens, *, home: bool) -> None:
@@ -59,7 +59,7 @@ class Unauthorized:
     def better(self, sent: Credential | None, answer: ServerAnswer | None) -> Better:
         """What to send instead of `sent`, which was refused; None to hand back the answer.
 
-        Raises any `AuthError` where a login is needed and does not come about.
+        Raises any `AuthError` if a login is needed and fails.
         """
         session, repeated = self._session, sent is not None and sent is self._repeated
         self._left -= 1
@@ -78,7 +78,7 @@ class Unauthorized:
         if token is None or sent is None or not same_token(token, sent):
             self._issued = token
             return token
-        if token.generation > sent.generation:  # a refresh has given the same token again
+        if token.generation > sent.generation:  # a refresh has returned the same token again
             self._issued = token
             return (yield from self.better(token, answer))
         if other := session.try_again(sent):
@@ -89,7 +89,7 @@ class Unauthorized:
     def _awaited(
         self, other: Future[bool], sent: Credential, answer: ServerAnswer | None
     ) -> Better:
-        """Another request is sending this token a second time, and its answer holds for ours."""
+        """Wait for another request's second try with this token: its answer holds for ours."""
         self._repeated = sent
         accepted: bool = yield from awaited(other)
         return sent if accepted else (yield from self.better(sent, answer))
@@ -101,7 +101,7 @@ class Unauthorized:
             self._trying = None
 
     def close(self) -> None:
-        """Without an answer, each of the others tries for itself."""
+        """End without an answer: each of the others then tries for itself."""
         self.heard(0)
 
     def blocking(self, sent: Credential | None, answer: ServerAnswer | None) -> Credential | None:
