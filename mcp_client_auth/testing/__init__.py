@@ -1,4 +1,4 @@
-"""A real MCP server with its own authorization server on loopback, and a browser by script.
+"""A real MCP server with its own authorization server on loopback, and a scripted browser.
 
 Needs the extra `testing` (starlette, uvicorn, pytest), or `demo` without the fixtures.
 """

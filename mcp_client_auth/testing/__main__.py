@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         threading.Thread(target=_wait_for_stdin, args=(done,), daemon=True).start()
     with DemoServer(_settings(options)) as server:
         print(json.dumps({"url": server.url, "issuer": server.issuer}), flush=True)
-        while not done.wait(0.2):  # polled: on Windows a wait without end hides Ctrl-C
+        while not done.wait(0.2):  # polled: on Windows an endless wait blocks Ctrl-C
             pass
     return 0
 

@@ -27,12 +27,12 @@ class Assertions:
         self._algorithms = algorithms
 
     def subject(self, assertion: str) -> str:
-        """Who it is said to be from; nothing of it has been checked yet."""
+        """The subject that it claims; nothing in it has been checked yet."""
         found = _part(assertion, 1).get("sub")
         return found if isinstance(found, str) else ""
 
     def check(self, client: RegisteredClient, assertion: str) -> None:
-        """`Fault` unless the client has signed it, for this issuer, now and for the first time."""
+        """Raise `Fault` unless the client signed it for this issuer, now and for the first time."""
         algorithm = str(_part(assertion, 0).get("alg"))
         by_secret = algorithm.startswith("HS")
         if algorithm not in self._algorithms or by_secret != bool(client.client_secret):
@@ -42,7 +42,7 @@ class Assertions:
         claims = _part(assertion, 1)
         if claims.get("iss") != client.client_id or claims.get("sub") != client.client_id:
             raise _fault("iss and sub must be the client_id")
-        if claims.get("aud") != self._issuer:  # one string: a list is another audience as well
+        if claims.get("aud") != self._issuer:  # one string: a list may name other audiences too
             raise _fault("aud must be the issuer")
         self._check_age(claims)
         if not isinstance(claims.get("jti"), str) or not self._ledger.spend_jti(claims["jti"]):

@@ -157,7 +157,7 @@ class _Endpoints:
         return JSONResponse(answer, headers=headers)
 
     def _proved(self, request: Request) -> str:
-        """The key that signed for the token request, empty for none (RFC 9449 §5)."""
+        """The key that signed the request's proof, empty if there is none (RFC 9449 §5)."""
         if self._settings.dpop == "off":
             return ""
         if self._settings.dpop == "supported" and "dpop" not in request.headers:
@@ -247,7 +247,7 @@ class _Endpoints:
         return Response(status_code=204, headers=NO_STORE)
 
     def _asked(self, parameters: dict[str, str]) -> dict[str, str]:
-        """What is asked for, from where it was pushed to if it was (RFC 9126 §4)."""
+        """The request's parameters: the pushed ones if it refers to them (RFC 9126 §4)."""
         reference = parameters.get("request_uri", "")
         if not reference:
             if self._settings.require_pushed_requests:
@@ -267,7 +267,7 @@ class _Endpoints:
         return known
 
     def _speaking(self, request: Request, parameters: dict[str, str]) -> RegisteredClient:
-        """The client that proved itself; an assertion may speak without one (RFC 7523 §3.1)."""
+        """The authenticated client; an assertion grant may come without one (RFC 7523 §3.1)."""
         named = "client_id" in parameters or "authorization" in request.headers
         if not named and parameters.get("grant_type") == JWT_BEARER:
             return RegisteredClient("")

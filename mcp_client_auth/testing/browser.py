@@ -1,4 +1,4 @@
-"""A person at a browser, by script: opens the page, signs in, decides, follows to the end.
+"""A scripted person at a browser: opens the page, signs in, decides, and follows it to the end.
 
 Also a command: `python -m mcp_client_auth.testing.browser URL [--decision deny]`.
 """
@@ -44,7 +44,7 @@ _here = threading.local()
 
 
 class _Unlogged(logging.Filter):
-    """What a browser sends stands in no log of the program that opened it."""
+    """Keeps what a browser sends out of the logs of the program that opened it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not getattr(_here, "plays", False)
@@ -55,7 +55,7 @@ for _name in ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11",
 
 
 class Page(NamedTuple):
-    """What was seen: no query in the URL, for there are codes and states in it.
+    """A page that was seen. Its URL has no query, because that may hold codes and states.
 
     Example:
         ```python
@@ -74,7 +74,7 @@ class Page(NamedTuple):
 
 
 class ScriptedBrowser:
-    """Call it like `webbrowser.open`; it answers at once and plays on a daemon thread.
+    """Call it like `webbrowser.open`; it returns at once and runs on a daemon thread.
 
     `decision`: `ignore` never opens the page, `late` opens it when another decision is set,
     `twice` allows it and loads the last page again. `delay`: seconds before it is opened.
@@ -118,7 +118,7 @@ class ScriptedBrowser:
 
     @property
     def prompt(self) -> BrowserPrompt:
-        """For `MCPAuth(…, prompt=…)` and `login`: this is the browser, and nothing is printed."""
+        """For `MCPAuth(…, prompt=…)` and `login`: it opens this browser and prints nothing."""
         return BrowserPrompt(open_url=self, show_url=lambda url: None)
 
     def __call__(self, url: str) -> bool:
@@ -129,7 +129,7 @@ class ScriptedBrowser:
         return True
 
     def visit(self, url: str) -> None:
-        """The same on the caller's thread; what goes wrong is kept in `error`."""
+        """The same on the caller's thread; if it fails, the exception is kept in `error`."""
         with self._lock:
             self.visits += 1
         with self._decided:
@@ -148,7 +148,7 @@ class ScriptedBrowser:
 
     @property
     def pages(self) -> list[Page]:
-        """Every page seen, in order; redirects are no pages."""
+        """Every page seen, in order, without the redirects."""
         with self._lock:
             return list(self._pages)
 
@@ -157,7 +157,7 @@ class ScriptedBrowser:
         return self.pages[-1] if self.pages else None
 
     def join(self, timeout: float | None = None) -> bool:
-        """Wait until every visit has ended; False when one is still going on."""
+        """Wait until every visit has ended; False if one is still running."""
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             threads = list(self._threads)
@@ -192,7 +192,7 @@ class ScriptedBrowser:
                 self._keep(http.get(answer.url))
 
     def _next(self, http: httpx.Client, answer: httpx.Response) -> httpx.Request | None:
-        """What the person does on this page; None where there is nothing to do."""
+        """What the person does on this page; None if there is nothing to do."""
         page = read_page(answer.text, filler=_TYPED)
         if not page.forms:
             return None
@@ -208,7 +208,7 @@ class ScriptedBrowser:
 
 
 class _Trusting(httpx.BaseTransport):
-    """Reads the certificates of the authorities when it first needs them: that takes time."""
+    """Loads the CA certificates only when it first needs them, because that is slow."""
 
     def __init__(self, cafile: str | None) -> None:
         self._cafile = cafile

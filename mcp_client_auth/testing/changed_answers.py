@@ -11,7 +11,7 @@ from starlette.types import Message, Send
 
 
 def changing(fields: Mapping[str, Any], send: Send) -> Send:
-    """Sends what comes with these fields, None for one that is left out; the whole at once."""
+    """Return a `send` for answers in one piece, with these fields changed; None leaves one out."""
     begun: list[Message] = []
     body = b""
 

@@ -1,4 +1,4 @@
-"""How the token endpoint learns which client is speaking; anything but its own method fails."""
+"""How the token endpoint identifies the client; only the client's registered method works."""
 
 from __future__ import annotations
 

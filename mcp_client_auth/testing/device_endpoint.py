@@ -1,4 +1,4 @@
-"""Device authorization (RFC 8628): a code for the person, and tokens once he has decided."""
+"""Device authorization (RFC 8628): a code for the person, and tokens once they have decided."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A public JSON document, as both servers publish one; pages of any origin may read it, or none."""
+"""A public JSON document, as both servers publish one; with CORS for every origin, or for none."""
 
 from __future__ import annotations
 

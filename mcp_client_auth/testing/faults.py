@@ -1,4 +1,4 @@
-"""The errors that the authorization server answers, and the parameters it reads them from."""
+"""The errors that the authorization server answers with, and the parser of its parameters."""
 
 from __future__ import annotations
 

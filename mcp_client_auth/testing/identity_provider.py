@@ -1,7 +1,7 @@
 """A company's identity provider on loopback, whose tokens are all real.
 
-Someone signs in at its page, or a method gives ID tokens and workload JWTs without a person;
-ID-JAGs are had by token exchange, strictly.
+People sign in at its page; methods return ID tokens and workload JWTs without a person. Its token
+exchange, which is strict, issues ID-JAGs.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ _SECRETS = ("subject_token", "client_secret", "client_assertion")
 class IdentityProvider:
     """Use it as a context manager; hand `trusted` to the `Settings` of a `DemoServer`.
 
-    `clients`: who may sign people in, and exchange. `issued_token_type`: what an exchange is said
-    to have given.
+    `clients`: which clients may sign people in, and exchange tokens. `issued_token_type`: the type
+    that an exchange claims to have issued.
 
-    Each of these may be set at any time. `client_at`: what the provider believes each client is
-    called at the authorization server. `subject`: who sits at the browser.
-    `id_token_seconds`: the life of an ID token. `id_token_claims`: claims to put into it instead,
-    None for none. `renews_id_tokens`: whether a refresh gives one. `allows_exchange`: the policy.
-    `available`: whether the token endpoint is in order.
+    Each of these may be set at any time. `client_at`: the id that the provider believes each
+    client has at the authorization server. `subject`: who is at the browser.
+    `id_token_seconds`: the life of an ID token. `id_token_claims`: claims that replace its own,
+    None to leave one out. `renews_id_tokens`: whether a refresh returns one. `allows_exchange`: the
+    policy. `available`: whether the token endpoint works.
 
     Example:
         ```python
@@ -90,7 +90,7 @@ class IdentityProvider:
 
     @property
     def exchanges(self) -> list[dict[str, str]]:
-        """The parameters of each exchange but its subject token, refusals included."""
+        """The parameters of each exchange except its subject token, refusals included."""
         with self._lock:
             return list(self._exchanges)
 
@@ -118,11 +118,11 @@ class IdentityProvider:
 
     @property
     def refresh_tokens_reused(self) -> int:
-        """How often a refresh token came back after it was rotated."""
+        """How often a refresh token was used again after it was rotated."""
         return self._ledger.reuses
 
     def end_sessions(self) -> None:
-        """As an administrator does: no refresh token of a sign-in is good any more."""
+        """End all sessions as an administrator would: no refresh token of a sign-in works then."""
         self._ledger.revoke_everything()
 
     def id_token(self, client_id: str, subject: str = "ada", seconds: float = 300.0) -> str:
@@ -132,7 +132,7 @@ class IdentityProvider:
     def workload_token(
         self, audience: str, subject: str = "job-1", seconds: float = 300.0, **more: Any
     ) -> str:
-        """A JWT as a platform gives one to each of its workloads."""
+        """A JWT like those that a platform issues to its workloads."""
         claims = {"iss": self.issuer, "sub": subject, "aud": audience, **more}
         return signed(self._key, claims, seconds=seconds)
 
@@ -188,7 +188,7 @@ class IdentityProvider:
             redirect_uri=redirect_uri,
             state=asked.get("state", ""),
             challenge=asked.get("code_challenge", ""),
-            resource=self.subject,  # what the tokens are about here is the person
+            resource=self.subject,  # here the tokens are about the person
             scope=scope,
             nonce=asked.get("nonce", ""),
         )

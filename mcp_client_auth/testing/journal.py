@@ -1,4 +1,4 @@
-"""Stands before both servers: notes each request, waits, fails and answers wrongly where told.
+"""The layer in front of both servers: records requests; delays, fails or alters answers if told.
 
 A record holds no query, no header and no body, so that it never holds a secret.
 """
@@ -30,7 +30,7 @@ _GRANTS = (
 class RequestRecord:
     """One request that was answered.
 
-    `grant_type` stands without its URN, and is empty but at the token endpoint.
+    `grant_type` is without its URN prefix, and empty except at the token endpoint.
 
     Example:
         ```python
@@ -63,10 +63,10 @@ class _Failure:
 
 
 class Held:
-    """One request stopped where a test wants it: before it is processed, or before its answer.
+    """One request that a test holds: before it is processed, or before its answer is sent.
 
-    `reached` is set when it stands there; then comes `release()`, or `lose()` for an answer
-    that never arrives whole.
+    `reached` is set once it is held; then call `release()`, or `lose()` for an answer that never
+    arrives complete.
 
     Example:
         ```python
@@ -103,13 +103,13 @@ class Held:
         self._over.set()
 
     async def stand(self) -> None:
-        """Where the server's request stands; polled, for the test is on another thread."""
+        """Hold the server's request here; polled, because the test is on another thread."""
         self.reached.set()
         while not self._over.is_set():
             await asyncio.sleep(0.005)
 
     def sending(self, send: Send) -> Send:
-        """The answer, after a stand where that was asked for; a lost one breaks off."""
+        """Return a `send` that holds the answer first if asked to; a lost one is cut off."""
 
         async def late(message: Message) -> None:
             first = message["type"] == "http.response.start"
@@ -160,7 +160,7 @@ class Journal:
             self._held.append(held)
 
     def held(self, path: str) -> Held | None:
-        """What stops the next request on this path, used up by asking."""
+        """The hold for the next request on this path, used up by this call."""
         with self._lock:
             found = next((h for h in self._held if path.endswith(h.path_suffix)), None)
             if found:
@@ -178,7 +178,7 @@ class Journal:
         return {name: value for fields in found for name, value in fields.items()}
 
     def planned(self, path: str) -> Response | None:
-        """The failure that the next request on this path gets, used up by asking."""
+        """The failure for the next request on this path, used up by this call."""
         with self._lock:
             for failure in self._failures:
                 if failure.times > 0 and path.endswith(failure.path_suffix):
@@ -188,7 +188,7 @@ class Journal:
 
 
 class Gate:
-    """The ASGI application before a server's own."""
+    """The ASGI application in front of a server's own."""
 
     def __init__(
         self, app: ASGIApp, *, side: Side, journal: Journal, pause: Pause, latency: float
@@ -219,7 +219,7 @@ class Gate:
         await app(scope, receive, self._noting(scope, grant_type, send))
 
     def _noting(self, scope: Scope, grant_type: str, send: Send) -> Send:
-        # noted before it is sent: who holds the answer finds the record
+        # recorded before it is sent: once an answer has arrived, its record is there
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._journal.note(
@@ -237,7 +237,7 @@ class Gate:
 
 
 def _grant_type(body: bytes) -> str:
-    """A known grant type, or `other`: what a client sends may be anything, a secret too."""
+    """A known grant type, or `other`: a client may send anything here, even a secret."""
     asked = parse_qs(body.decode("utf-8", "replace")).get("grant_type", [""])[0]
     short = asked.removeprefix("urn:ietf:params:oauth:grant-type:")
     return short if short in _GRANTS else "other"

@@ -39,7 +39,7 @@ class AuthorizationRequest:
 
 @dataclass(slots=True)
 class Family:
-    """One consent and every token that came of it; `jkt` binds its refresh tokens."""
+    """One consent and every token issued for it; `jkt` binds its refresh tokens."""
 
     client_id: str
     resource: str
@@ -50,7 +50,7 @@ class Family:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an access token stands for; `jkt`: the one key that may present it."""
+    """What an access token allows; `jkt`: the only key that may present it."""
 
     family: Family
     scope: tuple[str, ...]
@@ -74,7 +74,7 @@ class _Refresh:
 
 @dataclass(slots=True)
 class Device:
-    """A device code that waits for its person; `interval` grows with each hasty question."""
+    """A device code that waits for its person; `interval` grows with each poll that comes early."""
 
     device_code: str
     user_code: str
@@ -87,7 +87,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What one token response gives; `refresh_token` is empty where none is issued."""
+    """The content of a token response; `refresh_token` is empty if none is issued."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -96,7 +96,7 @@ class Tokens:
 
 
 class Ledger:
-    """The one mutable thing of the authorization server."""
+    """The only mutable state of the authorization server."""
 
     def __init__(
         self,
@@ -122,7 +122,7 @@ class Ledger:
 
     @property
     def reuses(self) -> int:
-        """How many families were revoked because a code or refresh token came back."""
+        """How many families were revoked because a code or refresh token was used again."""
         with self._lock:
             return self._reuses
 
@@ -143,7 +143,7 @@ class Ledger:
         return token
 
     def unregister(self, token: str, client_id: str) -> bool:
-        """Delete a client and what it was granted; whether the token was its own."""
+        """Delete a client and its grants; return whether the token was its own."""
         with self._lock:
             if self._managed.get(token) != client_id or client_id not in self._clients:
                 return False
@@ -153,27 +153,27 @@ class Ledger:
             return True
 
     def spend_jti(self, jti: str) -> bool:
-        """Whether it is the first time (RFC 7523 §3)."""
+        """Return whether this `jti` is used for the first time (RFC 7523 §3)."""
         with self._lock:
             new = jti not in self._jtis
             self._jtis.add(jti)
             return new
 
     def push(self, parameters: dict[str, str]) -> str:
-        """Keep a pushed request; its reference (RFC 9126 §2.2)."""
+        """Keep a pushed request; return its reference (RFC 9126 §2.2)."""
         reference = f"urn:ietf:params:oauth:request_uri:{secrets.token_urlsafe(24)}"
         with self._lock:
             self._pushed[reference] = (parameters, self._clock() + PUSHED_SECONDS)
         return reference
 
     def take_pushed(self, reference: str) -> dict[str, str] | None:
-        """What was pushed, once; None when it is unknown, used or too old."""
+        """Return what was pushed, once; None if the reference is unknown, used or too old."""
         with self._lock:
             parameters, expires_at = self._pushed.pop(reference, (None, 0.0))
             return parameters if self._clock() < expires_at else None
 
     def open_request(self, request: AuthorizationRequest) -> str:
-        """Keep a request until the person decides; its single-use transaction id."""
+        """Keep a request until the person decides; return its single-use transaction id."""
         transaction = secrets.token_urlsafe(24)
         with self._lock:
             self._requests[transaction] = (request, self._clock() + REQUEST_SECONDS)
@@ -191,12 +191,12 @@ class Ledger:
         return code
 
     def spend_code(self, code: str, client_id: str) -> Code | None:
-        """The code, used up; None when it is unknown, expired, another client's or used."""
+        """Use up and return the code; None if it is unknown, expired, another client's or used."""
         with self._lock:
             found = self._codes.get(code)
             if found is None or found.request.client_id != client_id:
                 return None
-            if found.used:  # RFC 6749 §4.1.2: what it gave is revoked
+            if found.used:  # RFC 6749 §4.1.2: the tokens issued for it are revoked
                 self._revoke_reused(found.family)
                 return None
             found.used = True
@@ -205,7 +205,7 @@ class Ledger:
     def begin_family(
         self, code: Code, *, refreshable: bool, jkt: str = "", public: bool = True
     ) -> Tokens:
-        """`jkt` binds the access tokens, of a `public` client the refresh tokens too (§5)."""
+        """`jkt` binds the access tokens and, for a `public` client, the refresh tokens too (§5)."""
         with self._lock:
             request = code.request
             code.family = Family(request.client_id, request.resource, request.scope)
@@ -225,7 +225,7 @@ class Ledger:
     def renew(
         self, token: str, scope: tuple[str, ...], jkt: str = "", *, rotates: bool = True
     ) -> Tokens:
-        """Where it `rotates`, with the next refresh token, and this one is used up."""
+        """New tokens; if it `rotates`, with a new refresh token, and this one is used up."""
         with self._lock:
             found = self._refresh[token]
             found.rotated = rotates
@@ -233,7 +233,7 @@ class Ledger:
             return made if rotates else replace(made, refresh_token=token)
 
     def revoke(self, token: str, client_id: str) -> None:
-        """RFC 7009 §2.1: a refresh token takes its family along, an access token only itself."""
+        """RFC 7009 §2.1: a refresh token is revoked with its family, an access token alone."""
         with self._lock:
             refresh = self._refresh.get(token)
             if refresh is not None and refresh.family.client_id == client_id:
@@ -277,14 +277,14 @@ class Ledger:
         return device
 
     def device(self, user_code: str) -> Device | None:
-        """What waits for this code to be typed; the dash and the case do not count."""
+        """The device that waits for this code; the dash and the case do not count."""
         typed = user_code.replace("-", "").upper()
         with self._lock:
             waiting = (d for d in self._devices.values() if d.decision == "pending")
             return next((d for d in waiting if d.user_code == typed), None)
 
     def decide_device(self, decision: str, user_code: str = "") -> int:
-        """Decide for one code, or for all; how many waited."""
+        """Decide for one code, or for all; return how many were waiting."""
         with self._lock:
             waiting = [d for d in self._devices.values() if d.decision == "pending"]
             for device in waiting:

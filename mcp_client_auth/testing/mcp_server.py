@@ -1,4 +1,4 @@
-"""The MCP server as an ASGI application: a token is looked at before anything is read."""
+"""The MCP server as an ASGI application: the token is checked before anything else is read."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class _Endpoint:
         return access, scheme
 
     def _answered(self, call: Call, request: Request, access: Access) -> Response:
-        """In a session where the server keeps them: as an event stream then."""
+        """The answer; if the server keeps sessions, an event stream in a session."""
         if self._sessions is None:
             return self._answer(call, access)
         self._sessions.check(call, request.headers)
@@ -133,7 +133,7 @@ class _Endpoint:
         return Response(body, media_type="text/event-stream", headers=session)
 
     def _presented(self, request: Request, scheme: str, token: str, access: Access) -> bool:
-        """Whether the token came as its kind must: a bound one never as Bearer (RFC 9449 §7.2)."""
+        """Whether the scheme is the token's own: a bound one never as Bearer (RFC 9449 §7.2)."""
         if scheme != "dpop" or self._settings.dpop == "off":
             return scheme == "bearer" and not access.jkt and self._settings.dpop != "required"
         jkt = self._proofs.check(request, self._addresses.mcp_origin + request.url.path, token)
@@ -209,7 +209,7 @@ def _named(scheme: str, parameters: Mapping[str, str] | None = None) -> str:
 
 
 def _credentials(request: Request) -> tuple[str, str]:
-    """Scheme and token, empty where none was sent; they are read from the header only."""
+    """The scheme and the token, empty if none was sent; only the header is read."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     scheme = scheme.lower()
     return (scheme, token.strip()) if scheme in ("bearer", "dpop") else ("", "")
@@ -234,7 +234,7 @@ def _first_event(call: Call) -> bytes:
     token = meta.get("progressToken") if isinstance(meta, dict) else None
     if token is not None:
         return _notification("progress", {"progressToken": token, "progress": 0})
-    if call.stateless:  # there a log message comes only to those who asked for it
+    if call.stateless:  # there only clients that asked for log messages get any
         return b": working\n\n"
     return _notification("message", {"level": "info", "data": "working"})
 

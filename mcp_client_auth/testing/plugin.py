@@ -1,4 +1,4 @@
-"""A pytest plugin for who embeds the library.
+"""A pytest plugin for programs that embed the library.
 
 `pytest_plugins = ["mcp_client_auth.testing.plugin"]` in the root `conftest.py`; nothing is
 started before a test asks for it.
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def mcp_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where logins are kept, as files; those of the machine are neither seen nor touched."""
+    """Where logins are stored, as files; the machine's own logins are neither seen nor touched."""
     for name in [name for name in os.environ if name.startswith("MCP_CLIENT_AUTH_")]:
         monkeypatch.delenv(name)
     home = tmp_path / "mcp-client-auth"

@@ -1,6 +1,6 @@
-"""Checks the proof of a key as RFC 9449 §4.3 says, in its order, and more strictly than it must.
+"""Checks the proof of a key as RFC 9449 §4.3 says, in that order, but more strictly than required.
 
-Written apart from the client's own reading of the standard, so that the two can disagree.
+Written independently of the client's own code for the standard, so that the two can disagree.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class ProofFault(Exception):
 class Proofs:
     """The proofs that one server has seen, and its nonces.
 
-    Two nonces are good at a time: a challenge gives the first, an answer the second, which is
-    good for longer.
+    Two nonces are valid at a time: a challenge carries the first, any other answer the second,
+    which is valid for longer.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Proofs:
         self._nonces = (_nonce(), _nonce()) if nonces else None
 
     def rotate(self) -> None:
-        """The next nonce is the first one now, and the first is good no more."""
+        """Drop the first nonce: the second becomes the first, and a new one the second."""
         with self._lock:
             if self._nonces:
                 self._nonces = (self._nonces[1], _nonce())
 
     def challenge(self) -> dict[str, str]:
-        """What a refusal that asks for a nonce gives (§8)."""
+        """The nonce header of a refusal that asks for a nonce (§8)."""
         return {NONCE_HEADER: self._nonces[0]} if self._nonces else {}
 
     def next_nonce(self) -> dict[str, str]:
-        """What any other answer gives (§8.2)."""
+        """The nonce header of any other answer (§8.2)."""
         return {NONCE_HEADER: self._nonces[1]} if self._nonces else {}
 
     def check(self, request: Request, url: str, token: str = "") -> str:
@@ -104,7 +104,7 @@ class Proofs:
 
     def _once(self, claims: dict[str, Any]) -> None:
         jti = claims.get("jti")
-        if not isinstance(jti, str) or len(jti) < 16:  # §4.2: 96 bits of chance, in base64url
+        if not isinstance(jti, str) or len(jti) < 16:  # §4.2: 96 random bits, in base64url
             raise ProofFault("jti must be a text that nobody can guess")
         with self._lock:
             if jti in self._seen:

@@ -33,7 +33,7 @@ def is_document_url(client_id: str) -> bool:
 
 
 def is_allowed(client: RegisteredClient, uri: str) -> bool:
-    """RFC 9700 §2.1: compared exactly; RFC 8252 §7.3: but for the port of a loopback literal."""
+    """RFC 9700 §2.1: compared exactly; RFC 8252 §7.3: except for a loopback literal's port."""
     if not client.redirect_uris and is_document_url(client.client_id):
         return is_loopback(uri)
     return any(uri == known or _same_but_port(uri, known) for known in client.redirect_uris)

@@ -1,4 +1,4 @@
-"""Dynamic client registration: the client's own words in, a client or a refusal out.
+"""Dynamic client registration: the client's metadata in, a client or a refusal out.
 
 Fields that are not known are ignored, as RFC 7591 §2 says; known ones must make sense.
 """

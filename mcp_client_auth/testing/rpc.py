@@ -53,7 +53,7 @@ class Call:
     stateless: bool
 
     def result(self, value: dict[str, Any]) -> dict[str, Any]:
-        # 2026-07-28: every result names its type, absent before
+        # from 2026-07-28 on every result names its type; before, none did
         kind = {"resultType": "complete"} if self.stateless else {}
         return {"jsonrpc": "2.0", "id": self.id, "result": {**value, **kind}}
 
@@ -62,7 +62,7 @@ class Call:
         return self.result({**value, **hints})
 
     def fault(self, code: int, message: str) -> RpcFault:
-        """In the handshake's lifecycle an error travels with 200, in the stateless one not."""
+        """An error is sent with 200 in the handshake's lifecycle, but not in the stateless one."""
         status = {METHOD_NOT_FOUND: 404}.get(code, 400) if self.stateless else 200
         return RpcFault(code, message, call_id=self.id, status=status)
 

@@ -10,10 +10,10 @@ _SHOWN = 200
 
 
 def assert_no_secrets(text: str | bytes) -> None:
-    """Fail where 12 characters or more of a secret stand in the text, in whatever form: of what
-    the demo servers of this process have issued, and of what this process handled last.
+    """Fail if the text holds 12 characters or more of a secret, in whatever form: one that the demo
+    servers of this process have issued, or that this process handled last.
 
-    The message shows where, and not the secret.
+    The message shows where it is, but not the secret.
 
     Example:
         ```python

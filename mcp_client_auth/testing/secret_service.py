@@ -26,10 +26,10 @@ _LOGIN: Final = "/org/freedesktop/secrets/collection/login"
 
 
 class SecretService:
-    """Runs from `with` to the end of the block.
+    """Runs from the start of a `with` block to its end.
 
-    `environment` is what a process needs to find it; `home` is where its files lie. Without a
-    `password` it was never unlocked, so that it has no collection.
+    `environment` is what a process needs to find it; `home` is the directory of its files. Without
+    a `password` it is never unlocked, so it has no collection.
     """
 
     def __init__(self, password: str | None = "password") -> None:
@@ -66,9 +66,9 @@ class SecretService:
         self._send(_SECRETS, "org.freedesktop.Secret.Service.Lock", f"array:objpath:{_LOGIN}")
 
     def lock_with_a_prompt(self) -> None:
-        """Lock the collection; whoever wants it is asked in a window that nobody answers.
+        """Lock the collection; a program that needs it is asked in a window that nobody answers.
 
-        A call that unlocks it then blocks for ever, as at a desktop that nobody looks at.
+        A call that unlocks it then blocks forever, as on a desktop where nobody is present.
         """
         from jeepney import message_bus
         from jeepney.io.blocking import open_dbus_connection
@@ -81,7 +81,7 @@ class SecretService:
         self.lock()
 
     def freeze(self) -> None:
-        """Let it take every call from now on and never answer."""
+        """Let it accept every call from now on and never answer."""
         self._daemon.send_signal(signal.SIGSTOP)
 
     def _bus_command(self) -> list[str]:
@@ -123,7 +123,7 @@ class SecretService:
 
 @contextmanager
 def _process(command: list[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[Any]]:
-    """Killed at the end with all that it started: what it knows is thrown away anyway."""
+    """A process that is killed at the end with all its children; its data is discarded anyway."""
     with subprocess.Popen(
         command,
         env=environment,

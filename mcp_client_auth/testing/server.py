@@ -76,7 +76,7 @@ class DemoServer:
         self._kept.close()
 
     def start(self) -> None:
-        """Returns when both servers answer; raises `OSError` when a port is taken."""
+        """Start both servers and wait until they answer; raises `OSError` if a port is taken."""
         if self._serving is not None:
             raise RuntimeError("the demo server is running already")
         self._kept.close()
@@ -92,12 +92,12 @@ class DemoServer:
             raise
 
     def stop(self) -> None:
-        """Ends both servers within a moment, open connections too; twice is fine."""
+        """Stop both servers quickly, and close open connections; calling it twice is fine."""
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.stop()
             for port in self._ports:
-                with suppress(OSError):  # who took it in this moment is met by the next start
+                with suppress(OSError):  # if another program takes it now, the next start fails
                     self._kept.enter_context(bound_socket(port, backlog=None))
 
     @property
@@ -116,7 +116,7 @@ class DemoServer:
         return self._journal.records
 
     def count(self, path_suffix: str) -> int:
-        """How many requests were answered on paths that end so."""
+        """How many requests were answered on paths that end with `path_suffix`."""
         return sum(record.path.endswith(path_suffix) for record in self.requests)
 
     def token_requests(self, grant_type: str) -> int:
@@ -132,7 +132,7 @@ class DemoServer:
 
     @property
     def families_revoked(self) -> int:
-        """How often a used code or a rotated refresh token came back."""
+        """How often a used code or a rotated refresh token was used again."""
         return self._ledger.reuses
 
     @property
@@ -150,20 +150,20 @@ class DemoServer:
         self._ledger.revoke_everything()
 
     def decide_device(self, decision: Literal["allow", "deny"] = "allow") -> int:
-        """Answer for the person in front of the other device; how many codes waited."""
+        """Decide for the person at the other device; return how many codes were waiting."""
         return self._ledger.decide_device(decision)
 
     def slow_devices_down(self, times: int = 1) -> None:
-        """The next `times` questions for a device's tokens are answered `slow_down`."""
+        """The next `times` polls for a device's tokens are answered with `slow_down`."""
         self._ledger.hurry_devices(times)
 
     def rotate_dpop_nonces(self) -> None:
-        """Of the two nonces that each server takes, the older one is good no more."""
+        """Of the two nonces that each server accepts, the older one is no longer valid."""
         for proofs in self._proofs.values():
             proofs.rotate()
 
     def forget_clients(self) -> None:
-        """No client is known any more, a pre-registered one neither."""
+        """No client is known any more, not even a pre-registered one."""
         self._ledger.forget_clients()
 
     def mint_token(self, scope: Iterable[str] | None = None, client_id: str = "demo") -> str:
@@ -179,12 +179,12 @@ class DemoServer:
         body: bytes = b"",
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """The next `times` requests on paths that end so are answered like this, unprocessed."""
+        """The next `times` requests on paths with this suffix get this answer, unprocessed."""
         self._journal.plan(path_suffix, status, times, body, headers)
 
     def change_answers(self, path_suffix: str, **fields: Any) -> None:
-        """From now on answers on paths that end so have these fields, None for one that is left
-        out: members of a JSON object, or parameters of a redirect. No field undoes it."""
+        """From now on answers on paths with this suffix have these fields, None to leave one out:
+        members of a JSON object, or parameters of a redirect. A call without fields undoes it."""
         self._journal.change(path_suffix, fields)
 
     def refuse_next(

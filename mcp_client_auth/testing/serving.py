@@ -20,10 +20,10 @@ _TURNS = 10
 
 
 def bound_socket(port: int = 0, backlog: int | None = 128) -> socket.socket:
-    """A listening socket on 127.0.0.1: who connects before the server runs waits in its queue.
+    """A listening socket on 127.0.0.1: clients wait in its queue until the server runs.
     Without a `backlog` it does not listen: a connection is refused, and the port is kept."""
-    # the protocol is named: asyncio turns Nagle's algorithm off only where it stands there, and
-    # with it each answer on a connection that is kept open comes 40 ms late
+    # the protocol is named: only then does asyncio turn off Nagle's algorithm, which delays each
+    # answer on a kept-open connection by 40 ms
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # there the option would let two servers share the port
@@ -38,7 +38,7 @@ def bound_socket(port: int = 0, backlog: int | None = 128) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Ends when it is told to; uvicorn's own looks up ten times a second, and then waits again."""
+    """Ends once it is told to; uvicorn's own checks ten times a second, and then waits again."""
 
     def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
         super().__init__(config)
@@ -91,7 +91,7 @@ class Serving:
 
     def stop(self) -> None:
         if self._loop is not None and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # it ended by itself meanwhile
+            with contextlib.suppress(RuntimeError):  # it has already ended
                 self._loop.call_soon_threadsafe(self._end)
         self._thread.join(_PATIENCE)
 
@@ -141,6 +141,6 @@ def _config(app: ASGIApp) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
-        # uvicorn's 5 s end a connection just as a slow machine sends its next request there
+        # uvicorn's 5 s would close a connection just as a slow machine sends its next request on it
         timeout_keep_alive=120,
     )

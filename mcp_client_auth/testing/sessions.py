@@ -34,7 +34,7 @@ class Sessions:
         return session
 
     def end(self, headers: Mapping[str, str]) -> None:
-        """Raises `RpcFault` for no session."""
+        """End the session that is named; raises `RpcFault` if there is none."""
         del self._confirmed[self._named(headers)]
 
     def check(self, call: Call, headers: Mapping[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What a demo server can be told before it starts; nothing here changes afterwards."""
+"""The settings of a demo server, chosen before it starts; nothing here changes afterwards."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RegisteredClient:
 
 @dataclass(frozen=True, slots=True)
 class TrustedIssuer:
-    """Whose assertions count (RFC 7523 §3), and the public key that they are signed with.
+    """An issuer whose assertions are accepted (RFC 7523 §3), and the public key that checks them.
 
     Example:
         ```python
@@ -85,19 +85,19 @@ class Settings:
     `scopes`: what the resource lists, and what is granted when none is asked for.
     `write_scope`: what the tool `add_note` needs. `challenge_scope`: name `scopes` in the 401.
     `offline_access`: list it; `refresh_always`: issue refresh tokens without it;
-    `rotate_refresh_tokens`: a refresh token is good once.
-    `registration_method`: what a dynamic registration is answered, a secret with it;
-    `registration_management`: with the URI and token to delete it (RFC 7592).
-    `client_credentials`: a client that proves itself may speak for itself. `trusted_issuers`:
-    whose assertions are taken as a grant. `device_authorization`: offer it, with a
-    `device_interval` between two questions and `device_code_seconds` to answer, in seconds.
-    `initial_access_token`: what a registration must bring (RFC 7591 §3).
+    `rotate_refresh_tokens`: a refresh token works once.
+    `registration_method`: the method that a dynamic registration gets, with a secret if needed;
+    `registration_management`: add the URI and token to delete it (RFC 7592).
+    `client_credentials`: an authenticated client may act for itself. `trusted_issuers`: those
+    whose assertions are accepted as a grant. `device_authorization`: offer it, with a
+    `device_interval` between two polls and `device_code_seconds` to answer, in seconds.
+    `initial_access_token`: what a registration must send (RFC 7591 §3).
     `refuse_document_clients`: list client ID metadata documents, and refuse each.
     `refuse_offline_access`: list it, and refuse it at one of these places.
-    `require_pushed_requests`: take authorization requests only by reference (RFC 9126).
+    `require_pushed_requests`: accept authorization requests only by reference (RFC 9126).
     `signing_algorithms`: what an assertion may be signed with.
     `dpop`: whether tokens may or must be bound to a key; `dpop_nonces`: which of the two servers
-    wants a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
+    requires a nonce in each proof; `dpop_algorithms`: what a proof may be signed with.
     `issuer_path`: such as `/tenant1`. `latency`: seconds before each answer.
     `cors`: let pages of any origin read the metadata documents.
     `sessions`: keep MCP sessions, and answer with event streams.

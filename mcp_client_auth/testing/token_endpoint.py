@@ -22,7 +22,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 class TokenEndpoint:
     """RFC 6749 §4.1.3, §4.4 and §6, RFC 7523 §2.1, RFC 8628 §3.4; with RFC 7636, 8707 and 9449.
 
-    `jkt` is the thumbprint of the key that signed for the request, empty for none.
+    `jkt` is the thumbprint of the key that signed the request's proof, empty if there is none.
     """
 
     def __init__(self, settings: Settings, ledger: Ledger, addresses: Addresses) -> None:

@@ -13,7 +13,7 @@ SLOWEST = 60.0
 
 
 class ToolFault(Exception):
-    """A call that the tool answers with an error of its own (`isError`)."""
+    """A call that the tool itself answers with an error (`isError`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ ID_JAG_TYPE = "oauth-id-jag+jwt"
 
 
 def signed(key: Any, claims: Mapping[str, Any], kind: str = "JWT", seconds: float = 300.0) -> str:
-    """A JWT of this moment with an id of its own; `seconds` may be negative."""
+    """A JWT issued now, with an id of its own; `seconds` may be negative."""
     from joserfc import jwt
 
     now = int(time.time())
@@ -25,7 +25,7 @@ def signed(key: Any, claims: Mapping[str, Any], kind: str = "JWT", seconds: floa
 def checked(token: str, trusted: Mapping[str, TrustedIssuer], audience: str) -> tuple[str, Any]:
     """The `typ` and claims of an assertion for `audience`; `invalid_grant` otherwise (RFC 7523 §3).
 
-    The key is looked up by the claimed issuer, and everything else checked with it.
+    The key is looked up by the claimed issuer; everything else is checked with that key.
     """
     from joserfc import jwt
     from joserfc.errors import JoseError
