@@ -1,5 +1,5 @@
-"""A browser whose logins end at a page of an application, `https://app.example`, which is not there
-but keeps the addresses that it was called at."""
+"""A browser whose logins end at a page of an application, `https://app.example`. The application
+does not exist: only the addresses that it is called at are recorded."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Forty-one ways in which a server fails to answer one request, byte for byte on its socket.
 
 A fault is a function of the connection that has just brought the request; `answer` is what a
-good server would have said, for faults that begin well. It is True where the connection stays.
+good server would have said, for faults that begin well. It returns True if the connection stays.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _WALK: Final = 0.02
 
 @dataclass(frozen=True)
 class Wire:
-    """One connection with a request on it; `url` is what was asked for, `elsewhere` another
-    origin, and `over` is set when nothing more is to be said."""
+    """One connection with a request on it; `url` is what was asked for, `elsewhere` is
+    another origin, and `over` is set when nothing more will be sent."""
 
     socket: socket.socket
     url: str
@@ -34,12 +34,12 @@ class Wire:
         self.socket.sendall(data)
 
     def whole(self, answer: bytes) -> bool:
-        """An answer with its end, after which the connection stays."""
+        """Send a complete answer, after which the connection stays."""
         self.send(answer)
         return True
 
     def reset(self) -> None:
-        """As if the machine had gone."""
+        """Reset the connection, as if the machine had disappeared."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -52,7 +52,7 @@ JSON: Final = "application/json"
 def said(
     status: int, body: bytes = b"", kind: str = JSON, more: Mapping[str, str] | None = None
 ) -> bytes:
-    """A whole answer; a header of `more` takes the place of ours."""
+    """A complete answer; a header in `more` replaces the usual one."""
     fields = {"Content-Type": kind, "Content-Length": str(len(body)), **(more or {})}
     lines = [f"{name}: {value}" for name, value in fields.items()]
     head = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Some Reason')}", *lines, "", ""]
@@ -78,7 +78,7 @@ def _silent(wire: Wire) -> None:
 
 
 def _slow(wire: Wire) -> bool:
-    """All of it and in time, a few bytes at a time."""
+    """The whole answer, in time but a few bytes at once."""
     pace = max(1, len(wire.answer) // 20)
     for start in range(0, len(wire.answer), pace):
         wire.send(wire.answer[start : start + pace])
@@ -141,10 +141,10 @@ _WRONG: Final = (
     b' "expires_in": "1e999", "refresh_token": true, "scope": 9, "jsonrpc": 2, "error": 12}'
 )
 
-# These end with the client's own clock, every other one ends at once.
+# These end only at the client's own timeout; every other fault ends at once.
 WAITED_FOR: Final = {"silent", "a dripping head", "a dripping body", "endless 1xx"}
 IN_TIME: Final = "slow"
-# `refused` is no answer: the server that holds the table closes its door beforehand.
+# `refused` is not an answer: the server that has this table stops listening beforehand.
 REFUSED: Final = "refused"
 FAULTS: Final[dict[str, Fault]] = {
     REFUSED: lambda wire: wire.reset(),

@@ -1,4 +1,4 @@
-"""A company: its identity provider, and two MCP servers whose authorization servers believe it."""
+"""A company: its identity provider, and two MCP servers whose authorization servers trust it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CALLBACK: Final = "http://127.0.0.1/callback"
 
 
 class Wire:
-    """A transport that remembers what it was given to send: nothing is hidden from it."""
+    """A transport that records everything it was given to send, secrets included."""
 
     def __init__(self, real: HttpTransport) -> None:
         self.sent: list[HttpRequest] = []
@@ -54,7 +54,7 @@ class Wire:
 
 @dataclass
 class Company:
-    """`browser` is where its people sit, who the provider's `subject` says they are."""
+    """`browser` is its people's browser; the provider's `subject` says who they are."""
 
     provider: IdentityProvider
     servers: Sequence[DemoServer]
@@ -62,7 +62,7 @@ class Company:
     browser: ScriptedBrowser = field(default_factory=ScriptedBrowser)
 
     def as_at_first(self, folder: Path) -> None:
-        """For the next test: nobody has visited, and everything is allowed."""
+        """Reset for the next test: nobody has visited, and everything is allowed."""
         provider, self.folder, self.browser = self.provider, folder, ScriptedBrowser()
         provider.subject, provider.id_token_seconds, provider.id_token_claims = "ada", 300.0, {}
         provider.renews_id_tokens = provider.allows_exchange = provider.available = True
@@ -89,7 +89,7 @@ class Company:
 
     @property
     def command(self) -> list[str]:
-        """What the command has to be told, once."""
+        """The options that the command needs once."""
         at_server, at_provider = self.folder / "at-server", self.folder / "at-provider"
         at_server.write_text(SERVER_SECRET + "\n")
         at_provider.write_text(PROVIDER_SECRET + "\n")
@@ -105,7 +105,7 @@ class Company:
         return [word for pair in words.items() for word in pair]
 
     def key(self, account: str = "default") -> Key:
-        """Of the login at the provider."""
+        """The key of the login at the provider."""
         return Key(self.provider.issuer, account, "identity_provider", AT_PROVIDER)
 
     def held(self, storage: Storage, key: Key | None = None) -> Credential:
@@ -114,7 +114,7 @@ class Company:
         return found
 
     def expire(self, storage: Storage, *keys: Key) -> None:
-        """As if an hour had passed since these were issued; without a key for all."""
+        """Let these keys' tokens expire, as if an hour had passed; without a key, all tokens."""
         for key in keys or [entry.key for entry in storage.list()]:
             held, end = self.held(storage, key), time.time() - 60
             tokens = replace(held.tokens, issued_at=end - 3600, expires_at=end)

@@ -1,4 +1,4 @@
-"""What may stand in a file of ours that a disk, an editor or another program has spoilt."""
+"""What a file of ours may contain after a disk, an editor or another program has damaged it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports of the doctor as `--json` prints them, for what is made of them."""
+"""Reports of the doctor as `--json` prints them, for tests of the formats made from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mcp_client_auth.doctor.report import Finding, Report
 
 URL = "https://mcp.example.com/mcp"
 PLACE = "https://mcp.example.com/.well-known/oauth-protected-resource/mcp"
-# What a server may say: markup, another format's syntax, control characters are cleaned before.
+# What a server may say: markup and other formats' syntax; control characters are removed before.
 HOSTILE = "<script>alert(1)</script> ]]> & \" ' | `x` [a](https://evil.example/) @team ![i](x) \\"
 
 

@@ -39,7 +39,7 @@ class Page:
 
     @property
     def anchors(self) -> set[str]:
-        """As GitHub and the site make them of headings."""
+        """The anchors of its headings, as GitHub and the site make them."""
         titles = re.findall(r"^#+ (.*)$", self.prose, re.MULTILINE)
         plain = (re.sub(r"[^\w\- ]", "", title.lower()) for title in titles)
         return {title.strip().replace(" ", "-") for title in plain}

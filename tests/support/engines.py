@@ -1,4 +1,4 @@
-"""Engines of other people for the tests: servers on free ports of loopback, gone at the end."""
+"""Other people's engines for the tests: servers on free loopback ports, stopped at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE: Final = 60.0
 
 
 def program(name: str, package: str, *more: Path) -> str:
-    """Its path; the test is skipped with the line that installs it."""
+    """Return its path, or skip the test with the command that installs it."""
     places = os.pathsep.join([os.environ.get("PATH", ""), *map(str, more)])
     found = shutil.which(name, path=places)
     if found is None:
@@ -36,7 +36,7 @@ def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
 
 
 class Child:
-    """A server process, to be killed at any moment; it listens on loopback and at `addresses`."""
+    """A server process that can be killed at any time; listens on loopback and at `addresses`."""
 
     process: subprocess.Popen[bytes] | None = None
     addresses: Sequence[str] = ()
@@ -60,7 +60,7 @@ class Child:
         )
 
     def kill(self) -> None:
-        """With all of its children, as the power does."""
+        """Kill it with all of its children, as a power cut does."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(PATIENCE)
@@ -75,7 +75,7 @@ class Child:
 
 
 class RedisServer(Child):
-    """A Redis with a password, of which the tests look that no one sees it."""
+    """A Redis with a password; the tests check that the password is shown nowhere."""
 
     password: Final = "planted-redis-Hd4"
 
@@ -88,7 +88,7 @@ class RedisServer(Child):
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """With what it had, unless it was started with `--appendonly no`."""
+        """Start it with its earlier data, unless `--appendonly no` was given."""
         self.run(
             self._program,
             *("--port", str(self.port), "--dir", str(self._directory)),
@@ -99,7 +99,7 @@ class RedisServer(Child):
         until(self._answers)
 
     def stop_for_now(self) -> None:
-        """It answers no one, and keeps all connections."""
+        """Stop answering, but keep all connections open."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -134,7 +134,7 @@ class RedisServer(Child):
 
 
 class PostgresServer(Child):
-    """A PostgreSQL of its own; as root it is the package's user that runs it."""
+    """A PostgreSQL of its own; under root, the package's user runs it."""
 
     password: Final = "planted-postgres-Kt9"
 
@@ -185,7 +185,7 @@ class PostgresServer(Child):
         until(lambda: answers(self.url))
 
     def crash(self) -> None:
-        """One of its processes ends at once, and it begins again in all of them."""
+        """Kill one of its processes, after which it restarts all of them."""
         import psycopg
 
         with psycopg.connect(self.url) as one, psycopg.connect(self.url, autocommit=True) as other:
@@ -200,7 +200,7 @@ class PostgresServer(Child):
 
 
 class Bouncer(Child):
-    """A PgBouncer in transaction mode before a PostgreSQL."""
+    """A PgBouncer in transaction mode in front of a PostgreSQL."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._program = program("pgbouncer", "pgbouncer", Path("/usr/sbin"))

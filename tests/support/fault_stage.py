@@ -1,7 +1,7 @@
-"""An MCP server and its authorization server on real sockets, of which one request goes wrong.
+"""An MCP server and its authorization server on real sockets, where one request goes wrong.
 
-Everything is answered well until `fault` is set; then the requests of one `spot` meet it.
-Raw sockets, since a fault may be a byte, a pause, a reset or a door that is shut in between.
+Every answer is right until `fault` is set; then it applies to the requests of one `spot`. The
+sockets are raw, because a fault may be a byte, a pause, a reset or a port that closes in between.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 
 OLD, NEW, REFRESH = "planted-old-access", "planted-new-access", "planted-refresh"
 _PATIENCE: Final = 90.0
-# What is answered just before a request, so that a door can be shut between the two.
+# The request that is answered just before each, so that a port can be closed in between.
 _BEFORE: Final = {
     "resource-metadata": "probe",
     "server-metadata": "resource-metadata",
@@ -65,14 +65,14 @@ class Request:
 
     @property
     def fields(self) -> dict[str, str]:
-        """Its query or its form."""
+        """The parameters of its query or its form."""
         text = self.body.decode() if self.method == "POST" else urlsplit(self.target).query
         return {name: values[0] for name, values in parse_qs(text).items()}
 
 
 class Stage:
     """`reached` counts the requests that met the fault; `strays` are those that went to another
-    origin, where none belongs. `oidc`: the metadata are at the other well-known place."""
+    origin, where none should go. `oidc`: the metadata is at the other well-known place."""
 
     def __init__(self, *, oidc: bool = False) -> None:
         self._oidc = oidc
@@ -121,7 +121,7 @@ class Stage:
             self._refuse()
 
     def mend(self) -> None:
-        """Good again; a door that was shut is opened."""
+        """Remove the fault; a port that was closed is opened again."""
         self.fault = None
         for number, origin in enumerate((self.origin, self.issuer)):
             if self._doors[number].fileno() == -1:
@@ -130,7 +130,7 @@ class Stage:
                 self._start(threading.Thread(target=self._accept, args=(number,)))
 
     def person(self, url: str) -> bool:
-        """A browser in which somebody says yes at once."""
+        """A browser whose user allows the login at once."""
         self._start(threading.Thread(target=self._visit, args=(url,), name="person"))
         return True
 
@@ -167,7 +167,7 @@ class Stage:
             self._open.discard(connection)
 
     def _answered(self, number: int, connection: socket.socket, request: Request) -> bool:
-        """Whether the connection is still good afterwards."""
+        """Return whether the connection is still usable afterwards."""
         if number == 2:
             self.strays.append(request.target)
         spot = self._spot(request)
@@ -188,7 +188,7 @@ class Stage:
 
     def _refuse(self) -> None:
         mcp = self.spot in ("probe", "resource-metadata", "authorized-request")
-        self.reached += 1  # nobody can count who finds the door shut
+        self.reached += 1  # connections to a closed port cannot be counted
         self._shut(0 if mcp else 1)
 
     def _shut(self, number: int) -> None:
@@ -263,7 +263,7 @@ def _json(value: Any, status: int = 200) -> bytes:
 
 
 def _get(url: str) -> str:
-    """Where a page sends its reader; empty for one that is to be read."""
+    """Where a page redirects to; empty if it does not."""
     parts = urlsplit(url)
     connection = HTTPConnection(parts.netloc, timeout=_PATIENCE)
     try:

@@ -1,4 +1,4 @@
-"""What tests ask of a report of the doctor."""
+"""What tests look up in a report of the doctor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Examine = Callable[..., Report]
 
 
 def only(report: Report, check: str, level: str = "") -> Finding:
-    """The one finding of this name, and of this level where one is named."""
+    """The one finding with this name, and with this level if one is given."""
     found = [f for f in report.findings if f.check == check and level in ("", f.level)]
     assert len(found) == 1, [(f.check, f.level, f.came) for f in report.findings]
     return found[0]

@@ -1,4 +1,4 @@
-"""What tests of every room may ask for by name; a room's own fixture of the same name wins."""
+"""The fixtures for tests of every room; a room's own fixture of the same name wins."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tests.support.terminal import Terminal
 
 @pytest.fixture
 def terminal(tmp_path: Path) -> Terminal:
-    """`mcp-login` as a process: what asks for it is slow."""
+    """`mcp-login` as a process; a test that uses it is slow."""
     return Terminal(tmp_path)
 
 
 @pytest.fixture
 def inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Inside:
-    """The command without a process of its own."""
+    """The command, run in this process."""
     return Inside(tmp_path, monkeypatch)
 
 
@@ -51,15 +51,15 @@ def module_server() -> Iterator[DemoServer]:
 
 @pytest.fixture
 def shared(module_server: DemoServer) -> DemoServer:
-    """A server for a whole file of tests; a test that stops or changes it takes its own."""
+    """A server for a whole file of tests; a test that stops or changes it needs its own."""
     module_server.clear_requests()
     return module_server
 
 
 @pytest.fixture
 def ports_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A login's port is there for the next login; the system gives one that it chose itself to any
-    program meanwhile, and then a client is registered for another."""
+    """Keep a login's port free for the next login: a port that the system chose may go to another
+    program in between, and then a client is registered for another port."""
     bind = loopback._bind_once
     monkeypatch.setattr(
         loopback,
@@ -70,14 +70,14 @@ def ports_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second try of a session comes at once."""
+    """A session's second attempt follows at once."""
     for module in ("knowledge", "acceptance"):
         monkeypatch.setattr(f"mcp_client_auth.session.{module}.SECOND_CHANCE", 0.01)
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    """An MCP server and its authorization server that misbehave where they are told to."""
+    """An MCP server and its authorization server that misbehave where a test says so."""
     with World() as world:
         yield world
 
@@ -102,7 +102,7 @@ def examined(storage: MemoryStorage) -> Examine:
 
 @pytest.fixture(scope="session")
 def running_secret_service() -> Iterator[SecretService]:
-    """One for the whole run; a test asks for `secret_service`."""
+    """A Secret Service for the whole run; tests use `secret_service`."""
     if not SecretService.installed():
         pytest.skip(f"a Secret Service is needed: {INSTALL}")
     with SecretService() as service:
@@ -119,7 +119,7 @@ def secret_service(
     for name, value in running_secret_service.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("PYTHON_KEYRING_BACKEND", raising=False)
-    # keyring looks once in a process, which may have been before this bus was there
+    # keyring looks once per process, perhaps before this bus existed
     backend = load_keyring("keyring.backends.SecretService.Keyring")
     monkeypatch.setattr("keyring.core._keyring_backend", backend)
     return running_secret_service

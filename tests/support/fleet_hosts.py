@@ -24,7 +24,7 @@ FINAL: Final = (GOOD, "LoginRequired")
 
 
 class Host:
-    """A host's processes, one for each of `accounts`, which may have the same one."""
+    """A host's processes, one for each of `accounts`, which may repeat an account."""
 
     def __init__(
         self, command: Sequence[str], home: Path, accounts: Sequence[str], **told: Any
@@ -51,7 +51,7 @@ class Host:
         self._tell("go")
 
     def at(self, moment: str) -> list[int]:
-        """The workers that have said that they are there."""
+        """The workers that have reported this moment."""
         return [each["pid"] for each in self.said if each.get("at") == moment]
 
     @property
@@ -59,7 +59,7 @@ class Host:
         return Counter(each["answer"] for each in self.said if "answer" in each)
 
     def served(self, before: int = 0) -> bool:
-        """Whether each worker has had a good answer after so many lines, or will have none."""
+        """Whether each worker has had a good or a final answer after the first `before` lines."""
         answers = [each for each in self.said[before:] if "answer" in each]
         served = {each["pid"] for each in answers if each["answer"].startswith(FINAL)}
         return len(served) == self.workers
@@ -69,7 +69,7 @@ class Host:
         self._process.wait(PATIENCE)
 
     def end(self) -> Counter[str]:
-        """As programs end: what is on the wire is waited for."""
+        """End as programs do: wait for the requests that are on the wire."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(PATIENCE)

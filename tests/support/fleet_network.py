@@ -1,7 +1,7 @@
-"""The network of a fleet: hosts that are network namespaces, or processes where none can be made.
+"""The network of a fleet: hosts that are network namespaces, or processes if none can be made.
 
-Each host reaches the engine by a way of its own that can be cut, and the servers, which listen on
-loopback, at the same addresses of its own loopback.
+Each host reaches the engine by its own link, which can be cut. The servers listen on loopback, and
+each host reaches them at the same addresses of its own loopback.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PIECE: Final = 65536
 
 
 class Relay:
-    """Passes bytes from sockets that listen to ports of loopback, while it is not `cut`."""
+    """Passes bytes from listening sockets to ports of loopback, unless it is `cut`."""
 
     def __init__(self) -> None:
         self.passed = 0
@@ -57,7 +57,7 @@ class Relay:
         asyncio.run_coroutine_threadsafe(serve(), self._loop).result(30)
 
     def cut(self) -> None:
-        """Nothing arrives, and no one is told."""
+        """Nothing arrives any more, and neither side is told."""
         self._loop.call_soon_threadsafe(self._whole.clear)
 
     def mend(self) -> None:
@@ -97,9 +97,9 @@ class Relay:
 
 
 class Way(NamedTuple):
-    """One host: what its commands begin with, the address of its engine, and its link to it.
+    """One host: what its commands begin with, the engine's address from there, and the link to it.
 
-    `serve` makes a port of this machine's loopback one of the host's own.
+    `serve` makes a port of this machine's loopback reachable on the host's own.
     """
 
     command: Sequence[str]
@@ -122,7 +122,7 @@ def network(hosts: int) -> Iterator[Network]:
         if missing():
             yield Network([_near(open_now) for _ in range(hosts)], [], "processes")
             return
-        high, low = divmod(os.getpid(), 128)  # another run has others
+        high, low = divmod(os.getpid(), 128)  # another run has other addresses
         ways, addresses = [], []
         for number in range(hosts):
             subnet = f"10.{64 + low}.{high % 32 * 8 + number}"
@@ -132,7 +132,7 @@ def network(hosts: int) -> Iterator[Network]:
 
 
 def _near(open_now: ExitStack) -> Way:
-    """Processes of this machine, whose way to the engine is a relay."""
+    """A host of processes on this machine, which reach the engine through a relay."""
     relay = open_now.enter_context(Relay())
     known: dict[int, int] = {}
 
@@ -166,14 +166,14 @@ def _far(open_now: ExitStack, number: int, own: str, theirs: str) -> Way:
     return Way(
         (shutil.which("ip", path=_PATH) or "ip", "netns", "exec", name),
         lambda url: url.replace("127.0.0.1", own),
-        lambda: _ip("link", "set", link, "down"),  # the far end, of which the host is not told
+        lambda: _ip("link", "set", link, "down"),  # the end away from the host, which is not told
         lambda: _ip("link", "set", link, "up"),
         serve,
     )
 
 
 def _inside(name: str, port: int) -> socket.socket:
-    """A socket that listens on a namespace's loopback; whoever accepts may be anywhere."""
+    """A socket that listens on a namespace's loopback; any thread may accept from it."""
     made: list[socket.socket] = []
 
     def make() -> None:
@@ -182,7 +182,7 @@ def _inside(name: str, port: int) -> socket.socket:
                 raise OSError(ctypes.get_errno(), "setns")
         made.append(socket.create_server(("127.0.0.1", port)))
 
-    thread = threading.Thread(target=make)  # which ends there
+    thread = threading.Thread(target=make)  # it ends in that namespace
     thread.start()
     thread.join()
     return made[0]

@@ -1,6 +1,6 @@
-"""One host of a fleet, told what to do by a line of JSON on stdin; it goes on at the next line.
+"""One host of a fleet: a line of JSON on stdin says what to do, the next line starts it.
 
-Its workers are processes that share nothing but the engine and the home of their host. They say
+Its workers are processes that share only the engine and the home of their host. They report
 what happens in lines of JSON, and end as programs do when stdin ends.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def told() -> str:
-    """A line and no byte more: the rest is for others."""
+    """Read a line and not a byte more: the rest is for other readers."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(0, 1)):
         line += byte
@@ -28,7 +28,7 @@ def say(**what: Any) -> None:
 
 TOLD = json.loads(told())
 _time = time.time
-time.time = lambda: _time() + TOLD["ahead"]  # before anyone has taken the right clock
+time.time = lambda: _time() + TOLD["ahead"]  # before any module has a reference to the right clock
 
 import httpx  # noqa: E402
 
@@ -57,7 +57,7 @@ def work(account: str) -> None:
 
 
 def stop_at(moment: str, storage: Shared) -> None:
-    """Say when a renewal is at this moment; but for the one on the wire, it stands still there."""
+    """Report when a renewal reaches this moment, and hang there unless it is "sending"."""
     take, put = storage.engine.take, storage.engine.put
 
     def reached(now: str) -> None:

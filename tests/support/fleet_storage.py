@@ -1,4 +1,4 @@
-"""The storage of a host of a fleet, by the URL of its engine, and what its workers ask."""
+"""The storage of a host of a fleet, by its engine's URL, and the request that workers send."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from mcp_client_auth.storage.shared import Shared
 
 HEADERS: Final = {"Accept": "application/json, text/event-stream"}
 LIST: Final = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-LEASE: Final = 3.0  # of the tests, which do not wait for 20 s
+LEASE: Final = 3.0  # for the tests, which cannot wait for 20 s
 
 
 def storage_at(url: str, namespace: str, lease: float = LEASE) -> Shared:
-    """With the key of the environment."""
+    """A storage that has its key from the environment."""
     if url.startswith("redis"):
         from mcp_client_auth.storage.redis import RedisStorage
 

@@ -1,4 +1,4 @@
-"""A server that believes an identity provider, and a program with nobody before it, by grant."""
+"""A server that trusts an identity provider, and a program without a user, for each grant."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def registered(client: PreRegistered) -> RegisteredClient:
 
 @dataclass
 class Scene:
-    """`file` holds the assertion where the grant needs one; it may be written anew."""
+    """`file` holds the assertion if the grant needs one; it may be rewritten."""
 
     name: str
     server: DemoServer
@@ -69,7 +69,7 @@ class Scene:
         return Key(self.server.url, grant=self.name, client=client.client_id if client else "")
 
     def write(self, *, seconds: float = 300.0, subject: str = "ada") -> str:
-        """A new assertion into the file."""
+        """Write a new assertion to the file."""
         if self.name == "workload_identity":
             text = self.provider.workload_token(self.server.issuer, subject, seconds)
         else:
@@ -94,7 +94,7 @@ class Scene:
         return found
 
     def age(self, storage: Storage, left: float = -60.0) -> None:
-        """As if the token had been issued an hour ago, with so many seconds left to live."""
+        """Age the token as if it was issued an hour ago and has `left` seconds of its life left."""
         now, stored = time.time(), self.stored(storage)
         tokens = replace(stored.tokens, issued_at=now + left - 3600, expires_at=now + left)
         storage.save(replace(stored, tokens=tokens))

@@ -16,7 +16,7 @@ CACHED: Final = "Cache-Control: public, max-age=300"
 
 
 class HostedDocument:
-    """`put` says what is at a path; what nobody has put there is a 404."""
+    """`put` says what is at a path; any other path is a 404."""
 
     def __init__(self, folder: Path) -> None:
         authority = Authority(folder)
@@ -39,14 +39,14 @@ class HostedDocument:
 
     @property
     def requests(self) -> list[str]:
-        """Their first lines."""
+        """The request lines of the requests."""
         return [request.partition("\r\n")[0] for request in self._server.requests]
 
     def put(self, behaviour: Behaviour, path: str = "/client.json") -> None:
         self._places[path] = behaviour
 
     def host(self, document: Any, path: str = "/client.json") -> None:
-        """Well hosted, whatever it is."""
+        """Host this document well, whatever it contains."""
         self.put(says(json.dumps(document).encode(), "200 OK", JSON, CACHED), path)
 
     def _answer(self, server: LoopbackServer, connection: socket.socket) -> None:

@@ -1,8 +1,8 @@
-"""An MCP server and its authorization server, on two origins, that misbehave where they are told.
+"""An MCP server and its authorization server, on two origins, that misbehave where a test says so.
 
 Every spot answers well until `World.at` gives it another behaviour; nothing here is strict.
 Not the demo server of `mcp_client_auth.testing`, which answers wrong fields (`change_answers`)
-and refusals: here HTTP itself is broken, which a server that keeps to it cannot do.
+and refusals: here HTTP itself is broken, which a conforming server cannot do.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ Behaviour: TypeAlias = Callable[[Exchange], None]
 
 
 class World:
-    """`url` is the MCP server; `elsewhere` a third origin where nobody should ever arrive."""
+    """`url` is the MCP server; `elsewhere` is a third origin that no request should reach."""
 
     def __init__(self) -> None:
         self._servers = [OneOrigin(self) for _ in range(3)]
@@ -127,14 +127,14 @@ class World:
         self._behaviours[spot] = behaviour
 
     def put(self, url: str, behaviour: Behaviour) -> None:
-        """One more address, on any of the origins."""
+        """Add one more address, on any of the origins."""
         self._more[url] = behaviour
 
     def usual(self, spot: Spot) -> Behaviour:
         return self._usual[spot]
 
     def mend(self) -> None:
-        """Everything answers well again, and the counting begins anew."""
+        """Everything answers well again, and counting starts again."""
         self._behaviours.clear()
         self.visited.clear()
 
@@ -222,7 +222,7 @@ class World:
 
 
 def for_known_codes(behaviour: Behaviour) -> Behaviour:
-    """What a token endpoint does, but for a code that it never gave."""
+    """This behaviour, except that a code that was never issued is refused."""
     refusal = document({"error": "invalid_grant"}, 400)
     return lambda each: (refusal if each.form.get("code") == "made-up-code" else behaviour)(each)
 
@@ -261,7 +261,7 @@ def huge(exchange: Exchange) -> None:
 
 
 def bomb(exchange: Exchange) -> None:
-    """A gigabyte of zeros, a megabyte on the wire, and no end to the stream."""
+    """A gigabyte of zeros, a megabyte on the wire; the stream is never finished."""
     import zlib
 
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -275,13 +275,13 @@ def bomb(exchange: Exchange) -> None:
 
 
 def reset(exchange: Exchange) -> None:
-    """The connection ends as if the machine had gone."""
+    """The connection is reset, as if the machine had disappeared."""
     exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.connection.close()
 
 
 def cut(exchange: Exchange) -> None:
-    """Less comes than was promised."""
+    """The body is shorter than its declared length."""
     exchange.reply(200, b'{"issuer":', headers=[("Content-Length", "9000")])
 
 
@@ -308,5 +308,5 @@ def _absent(exchange: Exchange) -> None:
 
 
 def _changed(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping with changes; None takes one out."""
+    """The mapping with changes; None removes a key."""
     return {name: v for name, v in {**usual, **changes}.items() if v is not None}

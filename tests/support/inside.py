@@ -1,4 +1,4 @@
-"""`mcp-login` in this process: as quick as a call, where a process of its own is not the point."""
+"""`mcp-login` in this process: as fast as a call, for tests that need no process of its own."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Inside:
         self.browser.decision = decision
 
     def keep(self, credential: Credential) -> Credential:
-        """Store what no server has given."""
+        """Store a credential that no server has issued."""
         self.storage.save(credential)
         return credential
 
@@ -106,7 +106,7 @@ class Inside:
         return self.home / "logins" / (key_for(url, account).id + ending)
 
     def names(self, names: Mapping[str, Any]) -> None:
-        """An .mcp.json at hand that gives these names to these URLs."""
+        """Write an .mcp.json here that gives these names to these URLs."""
         servers = {name: {"url": url} for name, url in names.items()}
         Path(".mcp.json").write_text(json.dumps({"mcpServers": servers}))
 
@@ -114,7 +114,7 @@ class Inside:
 def credential(
     url: str, access: str = "planted-access", *, account: str = "default", **changes: Any
 ) -> Credential:
-    """A login of the usual kind, good for an hour; `changes` are of the tokens and the record."""
+    """A login of the usual kind, valid for an hour; `changes` are for the tokens and the record."""
     now = time.time()
     usual: dict[str, Any] = {
         "access_token": Secret(access),

@@ -1,4 +1,4 @@
-"""A real Jupyter kernel, and its frontend by script."""
+"""A real Jupyter kernel, and a scripted frontend for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(slots=True)
 class Cell:
-    """What came of one cell. `shown`: each state of each output, its text and its HTML."""
+    """The result of one cell. `shown`: each state of each output, as its text and its HTML."""
 
     shown: list[tuple[str, str]] = field(default_factory=list)
     boxes: list[Mapping[str, Any]] = field(default_factory=list)
@@ -38,8 +38,8 @@ class Cell:
 
 class Kernel:
     """`on_box` is called with each request for a password, once the cell shows something (they come
-    over two connections, in any order), `on_page` with the first link, `on_show` with whatever else
-    the cell shows, too."""
+    over two connections, in any order), `on_page` with the first link, `on_show` with everything
+    that the cell shows."""
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager, self.client = manager, client
@@ -92,7 +92,7 @@ class Kernel:
 
 @contextmanager
 def kernel(**environ: str) -> Iterator[Kernel]:
-    """One with this process's environment and `environ`."""
+    """A kernel with this process's environment and `environ`."""
     manager = KernelManager(kernel_name="python3")
     manager.start_kernel(env={**os.environ, **environ})
     client = manager.client()

@@ -1,4 +1,4 @@
-"""Keys made for one run of the tests, in the forms that people have them."""
+"""Keys made for one run of the tests, in the forms in which people have them."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ def planted(kind: str) -> list[str]:
 
 
 def claims(proof: str) -> dict[str, Any]:
-    """What a signed JWT says; its signature is not looked at."""
+    """The claims of a signed JWT; its signature is not checked."""
     found: dict[str, Any] = json.loads(urlsafe_b64decode(proof.split(".")[1] + "=="))
     return found

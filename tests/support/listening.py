@@ -1,4 +1,4 @@
-"""A socket on loopback that gives each connection a thread, until its test has ended."""
+"""A socket on loopback that serves each connection on a thread, until its test has ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE: Final = 90.0
 
 
 class Listening:
-    """A subclass says in `_serve` what becomes of a connection; one that breaks is no matter."""
+    """A subclass handles each connection in `_serve`; a connection that breaks is ignored."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.connections = 0
@@ -52,7 +52,7 @@ class Listening:
 
 
 def head(connection: socket.socket) -> bytes:
-    """What comes up to the end of a request's head, or a little more."""
+    """Read up to the end of a request's head, or a little further."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += some(connection)

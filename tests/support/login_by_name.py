@@ -68,11 +68,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
 
 def browser(url: str) -> bool:
-    """A browser has its own way around dead addresses: it goes to the living one."""
+    """A browser avoids dead addresses by its own means, so this one uses the living address."""
 
     def visit() -> None:
         there = url.replace(f"https://{HOST}", f"http://{ADDRESS}")

@@ -1,4 +1,4 @@
-"""A server on 127.0.0.1 that says exactly the bytes that it is told to, and what it was sent."""
+"""A server on 127.0.0.1 that sends exactly the given bytes, and records what it was sent."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def received(connection: socket.socket) -> str:
     length = next((int(value) for name, _, value in fields if name == b"content-length"), 0)
     while len(body) < length:
         more = connection.recv(65536)
-        if not more:  # otherwise this thread would run in a circle to the end of the tests
+        if not more:  # otherwise this thread would loop until the end of the tests
             return ""
         body += more
     return (head + b"\r\n\r\n" + body).decode("latin-1")
 
 
 def says(body: bytes = b"{}", status: str = "200 OK", *headers: str) -> Behaviour:
-    """A whole answer with its length."""
+    """A complete answer with its length."""
     lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "", ""]
     return raw("\r\n".join(lines).encode() + body)
 

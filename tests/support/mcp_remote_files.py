@@ -43,7 +43,7 @@ class CacheDirectory:
         age: float = 60.0,
         client_age: float | None = None,
     ) -> Path:
-        """The tokens' file; `named` is what the files' name is the MD5 of, ages in seconds."""
+        """Write the files, named by the MD5 of `named`; return the tokens' file. Ages in s."""
         directory = self.root / "mcp-remote-v1"
         directory.mkdir(parents=True, exist_ok=True)
         name = md5(named.encode(), usedforsecurity=False).hexdigest()
@@ -70,13 +70,13 @@ class CacheDirectory:
 
 
 def without_issuer(**changes: Any) -> dict[str, Any]:
-    """As its early refresh leaves them, and versions before 0.9; the file is a minute old."""
+    """Tokens as its early refresh or versions before 0.9 leave them, in a file a minute old."""
     until = int((time.time() - 60 + 3600) * 1000)
     return _changed({**TOKENS, "expires_at": until, "requested_scope": "notes:read"}, changes)
 
 
 def cached_tokens(issuer: Any, **changes: Any) -> dict[str, Any]:
-    """With the issuer beside it."""
+    """The tokens with their issuer beside them."""
     return without_issuer(issuer=issuer, **changes)
 
 
@@ -85,5 +85,5 @@ def client(issuer: str | None = None, **changes: Any) -> dict[str, Any]:
 
 
 def _changed(usual: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """The mapping with changes; None takes one out."""
+    """The mapping with changes; None removes a key."""
     return {name: v for name, v in {**usual, **changes}.items() if v is not None}

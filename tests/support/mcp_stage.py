@@ -1,4 +1,4 @@
-"""An MCP server that does what its test says: requests as they came, answers written by hand."""
+"""An MCP server that does what its test says: raw requests in, handwritten answers out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Request(BaseHTTPRequestHandler):
             self.wfile.flush()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Silence."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -78,7 +78,7 @@ Behaviour: TypeAlias = Callable[[Request], None]
 
 
 class Stage:
-    """`over` is set when the test has ended, so that what hangs there can end as well."""
+    """`over` is set when the test has ended, so that a behaviour that hangs can end as well."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour, self.turn = behaviour, threading.Lock()
@@ -113,8 +113,8 @@ def event(message: Message, identity: str = "") -> bytes:
 
 
 def tools(listed: Iterable[Message], **results: Any) -> Behaviour:
-    """A stateless server with these tools; a call is answered with the result of its name, or
-    does what is given there."""
+    """A stateless server with these tools; a call is answered with the result under its name,
+    or runs the behaviour that is given there."""
     known = list(listed)
 
     def behaviour(request: Request) -> None:
@@ -159,7 +159,7 @@ def sessions(behaviour: Behaviour, version: str = "2025-11-25") -> Behaviour:
 
 class Older:
     """A server of HTTP+SSE (2024-11-05): its behaviour, with the streams that are open. `answer`
-    gives what the server sends after a message, in order; None ends the stream instead."""
+    returns what the server sends after a message, in order; None ends the stream instead."""
 
     def __init__(self, answer: Callable[[Message], Iterable[Message | None]]) -> None:
         self.answer = answer
@@ -198,7 +198,7 @@ class Older:
 
 
 def introduced(answer: Callable[[Message], Iterable[Message | None]]) -> Older:
-    """The same with the handshake and with what has no answer done."""
+    """The same, with the handshake answered and notifications left unanswered."""
 
     def whole(message: Message) -> Iterable[Message | None]:
         if message.get("method") == "initialize":

@@ -1,7 +1,7 @@
 """An MCP server and its authorization server behind TLS, with a CA of their own.
 
-On one port anybody is answered; on the other the handshake wants a client certificate, which
-is where a client that proves itself by one has its endpoints (RFC 8705 §5). Not the demo server
+One port answers everybody. On the other the handshake requires a client certificate: that port
+has the endpoints for clients that authenticate with one (RFC 8705 §5). Not the demo server
 of `mcp_client_auth.testing`: its server shows no application the certificate of a connection.
 """
 
@@ -53,7 +53,7 @@ class Authority:
         Path(self.file).write_bytes(signed.public_bytes(Encoding.PEM))
 
     def issue(self, name: str, password: bytes = b"", host: str = "") -> tuple[str, str]:
-        """The files of a certificate, for 127.0.0.1 or a host's name, and of its key."""
+        """Return the files of a certificate, for 127.0.0.1 or a host's name, and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         signed = self._built(_named(name), key.public_key(), ca=False, host=host)
         sealed: KeySerializationEncryption = NoEncryption()
@@ -92,7 +92,7 @@ def _named(name: str) -> x509.Name:
 
 @dataclass
 class Seen:
-    """One request: on which port, with which certificate, asking what."""
+    """One request: its port, its certificate and what it asks for."""
 
     path: str
     certified: str
@@ -185,7 +185,7 @@ def serving(authority: Authority) -> Iterator[TlsWorld]:
 
 class _TlsServer(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A handshake that fails is what some tests want."""
+        """Ignore it: some tests want a handshake that fails."""
 
 
 def _server(world: TlsWorld, context: ssl.SSLContext) -> ThreadingHTTPServer:
@@ -219,7 +219,7 @@ def _server(world: TlsWorld, context: ssl.SSLContext) -> ThreadingHTTPServer:
             self.wfile.write(data)
 
         def log_message(self, *_: object) -> None:
-            """Silent."""
+            """Log nothing."""
 
     server = _TlsServer(("127.0.0.1", 0), Handler)
     server.socket = context.wrap_socket(

@@ -16,7 +16,7 @@ _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def missing() -> str:
-    """What this machine lacks for it; empty for nothing."""
+    """What this machine lacks for it; empty if nothing is missing."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "needs Linux, and root to make network namespaces"
     return "" if shutil.which("ip", path=_PATH) else "needs apt-get install iproute2"
@@ -26,10 +26,10 @@ def missing() -> str:
 def namespace(
     *addresses: str, dead: Sequence[str] = (), files: Mapping[str, str] | None = None
 ) -> Iterator[str]:
-    """One with these addresses (each with its prefix length).
+    """A namespace with these addresses (each with its prefix length).
 
-    `dead` are neighbours that are known and answer nothing. `files` take the place of those in
-    /etc for what runs inside.
+    `dead` are neighbours that are known but never answer. `files` replace those in /etc for what
+    runs inside.
     """
     name = f"mcp-{os.getpid()}"
     etc = Path("/etc/netns") / name
@@ -53,7 +53,7 @@ def namespace(
 
 
 def told_by(name: str, script: Path, *words: str) -> dict[str, Any]:
-    """The JSON object that a script in a namespace ends with."""
+    """The JSON object that a script in a namespace prints last."""
     output = _run("ip", "netns", "exec", name, sys.executable, str(script), *words)
     told = json.loads(output.splitlines()[-1])
     assert isinstance(told, dict)

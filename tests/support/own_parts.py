@@ -1,4 +1,4 @@
-"""A prompt and a transport of one's own, written with the names of `extending` only."""
+"""A custom prompt and a custom transport, written only with the names of `extending`."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class OwnPrompt:
 
 
 def own_transport(request: HttpRequest) -> HttpResponse:
-    """One connection a request, by the standard library. A real one checks addresses, too."""
+    """One connection per request, by the standard library. A real one also checks addresses."""
     parts = urlsplit(request.url)
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     connection = kind(parts.hostname or "", parts.port, timeout=15)

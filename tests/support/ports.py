@@ -1,4 +1,4 @@
-"""Ports for servers that are told theirs before they start."""
+"""Ports for servers that have to know their port before they start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _SIZE: Final = (32_000 - 20_000) // _SHARES
 def _share() -> tuple[socket.socket, cycle[int]]:
     """Ports that no other process of the tests uses, as long as this one lives.
 
-    They are below those that systems give to connections, which would take one before its server
-    does. Another run of the tests on this machine would take it too, and answer in its place: who
-    listens at a share's own port has it. (Another user's lock file could not be opened.)
+    They are below the ports that systems give to connections, which could take one before its
+    server does. Another test run on this machine could take one too, and answer in its place,
+    so a share belongs to the process that listens at the share's own port. (Another user's lock
+    file could not be opened.)
     """
     first = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     for share in islice(cycle(range(_SHARES)), first % _SHARES, first % _SHARES + _SHARES):
@@ -32,7 +33,7 @@ def _share() -> tuple[socket.socket, cycle[int]]:
 
 
 def free_port() -> int:
-    """A port on loopback where nobody listens, and none twice within 750."""
+    """A port on loopback where nothing listens; no port comes twice within 750."""
     for port in islice(_share()[1], _SIZE):
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
@@ -40,7 +41,7 @@ def free_port() -> int:
 
 
 def await_port(port: int) -> None:
-    """Wait for a port that a fixture names; the system may have given it to a program meanwhile."""
+    """Wait for a port that a fixture names; the system may have given it to another program."""
     end = time.monotonic() + 60
     while True:
         try:

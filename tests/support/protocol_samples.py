@@ -63,7 +63,7 @@ class Script:
 
 
 class Web:
-    """A transport that answers by URL, with 404 where nothing stands."""
+    """A transport that answers by URL, and with 404 for unknown ones."""
 
     def __init__(self, pages: Mapping[str, HttpResponse | AuthError]) -> None:
         self._pages = pages
@@ -86,7 +86,7 @@ def given(page: HttpResponse | AuthError) -> HttpResponse:
 
 
 def changed(usual: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The mapping with changes; `...` takes one out."""
+    """The mapping with changes; `...` removes a key."""
     return {name: value for name, value in {**usual, **changes}.items() if value is not ...}
 
 

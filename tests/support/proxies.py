@@ -1,4 +1,4 @@
-"""Proxies on loopback: what any name resolves to is decided here, and what they were asked for."""
+"""Proxies on loopback, which decide what any name resolves to, and record what was asked for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Proxy(Listening):
             relay(connection, onward)
 
     def _greeted(self, connection: socket.socket) -> bytes:
-        """What the client wants to send first; `asked` has where it wants to go."""
+        """Return what the client wants to send first; note in `asked` where it wants to go."""
         data = head(connection)
         self.heads.append(data.decode("latin-1"))
         method, target, _ = data.decode("latin-1").split(" ", 2)

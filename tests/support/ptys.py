@@ -1,4 +1,4 @@
-"""A person at a real terminal: a pty whose shell or command is the leader of a session."""
+"""A person at a real terminal: a pty whose shell or command leads a session."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Pty:
             return self._text.decode("utf-8", "replace")
 
     def wait_for(self, words: str, after: int = 0) -> str:
-        """All that was written, once these words stand behind `after` characters of it."""
+        """All that was written, once these words appear after its first `after` characters."""
         with self._more:
             there = self._more.wait_for(lambda: words in self.text[after:], PATIENCE)
             assert there, f"{words!r} is not in {self.text[after:]!r}"
@@ -50,20 +50,20 @@ class Pty:
 
     def type(self, keys: str) -> None:
         data = keys.encode()
-        while data:  # the line discipline holds 4 KB and then makes us wait
+        while data:  # the line discipline holds 4 KB, and then writing blocks
             data = data[os.write(self._master, data[:1024]) :]
 
     def press(self, key: str, answer: str = "interrupted\r\n") -> int:
-        """The exit code, of what answers to this key; pressed again until it has answered.
+        """Press a key that ends the program, until it has answered; return its exit code.
 
-        A Ctrl-C that comes after a prompt was shown and before `input()` has begun to read is
-        taken by CPython's own handler, which leaves it until the read returns; a person presses
-        it once more. What has answered is not pressed again, for that would end it otherwise.
+        If Ctrl-C comes after a prompt was shown but before `input()` has begun to read, CPython's
+        own handler defers it until the read returns; a person presses it again. Once the program
+        has answered, no key is pressed: it would end the program in another way.
         """
         seen, end, answered = len(self.text), time.monotonic() + PATIENCE, False
         while not answered:
             assert time.monotonic() < end, self.text
-            with suppress(OSError):  # it has ended, and its terminal with it
+            with suppress(OSError):  # the program has ended, and its terminal with it
                 self.type(key)
             with self._more:
                 answered = self._more.wait_for(
@@ -144,7 +144,7 @@ def at_a_pty(
 
 
 def drawn(text: str, columns: int) -> list[str]:
-    """The rows that a terminal of so many columns shows after this output."""
+    """The rows that a terminal with this many columns shows after this output."""
     rows = [""]
     column = 0
     for piece in re.findall(r"\x1b\[[0-?]*[ -/]*[@-~]|.", text, re.DOTALL):

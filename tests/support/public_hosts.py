@@ -1,7 +1,7 @@
 """Public https names on one machine: a proxy that answers for `*.example.com` itself.
 
-Who sends through `proxy` and trusts `ca` reaches, for each host that was routed, a server on
-loopback that speaks plain HTTP and knows nothing of it.
+A client that uses `proxy` and trusts `ca` reaches, for each host that was routed, a server on
+loopback that speaks plain HTTP and does not know about this.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class PublicHosts(Listening):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the command is told by."""
+        """The environment variables for the command."""
         return {"MCP_CLIENT_AUTH_PROXY": self.proxy, "MCP_CLIENT_AUTH_CA": self.ca}
 
     def route(self, host: str, port: int) -> None:
@@ -55,7 +55,7 @@ class PublicHosts(Listening):
 
 
 class Named(DemoServer):
-    """A demo server that believes to be at public addresses, once it is `routed`."""
+    """A demo server that presents itself at public addresses, once it is `routed`."""
 
     def __init__(self, name: str, settings: Settings) -> None:
         super().__init__(settings)
@@ -72,7 +72,7 @@ class Named(DemoServer):
 
 
 class Person(ScriptedBrowser):
-    """Their browser reaches these names."""
+    """A person whose browser reaches these names."""
 
     def __init__(self, hosts: PublicHosts) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-# hides what httpx loads where it finds it and nothing here needs: half of a short process's time
+# hides what httpx loads if installed, but nothing here needs: half of a short process's time
 LEAN: Final = Path(__file__).with_name("lean")
 
 

@@ -1,8 +1,8 @@
 """In a network namespace: a public server whose name servers change their mind, and a login.
 
-The name is public for the first so many look-ups, and this machine's own after that. The server
-names what listens on this machine: in its metadata, or as the place of its sign-in page. Prints
-one JSON line: how the login ended, and who was visited on this machine.
+The name resolves to a public address for a number of look-ups, and to this machine after that. The
+server names what listens on this machine: in its metadata, or as the place of its sign-in page.
+Prints one JSON line: how the login ended, and what was visited on this machine.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class Outside(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
 
 def answer_names() -> None:
-    """Name servers (RFC 1035 §4): the A record that it has at the moment, and no AAAA."""
+    """Name servers (RFC 1035 §4): the A record that applies at the moment, and no AAAA."""
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     names.bind(("127.0.0.1", 53))
     while True:

@@ -1,6 +1,6 @@
 """The published schema of the doctor's reports, with every object closed.
 
-A key that the schema does not name is an error here; to who reads a report it is none.
+A key that the schema does not name is an error here, but not for programs that read a report.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ def closed(shape: Any) -> Any:
 
 
 def require_published_shape(told: dict[str, Any]) -> None:
-    """Raises `JsonSchemaException` for a report that does not keep to the schema."""
+    """Raises `JsonSchemaException` for a report that does not conform to the schema."""
     _closed()(told)

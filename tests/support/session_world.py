@@ -1,4 +1,4 @@
-"""A server, its authorization servers, a person and the time, all in memory and all by script.
+"""A server, its authorization servers, a person and the time, all in memory and all scripted.
 
 Not the demo server of `mcp_client_auth.testing`: days pass here in no time, two authorization
 servers are seen at once, and the model of a session takes thousands of steps.
@@ -55,7 +55,7 @@ Decision = Literal["allow", "deny", "timeout", "wait"]
 
 @dataclass
 class Clock:
-    """A wall clock and a steady one; both go on only when somebody sleeps."""
+    """A wall clock and a steady one; both advance only when something sleeps."""
 
     wall: float = 1_800_000_000.0
     steady: float = 50.0
@@ -78,7 +78,7 @@ class Clock:
 
 @dataclass
 class Family:
-    """One consent, and every token that came of it."""
+    """One consent, and every token issued for it."""
 
     client_id: str
     scope: tuple[str, ...]
@@ -86,7 +86,7 @@ class Family:
 
 
 class AuthorizationServer:
-    """Rotates refresh tokens; one that comes back after its rotation revokes its family."""
+    """Rotates refresh tokens; one that is used after its rotation revokes its family."""
 
     def __init__(self, issuer: str, clock: Clock, numbers: Iterator[int]) -> None:
         self.issuer, self._clock, self._numbers = issuer, clock, numbers
@@ -115,7 +115,7 @@ class AuthorizationServer:
         }
 
     def consent(self, url: str, *, allow: bool) -> str:
-        """What the person's browser brings back: the callback's query."""
+        """The callback's query, as the person's browser delivers it."""
         asked = dict(parse_qsl(urlsplit(url).query))
         answer = {"state": asked["state"], "iss": self.issuer}
         if not allow:
@@ -183,7 +183,7 @@ class AuthorizationServer:
 class World:
     """The network. `faults` are answers, errors or functions for the next token requests.
 
-    `names_scope`: a 403 says which scopes it wants. `before`: authorization servers that the
+    `names_scope`: a 403 names the scopes that it requires. `before`: authorization servers that the
     resource names before its own.
     """
 
@@ -249,7 +249,7 @@ class World:
         return self._token(server, form, request.url)
 
     def _token(self, server: AuthorizationServer, form: dict[str, str], url: str) -> HttpResponse:
-        self.asking = server, form  # what a function among the faults may look at
+        self.asking = server, form  # for functions among the faults
         fault = self.faults.pop(0) if self.faults else None
         answer = fault() if callable(fault) else fault
         if isinstance(answer, AuthError):
@@ -293,9 +293,9 @@ def oauth_error(code: str, status: int = 400) -> HttpResponse:
 
 
 class Person:
-    """A prompt: somebody who decides at once, or (`wait`) not before being told to.
+    """A prompt: a person who decides at once or (`wait`) only when told to.
 
-    `meanwhile` is called while the page is before them.
+    `meanwhile` is called while the page is open.
     """
 
     def __init__(self, world: World, decision: Decision = "allow") -> None:
@@ -387,7 +387,7 @@ class Program:
         self.client = httpx.Client(auth=self.auth, transport=transport, trust_env=False)
 
     def post(self, needs: str = "") -> int:
-        """The status of one request that wants these scopes."""
+        """The status of one request that needs these scopes."""
         return self.client.post(SERVER, json={}, headers={"X-Needs": needs}).status_code
 
     @property
@@ -398,7 +398,7 @@ class Program:
 
 
 def virtual(session: Session, clock: Clock) -> Session:
-    """The same session, living in the clock's time."""
+    """The same session, but with the time of this clock."""
     numbers = itertools.count(1)
     ports: Ports = replace(
         session.ports,
@@ -422,7 +422,7 @@ def credential(
     issuer: str = ISSUER,
     **fields: Any,
 ) -> Credential:
-    """A credential that the authorization server knows, issued `age` seconds ago."""
+    """A credential known to the authorization server, issued `age` seconds ago."""
     server = world.servers[issuer]
     server.known.add("client-0")
     server.lifetime, before = lifetime, server.lifetime
@@ -457,7 +457,7 @@ def credential(
 
 @contextmanager
 def without_threads(jitter: float = 1.0) -> Iterator[None]:
-    """Everything on the caller's thread, and the dice say `jitter` (0 to 1)."""
+    """Run everything on the caller's thread; the random draw returns `jitter` (0 to 1)."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Flights, "_launch", Flights._fly)
         patch.setattr("mcp_client_auth.session.renewal.draw", lambda: jitter)
@@ -483,7 +483,7 @@ def grant(program: Program) -> dict[str, str]:
 
 
 def meanwhile(storage: MemoryStorage, event: Any) -> Any:
-    """`storage.lock`, but while its first login lease is waited for the event happens."""
+    """`storage.lock`, but the event happens while it waits for its first login lease."""
     lock, todo = storage.lock, [event]
 
     def waiting(key: Any, purpose: str = "refresh", timeout: float = 30.0) -> Any:

@@ -1,7 +1,7 @@
-"""What each verb answers with `--json`: its keys, and what stands there, in one table.
+"""What each verb prints with `--json`: its keys and the types of their values, in one table.
 
-A type, a list of one, an object, or `Maybe` (null too). The page of the commands is made of
-it, and `test_json` holds the command to it.
+A type, a list of one, an object, or `Maybe` (null too). The page of the commands is generated
+from it, and `test_json` checks the command against it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Maybe:
-    """What stands there, or null."""
+    """A value of this shape, or null."""
 
     shape: Any
 
@@ -85,7 +85,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 
 
 def misfit(value: Any, shape: Any, where: str = "") -> str:
-    """Where a value is not of its shape; empty when it fits."""
+    """Where a value does not fit its shape; empty if it fits."""
     if isinstance(shape, Maybe):
         return "" if value is None else misfit(value, shape.shape, where)
     if isinstance(shape, dict):

@@ -1,4 +1,4 @@
-"""A keyring backend that takes as little as Windows does and keeps it in the file `SMALL_VAULT`."""
+"""A keyring backend as small as that of Windows, which stores items in the file `SMALL_VAULT`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyring.backend import KeyringBackend
 
 
 class Vault(KeyringBackend):
-    """2,560 bytes of UTF-16 an item, and for more an error of its own kind."""
+    """Holds 2,560 bytes of UTF-16 per item, and raises an error of its own kind for more."""
 
     priority = 5
 

@@ -10,7 +10,7 @@ from mcp_client_auth.errors import AuthError
 
 
 def is_reviewed(file: Path, told: str) -> None:
-    """Fail where the text is another one than the file's."""
+    """Fail if the text differs from the file's."""
     if os.environ.get("SNAPSHOTS") == "write":
         file.parent.mkdir(exist_ok=True)
         file.write_text(told, "utf-8")

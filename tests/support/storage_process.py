@@ -53,7 +53,7 @@ def check_often(storage: Storage, key: Key, times: str) -> None:
 def append(storage: Storage, key: Key, letters: str) -> None:
     """Add each letter to the token, as a refresh would: read, change, write, under the lock.
 
-    Its turn may come late on a busy machine: the wait for the lock has no limit that counts.
+    Its turn may come late on a busy machine, so the wait for the lock is practically unlimited.
     """
     for letter in letters:
         with storage.lock(key, timeout=LONG):
@@ -63,14 +63,14 @@ def append(storage: Storage, key: Key, letters: str) -> None:
 
 
 def hold(storage: Storage, key: Key, _: str) -> None:
-    """Keep the lock until the standard input ends."""
+    """Hold the lock until the standard input ends."""
     with storage.lock(key):
         print("held", flush=True)
         sys.stdin.read()
 
 
 def die_in(storage: Storage, key: Key, call: str) -> None:
-    """End at once, as kill -9 does, where `os.CALL` would have begun."""
+    """End at once, as with kill -9, just before `os.CALL` would begin."""
 
     def end(*_: Any, **__: Any) -> NoReturn:
         os._exit(9)
@@ -80,7 +80,7 @@ def die_in(storage: Storage, key: Key, call: str) -> None:
 
 
 def die_at(storage: Storage, key: Key, point: str) -> str:
-    """Write, and end as kill -9 does before the nth step that others could see the half of."""
+    """Write, and end as with kill -9 before the nth step that others could see half-done."""
     left = int(point)
 
     def counted(module: Any, name: str) -> None:

@@ -68,14 +68,14 @@ def full(key: Key) -> Credential:
 
 
 def bare(key: Key) -> Credential:
-    """Nothing that may be missing."""
+    """Without any field that may be missing."""
     client = Client("client-2", ISSUER, "pre-registered", "none")
     tokens = TokenSet(Secret("t"), issued_at=0.0)
     return Credential(key, ISSUER, "https://auth.example.com/token", client, tokens)
 
 
 def empty(key: Key) -> Credential:
-    """There, but with nothing in it: which is not the same as missing."""
+    """The fields are present but empty, which is not the same as missing."""
     client = Client(
         "", "", "metadata-document", "none", secret=Secret(""), management_token=Secret("")
     )
@@ -92,13 +92,13 @@ def unicode(key: Key) -> Credential:
 
 
 def large(key: Key) -> Credential:
-    """Two tokens of 20 kB, as a directory with many groups gives them."""
+    """Two tokens of 20 kB, as a directory with many groups issues them."""
     tokens = TokenSet(Secret("a" * 20_000), 1.0, refresh_token=Secret("鍵" * 20_000))
     return replace(full(key), tokens=tokens)
 
 
 def chain_of(*backends: object) -> Any:
-    """As keyring chains several; its own class would ask each plug-in of this machine first."""
+    """A chain like keyring's own, whose class would first ask each plug-in of this machine."""
     kind = type("ChainerBackend", (), {"__module__": "keyring.backends.chainer"})
     chain: Any = kind()
     chain.backends = list(backends)

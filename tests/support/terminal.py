@@ -23,10 +23,10 @@ _STRANGE = (
     "CI",
     "DISPLAY",
     "WAYLAND_DISPLAY",
-    "VSCODE_IPC_HOOK_CLI",  # a browser that is started there may be on another machine
+    "VSCODE_IPC_HOOK_CLI",  # a browser started through it may be on another machine
     "DBUS_SESSION_BUS_ADDRESS",
     "PYTHON_KEYRING_BACKEND",
-    "PYTHONUNBUFFERED",  # hides what goes wrong when the buffers are written at the exit
+    "PYTHONUNBUFFERED",  # hides errors of writing the buffers at exit
     "MCP_CLIENT_AUTH_ACCOUNT",
 )
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 class Running:
-    """A process under way, whose stderr is read as it comes."""
+    """A running process, whose stderr is read as it comes."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
@@ -153,7 +153,7 @@ class Terminal:
             running.kill()
 
     def stored(self) -> dict[str, bytes]:
-        """Every file but locks and notes, byte for byte."""
+        """Every file except locks and notes, byte for byte."""
         if not self.store.exists():
             return {}
         found = [entry for entry in self.store.iterdir() if entry.suffix not in (".lock", ".note")]
@@ -161,7 +161,7 @@ class Terminal:
 
 
 def command(*arguments: str) -> list[str]:
-    """`mcp-login` as it is installed beside this Python, else from the checkout."""
+    """`mcp-login` as it is installed beside this Python, otherwise from the checkout."""
     installed = shutil.which("mcp-login", path=str(Path(sys.executable).parent))
     if installed:
         return [installed, *arguments]

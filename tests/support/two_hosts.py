@@ -25,7 +25,7 @@ _PATIENCE = 30.0
 
 
 def missing() -> str:
-    """What this machine lacks for it; empty for nothing."""
+    """What this machine lacks for it; empty if nothing is missing."""
     if not sys.platform.startswith("linux") or os.geteuid() != 0:
         return "needs Linux, and root to make network namespaces"
     if not all(shutil.which(name, path=_PATH) for name in ("ip", "sshd", "ssh")):
@@ -52,7 +52,7 @@ class Hosts:
         return _in(self.far, command)
 
     def ssh(self, *more: str) -> list[str]:
-        """ssh from the desk, which knows no host and asks nothing."""
+        """ssh from the desk, without known hosts and without questions."""
         quiet = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         who = ("-o", "LogLevel=ERROR", "-i", str(self.scratch / "person"), "-F", "none")
         return self.at_desk("ssh", *quiet, *who, *more)

@@ -1,4 +1,4 @@
-"""Somebody who was logged in to a world before it turned bad, and what they have stored."""
+"""A person who was logged in to a world before it turned bad, and what they have stored."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ LIMIT = 45.0
 
 
 class Victim:
-    """`home` holds a credential of before; `events`, `opened` are what was told and opened.
+    """`home` holds a credential from before; `events`, `opened` are what was reported and opened.
 
-    `http_timeout` is for `SHORT` only where the server is slow: a busy machine can be slow too.
+    Set `http_timeout` to `SHORT` only if the server is slow: a busy machine can be slow too.
     """
 
     http_timeout = 30.0
@@ -64,7 +64,7 @@ class Victim:
         )
 
     def post(self) -> httpx.Response:
-        """One request by a program that can ask nobody."""
+        """One request by a program without a user to ask."""
         auth = MCPAuth(
             self.world.url,
             storage=self.storage,
@@ -76,7 +76,7 @@ class Victim:
             return client.post(self.world.url, json={})
 
     def remember(self) -> None:
-        """Store what a login has left, as `test_a_victim_holds_what_a_login_leaves` shows."""
+        """Store what a login would leave, as `test_a_victim_holds_what_a_login_leaves` shows."""
         issuer = self.world.issuer
         callback = replace(callback_for(None, True, issuer, Options()), port=free_port())
         client = Client("dyn", issuer, "dynamic", "none", None, (callback.uri,))
@@ -100,7 +100,7 @@ class Victim:
         self.storage.save(replace(stored, tokens=old))
 
     def forget_client(self) -> None:
-        """The next login registers a client."""
+        """Make the next login register a client."""
         key = key_for(self.world.url).id
         for record in self._home.glob("*.secret"):
             if record.stem != key:
@@ -137,7 +137,7 @@ class Victim:
 
 
 def fit_to_show(error: AuthError) -> None:
-    """Short, printable, with a place and no query."""
+    """Fail unless it is short and printable, and names a place without a query."""
     message = str(error)
     assert len(message) < 900, len(message)
     assert message.isprintable(), ascii(message)
@@ -148,7 +148,7 @@ def fit_to_show(error: AuthError) -> None:
 
 @contextmanager
 def victim_of(home: Path) -> Iterator[Victim]:
-    """In a world that was good once: they are logged in, and nothing is counted yet."""
+    """A victim in a world that was good so far: logged in, and with nothing counted yet."""
     with World() as world:
         victim = Victim(world, home)
         victim.remember()

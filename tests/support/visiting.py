@@ -1,4 +1,4 @@
-"""Where a login sends the person, and what his address bar says there in the end."""
+"""Where a login sends the person, and what their address bar says in the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def address(text: str) -> str:
 
 
 def signed_in(page: str) -> str:
-    """What the browser's address bar says in the end: the callback, which nobody has fetched."""
+    """What the browser's address bar says in the end: the callback, which has not been fetched."""
     with httpx.Client(trust_env=False) as person:
         shown = person.get(page)
         while shown.is_redirect:

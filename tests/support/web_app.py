@@ -20,7 +20,7 @@ PATIENCE = 60.0
 
 
 class WebApp:
-    """Sign-ins come back to the second worker. `host`: for another site than the server's."""
+    """Sign-ins return to the second worker. `host`: to be on another site than the server."""
 
     def __init__(
         self, name: str, url: str, environment: dict[str, str], host: str = "127.0.0.1"
@@ -68,7 +68,7 @@ class WebApp:
 
 
 class User(ScriptedBrowser):
-    """Somebody who is signed in to the application, in a browser of their own."""
+    """A user who is signed in to the application, in their own browser."""
 
     def __init__(self, app: WebApp, name: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class User(ScriptedBrowser):
         return self.http.get(self.app.at(worker, path))
 
     def post(self, path: str, worker: int = 0) -> httpx.Response:
-        """With the hidden fields of the application's page, if it has one."""
+        """Post the hidden fields of the application's page, if it has a form."""
         page = read_page(self.get("/", worker).text, filler="")
         fields = dict(page.forms[0].fields) if page.forms else {}
         return self.http.post(self.app.at(worker, path), data=fields)
@@ -91,7 +91,7 @@ class User(ScriptedBrowser):
         return str(self.post("/connect").headers["Location"])
 
     def connect(self) -> str:
-        """The whole way; the address that the browser has come back to, with its query."""
+        """Sign in; return the address at which the browser ends, with its query."""
         self.visit(self.begin())
         if self.error:
             raise self.error

@@ -11,7 +11,7 @@ import sys
 import time
 
 AHEAD, right = float(os.environ.get("AHEAD", "0")), time.time
-if AHEAD:  # the clock of this host is wrong by so many seconds
+if AHEAD:  # the clock of this host is ahead by this many seconds
     time.time = lambda: right() + AHEAD
 
 from mcp_client_auth import AuthError, FileStorage, Logins  # noqa: E402 - with that clock
