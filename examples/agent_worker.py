@@ -1,4 +1,4 @@
-"""Work for a user who is not there: python agent_worker.py URL ACCOUNT.
+"""Work for a user who is not present: python agent_worker.py URL ACCOUNT.
 
 The user has logged in through the web application; all that the worker has is their account, and
 the storage that both share.

@@ -1,4 +1,4 @@
-"""Signed in at the company, once for all of its servers: python company.py URL ISSUER FILE.
+"""Sign in at the company, once for all of its servers: python company.py URL ISSUER FILE.
 
 FILE has four lines: the id and the secret of the client at the identity provider, then those of
 the client at the server.

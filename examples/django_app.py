@@ -1,6 +1,6 @@
 """Users of a Django site log in to an MCP server: python django_app.py URL ORIGIN PORT.
 
-As many workers as you like at one ORIGIN, with one SESSION_KEY in the environment.
+Run as many workers as you like at one ORIGIN, with one SESSION_KEY in the environment.
 """
 
 import os
@@ -23,13 +23,13 @@ url, origin, port = sys.argv[1:]
 logins = Logins(
     FileStorage(),
     redirect_uri=f"{origin}/oauth/callback",
-    allow_private_servers=lambda named: named == url,  # the operator's; a user's must be public
+    allow_private_servers=lambda named: named == url,  # the operator's own; a user's must be public
 )
 
 
 def person(request: HttpRequest) -> str:
     """Who is signed in to this site; with `django.contrib.auth` it is `request.user.pk`."""
-    return str(request.session.get("person", ""))  # an empty one is no one, and gets an error
+    return str(request.session.get("person", ""))  # an empty name is nobody's: it raises an error
 
 
 def index(request: HttpRequest) -> HttpResponse:
@@ -42,7 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def enter(request: HttpRequest, name: str) -> HttpResponse:
-    """In place of your own sign-in."""
+    """A stand-in for your own sign-in."""
     request.session["person"] = name
     return HttpResponse("welcome", content_type="text/plain")
 
@@ -67,7 +67,7 @@ def disconnect(request: HttpRequest) -> HttpResponse:
 
 
 class Failures:
-    """Says what went wrong."""
+    """Tells the user what went wrong."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response

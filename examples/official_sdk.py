@@ -15,8 +15,8 @@ if len(sys.argv) != 2:
 
 async def main(url: str) -> None:
     auth = MCPAuth(url, on_failure="rpc")
-    await auth.alogin()  # before the SDK connects, which gives a person little time
-    patience = httpx2.Timeout(30, read=300)  # as the SDK's own client: a tool may take its time
+    await auth.alogin()  # before the SDK connects: it gives a person little time
+    patience = httpx2.Timeout(30, read=300)  # like the SDK's own client: a tool may take long
     async with (
         httpx2.AsyncClient(auth=auth, timeout=patience) as http,
         streamable_http_client(url, http_client=http) as (read, write),

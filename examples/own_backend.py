@@ -1,7 +1,7 @@
 """Keep logins in a place of your own, here SQLite: python own_backend.py URL DATABASE.
 
-A `Backend` is six methods. `Store` writes everything else over them, once for all backends; with
-`SealedBackend` (in `mcp_client_auth.extending`) around it, what is kept is encrypted.
+A `Backend` is six methods. `Store` builds everything else on them, once for all backends. With
+`SealedBackend` (in `mcp_client_auth.extending`) around it, what is stored is encrypted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mcp_client_auth import Backend, Item, StorageError, Store, Unavailable, log
 
 
 class SqliteBackend(Backend):
-    """One row for each text; a lock is a database of its own, which its holder's end unlocks."""
+    """One row for each text; a lock is a database of its own, unlocked when its holder ends."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)

@@ -1,7 +1,7 @@
 """Log in with the pure protocol and a client of your own: python pure_protocol.py URL.
 
 Nothing here is stored, refreshed or locked, and no address is checked: that is what `MCPAuth` is
-for. Each step is a pair of a request and its reader, which can be read beside the standard.
+for. Each step is a request and the reader of its response, so it can be compared to the standard.
 """
 
 import secrets
@@ -66,7 +66,7 @@ with HTTPServer(("127.0.0.1", 0), Callback) as listener:  # before the address i
     request = authorization_request(
         discovery, client, redirect_uri, scope, options, state=state, verifier=verifier
     )
-    # some browsers hold up who opens them until they have the callback's answer
+    # some browsers block their caller until they have the callback's answer
     threading.Thread(target=webbrowser.open, args=(request.url,), daemon=True).start()  # 9, 10
     while not Callback.query:
         listener.handle_request()  # 11

@@ -1,6 +1,6 @@
 """A service with a client of its own and no person: python service.py URL CLIENT_ID SECRET_FILE.
 
-A new token is issued whenever one runs out; nothing ever asks a person.
+A new token is requested whenever one expires; no person is ever asked.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """Users of a web application log in to an MCP server: python starlette_app.py URL ORIGIN PORT.
 
-As many workers as you like at one ORIGIN, with one SESSION_KEY in the environment. It is the same
-with FastAPI, whose applications are Starlette's.
+Run as many workers as you like at one ORIGIN, with one SESSION_KEY in the environment. The same
+works with FastAPI, whose applications are Starlette applications.
 """
 
 import os
@@ -24,17 +24,17 @@ url, origin, port = sys.argv[1:]
 logins = Logins(
     FileStorage(),
     redirect_uri=f"{origin}/oauth/callback",
-    allow_private_servers=lambda named: named == url,  # the operator's; a user's must be public
+    allow_private_servers=lambda named: named == url,  # the operator's own; a user's must be public
 )
 
 
 def person(request: Request) -> str:
-    """Who is signed in to this application: its session says so, nothing else of a request."""
-    return str(request.session.get("person", ""))  # an empty one is no one, and gets an error
+    """Who is signed in to this application: only its session says so, nothing else in a request."""
+    return str(request.session.get("person", ""))  # an empty name is nobody's: it raises an error
 
 
 async def enter(request: Request) -> Response:
-    """In place of your own sign-in."""
+    """A stand-in for your own sign-in."""
     request.session["person"] = request.path_params["person"]
     return PlainTextResponse("welcome")
 
@@ -72,8 +72,8 @@ app = Starlette(
         Route("/whoami", whoami),
         Route("/disconnect", disconnect, methods=["POST"]),
     ],
-    # same_site="lax": the browser sends it with the way back from the sign-in page, and with no
-    # POST of another site
+    # same_site="lax": the browser sends it on the way back from the sign-in page, but not with
+    # a POST from another site
     middleware=[Middleware(SessionMiddleware, os.environ["SESSION_KEY"], same_site="lax")],
     exception_handlers={AuthError: failed},
 )

@@ -1,4 +1,4 @@
-"""A workload with a JWT of its platform, which rotates it: python workload.py URL JWT_FILE."""
+"""A workload with a JWT that its platform issues and rotates: python workload.py URL JWT_FILE."""
 
 import sys
 
