@@ -1,6 +1,6 @@
 """`MCPAuth` for aiohttp: the authorization of an MCP client as a middleware of its session.
 
-aiohttp comes here again for each redirect that it follows. It needs nothing of aiohttp itself.
+aiohttp calls it again for each redirect that it follows. Nothing is imported from aiohttp.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any, Final
 from ..errors import AuthError
 from .authorizer import Answer, Authorizer, Send, add_gateway, next_step, set_headers
 
-# Where the last answer of this task redirects to: aiohttp tells such a request from no other.
+# Where the last answer of this task redirects to: aiohttp does not mark the request that follows.
 _REDIRECTED: Final[ContextVar[Any]] = ContextVar("_REDIRECTED", default=None)
 
 
 class MCPAuth(Authorizer):
     """The login to one MCP server, for `aiohttp.ClientSession(middlewares=[…])`.
 
-    The arguments are those of `mcp_client_auth.MCPAuth`, but that a failure is raised or handed
-    back as the server's "response": aiohttp lets no one make another.
+    The arguments are those of `mcp_client_auth.MCPAuth`, except that a failure is raised or handed
+    back as the server's "response": aiohttp does not let us make another.
     """
 
     modes = ("raise", "response")
@@ -29,7 +29,7 @@ class MCPAuth(Authorizer):
         from ..session.single_flight import until
 
         if request.body:
-            await request.body.as_bytes()  # kept by it, so that it can be sent again
+            await request.body.as_bytes()  # aiohttp keeps it, so that it can be sent again
         url = request.url.with_fragment(None)
         redirected = url == _REDIRECTED.get()
         plan = self.plan(request.method, str(url), request.headers)
@@ -64,10 +64,10 @@ class MCPAuth(Authorizer):
 
 
 def _target(url: Any, response: Any) -> Any:
-    """Where aiohttp goes next, if it follows this."""
+    """Where aiohttp goes next, if it follows this response."""
     location = response.headers.get("Location") or response.headers.get("URI")
     if not (300 < response.status < 400 and location):
         return None
-    with suppress(ValueError):  # for it to tell, if it follows
+    with suppress(ValueError):  # aiohttp reports it, if it follows
         return url.join(type(url)(location)).with_fragment(None)
     return None

@@ -2,8 +2,8 @@
 
 The plan is a generator: it yields what to send (`Send`), and is resumed with the status and the
 response, or a Future to wait for. Its value is the error behind the last answer, if there is
-one. An adapter carries that out with its library's own requests; all OAuth traffic has a client
-of its own. Everything that is decided is decided here.
+one. An adapter carries the plan out with its library's own requests; all OAuth traffic has a
+client of its own. Every decision is made here.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _KNOWN_TOKENS: Final = 8
 
 
 class Send:
-    """Send the request with these headers; those that are None are taken off. Shows no token.
+    """Send the request with these headers; those that are None are removed. Its repr has no token.
 
     `gateway`: more headers, which go to this URL alone: no redirect may carry them.
     """
@@ -67,14 +67,14 @@ class Send:
 
 
 class SendRedirected(Send):
-    """The same for the request that redirects have led to, as it was answered last."""
+    """Send the request that redirects have led to, as it was last answered."""
 
     __slots__ = ()
     redirected = True
 
 
 def set_headers(headers: MutableMapping[str, str], send: Send) -> None:
-    """Tools that report an error show the headers that stand in a frame; not ours."""
+    """Set the headers, masked: tools that report an error show the headers in a frame."""
     for name, value in send.headers.items():
         if value is None:
             headers.pop(name, None)
@@ -83,7 +83,7 @@ def set_headers(headers: MutableMapping[str, str], send: Send) -> None:
 
 
 def add_gateway(headers: MutableMapping[str, str], send: Send) -> list[str]:
-    """Add the headers of a gateway that the caller has not set; the names of those added."""
+    """Add the gateway's headers that the caller has not set; return the names of those added."""
     added = [name for name in send.gateway if name not in headers]
     for name in added:
         headers[name] = MaskedText(send.gateway[name])
@@ -91,7 +91,7 @@ def add_gateway(headers: MutableMapping[str, str], send: Send) -> list[str]:
 
 
 def read_body(body: Any) -> bytes | None:
-    """The body of a request as it can be sent again: a file or an iterator only once."""
+    """The body as bytes that can be sent again: a file or an iterator can be read only once."""
     if body is None or isinstance(body, bytes):
         return body
     if isinstance(body, str):
@@ -109,7 +109,7 @@ def next_step(plan: Plan, answered: Answered | None = None) -> Step:
 
 
 def next_send(plan: Plan, answered: Answered | None = None) -> Send | AuthError | None:
-    """The same for a thread that may wait."""
+    """The next `Send`, or the plan's value, for a thread that may block."""
     step = next_step(plan, answered)
     while step is not None and not isinstance(step, Send | AuthError):
         step = next_step(plan)
@@ -117,7 +117,7 @@ def next_send(plan: Plan, answered: Answered | None = None) -> Send | AuthError 
 
 
 class Answer(NamedTuple):
-    """What came back, as far as a refusal needs it; the body is not read.
+    """What is needed of an answer to judge a refusal; the body is not read.
 
     `method` and `url` are those of the request that was answered, after the redirects that the
     client has followed; `first_url` is where the first answer on the way came from, or empty.
@@ -164,7 +164,7 @@ class Authorizer:
 
     @cached_property
     def session(self) -> Session:
-        """Opened by the first request: what it needs is not loaded to make a client."""
+        """The session, opened by the first request: making a client does not load what it needs."""
         fields = self.__dict__
         if opening := fields.get("_open"):
             fields.setdefault("session", opening())  # the first one made, in every thread
@@ -173,10 +173,10 @@ class Authorizer:
         return session
 
     def plan(self, method: str, url: str, headers: Mapping[str, str]) -> Plan:
-        """What to do for one request. `headers` are those of the caller, looked up in any case.
+        """What to do for one request. `headers` are the caller's, in a case-insensitive mapping.
 
         The body must be one that can be sent again. Raises any `AuthError`, unless failures are
-        handed back as the response: then the request goes out, and the failure is the value.
+        handed back as the response: then the request is sent, and the failure is the value.
         """
         session = self.session  # arguments that cannot work are raised in every mode
         try:
@@ -184,7 +184,7 @@ class Authorizer:
                 self._tell("notice", url, detail="sent without a token")
                 status, _ = yield self._unsigned(headers)
                 if status == 401 and "Authorization" not in headers and not self._warned:
-                    self._warned = True  # of what else would look like a login that fails
+                    self._warned = True  # of what would otherwise look like a failed login
                     told = "%s was answered 401: it got no token, for the login is to %s"
                     logger.warning(told, shown(url), session.key.server)
                 return None
@@ -206,15 +206,15 @@ class Authorizer:
         return (yield from self.conclude(method, url, sent, (yield send)))
 
     def bearer(self, url: str) -> Credential | None:
-        """The fresh token that goes to this URL, where nothing else does: what most requests need
-        of a plan."""
+        """The fresh token for this URL, if it is all that the request needs, as it is for most;
+        otherwise None."""
         sent = self.session.current() if self._covered.get(url) else None
         if sent is None or sent.dpop_key is not None or self.session.ports.headers:
             return None
         return sent
 
     def is_plain(self, status: int) -> bool:
-        """Whether an answer to it leaves nothing to do; otherwise `conclude` is the plan."""
+        """Whether an answer of this status leaves nothing to do; if not, `conclude` is the plan."""
         return status < 400 and self.session.proven
 
     def conclude(self, method: str, url: str, sent: Credential | None, answered: Answered) -> Plan:
@@ -241,7 +241,7 @@ class Authorizer:
     def instead(
         self, failure: AuthError | None, status: int, method: str, body: bytes
     ) -> Reply | None:
-        """What a host gets in place of the answer to its request, if it is to get anything."""
+        """What a host gets in place of the answer to its request; None if it gets the answer."""
         if failure is None or self._on_failure != "rpc" or status not in (401, 403):
             return None
         from .rpc import reply
@@ -249,7 +249,7 @@ class Authorizer:
         return reply(failure, self.session.config, method, body)
 
     def read(self, response: Any) -> Answer:
-        """What the adapter has sent back as the response; here it is an `Answer` already."""
+        """The `Answer` for an adapter's response, which is one already here."""
         answer: Answer = response
         return answer
 
@@ -272,7 +272,7 @@ class Authorizer:
                 if answer.status == 401:
                     bound = sent is not None and sent.tokens.bound
                     if bound and challenge is not None and challenge.error == "use_dpop_nonce":
-                        # the one that it gave will not do: no token can
+                        # even the nonce that it gave is refused: no token would help
                         return sent, answered, self._refused(sent)
                     self._tell("request", answer.url)
                     self._tell("challenge", answer.url, 401)
@@ -288,7 +288,7 @@ class Authorizer:
                 sent, self.last_error = better, None
                 self._tell("authorized-request", url)
                 send = self._signed(method, url, sent)
-                # without the proof of the token before
+                # without the proof for the previous token
                 answered = yield Send({"DPoP": None, **send.headers}, self.gateway(url))
                 if sent.dpop_key is not None:
                     answered = yield from self._proved(url, sent, answered)
@@ -315,7 +315,8 @@ class Authorizer:
         return None if self._on_failure == "raise" else failure
 
     def header(self, sent: Credential) -> str:
-        """Of a Bearer token. Most requests come here: no object and no module for it."""
+        """The header for a Bearer token. Most requests need it, so it makes no object and loads no
+        module."""
         token = sent.tokens.access_token
         if not self._sent or token is not self._sent[0]:
             self._sent = token, *self._sent[: _KNOWN_TOKENS - 1]
@@ -328,7 +329,7 @@ class Authorizer:
         return Send(self.session.ports.token_signer(sent).headers(method, url))
 
     def gateway(self, url: str) -> Mapping[str, str]:
-        """What goes with a request to this URL, and with none that it is redirected to."""
+        """The gateway's headers for a request to this URL, not for one that it is redirected to."""
         headers = self.session.ports.headers
         if not headers:
             return NOTHING
@@ -337,16 +338,17 @@ class Authorizer:
         return headers_at(headers, url)
 
     def _unsigned(self, headers: Mapping[str, str]) -> Send:
-        """Without a header of ours: a host that follows redirects sends its request again."""
+        """Send without our headers, which a host's request has if it follows redirects itself."""
         _, _, token = headers.get("Authorization", "").partition(" ")
         ours = token and any(sent.matches(token) for sent in self._sent)
         return Send({"Authorization": None, "DPoP": None} if ours else {})
 
     def _proved(self, url: str, sent: Credential, answered: Answered) -> _Proved:
-        """The answer to a proof that the server can accept, or the first one (RFC 9449 §9).
+        """The answer to a proof that the server can accept, or the first answer (RFC 9449 §9).
 
-        A proof is for one URL and may want a nonce: once more where the client has followed a
-        redirect with the old one, and once with the server's nonce. Neither tells of the token.
+        A proof is for one URL and may need a nonce. Another is sent once if the client has followed
+        a redirect with the old one, and once with the server's nonce. Neither refusal is about the
+        token.
         """
         signer = self.session.ports.token_signer(sent)
         tried: set[str] = set()
@@ -372,9 +374,9 @@ class Authorizer:
         return read_answer(server_url, replace(ours, url=url), with_token=True)
 
     def _same_place(self, answer: Answer) -> bool:
-        """A refusal from where a redirect led to says nothing about our token.
+        """Whether a refusal may be about our token; one from where a redirect led to is not.
 
-        But where the server's own URL has moved out of its directory, a login says so.
+        But if the server's own URL has moved out of its directory, a login reports that.
         """
         server_url = self.session.config.server_url
         if server_url.covers(answer.url):
@@ -398,7 +400,7 @@ class Authorizer:
         tell(self.session.ports.on_event, Event(name, url, status, detail))
 
     def close(self) -> None:
-        """End a login that is still waiting for its person."""
+        """End a login that is still waiting for someone to sign in."""
         self.session.close()
 
     def __copy__(self) -> Self:

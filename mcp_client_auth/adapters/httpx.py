@@ -52,12 +52,12 @@ class MCPAuth(Authorizer, _Auth):
     """The login to one MCP server, for `httpx.Client(auth=…)`, httpx2's, and any MCP client.
 
     url         the MCP server
-    account     a label, one for each person or tenant; without one "default"
+    account     a label, one for each person or tenant; "default" if none is given
     client      a `PreRegistered` or `ClientMetadataDocument` instead of dynamic registration
     scope       what to ask for instead of what the server suggests
     storage     a `Storage`, its name ("keyring", "file", "memory"), or the URL of one that hosts
                 share; otherwise the OS keyring, or memory with a warning
-    prompt      "auto" opens a browser where there is one, None asks no one, or a `Prompt`
+    prompt      "auto" opens a browser if there is one, None asks no one, or a `Prompt`
     grant       how to get a token without a browser here: `ClientCredentials`,
                 `WorkloadIdentity`, `EnterpriseManaged`, or `DeviceCode` with a `DevicePrompt`
     options     an `Options`
@@ -66,13 +66,13 @@ class MCPAuth(Authorizer, _Auth):
     on_event    called with an `Event` for each step
     transport   sends the OAuth requests; otherwise an `HttpTransport`
 
-    A request may raise any `AuthError`. Its body is read into memory, for it may have to be sent
-    twice. Safe from any thread, task and event loop. A copy is
-    the object itself, so that hosts which copy their settings share one login.
+    A request may raise any `AuthError`. Its body is read into memory, because it may have to be
+    sent twice. Safe from any thread, task and event loop. A copy is the object itself, so that
+    hosts which copy their settings share one login.
 
     A redirect that httpx follows by itself (`follow_redirects=True`) never comes back here:
-    within the origin httpx keeps the token on it, outside the server's directory too. Leave
-    that off, as it is by default, where other paths of the origin are not to be trusted.
+    within the origin httpx keeps the token on it, even outside the server's directory. Leave
+    that off, as it is by default, if other paths of the origin cannot be trusted.
 
     Example:
         ```python
@@ -86,10 +86,10 @@ class MCPAuth(Authorizer, _Auth):
     """
 
     def login(self, *, force: bool = False) -> Login:
-        """Log in now, at once where a stored login does (`force`: never).
+        """Log in now, at once if a stored login is good enough (`force`: it never is).
 
-        For a host, whose connection has 5 to 30 seconds where a person needs longer: log in,
-        then connect. With `prompt="auto"` the person is talked to as `login(url)` does.
+        For a host, which allows a connection 5 to 30 seconds when a person needs longer: log in,
+        then connect. With `prompt="auto"` it talks to the person as `login(url)` does.
         """
         from .. import Login
 
@@ -103,7 +103,7 @@ class MCPAuth(Authorizer, _Auth):
         return await cancellable("login", lambda caller: Login.of(self, force=force, caller=caller))
 
     def auth_flow(self, request: Any) -> NoReturn:
-        """Not httpx's own, by which an `Auth` around this one would send requests unsigned."""
+        """Refuse: httpx's own would let an `Auth` around this one send requests unsigned."""
         raise UsageError(
             "auth_flow() is not how an MCPAuth is used",
             hint="An Auth of your own around it calls sync_auth_flow() and async_auth_flow()",
@@ -175,7 +175,7 @@ class MCPAuth(Authorizer, _Auth):
     def read(self, response: Any) -> Answer:
         from ..transport.sender import FIRST_URL
 
-        response, url = response  # as `_answered` gives them
+        response, url = response  # as `_answered` returns them
         first = response.request.extensions.get(FIRST_URL, "")
         first = str(response.history[0].url) if response.history else first
         headers = tuple(response.headers.multi_items())
@@ -183,9 +183,9 @@ class MCPAuth(Authorizer, _Auth):
 
 
 def _answered(response: Any, request: Any, url: str) -> tuple[int, tuple[Any, str]]:
-    """The status, the response, and what it is from: `url`, unless a redirect was followed.
+    """The status, the response, and the URL it is from: `url`, unless a redirect was followed.
 
-    A transport may write another one into the request, such as an address for the name.
+    A transport may write another URL into the request, such as one with an address for the name.
     """
     moved = response.request is not request
     return response.status_code, (response, str(response.request.url) if moved else url)
@@ -209,7 +209,7 @@ def _to_send(step: Send, request: Any, response: Any, place: Any) -> Any:
 
 @cache
 def _unshared(kind: Any) -> Any:
-    """Headers of which some are sent and never copied: httpx copies them for a redirect."""
+    """Headers whose `gateway` is sent but never copied: httpx copies headers for a redirect."""
 
     def raw(self: Any) -> list[tuple[bytes, bytes]]:
         return [*kind.raw.fget(self), *self.gateway]
@@ -218,9 +218,9 @@ def _unshared(kind: Any) -> Any:
 
 
 def _become(response: Any, reply: Reply, stream: Any) -> None:
-    """Make another answer of one whose stream is closed: httpx hands on the object that it knows.
+    """Turn a response whose stream is closed into the reply: httpx hands on the object it knows.
 
-    `stream` is the class of its library for a body of bytes, which a request that was read has.
+    `stream` is its library's class for a body of bytes, which a request that was read has.
     """
     extensions = {**response.extensions}
     extensions.pop("reason_phrase", None)
@@ -233,7 +233,7 @@ def _become(response: Any, reply: Reply, stream: Any) -> None:
         default_encoding=response.default_encoding,
         extensions=extensions,
     )
-    with suppress(RuntimeError):  # not known of every transport
+    with suppress(RuntimeError):  # not every transport sets it
         other.elapsed = response.elapsed
     vars(response).clear()  # it may have been read by a hook
     vars(response).update(vars(other))

@@ -1,7 +1,7 @@
 """`OAuthClientProvider` for code that is written for the official SDK 2.x: change one import.
 
-Its metadata and handlers are used, the flow and the storage are ours. Nothing of the SDK is
-needed here.
+Its metadata and handlers are used; the flow and the storage are ours. Nothing is imported from the
+SDK.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ class OAuthClientProvider(MCPAuth):
     """An `MCPAuth` with the arguments of the SDK's provider.
 
     Of `client_metadata` it uses the first redirect URI, which must be on loopback, the scope and
-    the client's name. A `storage` of the SDK is not used: the login is kept as that of any
+    the client's name. A `storage` of the SDK is not used: the login is kept like that of any
     `MCPAuth`. The handlers run on the asyncio loop that the last request came from, otherwise
-    on one of their own; without them a browser is opened. `arguments` are those of `MCPAuth`.
+    on one of their own; without handlers a browser is opened. `arguments` are those of `MCPAuth`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class OAuthClientProvider(MCPAuth):
 
 
 class _Handlers:
-    """A prompt of the program's own; where its callback arrives is its affair."""
+    """The program's own prompt; the program decides where its callback arrives."""
 
     def __init__(
         self,
@@ -128,12 +128,12 @@ class _Visit(Racing):
                 handed.cancel()
 
     async def _called(self, url: str) -> Any:
-        if self.cancelled:  # before the loop came to it
+        if self.cancelled:  # before the loop ran this
             raise aborted()
         return await self._answer(url)
 
     def end(self, ending: Ending) -> None:
-        """The program shows its person a page, or none."""
+        """Do nothing: the program shows a page of its own, or none."""
 
 
 def _offer(race: FirstAnswer, handed: Future[Any]) -> None:
@@ -142,7 +142,7 @@ def _offer(race: FirstAnswer, handed: Future[Any]) -> None:
     failure = handed.exception()
     if isinstance(failure, AuthError):
         race.fail(failure)
-    elif failure is not None:  # its words may hold the answer
+    elif failure is not None:  # its message may contain the answer
         name = type(failure).__name__
         race.fail(LoginFailed(f"a handler of this program raised {name}", code="handler"))
     elif not hasattr(handed.result(), "code"):  # SDK 1.x: a tuple, which has no iss

@@ -1,6 +1,6 @@
 """`MCPAuth` for requests: the authorization of an MCP client as `auth` of a call or a session.
 
-A hook sees each answer before requests follows a redirect. It needs nothing of requests itself.
+A hook sees each answer before requests follows a redirect. Nothing is imported from requests.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 class MCPAuth(Authorizer):
     """The login to one MCP server, for `requests.get(…, auth=…)` or a session's `auth`.
 
-    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while a token is had.
+    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while it gets a token.
     """
 
     def __call__(self, request: Any) -> Any:
         if request.body is not None and not isinstance(request.body, bytes | str):
             request.body = read_body(request.body)
-            request.headers.pop("Transfer-Encoding", None)  # requests counts the length again
+            request.headers.pop("Transfer-Encoding", None)  # requests sets the length again
         plan = self.plan(request.method, request.url, request.headers)
         gateway: list[str] = []
         if isinstance(send := next_send(plan), Send):
@@ -55,7 +55,7 @@ class MCPAuth(Authorizer):
         for name in gateway:  # before a redirect is followed, which copies them
             first.headers.pop(name, None)
             response.request.headers.pop(name, None)
-        while not response.is_redirect:  # what it leads to is answered to the same plan
+        while not response.is_redirect:  # the answer after it comes to the same plan
             headers = tuple(response.raw.headers.items())
             method, url = response.request.method, response.request.url
             answer = Answer(response.status_code, method, url, headers, first.url)

@@ -1,7 +1,7 @@
 """What an MCP host gets instead of a 401 or 403: a JSON-RPC error for the request that it sent.
 
-Hosts hide an HTTP error, or end the connection. The error of a call they show, also to a model,
-which takes `message` for our words, so no text of a server is part of it.
+Hosts hide an HTTP error, or end the connection. They do show the error of a call, also to a model.
+The model takes `message` for our words, so no text of a server is part of it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WORDS: Final[dict[type[AuthError], tuple[int, str, str]]] = {
     BadResponse: (403, "an answer breaks the OAuth standards at", "doctor"),
     AuthError: (401, "this program cannot log in to", "doctor"),
 }
-# The same for what went wrong with the message itself, which no login helps.
+# The same for a failure of the message itself, which no login can fix.
 _ON_THE_WAY: Final[dict[type[AuthError], tuple[int, str, str]]] = {
     Unavailable: (503, "no answer could be had from", "own"),
     BadResponse: (502, "what came is not an MCP answer, from", "doctor"),
@@ -56,7 +56,7 @@ _DETAILS: Final = 500
 
 
 class Reply(NamedTuple):
-    """What stands in place of a response."""
+    """What the host gets in place of a response."""
 
     status: int
     headers: dict[str, str]
@@ -64,7 +64,7 @@ class Reply(NamedTuple):
 
 
 def reply(failure: AuthError, config: LoginConfig, method: str, body: bytes) -> Reply | None:
-    """None for a batch, and for any other body or method that is not one of Streamable HTTP."""
+    """The reply to a JSON-RPC message or to a GET; None for any other request, such as a batch."""
     message = _message(body) if method == "POST" else None
     if message is None and method != "GET":
         return None
@@ -81,7 +81,7 @@ def reply(failure: AuthError, config: LoginConfig, method: str, body: bytes) -> 
 
 
 def _message(body: bytes) -> dict[str, Any] | None:
-    """The one JSON-RPC message that this is, if an answer can repeat its id."""
+    """The body's single JSON-RPC message; None for other bodies and ids that cannot be repeated."""
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
@@ -95,14 +95,14 @@ def _message(body: bytes) -> dict[str, Any] | None:
 
 
 def _is_id(value: object) -> bool:
-    """JSON-RPC 2.0 §4: a text or a number; null is not (MCP "Requests")."""
+    """Whether it is an id: a text or a number (JSON-RPC 2.0 §4), but not null (MCP "Requests")."""
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _error(failure: AuthError, config: LoginConfig) -> dict[str, Any]:
-    """Its code is a status of HTTP, outside of the range that JSON-RPC keeps (§5.1)."""
+    """The error object; its code is an HTTP status, outside the range JSON-RPC reserves (§5.1)."""
     server = config.key.server
     code, what, cure = next(_WORDS[kind] for kind in _WORDS if isinstance(failure, kind))
     what, login = f"{what} {server}", login_required(config, "").hint
@@ -122,13 +122,13 @@ def _error(failure: AuthError, config: LoginConfig) -> dict[str, Any]:
 
 
 def undelivered(failure: AuthError, server: str) -> dict[str, Any]:
-    """The error for a request that came to no answer, where that is not about the login."""
+    """The error for a request that got no answer for a reason other than the login."""
     code, what, cure = next(_ON_THE_WAY[kind] for kind in _ON_THE_WAY if isinstance(failure, kind))
-    if failure.code == "too_large":  # whose summary is ours
+    if failure.code == "too_large":  # its summary is our own text
         what, cure = f"{failure.summary}, from", "less"
     hint = {
         "less": "Request less at once",
-        "own": failure.hint or "Try again later",  # whether it may have been done all the same
+        "own": failure.hint or "Try again later",  # says if it may have been done
         "doctor": f"Run: {shell_command('doctor', server)}",
     }[cure]
     return _told(failure, code, f"{what} {server}. {hint}", hint, server)

@@ -1,5 +1,5 @@
-"""`MCPAuth` for urllib3, which has no place for an authorization of its own: a `request` that
-sends with a pool of the caller's."""
+"""`MCPAuth` for urllib3, which has no hook for authorization: a `request` method that sends with
+the caller's pool."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .authorizer import Answer, Authorizer, Send, add_gateway, next_send, read_b
 class MCPAuth(Authorizer):
     """The login to one MCP server: `auth.request(pool, "POST", url, json=…)`.
 
-    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while a token is had.
+    The arguments are those of `mcp_client_auth.MCPAuth`. A request blocks while it gets a token.
     """
 
     def request(
@@ -33,7 +33,7 @@ class MCPAuth(Authorizer):
         headers: Mapping[str, str] | None = None,
         **how: Any,
     ) -> Any:
-        """What `pool.request(…)` of a `PoolManager` gives."""
+        """Send a request, and return what `request(…)` of the `PoolManager` returns."""
         if not hasattr(pool, "headers"):
             raise UsageError("the pool must be a urllib3.PoolManager", hint="Pass one first")
         sent = HTTPHeaderDict(pool.headers if headers is None else headers)
@@ -66,24 +66,24 @@ class MCPAuth(Authorizer):
 
 
 def _signed(headers: HTTPHeaderDict, send: Send) -> HTTPHeaderDict:
-    """Others, which stand in no frame of ours when an error is raised: they show their values."""
+    """A signed copy, in no frame of ours when an error is raised, because its repr shows values."""
     signed = headers.copy()
     set_headers(signed, send)
     return signed
 
 
 def _at(pool: Any, send: Send) -> Any:
-    """The pool for one request: what is a gateway's goes with it, and over no redirect."""
+    """The pool for one request: a gateway's headers go with it, but not with its redirects."""
     if not send.gateway:
         return pool
-    first, added, view = True, list[str](), copy(pool)  # which has the same connections
+    first, added, view = True, list[str](), copy(pool)  # the copy has the same connections
 
     def urlopen(method: str, url: str, *, headers: HTTPHeaderDict, **how: Any) -> Any:
         nonlocal first, added
         headers = headers.copy()
         if first:
             first, added = False, add_gateway(headers, send)
-        else:  # urllib3 comes here again for each redirect
+        else:  # urllib3 calls this again for each redirect
             for name in added:
                 headers.discard(name)
         return type(pool).urlopen(view, method, url, headers=headers, **how)
@@ -93,7 +93,7 @@ def _at(pool: Any, send: Send) -> Any:
 
 
 def _answer(method: str, url: str, first_url: str, response: Any) -> Answer:
-    """From where the redirects have led that urllib3 has followed."""
+    """The answer, from where the redirects that urllib3 followed have led."""
     for past in response.retries.history if response.retries else ():
         if past.redirect_location:
             url = urljoin(url, past.redirect_location)
