@@ -1,6 +1,6 @@
 """`Logins`: a web application logs its users in to MCP servers, each to an account of their own.
 
-Any of its processes finishes what another one has begun: all that lies between is in the storage.
+Any of its processes can finish what another one has begun: all state in between is in the storage.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ MOST_BEGUN: Final = 5
 _MOST_NOTED: Final = 20  # with those that have ended, so that a second try is told why
 _MOST_OPEN: Final = 1000
 _LONGEST: Final = (
-    65_536  # of a sign-in, which any server that a user names makes as long as it likes
+    65_536  # of a sign-in, which a server that a user names can make as long as it likes
 )
 _BEGUN: Final = "pending"
 _DIGITS: Final = 2  # of a person's id: 256 locks
-_A_DAY: Final = 86_400.0  # after which no one is told any more how a sign-in has ended
-# lines of their own, for what runs there waits for renewals
+_A_DAY: Final = 86_400.0  # how long a user can still be told how a sign-in has ended
+# lines of their own, because what runs there waits for renewals
 _AT_SERVERS: Final = Turns()
 _AT_STORAGE: Final = Turns()  # one user can name more servers that hang than there are turns
 
@@ -92,18 +92,18 @@ class Logins:
     allow_private_servers
                   hosts, or a function that is given a server's URL: which servers may be at
                   private addresses, or not be https. Otherwise a user may name public ones only
-    transport     given a server's URL, makes what sends the OAuth requests
+    transport     a function that is given a server's URL, and returns what sends the OAuth requests
 
     `account` is one signed-in person: take it from your own session, never from a request's
     parameters. It is what keeps one user from finishing, using or ending the login of another.
     If it is not one person (a team, a visitor without a session), set `binding` of the begun
     login as a `__Host-` cookie, and pass what that cookie holds to `finish`.
 
-    Safe from any thread, task and event loop. Each call asks the storage, over the network where
-    hosts share it, so there are twins of all of them for an event loop. They begin at most 31
-    sign-ins at once, 8 of them at one server, and do 8 things of one person; the others wait in
-    line. What asks the storage alone waits for no server. A sixth sign-in of a person whose servers
-    let five wait is `Unavailable` (code "busy").
+    Safe from any thread, task and event loop. Each call asks the storage, over the network if
+    hosts share it, so each has a twin for an event loop. The twins begin at most 31 sign-ins at
+    once, 8 of them at one server, and run 8 calls for one person; the others wait in line. A call
+    that asks only the storage waits for no server. While five sign-ins of a person wait for their
+    servers, a sixth is `Unavailable` (code "busy").
 
     Example:
         ```python
@@ -156,9 +156,9 @@ class Logins:
     ) -> PendingLogin:
         """Begin a sign-in: send the browser to the `url` of what is returned.
 
-        `scope`: instead of the usual one, for a step-up that of an `InsufficientScope` or
-        `LoginRequired`. Of the sign-ins that a user has not finished the last five count. Raises
-        any `AuthError`.
+        `scope`: instead of the usual one; for a step-up, that of an `InsufficientScope` or
+        `LoginRequired`. Of the sign-ins that a user has not finished, only the last five are kept.
+        Raises any `AuthError`.
         """
         arguments = self._arguments(server_url, account)
         if scope is not None:
@@ -177,10 +177,10 @@ class Logins:
         """Finish a sign-in with the response that has arrived, in any process, once.
 
         `callback_url` is the URL of the request, or its query if there is no `{issuer}` in the
-        redirect URI. `binding`: what the cookie holds, if you have set one; with None, as where
+        redirect URI. `binding`: what the cookie holds, if you have set one; with None, as when
         the cookie is missing, nothing is finished. Raises `Untrusted` (code "not_this_login") for
-        what this account or browser has not begun, `LoginFailed` (code "expired" or "spent"), and
-        any `AuthError`.
+        a sign-in that this account or browser has not begun, `LoginFailed` (code "expired" or
+        "spent"), and any `AuthError`.
         """
         person = _person(account)
         with refusals_told(self._storage, self._usual.get("on_event"), person):
@@ -197,7 +197,7 @@ class Logins:
         binding: str | EllipsisType | None,
         on_failure: OnFailure,
     ) -> tuple[MCPAuth, PendingLogin, AuthorizationCode]:
-        """The response, and the sign-in that it is to and that no other response finishes."""
+        """The accepted response and its sign-in, which no other response can finish any more."""
         name = name_of(person, _state(callback_url))
         until = self._require_begun(person, name)
         text = self._storage.pop(name)
@@ -226,9 +226,9 @@ class Logins:
     ) -> MCPAuth:
         """The login of a user to a server, for `httpx.Client(auth=…)` and any MCP client.
 
-        It asks no one: where there is no login its requests raise `LoginRequired`. The same
+        It asks no one: if there is no login, its requests raise `LoginRequired`. It is the same
         object each time, as long as it is one of the last thousand and no other process has
-        changed its login: ask for it again for each client. The storage is asked for that.
+        changed its login. Each call asks the storage for that: call it again for each client.
         """
         person = _person(account)
         require_usable("auth", server_url, {})
@@ -241,25 +241,26 @@ class Logins:
         return self._open.put(key, made)
 
     def _is_outdated(self, auth: MCPAuth) -> bool:
-        """Whether another process has ended this login or made another: the token that is in
-        memory here may be that of an account which the user has left."""
+        """Whether another process has ended or replaced this login: the token in memory here may
+        be for an account that the user has left."""
         held = auth.session.current()
         if held is None:
             return False  # the storage is read for the next request
         try:
             stored = self._storage.load(held.key)
         except (StorageError, Unavailable):
-            return False  # a request goes on with its token where the storage is out of order
+            return False  # if the storage is unavailable, a request keeps using its token
         return stored is None or not auth.session.rests_on(stored)
 
     def of(self, account: str | int) -> Sequence[Summary]:
-        """What is known of the logins of a user: server, scope, expiry; nothing secret."""
+        """The logins of a user, a summary of each: server, scope, expiry; nothing secret."""
         return self._storage.list(account=_person(account))
 
     def forget(self, account: str | int, server_url: str = "") -> dict[str, LoggedOut]:
         """End the logins of a user, or the one to a server: revoked there and deleted here.
 
-        By server, what became of it. Without one, what the user has begun is over too.
+        Returns what became of each, by server. Without `server_url`, sign-ins that the user has
+        begun are over too.
         """
         ended = self._forget(_person(account), server_url)
         return {server: wait(future) for server, future in ended.items()}
@@ -286,7 +287,7 @@ class Logins:
         binding: str | EllipsisType | None = ...,
         on_failure: OnFailure = "raise",
     ) -> Login:
-        """`finish` for a running event loop. Cancellation does not undo what is sent."""
+        """`finish` for a running event loop. Cancellation does not undo what was sent."""
 
         def work() -> Login:
             return self.finish(
@@ -323,14 +324,14 @@ class Logins:
         return given
 
     def _require_allowed(self, server_url: str) -> bool:
-        """Whether it must be a public one; `InsecureUrl` where it cannot be."""
+        """Whether the server must be public; raises `InsecureUrl` if it must but cannot be."""
         public_only = not is_private(server_url, self._private)
         if public_only:
             require_public(server_url)
         return public_only
 
     def _forget(self, person: str, server_url: str) -> dict[str, Future[LoggedOut]]:
-        """Who waits for what this begins must not have a turn."""
+        """Begin each logout, by server; a thread that holds a turn must not wait for them."""
         if server_url:
             require_usable("forget", server_url, {})
         only = canonical(server_url) if server_url else ""
@@ -350,7 +351,7 @@ class Logins:
         return ended
 
     def _log_out(self, server: str, keys: list[Key], person: str) -> Callable[[], LoggedOut]:
-        """All of them: a client that the application has had before has a login of its own."""
+        """The work that ends them all: an earlier client of the application has its own login."""
         public_only = not is_private(server, self._private)
         arguments = self._arguments(server, person)
         session = guarded(server, arguments, public_only=public_only).session
@@ -362,7 +363,7 @@ class Logins:
 
         return work
 
-    # What a user has begun: a note of names, which tell nothing, and until when
+    # What a user has begun: a note of names, which reveal nothing, and of when each one expires
 
     def _hold(self, pending: PendingLogin, seconds: float) -> None:
         name, text = name_of(pending.account, pending.state), pending.dumps()
@@ -400,7 +401,7 @@ class Logins:
 
     @contextmanager
     def _begun(self, person: str) -> Iterator[dict[str, tuple[float, str]]]:
-        """What is noted, to be changed; by one process at a time. Some people share a lock, for a
+        """The note, to be changed by one process at a time. Some people share a lock, because a
         directory keeps the file of each lock."""
         note = Note(Key("", person), _BEGUN)
         with self._storage.lock(Key("", record_id(person)[:_DIGITS]), _BEGUN):
@@ -418,7 +419,7 @@ class Logins:
                 self._storage.delete(note)
 
     def _noted(self, person: str) -> dict[str, tuple[float, str]]:
-        """What cannot be read of it counts as nothing."""
+        """The note; one that cannot be read counts as empty."""
         with suppress(ValueError, TypeError, AttributeError):
             read = json_value(self._storage.load(Note(Key("", person), _BEGUN)) or "{}")
             here = self._storage.time_here
@@ -487,7 +488,7 @@ class _Open:
 
 
 def _person(account: str | int) -> str:
-    """A number is a name, too; None, as of a visitor who is not signed in, is no one."""
+    """The account's name. A number is one too; None, as for a visitor not signed in, is not."""
     if isinstance(account, str | int) and not isinstance(account, bool) and str(account).strip():
         return str(account)
     kind = "empty" if isinstance(account, str) else f"of the type {type(account).__name__}"
@@ -503,7 +504,7 @@ def _state(callback_url: str) -> str:
 
 
 def _in_line(place: str, work: Callable[[], T], line: Turns = _AT_SERVERS) -> Future[T]:
-    """Do it on a thread, now or when it is its turn; at most 31 of a line run, 8 at one place."""
+    """Run `work` on a thread, now or in its turn; at most 31 of a line run, 8 at one place."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 

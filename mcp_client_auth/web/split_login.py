@@ -61,13 +61,13 @@ def begin_login(
     transport: Transport | None = None,
 ) -> PendingLogin:
     """Begin to log `account` in to the MCP server at `url`: send the browser to the `url` of what
-    is returned, and give the response to `finish_login`.
+    is returned, and pass the response to `finish_login`.
 
     `redirect_uri`: the page of your application that gets the response, https (or http on
     loopback); `{issuer}` in its path makes it a page for each authorization server. `storage`:
-    where the login will be kept; one that is given here lets the login be finished once only.
+    where the login will be kept; if given here, the login can be finished only once.
     The server must be https at a public address, unless its host is among
-    `allow_private_servers` or that function says so of its URL. Raises any `AuthError`.
+    `allow_private_servers` or that function allows its URL. Raises any `AuthError`.
 
     Example:
         ```python
@@ -205,7 +205,7 @@ async def afinish_login(
     on_event: Listener | None = None,
     transport: Transport | None = None,
 ) -> Login:
-    """`finish_login` for a running event loop. Cancellation does not undo what is sent.
+    """`finish_login` for a running event loop. Cancellation does not undo what was sent.
 
     Example:
         ```python
@@ -239,8 +239,8 @@ def begun(
     arguments: Arguments,
     hold: Hold | None = None,
 ) -> PendingLogin:
-    """Steps 1 to 9. `hold` keeps the login that is begun; otherwise a storage that was named
-    notes that it may be finished."""
+    """Begin a login: steps 1 to 9. `hold` keeps it; otherwise a storage that was named notes that
+    it may be finished."""
     require_usable("begin_login", url, arguments)
     public_only = not is_private(url, private)
     if public_only:
@@ -263,11 +263,11 @@ def begun(
 def opened(
     pending: PendingLogin, arguments: Arguments, on_failure: OnFailure = "raise"
 ) -> tuple[MCPAuth, PendingLogin]:
-    """The login that is about to be finished, and the same with the client that was passed."""
+    """The login that is about to be finished, and `pending` with the client that was passed."""
     config, kept_in, own = pending.config, arguments.get("storage"), arguments.get("client")
     if own is not None:
         used = pending.request.client
-        instead = used.kind == "dynamic" and not own.registered_id  # of a document
+        instead = used.kind == "dynamic" and not own.registered_id  # instead of a document
         if own.client_id != used.client_id and not instead:
             raise UsageError(
                 f"the login was begun with the client {quoted(used.client_id)}",
@@ -280,7 +280,7 @@ def opened(
             "the login was begun with a storage of its own", hint="Pass the same one: storage=…"
         )
     key, identity = config.key, config.identity
-    # one that was taken from an earlier login has no login of its own
+    # a client that was taken from an earlier login has no login of its own
     mine = identity is not None and identity.registered_id == key.client
     given: Arguments = {
         **arguments,
@@ -297,7 +297,7 @@ def opened(
 def guarded(
     url: str, arguments: Arguments, on_failure: OnFailure = "raise", *, public_only: bool
 ) -> MCPAuth:
-    """A login that asks no one, whose own requests to the server go to public addresses only."""
+    """A login that asks no one; if `public_only`, its own requests go to public addresses only."""
     given: Arguments = {**arguments, "prompt": None}
     transport = given.get("transport")
     if transport is None:
@@ -317,7 +317,7 @@ def require_browser(pending: PendingLogin, binding: object) -> None:
 def refusals_told(
     storage: Storage, listener: Listener | None, account: str, server: str = ""
 ) -> Iterator[None]:
-    """Each response that finishes no login is an event; `server`, if it is known whose it is."""
+    """Tell of each response that finishes no login as an event; `server`: whose it is, if known."""
     try:
         yield
     except AuthError as error:
@@ -329,7 +329,7 @@ def is_private(url: str, allowed: PrivateServers) -> bool:
     """Whether the application has said that this server may be at a private address."""
     if callable(allowed):
         answer = allowed(url)
-        if not isinstance(answer, bool):  # that of an `async def` would allow all of them
+        if not isinstance(answer, bool):  # a coroutine is true: it would allow all of them
             raise UsageError(
                 f"allow_private_servers has answered with a {type(answer).__name__}",
                 hint="Expected a function, not a coroutine function, that returns True or False",
@@ -351,7 +351,7 @@ def is_private(url: str, allowed: PrivateServers) -> bool:
     try:
         return split(url.strip()).hostname in {host.lower() for host in allowed}
     except ValueError:
-        return False  # what is wrong with it is told where it is used
+        return False  # what is wrong with the URL is reported where it is used
 
 
 def _is_host(name: str) -> bool:
@@ -365,8 +365,8 @@ def _is_host(name: str) -> bool:
 
 
 def require_public(url: str) -> None:
-    """`InsecureUrl` for a server that cannot be a public one; a name's addresses are looked at
-    when they are connected to."""
+    """Raise `InsecureUrl` for a server that cannot be a public one; the addresses of a name are
+    checked when they are connected to."""
     try:
         parts = split(url.strip())
         local = is_loopback(url.strip())
@@ -383,7 +383,7 @@ def require_public(url: str) -> None:
 
 
 def name_of(account: str, state: str) -> str:
-    """What a login that is under way is held under: no other account finds it."""
+    """The name under which an unfinished login is held: no other account finds it."""
     return record_id("pending", account, state)
 
 
