@@ -1,6 +1,6 @@
 """A client's messages to a server and the server's back, each handed on as it is.
 
-Of a message only that is read which the transport needs: its kind and id, the revision, and what
+Only what the transport needs is read from a message: its kind and id, the revision, and what
 begins a session. Every request has a thread of its own; notifications keep their order.
 """
 
@@ -48,7 +48,7 @@ from .patience import Patience
 from .upstream import MOST, MOST_BYTES, MOST_HELD, Budget, Exchange, Login, once
 
 _MOST_NOTIFICATIONS: Final = 1000
-_FIRST_MOMENT: Final = 30.0  # for the server to take in that the client is initialized
+_FIRST_MOMENT: Final = 30.0  # for the server to be told that the client is initialized
 _VERSION: Final = "io.modelcontextprotocol/protocolVersion"
 _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1, and the next two
 _NO_REQUEST: Final = -32600
@@ -59,10 +59,10 @@ _Notification: TypeAlias = tuple[Message, bytes, Exchange]
 
 
 class Bridge:
-    """Between one client and the server at `url`.
+    """The bridge between one client and the server at `url`.
 
-    `client` is one of httpx or httpx2 that brings the login; `write` takes each message for the
-    client's side, from any thread. `error_for` gives the error of JSON-RPC for one of ours.
+    `client` is one of httpx or httpx2 that brings the login; `write` is called with each message
+    for the client's side, from any thread. `error_for` returns the JSON-RPC error for one of ours.
     `offers`: whether the client may see and call the tool of that name; None for all. `timeout`:
     seconds for the answer to a request; None for as long as the client waits.
     """
@@ -109,10 +109,10 @@ class Bridge:
     # From the client
 
     def take(self, line: bytes) -> None:
-        """A line of the client. Waits while too much is on its way to the server."""
-        line = line.removeprefix(BOM_UTF8)  # with which writers of .NET begin a stream
+        """Handle a line of the client; waits while too much is on its way to the server."""
+        line = line.removeprefix(BOM_UTF8)  # .NET begins a stream with it
         try:
-            value = self._parsed(line.decode())  # handed on as it is, so with leniency
+            value = self._parsed(line.decode())  # leniently, for it is handed on as it is
             batch = isinstance(value, list) and value  # of revision 2025-03-26
             messages = [(each, as_it_is(each)) for each in value] if batch else [(value, line)]
         except (ValueError, RecursionError):
@@ -130,7 +130,7 @@ class Bridge:
             self._refuse(None, _NO_REQUEST, "this line is not a JSON-RPC message")
         elif not isinstance(message.get("method"), str):
             if "result" in message or "error" in message:
-                size = max(len(body), MOST_BYTES // MOST)  # so that they are not too many, either
+                size = max(len(body), MOST_BYTES // MOST)  # so that their number is limited, too
                 self._uploads.take(size)
                 _start(self._respond, message, body, size)
             else:
@@ -142,7 +142,7 @@ class Bridge:
             self._take_request(message, body)
         else:
             cancelled = self._stop_cancelled(message)
-            # from 2026-07-28 on the end of the connection is the cancellation over HTTP
+            # from 2026-07-28 on, to close the connection is how HTTP cancels a request
             if cancelled and _version_of(cancelled.message or {}):
                 return
             self._uploads.take(len(body))
@@ -155,8 +155,8 @@ class Bridge:
             self._notifications.put((message, body, opened))
 
     def _stop_cancelled(self, message: Message) -> Exchange | None:
-        """The request that a notification cancels. It is stopped at once: notifications before it
-        may have to wait for a login, and the request would be sent meanwhile."""
+        """Stop the request that a notification cancels, and return it. At once: notifications
+        before it may have to wait for a login, and the request would be sent meanwhile."""
         number = cancelled_by(message)
         cancelled = self._open.get(_name(number)) if isinstance(number, _NUMBER) else None
         if cancelled:
@@ -166,7 +166,7 @@ class Bridge:
     def _take_request(self, message: Message, body: bytes) -> None:
         number = message["id"]
         with self._turn:
-            # without a wait: an answer of the client that the others need may come next
+            # this does not wait: the next message may be the client's answer that the others need
             full = self._running >= MOST or not self._held.take_now(len(body))
             self._running += not full
         if full:
@@ -188,7 +188,7 @@ class Bridge:
     # To the server
 
     def _serve(self, message: Message, body: bytes, opened: Exchange) -> None:
-        """One request, until its answer is with the client."""
+        """Carry out one request, until the client has its answer."""
         number = message["id"]
         try:
             answer = self._outcome(message, body, opened)
@@ -205,7 +205,7 @@ class Bridge:
                 self._turn.notify_all()
 
     def _outcome(self, message: Message, body: bytes, opened: Exchange) -> Message:
-        """The answer or the error; nothing where the request was stopped."""
+        """The answer or the error; empty if the request was stopped."""
         try:
             return self._answer(message, body, opened)
         except Stopped:
@@ -214,15 +214,16 @@ class Bridge:
             logger.info("a request of the client failed: %s", error)
             return _error(None, self._described(error, message))
         except Exception:  # a fault of ours must not leave the client waiting
-            if self._ended:  # the connections are closed below it
+            if self._ended:  # its connections were closed
                 return {}
             logger.exception("the bridge failed at a request")
             failed = {"code": _INTERNAL, "message": "the bridge failed; see its log"}
             return _error(None, failed)
 
     def _described(self, error: AuthError, message: Message) -> Message:
-        """An older server knows nothing of the method that clients of 2026-07-28 begin with, and
-        says so in words of its own; they go on with a handshake then."""
+        """The JSON-RPC error for one of ours. Older servers do not know the method that clients of
+        2026-07-28 begin with, and say so in their own words; told so, clients go on with a
+        handshake."""
         if message["method"] == "server/discover" and isinstance(error, BadResponse):
             return {"code": METHOD_NOT_FOUND, "message": "Method not found"}
         return self._error_for(error)
@@ -236,11 +237,11 @@ class Bridge:
             self._session.begun(server, message, body, reply)
         else:
             opened.beside = self._introducing
-            self._initialized.wait(_FIRST_MOMENT)  # a server refuses what comes before
+            self._initialized.wait(_FIRST_MOMENT)  # a server refuses earlier requests
             opened.beside = None
             reply = self._in_session(message, body, opened)
         if reply.message is None:
-            result_of(reply)  # which raises what it is
+            result_of(reply)  # raises the error that it is
         answer = reply.message or {}
         if message["method"] == "tools/list":
             faulty = self._mirroring.learn(listed_tools(answer)) if version else set[str]()
@@ -249,7 +250,7 @@ class Bridge:
         return answer
 
     def _in_session(self, message: Message, body: bytes, opened: Exchange) -> Reply:
-        """Once more where the server has forgotten the session, which the client need not know."""
+        """Send it, and again if the server has forgotten the session; the client need not know."""
         server = self._session.server
         reply = self._run(exchange(server, message, None, body), opened)
         if is_lost(server, reply) and (other := self._session.revived(server)):
@@ -310,7 +311,7 @@ class Bridge:
                     self._listen()
 
     def _deliver(self, message: Message, body: bytes, opened: Exchange) -> None:
-        """What has no answer; there is no one to tell that it failed."""
+        """Send a message that gets no answer; if that fails, there is no one to tell."""
         try:
             if version := _version_of(message):
                 server = self._session.another(STATELESS)
@@ -331,14 +332,14 @@ class Bridge:
         self._write(as_it_is(message) + b"\n")
 
     def waits(self, why: str) -> None:
-        """Tell the client what its requests wait for, until they do no more."""
+        """Tell the client what its requests wait for, until `waits_no_more()`."""
         self._patience.begin(why)
 
     def waits_no_more(self) -> None:
         self._patience.end()
 
     def _waiting(self) -> Iterator[Message]:
-        """Those that wait for a login, each at the moment when it is told."""
+        """The requests that wait for a login, checked one by one as their client is told."""
         with self._turn:
             opened = [*self._open.values()]
         for each in opened:
@@ -351,7 +352,7 @@ class Bridge:
     def _refuse(self, number: Any, code: int, text: str) -> None:
         self._hand_over(_error(number, {"code": code, "message": text}))
 
-    # What the server sends of itself
+    # What the server sends on its own
 
     def _listen(self) -> None:
         with self._turn:
@@ -368,7 +369,7 @@ class Bridge:
             if head.status == 404 and server.session:
                 self._session.revived(server, self._run_quietly)  # no browser opens for that
             elif not self._login.has_failed():
-                self._no_stream = server  # it offers none; another one begins with the next call
+                self._no_stream = server  # it offers none; if the login failed, the next call asks
         except Stopped:
             pass
         except RuntimeError:
@@ -385,7 +386,7 @@ class Bridge:
             self._listen()
 
     def _stop_listening(self) -> None:
-        """The stream belongs to a session that is no more; the next call begins another."""
+        """Stop the stream of a session that is over; the next call begins another."""
         with self._turn:
             before, self._listener = self._listener, None
         if before:
@@ -394,8 +395,8 @@ class Bridge:
     # The end
 
     def finish(self, seconds: float) -> int:
-        """Give what is under way that long to be answered, or delivered; how many requests were
-        not."""
+        """Wait that long for what is under way to be answered or delivered; return how many
+        requests were not."""
         with self._turn:
             self._turn.wait_for(
                 lambda: not self._running and not self._notifications.unfinished_tasks, seconds
@@ -434,7 +435,7 @@ def _start(work: Callable[..., None], *arguments: Any) -> threading.Thread:
 
 
 def _name(number: Any) -> str:
-    """Of an id: 1 and "1" are two."""
+    """The key for an id: 1 and "1" are different ids."""
     return json.dumps(number)
 
 

@@ -44,9 +44,9 @@ _OLDER: Final = "http+sse-"
 class Connection:
     """Requests to the server at `url`. Safe from any thread.
 
-    `client` sends them, with its own authorization, and is closed by whoever made it. `timeout`:
-    seconds until the answer to a request must be there. `on_message` is called with each message
-    that comes beside the answer. `fault_of` makes an error of ours of one of the client's.
+    `client` sends them, with its own authorization; its maker closes it. `timeout`: seconds until
+    the answer to a request must be there. `on_message` is called with each message that comes
+    beside the answer. `fault_of` turns an error of the client into one of ours.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Connection:
         self._errors: tuple[type[Exception], ...] = (
             library.HTTPError,
             library.InvalidURL,
-            UnicodeError,  # a host that is no name (RFC 5891)
+            UnicodeError,  # a host that is not a name (RFC 5891)
             Unavailable,
         )
 
@@ -80,10 +80,10 @@ class Connection:
     def run(
         self, plan: Plan[T], timeout: float | None = None, via: OpenExchange | None = None
     ) -> T:
-        """Carry out a plan of `exchange`, blocking, until its end or that of the time, which is
-        the server's: that of a login does not count.
+        """Carry out a plan of `exchange`, blocking, until it ends or the time is up. Only the
+        server's time counts, not that of a login.
 
-        `via`: what carries its requests, where another thread may stop it; `Stopped` then.
+        `via`: what sends its requests, if another thread may stop it; raises `Stopped` then.
         """
         patience = self._timeout if timeout is None else timeout
         via = via or OpenExchange(self._client, self.server.url)
@@ -125,12 +125,12 @@ class Connection:
             if session.ended:
                 self._older.pop(identity, None)
             return head
-        if identity.startswith(_OLDER):  # of one that has ended, which another request has learned
+        if identity.startswith(_OLDER):  # another request has learned that it has ended
             return Head(404, {})
         return by.do(step, left)
 
     def _begun(self, step: BeginOlder, left: float, by: OpenExchange) -> Head:
-        """A session over HTTP+SSE in place of the one that there may be."""
+        """Begin a session over HTTP+SSE; it replaces an earlier one."""
         from .older import OlderSession
 
         stream = by.another()
@@ -158,7 +158,7 @@ class Connection:
             why = error
         except Stopped:
             pass
-        except RuntimeError:  # the client was closed below it
+        except RuntimeError:  # the client was closed
             if not session.ended:
                 raise
         finally:
@@ -179,15 +179,15 @@ class Connection:
         )
 
     def _take(self, message: Message, left: float) -> None:
-        """A message beside the answer. A request wants an answer, which may fail by itself; from
-        2026-07-28 on there is none (transports, “Receiving Messages”)."""
+        """Take a message beside the answer. A request gets an answer, whose failure is ignored;
+        from 2026-07-28 on there is none (transports, “Receiving Messages”)."""
         self._on_message(message)
         if is_request(message) and not self.server.stateless:
             with suppress(AuthError):
                 self.run(exchange(self.server, reply_to(message)), left)
 
     def close(self) -> None:
-        """End the session at the server, if there is one; a failure is no one's concern."""
+        """End the session at the server, if there is one; a failure is ignored."""
         with suppress(AuthError):
             self.run(farewell(self.server), _FAREWELL)
         for session in self._older.values():

@@ -1,6 +1,6 @@
 """Server-sent events from the bytes of a stream (HTML Living Standard §9.2.5, §9.2.6).
 
-Whatever the pieces are that it comes in; what is kept of a stream without end is one event.
+The pieces of the stream may be of any size; of a stream without end only one event is kept.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class EventReader:
-    """Gives the data of each event of the type `message`.
+    """Reads the data of each event of the type `message`.
 
-    `last_id` and `retry` (seconds) are what the server has said for the case that the connection
-    breaks; they stay over `restart`, which forgets an event that was cut off. `endpoint` is what
-    the event of that name said (2024-11-05, transports, “HTTP with SSE”).
+    `last_id` and `retry` (seconds) are what the server has said in case the connection breaks;
+    they outlive `restart`, which forgets an event that was cut off. `endpoint` is what the event
+    of that name said (2024-11-05, transports, “HTTP with SSE”).
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,7 +32,7 @@ class EventReader:
         self.restart()
 
     def restart(self) -> None:
-        """For the next connection of the same stream."""
+        """Prepare for the next connection of the same stream."""
         self._line = bytearray()
         self._begun = self._after_return = False
         self._id = self.last_id
@@ -43,7 +43,7 @@ class EventReader:
 
     def feed(self, piece: bytes) -> Iterator[str]:
         """Raises `BadResponse` for an event beyond the limit, or one that is not UTF-8."""
-        if self._after_return and piece:  # it has ended a line already
+        if self._after_return and piece:  # the CR before has ended the line
             piece, self._after_return = piece.removeprefix(b"\n"), False
         self._after_return = piece.endswith(b"\r") or (self._after_return and not piece)
         *ended, rest = _END.split(piece)

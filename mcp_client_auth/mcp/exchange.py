@@ -1,9 +1,9 @@
 """Streamable HTTP as plans without I/O: what to send, and what to make of what comes.
 
 A plan is a generator. It yields what its driver is to do (`Send`, `Read`, `Wait`) and is resumed
-with what came of that; beside it yields each message of the server that is not the answer. A
-driver throws `Unavailable` into it where a connection breaks. No step knows an HTTP library, so
-that one that blocks and one on an event loop carry out the same plan.
+with the result; it also yields each message of the server that is not the answer. A driver throws
+`Unavailable` into it when a connection breaks. No step knows an HTTP library, so a driver that
+blocks and one on an event loop can carry out the same plan.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ STATELESS: Final = "2026-07-28"
 HANDSHAKES: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 SESSION: Final = "mcp-session-id"
 LARGEST: Final = 32 * 1024 * 1024  # of one message
-_SHOWN: Final = 64 * 1024  # of an answer that is none, to say what it is
+_SHOWN: Final = 64 * 1024  # of a body that is not an MCP answer, to say what it is
 _BOTH: Final = "application/json, text/event-stream"
 _STREAM: Final = "text/event-stream"
 _TRIES: Final = 5  # to resume a stream, in a row without an event
@@ -57,10 +57,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a request to the server; what is open is closed. The driver gives the `Head`.
+    """Send a request to the server, after closing what is open. The driver returns the `Head`.
 
-    `wanted`: the id of the message whose answer is waited for. `url`: where it does not go to the
-    server's own.
+    `wanted`: the id of the message whose answer is waited for. `url`: where to, if not to the
+    server's own URL.
     """
 
     method: str
@@ -72,20 +72,20 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class BeginOlder:
-    """Begin a session over HTTP+SSE, the transport of MCP 2024-11-05. The driver gives a `Head`
-    with the session's id, or that of the answer which is no stream."""
+    """Begin a session over HTTP+SSE, the transport of MCP 2024-11-05. The driver returns a `Head`
+    with the session's id, or the head of an answer that is not a stream."""
 
     headers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Give the next piece of the body, empty at its end."""
+    """Return the next piece of the body, empty at its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Let so many seconds pass."""
+    """Wait that many seconds."""
 
     seconds: float
 
@@ -98,7 +98,7 @@ class Head(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What came of a message: its answer, or without one the response as far as it was read."""
+    """What came of a message: its answer, or if there is none, the response as far as read."""
 
     response: HttpResponse
     message: Message | None = None
@@ -129,12 +129,12 @@ class Server:
         return self.version == STATELESS
 
     def headers(self) -> dict[str, str]:
-        """Those of every request (2025-11-25, basic, “Protocol Version Header”)."""
+        """The headers of every request (2025-11-25, basic, “Protocol Version Header”)."""
         version = {"mcp-protocol-version": self.version} if self.version else {}
         return {**version, **({SESSION: self.session} if self.session else {})}
 
     def request(self, method: str, params: Message) -> Message:
-        """A request with an id of its own, and from 2026-07-28 on with what it says of us."""
+        """A request with an id of its own; from 2026-07-28 on it also describes the client."""
         if self.stateless:
             meta = {
                 f"{_META}protocolVersion": self.version,
@@ -148,7 +148,7 @@ class Server:
 def call(
     server: Server, method: str, params: Message, headers: Mapping[str, str] | None = None
 ) -> Plan[Message]:
-    """The result of a request; the handshake comes before it where the server wants one.
+    """The result of a request, after a handshake if the server requires one.
 
     Raises `ServerError` for an error of JSON-RPC, `Unavailable`, `BadResponse` or `Refused`.
     """
@@ -173,10 +173,10 @@ def exchange(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> Plan[Reply]:
-    """Send one message of any kind, and read until its answer, or the end where it has none.
+    """Send one message of any kind, and read until its answer, or until the end if it has none.
 
-    `body`: the message as its author wrote it, to be handed on like that. A stream that breaks is
-    resumed where that can be (2025-11-25, basic, “Resumability”).
+    `body`: the message as its author wrote it, to be handed on unchanged. A stream that breaks is
+    resumed if that is possible (2025-11-25, basic, “Resumability”).
     """
     sent = {"content-type": "application/json", "accept": _BOTH, **server.headers()}
     method, params = message.get("method"), message.get("params")
@@ -197,7 +197,7 @@ def exchange(
 
 
 def _over_older(server: Server, send: Send, refused: Reply) -> Plan[Reply]:
-    """The answer to an `initialize` over HTTP+SSE; `refused` where the server does not speak that
+    """The answer to an `initialize` over HTTP+SSE; `refused` if the server does not speak that
     (2025-11-25, transports, “Backwards Compatibility”)."""
     head: Head = yield BeginOlder(server.headers())
     if session := head.headers.get(SESSION) if 200 <= head.status < 300 else None:
@@ -211,7 +211,7 @@ def _may_be_older(status: int) -> bool:
 
 
 def handshake(server: Server, version: str) -> Plan[Message]:
-    """Begin a session (2025-11-25, basic, “Lifecycle”); gives the server's own introduction."""
+    """Begin a session (2025-11-25, basic, “Lifecycle”); returns the server's own introduction."""
     server.version, server.session = "", ""
     params = {"protocolVersion": version, "capabilities": {}, "clientInfo": dict(server.client)}
     reply = yield from exchange(server, server.request("initialize", params))
@@ -228,7 +228,7 @@ def handshake(server: Server, version: str) -> Plan[Message]:
 
 
 def begin(server: Server, reply: Reply, version: str) -> None:
-    """Take on the session that a handshake has led to, and the revision."""
+    """Record the session that a handshake has led to, and the revision."""
     session = reply.response.header(SESSION)
     visible = session.isascii() and session.isprintable() and " " not in session
     if not visible or len(session) > _LONGEST_ID:
@@ -237,9 +237,9 @@ def begin(server: Server, reply: Reply, version: str) -> None:
 
 
 def listen(server: Server) -> Plan[Head]:
-    """What the server sends of itself (2025-11-25, transports, “Listening for Messages”), over
-    as many connections as it takes. Ends with the answer that is no stream: a 404 where there was
-    one before, so that the session is lost."""
+    """What the server sends on its own (2025-11-25, transports, “Listening for Messages”), over
+    as many connections as it takes. Ends with the answer that is not a stream. If that is a 404,
+    there was a stream before it, and the session is lost."""
     events, failures, begun = EventReader(LARGEST), 0, False
     while True:
         wait = 0.0
@@ -249,7 +249,7 @@ def listen(server: Server) -> Plan[Head]:
             resuming = {"last-event-id": known} if known else {}
             head: Head = yield Send("GET", {"accept": _STREAM, **resuming, **server.headers()})
             if not is_stream(head) and not is_passing(head.status):
-                # to some frameworks it is a path that they do not know
+                # some frameworks answer as if they did not know the path
                 return head if begun or head.status != 404 else Head(405, head.headers)
             begun |= is_stream(head)
             wait = _wait_of(head)
@@ -279,7 +279,7 @@ def is_lost(server: Server, reply: Reply) -> bool:
 
 
 def result_of(reply: Reply) -> Message:
-    """The result that a reply brings; raises what it is otherwise."""
+    """The result in a reply; raises the error that it is otherwise."""
     response, message = reply
     if error := error_of(message):
         code, text, data = error
@@ -308,14 +308,14 @@ def result_of(reply: Reply) -> Message:
 
 
 def _passing(response: HttpResponse) -> Unavailable:
-    """A gateway gives up on a server that goes on: only where it names a time nothing was done."""
+    """A gateway may give up on a server that goes on; if it names a time, nothing was done."""
     error = unavailable(response)
     return error if response.status == 429 or error.retry_after else error.advised(ENDED)
 
 
 def _older(server: Server, reply: Reply) -> str:
-    """The revision whose handshake to try after the first answer; empty where it is not one of a
-    server from before 2026-07-28 (that, transports, “Backward Compatibility”)."""
+    """The revision whose handshake to try after the first answer; empty if that is not from a
+    server older than 2026-07-28 (that revision, transports, “Backward Compatibility”)."""
     error, status = error_of(reply.message), reply.status
     code, _, data = error or (0, "", None)
     if code == UNSUPPORTED_VERSION and isinstance(data, dict):
@@ -331,7 +331,7 @@ def _older(server: Server, reply: Reply) -> str:
 
 
 def header_value(text: str) -> str:
-    """2026-07-28, transports, “Value Encoding”."""
+    """Encode the value of a header (2026-07-28, transports, “Value Encoding”)."""
     sentinel = text.startswith("=?base64?") and text.endswith("?=")
     plain = text.isascii() and text.isprintable() and text == text.strip()
     if plain and not sentinel:
@@ -347,13 +347,13 @@ def is_stream(head: Head) -> bool:
 
 
 def _wait_of(head: Head) -> float:
-    """The seconds for which the server wants to be left alone (RFC 9110 §10.2.3)."""
+    """The seconds that the server asks us to wait (RFC 9110 §10.2.3)."""
     response = HttpResponse(head.status, "", tuple(head.headers.items()))
     return (retry_after(response) or 0.0) if is_passing(head.status) else 0.0
 
 
 def body_of(head: Head) -> Plan[bytes]:
-    """All of a message; of anything else as much as it takes to say what it is."""
+    """The whole body of a message; of anything else, as much as it takes to say what it is."""
     encoding = head.headers.get("content-encoding", "").strip().lower()
     if encoding not in _INFLATED:
         raise BadResponse("the answer is compressed, although that was not asked for")
@@ -367,7 +367,7 @@ def body_of(head: Head) -> Plan[bytes]:
 
 
 def _reply(server: Server, head: Head, wanted: object) -> Plan[Reply]:
-    """The answer in a body of JSON, where it is one."""
+    """The reply, with the answer if the body is JSON and has one."""
     body = yield from body_of(head)
     response = HttpResponse(head.status, server.url, tuple(head.headers.items()), body)
     if wanted is None or "json" not in head.headers.get("content-type", "").lower():

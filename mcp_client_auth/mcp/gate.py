@@ -1,7 +1,7 @@
 """Which requests to a listener on loopback may pass: pure, and asked before a body is read.
 
-Any program of this machine can connect there, and so can a web page in the user's browser. No
-word of a request is repeated in what it is answered.
+Any program on this machine can connect there, and so can a web page in the user's browser. No
+word of a request is repeated in its answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OF_BOTH: Final = "mcp-"
 
 
 class Refusal(NamedTuple):
-    """The status, and what it is about."""
+    """The status and text of the answer to a request that may not pass."""
 
     status: int
     text: str
@@ -78,11 +78,11 @@ def _unfit(method: str, headers: Headers) -> Refusal | None:
     if method not in METHODS:
         return Refusal(405, f"MCP uses only {', '.join(METHODS)}", (("Allow", ", ".join(METHODS)),))
     counts = Counter(name for name, _ in headers)
-    # which of two a proxy and a server believe may differ
+    # of two, a proxy may believe the one and a server the other
     if {"content-length", "transfer-encoding"} <= counts.keys():
         return Refusal(400, "The length of the request is given in two ways")
     lengths = [value for name, value in headers if name == "content-length"]
-    # a server that does not read it would take it for the next request, of another client perhaps
+    # a server that does not read it would take it for the next request, perhaps another client's
     if method != "POST" and ("transfer-encoding" in counts or any(map(_is_some, lengths))):
         return Refusal(400, "Only a POST may have a body")
     if any(counts[name] > 1 for name in counts if name != "accept" and _is_handed_on(name)):
@@ -102,7 +102,7 @@ def _is_handed_on(name: str) -> bool:
 
 
 def to_server(headers: Headers) -> dict[str, str]:
-    """The headers of a request that the server gets, as they are sent: in UTF-8."""
+    """The headers of a request that go to the server, as they are sent: in UTF-8."""
     kept: dict[str, str] = {}
     for name, value in headers:
         if _is_handed_on(name):
@@ -112,8 +112,8 @@ def to_server(headers: Headers) -> dict[str, str]:
 
 
 def to_client(headers: Headers) -> list[tuple[str, str]]:
-    """The headers of an answer that the client gets: above all no cookie, and no challenge, which
-    would have it log in by itself."""
+    """The headers of an answer that go to the client: above all no cookie, and no challenge, which
+    would make it log in itself."""
     return [
         (name, value)
         for name, value in headers

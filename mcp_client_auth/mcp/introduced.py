@@ -1,5 +1,5 @@
-"""The session that a client has begun at a server; and another like it, of which the client need
-not know, once the server has forgotten it.
+"""The session that a client has begun at a server, and its replacement once the server has
+forgotten it, of which the client need not know.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ LONGEST_VERSION: Final = 40
 
 
 class Introduced:
-    """At the server at `url`. `run` carries out a plan of our own; `changed` is called when
-    another session has taken the place of the last one."""
+    """The session at `url`. `run` carries out a plan of our own; `changed` is called when another
+    session has replaced the last one."""
 
     def __init__(
         self, url: str, run: Callable[[Plan[Reply]], Reply], changed: Callable[[], None]
@@ -31,7 +31,7 @@ class Introduced:
         return Server(self._url, {}, version)
 
     def begun(self, server: Server, message: Message, body: bytes, reply: Reply) -> None:
-        """The client has introduced itself by this message; `reply` says whether it may stay."""
+        """Keep the message by which the client introduced itself, if `reply` begins a session."""
         if _has_begun(server, reply):
             self._introduction = message, body
             self._become(server)
@@ -39,8 +39,8 @@ class Introduced:
     def revived(
         self, lost: Server, run: Callable[[Plan[Reply]], Reply] | None = None
     ) -> Server | None:
-        """A new session in place of the lost one, begun as the client has begun that; only the
-        first who asks begins it. `run`: where it is not to be carried out as usual."""
+        """A new session in place of the lost one, begun as the client began that one; only the
+        first caller begins it. `run`: what carries out its plans, if not the usual one."""
         run = run or self._run
         with self._turn:
             if self.server is not lost:
@@ -58,7 +58,7 @@ class Introduced:
             return server
 
     def end(self) -> Server:
-        """None is begun from here on; the last one."""
+        """Begin no session from here on; return the last one."""
         self._introduction = None
         return self.server
 
@@ -68,7 +68,7 @@ class Introduced:
 
 
 def _has_begun(server: Server, reply: Reply) -> bool:
-    """Whether it is the result of a handshake, which `server` keeps then."""
+    """Whether it is the result of a handshake; if so, `server` keeps it."""
     result = (reply.message or {}).get("result")
     version = result.get("protocolVersion") if isinstance(result, dict) else None
     if not isinstance(version, str):

@@ -26,4 +26,4 @@ def lines_of(read: Callable[[], bytes]) -> Iterator[bytes | None]:
         elif rest:
             kept.append(rest)
     if kept and not skipping and (line := b"".join(kept).strip()):
-        yield line  # a last one without its end
+        yield line  # the last one, without a line break

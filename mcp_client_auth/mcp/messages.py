@@ -1,4 +1,4 @@
-"""Messages of JSON-RPC 2.0 as MCP has them: what is sent, and what may come."""
+"""JSON-RPC 2.0 messages as MCP uses them: what is sent, and what may come."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ESCAPE: Final = re.compile(
     r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-# What Python writes for a number such as 1e999, and no one else can read; texts are passed over.
+# What Python writes for a number such as 1e999, and no one else can read; strings are skipped.
 _NOT_FINITE: Final = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 _NUMBERS: Final = {"Infinity": "1e999", "-Infinity": "-1e999", "NaN": "null"}
 
@@ -44,7 +44,7 @@ def notification(method: str) -> Message:
 
 
 def encoded(message: Message) -> bytes:
-    """Raises `UsageError` for what JSON in UTF-8 cannot say; only arguments can have such."""
+    """The message in UTF-8; raises `UsageError` for arguments that are not text or JSON values."""
     try:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()
@@ -58,8 +58,8 @@ def encoded(message: Message) -> bytes:
 
 
 def as_it_is(message: Message | list[Any]) -> bytes:
-    """A message of someone else; half a surrogate pair, which UTF-8 cannot say, stays escaped, and
-    a number too large for us stays one."""
+    """A message of someone else as JSON. Half a surrogate pair, which UTF-8 cannot encode, stays
+    escaped; a number that is too large for us stays a number."""
     for ascii_only in (False, True):
         text = json.dumps(message, ensure_ascii=ascii_only, separators=(",", ":"))
         if "Infinity" in text or "NaN" in text:
@@ -71,7 +71,7 @@ def as_it_is(message: Message | list[Any]) -> bytes:
 
 def read_messages(text: str) -> list[Message]:
     """One message, or the batch that revision 2025-03-26 allows; `BadResponse` for other text."""
-    if "\\ud" in text or "\\uD" in text:  # a text that was cut within a pair is no lost answer
+    if "\\ud" in text or "\\uD" in text:  # a text cut within a pair must not lose the answer
         text = _ESCAPE.sub(lambda found: "\\ufffd" if found["half"] else found[0], text)
     try:
         value = json_value(text)
@@ -96,10 +96,10 @@ def cancelled_by(message: Message) -> Any:
 
 
 def answers(message: Message, number: object) -> bool:
-    """Whether it is the response to the request of that id.
+    """Whether it is the response to the request with that id.
 
-    An error may lack the id, where the server could not read it (2025-11-25, basic, “Responses”).
-    Some servers make a text or a fraction of a number, which the official SDKs take as well.
+    An error may lack the id, if the server could not read it (2025-11-25, basic, “Responses”).
+    Some servers turn a number into a text or a fraction, which the official SDKs accept as well.
     """
     if "method" in message or number is None:
         return False
@@ -111,7 +111,7 @@ def answers(message: Message, number: object) -> bool:
 
 
 def is_id(given: object, number: object) -> bool:
-    """Whether it is the id: 1 and "1" are two."""
+    """Whether it is the id: 1 and "1" are different ids."""
     return type(given) is type(number) and given == number
 
 
@@ -131,8 +131,8 @@ def error_of(message: Message | None) -> tuple[int, str, Any] | None:
 
 
 def reply_to(message: Message) -> Message:
-    """What a client that offers nothing says to a request of the server: only `ping` has a result
-    (2025-11-25, basic, “Ping”)."""
+    """What a client that offers nothing answers to a request of the server: only `ping` has a
+    result (2025-11-25, basic, “Ping”)."""
     known = message["id"]
     answer: Message = {"jsonrpc": "2.0", "id": known if isinstance(known, str | int) else None}
     if message["method"] == "ping":

@@ -1,6 +1,6 @@
-"""Arguments of tools that a server wants to see in headers, too (2026-07-28, transports).
+"""Arguments of tools that a server requires in headers, too (2026-07-28, transports).
 
-Clients over stdio know of none, so the schemas are learned from the lists that pass, or asked for.
+Clients over stdio send no headers, so the schemas are learned from lists that pass, or requested.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Mirroring:
         self._schemas: dict[str, Mapping[str, Any]] = {}
 
     def headers(self, tool: str | None, given: Any) -> dict[str, str]:
-        """For a call of `tool`, as far as its schema is known."""
+        """The headers for a call of `tool`, as far as its schema is known."""
         schema = self._schemas.get(tool or "")
         return mirrored(schema, given if isinstance(given, dict) else {}) if schema else {}
 
     def learn(self, listed: Any) -> set[str]:
-        """From a list of tools. Gives the names of those that a client has to leave out, because
-        their headers break the rules."""
+        """Learn from a list of tools. Returns the names of those that a client has to leave out
+        because their headers break the rules."""
         faulty: set[str] = set()
         for tool in filter(None, map(Tool.read, listed if isinstance(listed, list) else [])):
             self._schemas.pop(tool.name, None)
@@ -41,7 +41,7 @@ class Mirroring:
         return faulty
 
     def ask(self, meta: Any, answer: Callable[[Message], Reply]) -> None:
-        """From all pages of the list; `answer` gives the server's to a request."""
+        """Learn from all pages of the list; `answer` returns the server's reply to a request."""
         cursor: dict[str, Any] = {}
         for _ in range(_MOST_PAGES):
             message = {"method": "tools/list", "params": {"_meta": meta, **cursor}}

@@ -8,14 +8,14 @@ from typing import Any, Final, TypeAlias
 
 from .messages import Message
 
-Offers: TypeAlias = Callable[[str], bool]  # whether it may, by the name of a tool
+Offers: TypeAlias = Callable[[str], bool]  # whether it may, given the name of a tool
 
 _KEYS: Final = ("jsonrpc", "id", "method", "params", "name")
 
 
 def strictly(text: str) -> Any:
-    """JSON that everyone reads alike. Some servers take the first of two equal keys, and some
-    take keys in any case: none of them may call another tool than was looked at here.
+    """Read JSON that everyone reads alike. Some servers use the first of two equal keys, and some
+    accept keys in any case: none of them may call a tool other than the one that is checked here.
 
     Raises `ValueError` or `RecursionError` for other text.
     """
@@ -40,7 +40,7 @@ def _is_misspelled(key: str) -> bool:
 
 
 def hidden_tool(message: Message, offers: Offers) -> str | None:
-    """The tool that it calls and may not; empty for one without a name."""
+    """The tool that a message calls but may not; empty for a tool without a name."""
     if message.get("method") != "tools/call":
         return None
     name = called_tool(message) or ""
@@ -55,7 +55,7 @@ def called_tool(message: Message) -> str | None:
 
 
 def listed_tools(answer: Message) -> list[Any] | None:
-    """What an answer lists; None where it is no list of tools."""
+    """The tools that an answer lists; None if it is not a list of tools."""
     result = answer.get("result")
     listed = result.get("tools") if isinstance(result, dict) else None
     return listed if isinstance(listed, list) else None

@@ -1,5 +1,6 @@
 """Sessions over HTTP+SSE, the transport of MCP 2024-11-05: one stream brings every message, and
-one endpoint takes them. To the plans each is like one of streamable HTTP; its id is made here.
+one endpoint accepts them. To a plan, each looks like a session of streamable HTTP; its id is made
+here.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ _JSON: Final = {"content-type": "application/json"}
 
 
 class OlderSession:
-    """One at the server at `url`. A thread carries out `stream` as long as the session lasts,
-    and others each `carry` a message."""
+    """One session. A thread carries out `stream` as long as the session lasts, and others each
+    `carry` a message."""
 
     def __init__(self, identity: str, stream: OpenExchange) -> None:
         self.identity, self.ended = identity, False
@@ -48,7 +49,7 @@ class OlderSession:
         if not is_stream(head):
             self._refusal = yield from body_of(head)
             named = {name: value for name, value in head.headers.items() if name != SESSION}
-            _settle(self._begun, Head(head.status, named))  # none of a session: none has begun
+            _settle(self._begun, Head(head.status, named))  # without a session's id: none has begun
             return
         while piece := (yield Read()):
             for text in events.feed(piece):
@@ -60,7 +61,7 @@ class OlderSession:
                 _settle(self._begun, Head(200, {SESSION: self.identity}))
 
     def begin(self, by: OpenExchange, left: float) -> Head:
-        """Wait for the endpoint; or what the server answered instead of a stream.
+        """Wait for the endpoint, or for what the server answers instead of a stream.
 
         A person may have to sign in first. After that the first event is due.
         """
@@ -75,7 +76,7 @@ class OlderSession:
         return self._begun.result()
 
     def carry(self, step: Send, by: OpenExchange, left: float) -> Head:
-        """A request of a plan, as far as this transport has one like it."""
+        """Send a request of a plan, if this transport has one like it."""
         if step.method == "DELETE":
             self.end()
             return Head(200, {})
@@ -103,7 +104,7 @@ class OlderSession:
             self._awaited.pop(_name(step.wanted), None)
 
     def _refused(self, head: Head, number: Any, by: OpenExchange, left: float) -> bytes | None:
-        """What answers the message at once: the error of a login, in place of the response."""
+        """The body if it answers the message at once, as the error of a login does; or None."""
         if "json" not in head.headers.get("content-type", ""):
             return None
         body = b""
@@ -116,7 +117,8 @@ class OlderSession:
         return body if any(answers(each, number) for each in messages) else None
 
     def end(self, why: AuthError | None = None) -> None:
-        """Who waits for an answer is told; the next message begins a session of its own."""
+        """End it: each thread that waits for an answer gets an error; the next message begins a
+        session of its own."""
         self.ended = True
         self._stream.stop()
         told = f": {why.summary}" if why else ""
@@ -139,7 +141,7 @@ class OlderSession:
         return answer
 
     def _answered(self, message: Message) -> bool:
-        """Whether it is a response, of which no one knows but who waits for it."""
+        """Whether it is a response, which only the thread that waits for it gets."""
         if "method" in message:
             return False
         if waiting := self._awaited.get(_name(message.get("id"))):
@@ -148,8 +150,8 @@ class OlderSession:
 
 
 def endpoint_of(url: str, said: str) -> str:
-    """Where the messages go, as the stream at `url` says; they bear the login, so only within
-    the origin."""
+    """Where the messages go, as the stream at `url` says: only within the origin, because they
+    carry the login."""
     try:
         target = urldefrag(urljoin(url, said.strip())).url
         near = same_origin(url, target) and len(target) <= _LONGEST_URL
@@ -164,7 +166,7 @@ def endpoint_of(url: str, said: str) -> str:
 
 
 def _settle(future: Future[Any], value: object) -> None:
-    """With a value or an error, unless it is settled, or whoever waited was stopped."""
+    """Set a value or an error, unless one is set already or the thread that waited was stopped."""
     with suppress(InvalidStateError):
         if isinstance(value, AuthError):
             future.set_exception(value)
@@ -173,5 +175,5 @@ def _settle(future: Future[Any], value: object) -> None:
 
 
 def _name(number: Any) -> str:
-    """Of an id: 1 and "1" are two."""
+    """The key for an id: 1 and "1" are different ids."""
     return json.dumps(number)

@@ -1,4 +1,4 @@
-"""One request to a server that is open, its response, and a way to stop it from another thread."""
+"""An open request to a server, its response, and a way to stop it from another thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 class OpenExchange:
-    """The request of a plan that is open, and its response. `auth` stands in for the client's."""
+    """The open request of a plan, and its response. `auth` is used instead of the client's."""
 
     def __init__(self, client: Any, url: str, auth: Any = None) -> None:
         self._client, self._url, self._first_url = client, url, ""
@@ -38,7 +38,7 @@ class OpenExchange:
 
     @property
     def waited(self) -> float:
-        """Seconds in which it was not the server's turn, but that of a login, or of its person."""
+        """The seconds spent waiting not for the server, but for a login or for its person."""
         return self._waited + max(0.0, time.monotonic() - self._idle_since)
 
     @property
@@ -47,7 +47,7 @@ class OpenExchange:
         return self._idle_since < math.inf
 
     def excuse(self, seconds: float) -> None:
-        """So many more."""
+        """Add to the seconds of `waited`."""
         self._waited += seconds
 
     @property
@@ -55,7 +55,7 @@ class OpenExchange:
         return self._url
 
     def another(self) -> OpenExchange:
-        """One beside it, to the same place."""
+        """Another exchange beside it, to the same place."""
         return OpenExchange(self._client, self._url, self._auth.get("auth"))
 
     def do(self, step: Send | Read | Wait, left: float) -> Head | bytes | None:
@@ -63,7 +63,7 @@ class OpenExchange:
             raise Stopped
         if isinstance(step, Read):
             piece = next(self._pieces, b"")
-            if not piece and self.stopped:  # a body without a length ends like that, too
+            if not piece and self.stopped:  # a body without a length ends that way, too
                 raise Stopped
             return piece
         if isinstance(step, Wait):
@@ -98,7 +98,7 @@ class OpenExchange:
         return client.send(sent, stream=True, follow_redirects=False, **self._auth)
 
     def _trace(self, name: str, _: object) -> None:
-        """What httpcore tells of each step on the wire. A login is between two of them."""
+        """Called by httpcore for each step on the wire. A login is between two of them."""
         if self._sending:
             self._resume()
             if not name.endswith(".started"):
@@ -108,7 +108,7 @@ class OpenExchange:
         self._waited, self._idle_since = self.waited, math.inf
 
     def wait_for(self, future: Future[Any], left: float) -> bool:
-        """Whether something that another thread brings has come in time."""
+        """Whether the result that another thread brings has come in time."""
         self._waiting = future
         if self.stopped:
             raise Stopped
@@ -120,7 +120,7 @@ class OpenExchange:
         return True
 
     def give(self, body: bytes) -> None:
-        """What is read next, all of it."""
+        """Make `body` all that is read next."""
         self._pieces = iter([body] if body else [])
 
     @property
@@ -134,7 +134,7 @@ class OpenExchange:
             raise Stopped
 
     def stop(self) -> None:
-        """From any thread: to close a socket does not wake the thread that reads it."""
+        """Stop it, from any thread: closing a socket would not wake the thread that reads it."""
         self._stop.set()
         if self._waiting is not None:
             self._waiting.cancel()
@@ -145,7 +145,7 @@ class OpenExchange:
         if response is None or response.is_closed:
             return
         stream = response.extensions.get("network_stream")
-        with suppress(OSError, AttributeError):  # it has ended by itself, or is no socket
+        with suppress(OSError, AttributeError):  # it has ended by itself, or is not a socket
             stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:

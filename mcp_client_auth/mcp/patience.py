@@ -1,5 +1,5 @@
 """What a client is told while its requests wait for a person: hosts give up on a request after 30
-to 60 seconds of silence, and many begin to count anew with each progress notification.
+to 60 seconds of silence, and many start counting again at each progress notification.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any, Final
 from .messages import Message, notification
 
 _EVERY: Final = 10.0
-# Below all that a server may say of its own progress, which must grow from one to the next.
+# Below any progress that a server may report itself: each notification must report more.
 _STEP: Final = 1e-6
 _LOG_LEVEL: Final = "io.modelcontextprotocol/logLevel"  # 2026-07-28: without it no log is wanted
-_LEVELS: Final = ("debug", "info", "notice", "warning")  # those that take in a warning
+_LEVELS: Final = ("debug", "info", "notice", "warning")  # those that include warnings
 
 
 class Patience:
-    """`say` hands a message to the client, which may take time; `waiting` gives the requests that
-    wait; `has_session` tells whether the client has one, in which it takes log messages."""
+    """`say` hands a message to the client, which may take time; `waiting` returns the requests
+    that wait; `has_session`: whether the client has a session, in which it accepts log messages."""
 
     def __init__(
         self,
@@ -34,8 +34,8 @@ class Patience:
         self._thread: threading.Thread | None = None
 
     def begin(self, why: str, *, later: bool = False) -> None:
-        """Tell it from now on, without waiting for it; `later`: first when others are told again.
-        Of what it did not take in time it gets the last."""
+        """Tell the client `why` from now on, without waiting for it; `later`: not before the first
+        repetition. A client that is slow to read gets only the last reason."""
         with self._turn:
             self._why, self._is_new = why, not later
             self._turn.notify_all()

@@ -1,8 +1,8 @@
-"""The bridge for clients that speak streamable HTTP, but no OAuth: each request of theirs is one
-at the server, with the login.
+"""The bridge for clients that speak streamable HTTP, but no OAuth: each of their requests is sent
+to the server, with the login.
 
-Sessions, revisions and the resumption of streams are between the client and the server. What goes
-wrong here is the error of JSON-RPC that the bridge over stdio would give.
+Sessions, revisions and the resumption of streams are between the client and the server. A failure
+here becomes the JSON-RPC error that the bridge over stdio would return.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _NOT_JSON: Final = -32700  # JSON-RPC 2.0 §5.1
 _INVALID_PARAMS: Final = -32602
 _STREAM: Final = "text/event-stream"
 _HEARTBEAT: Final = b": \n\n"
-_SHOWN: Final = 64 * 1024  # of an answer that is none
+_SHOWN: Final = 64 * 1024  # of a body that is not an MCP answer
 
 
 class Relay:
-    """`client` is one of httpx or httpx2 that brings the login; `error_for` gives the error of
-    JSON-RPC for one of ours. `offers`: whether the client may see and call the tool of that name;
+    """`client` is one of httpx or httpx2 that brings the login; `error_for` returns the JSON-RPC
+    error for one of ours. `offers`: whether the client may see and call the tool of that name;
     None for all. `timeout`: seconds for the answer to a message; None for as long as the client
     waits."""
 
@@ -57,11 +57,11 @@ class Relay:
         self._error_for, self._offers, self._timeout = error_for, offers, timeout or math.inf
         self._connection = Connection(client, url, fault_of=fault_of)
         self._turn = threading.Lock()
-        self._why = ""  # they wait
+        self._why = ""  # what they wait for
         self._open: set[_Answer] = set()
 
     def waits(self, why: str) -> None:
-        """Tell the clients what their requests wait for, until they do no more."""
+        """Tell the clients what their requests wait for, until `waits_no_more()`."""
         with self._turn:
             self._why = why
             for each in self._open:
@@ -78,7 +78,7 @@ class Relay:
         if posted and self._offers and (refused := _refused(request.body, self._offers)):
             _refuse(request, reply, refused, 400)
             return
-        # no browser opens for what is no message of the client
+        # no browser opens for a request that is not a message of the client
         quiet = None if posted else self._login.quiet
         opened = Exchange(self._client, self._login, reply.taken, quiet)
         reply.gone.then(opened.stop)
@@ -101,7 +101,7 @@ class Relay:
         except AuthError as error:
             logger.info("a request of a client failed: %s", error)
             answer.is_there()
-            if answer.begun:  # it may resume the stream
+            if answer.begun:  # the client may resume the stream
                 raise ConnectionAbortedError from None
             _refuse(request, reply, self._error_for(error), _status(error))
         finally:
@@ -110,8 +110,8 @@ class Relay:
             answer.is_there()
 
     def _stop_cancelled(self, by: _Answer) -> None:
-        """The request that a notification cancels is not sent once the login is there; one that the
-        server has is the server's to end. Only a session tells whose of that id it is."""
+        """Keep the request that a notification cancels from being sent after the login; one that
+        the server has is the server's to end. Only a session tells whose request the id names."""
         number = cancelled_by(by.message)
         if number is None or not by.session:
             return
@@ -160,13 +160,13 @@ class Relay:
             answer.write(sent)
 
     def _answering(self, request: Request, head: Head, text: str) -> str:
-        """The text of a message as one that answers the request, whatever the status was; of what
-        came with success the client is the judge."""
+        """The text of a message that answers the request, whatever the status was; what came with
+        a success is for the client to judge."""
         message, number = _json(text), _json(request.body)["id"]
         if isinstance(message, dict) and answers(message, number):
             if message.get("id") == number:
                 return text
-            # of an error without an id no client knows what it answers
+            # no client knows what an error without an id answers
             return as_it_is({**message, "id": number}).decode()
         if isinstance(message, dict | list) and 200 <= head.status < 300:
             return text
@@ -213,7 +213,7 @@ class _Answer:
             self._opened.stop()
 
     def is_there(self) -> None:
-        """From here on nothing else is said."""
+        """Tell the client nothing else from here on."""
         with self._turn:
             self._there = True
         self.patience.end()
@@ -228,8 +228,9 @@ class _Answer:
             self._reply.write(_event(as_it_is(message).decode()))
 
     def _waiting(self) -> Iterator[Message]:
-        """The message, if it can be told something: `initialize` has an answer with a header that
-        is not known yet, that of its session; and of one that the server has, the status counts."""
+        """The message, if its client can be told something meanwhile. Not for `initialize`: the
+        session in its answer's header is not known yet. Not if the server has it: its status
+        counts."""
         accepted = " ".join(self._of("accept")).lower()
         if not self._opened.idle or _STREAM not in accepted:
             return
@@ -246,13 +247,13 @@ class _Answer:
 
 
 def _event(text: str) -> bytes:
-    """Of a message; the ends of lines in JSON are between its words."""
+    """The event for a message; in JSON, line breaks are only between its tokens."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "".join([*(f"data: {line}\n" for line in lines), "\n"]).encode()
 
 
 class _Offered:
-    """A stream of events in which no list names a hidden tool; what else it says stays."""
+    """A stream of events in which no list names a hidden tool; everything else stays."""
 
     def __init__(self, offers: Offers) -> None:
         self._offers, self._events = offers, EventReader(LARGEST)
@@ -289,7 +290,7 @@ def _offered(text: str, offers: Offers) -> str:
 
 
 def _refused(body: bytes, offers: Offers) -> Message | None:
-    """The error of a body with a call that may not be, or one that cannot be looked at."""
+    """The error for a body with a call that is not allowed, or that cannot be checked; or None."""
     try:
         value = strictly(body.decode())
     except (ValueError, RecursionError):
@@ -310,7 +311,7 @@ def _json(text: str | bytes) -> Any:
 
 
 def _refuse(request: Request, reply: Reply, error: Message, status: int) -> None:
-    """A host shows the error of a request, and hides a status."""
+    """Answer with a JSON-RPC error: a host shows the error of a request, and hides a status."""
     message = _json(request.body)
     asked = isinstance(message, dict) and is_request(message)
     told = {"jsonrpc": "2.0", "id": message["id"] if asked else None, "error": error}

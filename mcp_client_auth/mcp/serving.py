@@ -1,7 +1,7 @@
-"""HTTP/1.1 for clients on this machine: a thread for each connection, and a limit for all that a
-client may send, keep open, or leave unread. It knows nothing of MCP.
+"""HTTP/1.1 for clients on this machine: a thread for each connection, and a limit on everything
+that a client may send, keep open, or leave unread. It knows nothing of MCP.
 
-What a connection may say is h11's to judge. No request is logged.
+h11 judges what a connection may say. No request is logged.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Request(NamedTuple):
 
 class Reply:
     """The answer to one request, written as it comes. `gone` is cancelled if the client hangs up
-    before its end; `taken` is to be called once the body of the request is needed no longer."""
+    before its end; `taken` is to be called once the body of the request is no longer needed."""
 
     def __init__(self, connection: _Connection, taken: Callable[[], None] = lambda: None) -> None:
         self._connection, self.gone, self.taken = connection, Cancel(), taken
@@ -81,8 +81,8 @@ class Reply:
 class Serving:
     """`judge` says from the head of a request why it may not pass; `answer` answers one that may.
 
-    `largest`: bytes of a body; `budget`: for the bodies of all that are not sent on. It is bound
-    when it is made; `hosts` is what `Host` may say.
+    `largest`: bytes of a body; `budget`: for the bodies of all requests not sent on yet. The port
+    is bound when this is made; `hosts` is what the header `Host` may say.
     """
 
     def __init__(self, host: str, port: int, *, largest: int, budget: Budget) -> None:
@@ -111,7 +111,7 @@ class Serving:
         self._thread.start()
 
     def close(self, seconds: float = 2.0) -> None:
-        """Free the port, and end what is under way; at most so long."""
+        """Free the port, and end what is under way, within that many seconds."""
         until = time.monotonic() + seconds
         with self._turn:
             self._closed = True
@@ -137,7 +137,7 @@ class Serving:
     def watched(
         self, raw: socket.socket, gone: Cancel, forgotten: threading.Event
     ) -> Iterator[None]:
-        """Hear meanwhile of a client that hangs up. Before `raw` may be closed it has to be
+        """Watch meanwhile whether the client hangs up. `raw` may be closed only once it is
         `forgotten`, which the answer need not wait for."""
 
         def forget() -> bool:
@@ -194,7 +194,7 @@ class Serving:
     def _accept(self) -> None:
         try:
             raw, _ = self._socket.accept()
-        except OSError:  # it has left again; or there are no more files
+        except OSError:  # the client has left, or there are no more files
             time.sleep(0.01)
             return
         with suppress(OSError):
@@ -217,8 +217,8 @@ class Serving:
             raw.close()
 
     def _make_room(self) -> bool:
-        """By the oldest connection of which no request has passed yet: who may not pass locks no
-        one out."""
+        """End the oldest connection of which no request has passed yet, so that those who may not
+        pass lock no one out."""
         stranger = next((each for each in self._open if not each.known), None)
         if stranger is None:
             return False
@@ -233,7 +233,7 @@ class Serving:
 
 
 class _Connection:
-    """One of a client, and its requests, one after the other."""
+    """A client's connection, and its requests, one after the other."""
 
     def __init__(self, raw: socket.socket, serving: Serving) -> None:
         self._raw, self._serving = raw, serving
@@ -250,7 +250,7 @@ class _Connection:
                 self._h11.start_next_cycle()
                 self._patience = _IDLE
         except (OSError, h11.ProtocolError):
-            pass  # it has hung up, or has had its answer
+            pass  # the client has hung up, or has had its answer
         except Exception:
             logger.exception("the listener failed at a request")
         finally:
@@ -258,7 +258,7 @@ class _Connection:
             self._serving.forget(self)
 
     def end(self) -> None:
-        """From another thread."""
+        """End it, from another thread."""
         if self._gone:
             self._gone.cancel()
         with suppress(OSError):
@@ -275,7 +275,7 @@ class _Connection:
             raise
 
     def _serve(self) -> bool:
-        """One request; whether another may follow."""
+        """Serve one request; return whether another may follow."""
         try:
             request = self._head()
             if request is None:
@@ -290,7 +290,7 @@ class _Connection:
         return False
 
     def _head(self) -> Request | None:
-        """None where the client has nothing more to say."""
+        """The head of the next request; None if the client sends no more."""
         if not self._h11.trailing_data[0]:
             self._receive(time.monotonic() + self._patience)
         until = time.monotonic() + _HEAD_SECONDS
@@ -334,7 +334,7 @@ class _Connection:
         return self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE
 
     def _body(self, largest: int) -> bytes | None:
-        """All of it; None if that is too large."""
+        """The whole body; None if it is too large."""
         if self._h11.they_are_waiting_for_100_continue:
             self.send(h11.InformationalResponse(status_code=100, headers=[], reason=b""))
         until, body = time.monotonic() + _BODY_SECONDS, bytearray()
@@ -366,7 +366,7 @@ class _Connection:
         Reply(self).whole(status, "text/plain", f"{text}.\n".encode(), close, *headers)
 
     def _close(self) -> None:
-        # with an unread rest the close would be a reset, and the answer lost with it
+        # if something is unread, the close would be a reset, and the answer would be lost
         with suppress(OSError):
             self._raw.shutdown(socket.SHUT_WR)
             until = time.monotonic() + _LINGER
@@ -379,7 +379,7 @@ class _Connection:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Listening on loopback, which is all that a host may name."""
+    """A socket that listens on loopback, which is all that `host` may name."""
     if host not in _NAMES:
         raise UsageError(
             "the listener must be on loopback",

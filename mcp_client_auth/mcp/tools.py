@@ -23,7 +23,7 @@ _MIRRORED: Final = ("integer", "string", "boolean")
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool as the server describes it, whose texts are the server's. `raw` is all of it."""
+    """A tool as the server describes it; its texts are the server's. `raw` is all of it."""
 
     name: str
     title: str = ""
@@ -33,7 +33,7 @@ class Tool:
 
     @classmethod
     def read(cls, value: Any) -> Tool | None:
-        """None for what has no name."""
+        """The tool that is described; None if it has no name."""
         name = value.get("name") if isinstance(value, dict) else None
         if not isinstance(name, str) or not name:
             return None
@@ -56,8 +56,8 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a call has given. `content` are its parts, each an object with a `type`;
-    `structured` is its value, if the tool gives one; `is_error` whether the tool has failed."""
+    """The result of a call. `content` has its parts, each an object with a `type`; `structured`
+    is its value, if the tool returns one; `is_error`: whether the tool has failed."""
 
     content: tuple[Mapping[str, Any], ...] = ()
     structured: Any = None
@@ -97,7 +97,7 @@ class Tools:
         self._known: dict[str, Tool] | None = None
 
     def list(self) -> list[Tool]:
-        """All pages. A tool whose headers are against the rules is left out (2026-07-28)."""
+        """All tools, of all pages. One whose headers break the rules is left out (2026-07-28)."""
         found: dict[str, Tool] = {}
         cursors: set[str] = set()
         params: Message = {}
@@ -139,8 +139,8 @@ class Tools:
         )
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> ToolResult:
-        """Call it once. Raises `ServerError` where the server refuses the call; a tool that fails
-        by itself gives a result with `is_error`."""
+        """Call the tool once. Raises `ServerError` if the server refuses the call; if the tool
+        itself fails, its result has `is_error`."""
         params: Message = {"name": name, "arguments": dict(arguments)}
         tool = self.get(name)
         try:
@@ -181,7 +181,7 @@ def has_headers(schema: Mapping[str, Any]) -> bool:
 
 
 def header_fault(schema: Mapping[str, Any]) -> str:
-    """Why its annotations break the rules of such headers; empty where they do not."""
+    """Why its annotations break the rules of such headers; empty if they do not."""
     at_root = list(_annotated(schema))
     names = [named["x-mcp-header"] for _, named in at_root]
     if not all(isinstance(name, str) and _TOKEN.fullmatch(name) for name in names):
@@ -209,7 +209,7 @@ def _annotated(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Map
 
 
 def _all(schema: Any) -> int:
-    """How many annotations there are, wherever they stand."""
+    """How many annotations there are, at any place."""
     left, number = [(schema, False)], 0
     while left:
         here, names = left.pop()

@@ -1,4 +1,4 @@
-"""What both forms of the bridge send with: a login, and a bound on what is on its way."""
+"""What both forms of the bridge use to send: a login, and a limit on what is on its way."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _MOST_REDIRECTS: Final = 5
 @dataclass(frozen=True, slots=True)
 class Login:
     """What the bridge needs of a login. `where`: the URL to send to, asked before each message.
-    `quiet`: an authorization that asks no one; `has_failed`: whether it did since that was asked.
-    `moved`: where redirects of a URL have led meanwhile, which the login need not know."""
+    `quiet`: an authorization that asks no one; `has_failed`: whether it has failed since the last
+    call. `moved`: where redirects of a URL have led meanwhile, which the login need not know."""
 
     where: Callable[[], str]
     quiet: Any = None
@@ -33,7 +33,7 @@ class Login:
 
 
 class Exchange(OpenExchange):
-    """The exchange of a message of the client. `sent` is called once it has been."""
+    """The exchange of a message of the client. `sent` is called once the message has been sent."""
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class Exchange(OpenExchange):
         return given
 
     def _followed(self, step: Send, head: Head, left: float) -> Head:
-        """The answer of where the server redirects to, as far as a login to it covers that: some
-        send `/mcp` to `/mcp/` before they ask for one."""
+        """The answer from where the server redirects to, as far as a login to it covers that: some
+        redirect `/mcp` to `/mcp/` before they require a login."""
         asked = ServerUrl(self._url)
         for _ in range(_MOST_REDIRECTS):
             target = redirect_target(HttpResponse(head.status, self._url, (*head.headers.items(),)))
@@ -85,7 +85,7 @@ class Exchange(OpenExchange):
 
 
 class Budget:
-    """So many bytes at once; a message that is larger alone goes when nothing else does."""
+    """A limit on the bytes at once; a message that exceeds it by itself goes when no other does."""
 
     def __init__(self, most: int) -> None:
         self._most, self._used, self._turn = most, 0, threading.Condition()
@@ -97,7 +97,7 @@ class Budget:
             self._used += size
 
     def take_now(self, size: int) -> bool:
-        """The same without a wait; whether there was room."""
+        """`take` without waiting; return whether there was room."""
         with self._turn:
             fits = not self._used or self._used + size <= self._most
             self._used += size * fits
