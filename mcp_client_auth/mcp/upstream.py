@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
+from ..protocol.document import is_page
 from ..protocol.flow import HttpResponse
 from ..protocol.probe import REPEATED, redirect_target
 from ..protocol.urls import ServerUrl
@@ -62,15 +63,19 @@ class Exchange(OpenExchange):
     def _followed(self, step: Send, head: Head, left: float) -> Head:
         """The answer from where the server redirects to, as far as a login to it covers that: some
         redirect `/mcp` to `/mcp/` before they require a login."""
-        asked = ServerUrl(self._url)
+        asked = ServerUrl(self._first_url or self._url)
         for _ in range(_MOST_REDIRECTS):
             target = redirect_target(HttpResponse(head.status, self._url, (*head.headers.items(),)))
             if head.status not in REPEATED or not (target and asked.covers(target)):
                 break
             self._first_url, self._url = asked, target
             head = cast("Head", super().do(replace(step, url=target), left))
-        if self._url != asked and head.status not in REPEATED:
-            self._login.moved[asked] = self._url
+        # A GET may be led to a page for people, and anything to one of these for a while.
+        if step.method == "POST" and self._url != asked:
+            if 200 <= head.status < 300 and not _is_page(head):
+                self._login.moved[asked] = self._url
+            else:
+                self._login.moved.pop(asked, None)
         return head
 
     def _where(self) -> str:
@@ -82,6 +87,10 @@ class Exchange(OpenExchange):
     def another(self) -> OpenExchange:
         self.beside = super().another()
         return self.beside
+
+
+def _is_page(head: Head) -> bool:
+    return is_page(HttpResponse(head.status, "", (*head.headers.items(),)))
 
 
 class Budget:

@@ -97,6 +97,67 @@ def test_a_redirect_within_the_server_is_followed_with_the_same_message_and_reme
 
 
 @pytest.mark.parametrize(
+    ("method", "led"),
+    [
+        ("GET", httpx.Response(200, html="<p>How to use this server</p>")),
+        ("DELETE", httpx.Response(202)),
+        ("POST", httpx.Response(200, html="<p>Please sign in</p>")),
+        ("POST", httpx.Response(503)),
+        ("POST", httpx.Response(404)),
+    ],
+)
+def test_where_only_this_request_is_led_no_other_message_is_sent(
+    method: str, led: httpx.Response
+) -> None:
+    """As a GET to documentation, or all of them to a page while the server is down."""
+    asked: list[str] = []
+    away = True
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path == "/page":
+            return led
+        if away and request.method == method:
+            return httpx.Response(302, headers={"location": "/page"})
+        return httpx.Response(202)
+
+    login = Login(lambda: "https://a.example/mcp")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        Exchange(client, login).do(Send(method, {}), 5.0)
+        away = False
+        Exchange(client, login).do(Send("POST", {}, b"{}"), 5.0)
+    assert asked == ["/mcp", "/page", "/mcp"]
+
+
+def test_a_place_that_moves_on_is_found_from_where_the_login_says() -> None:
+    asked: list[str] = []
+    moved = {"/mcp": "/v1", "/v1": ""}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if target := moved.get(request.url.path):
+            return httpx.Response(307, headers={"location": target})
+        return httpx.Response(202 if request.url.path in moved else 404)
+
+    login = Login(lambda: "https://a.example/mcp")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+
+        def send() -> None:
+            Exchange(client, login).do(Send("POST", {}, b"{}"), 5.0)
+
+        send()
+        moved["/v1"] = "/v2"
+        moved["/v2"] = ""
+        for _ in range(2):
+            send()
+        del moved["/v2"]
+        moved["/mcp"] = ""
+        for _ in range(2):
+            send()
+    assert asked == ["/mcp", "/v1", "/v1", "/v2", "/v2", "/v2", "/mcp"]
+
+
+@pytest.mark.parametrize(
     ("status", "target", "most"),
     [
         (303, "/b/mcp/", 1),
