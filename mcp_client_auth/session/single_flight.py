@@ -88,7 +88,8 @@ _flying: Final = threading.local()  # the future of the flight that this thread 
 
 class _Flight:
     """One run. `callers`: how many callers wait that may leave. `outlives`: it goes on when all
-    have left; otherwise it is then `left` and is cancelled. `person`: it may wait for a person.
+    have left; otherwise it is then cancelled. `left`: no one joins it any more, as it was cancelled.
+    `person`: it may wait for a person.
     `before`: a run that was left, whose end it waits for."""
 
     __slots__ = ("before", "callers", "cancel", "future", "gathering", "left", "outlives", "person")
@@ -166,7 +167,7 @@ class Flights:
         It is cancelled once `caller` and every other caller is, unless it outlives them.
         `joined` is called before another caller's run is waited for.
         """
-        flight, ours = self._join(name, cancel, outlives=False)
+        flight, ours = self._join(name, cancel, outlives=False, person=True)
         if caller:
             caller.then(lambda: self._leave(flight))
         if ours:
@@ -200,6 +201,8 @@ class Flights:
     def cancel_all(self) -> None:
         with _shared.mutex:
             flights = list(self._ours().values())
+            for flight in flights:
+                flight.left |= flight.person  # who logs in after this has not cancelled anything
         for flight in flights:
             flight.cancel.cancel()
 

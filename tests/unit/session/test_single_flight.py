@@ -164,6 +164,42 @@ def test_who_comes_while_a_run_ends_that_all_have_left_starts_afresh(way: str) -
     assert flights.under_way("login") is None
 
 
+@pytest.mark.parametrize("begun_by_a_request", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_login_that_begins_while_one_that_was_closed_ends_has_a_run_of_its_own(
+    way: str, *, begun_by_a_request: bool
+) -> None:
+    """As at the second press of a button, while the first login waits for a slow server."""
+    flights, cancel = Flights(), Cancel()
+    begun, go = threading.Event(), threading.Event()
+
+    def aborted() -> str:
+        begun.set()
+        go.wait(60)
+        raise LoginFailed("aborted")
+
+    def run() -> None:
+        with pytest.raises(LoginFailed):
+            if begun_by_a_request:
+                wait(flights.start("login", aborted, cancel))
+            else:
+                flights.here("login", aborted, cancel)
+
+    first = threading.Thread(target=run)
+    first.start()
+    assert begun.wait(60)
+    flights.cancel_all()
+    later: list[str] = []
+    second = threading.Thread(target=lambda: later.append(WAYS[way](flights)))
+    second.start()
+    second.join(0.05)
+    assert later == [], "one after the other"
+    go.set()
+    first.join()
+    second.join()
+    assert [each[:5] for each in later] == ["later"]
+
+
 # Errors
 
 
