@@ -4,7 +4,7 @@ import os
 import sys
 
 # Python looks for modules in the working directory first, which may be a cloned repository. Until
-# then nothing may be imported but what Python has loaded itself, in all of its versions.
+# that entry is gone, import only modules that every version of Python has loaded by itself.
 try:
     if sys.path[:1] in ([""], [os.getcwd()]):
         del sys.path[0]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .storage import Storage
 
 T = TypeVar("T")
-# What means an authorization server, which a token issued by hand has none of.
+# Arguments that imply an authorization server; a token issued by hand has none.
 _OF_A_SIGN_IN: Final = ("client", "grant", "scope", "prompt")
 _OF_ITS_OPTIONS: Final = ("issuer", "dpop", "resource", "endpoints", "metadata_url")
 
@@ -75,7 +75,7 @@ class Login:
         caller: Cancel | None = None,
         output: Output | None = None,
     ) -> Self:
-        """What `auth.login()` gives; it ends when `caller` is cancelled."""
+        """The result of `auth.login()`; the login ends when `caller` is cancelled."""
         session = auth.session
         if auth.automatic:
             output = _notebook_output()
@@ -90,12 +90,12 @@ class Login:
 
     @property
     def url(self) -> str:
-        """Where requests to the server go: where its redirects have led, if there are any."""
+        """Where requests to the server go: to its URL, or to where its redirects have led."""
         return self.credential.endpoint(self.auth.session.config.server_url)
 
     @property
     def credential(self) -> Credential:
-        """The credential as it was at the last look."""
+        """The credential as it was when it was last read."""
         return self.auth.session.current() or self._credential
 
     @property
@@ -105,12 +105,12 @@ class Login:
 
     @property
     def scope(self) -> Scopes | None:
-        """What was granted; None where the server does not say."""
+        """The scopes that were granted; None if the server does not say."""
         return self.credential.tokens.scope
 
     @property
     def expires_at(self) -> datetime | None:
-        """When the access token ends, in UTC; None where the server does not say."""
+        """When the access token expires, in UTC; None if the server does not say."""
         from datetime import UTC, datetime
 
         end = self.credential.tokens.expires_at
@@ -119,7 +119,7 @@ class Login:
     def client(self, **arguments: Any) -> httpx.Client:
         """An `httpx.Client` that is logged in; `arguments` are httpx's.
 
-        For a server on this machine it reads no proxy of the environment.
+        For a server on this machine it ignores the environment's proxies.
         """
         import httpx
 
@@ -142,8 +142,8 @@ class Login:
         return {**arguments, "trust_env": False, "verify": verify}
 
     def _guarded(self, arguments: dict[str, Any], *, asynchronous: bool = False) -> dict[str, Any]:
-        """To public addresses only, where a user of an application has named the server; not
-        through a proxy, which knows them alone."""
+        """Restrict it to public addresses if a user of an application has named the server; not
+        through a proxy, because only the proxy knows the addresses."""
         session = self.auth.session
         if "transport" in arguments or not getattr(session.ports.transport, "public_only", False):
             return arguments
@@ -170,17 +170,17 @@ class Login:
         return {**arguments, "transport": RacingTransport(context, policy)}
 
     def token(self, *, min_valid: float = 30.0) -> str:
-        """An access token that lives at least `min_valid` seconds, refreshed when needed.
+        """An access token that is valid for at least `min_valid` seconds, refreshed if needed.
 
-        Its repr is masked, for a notebook keeps what a cell ends with.
+        Its repr is masked, because a notebook stores what a cell ends with.
         """
         return MaskedText(self.auth.session.fresh(min_valid).tokens.access_token.reveal())
 
     def headers(self, method: str = "", url: str = "") -> dict[str, str]:
         """The `Authorization` header for any other HTTP client, and those of `Options.headers`.
 
-        A token that is bound to a key (DPoP) goes with a proof for one request, which must be
-        named; each request needs headers of its own. Raises `UsageError` where it is not. The
+        A token that is bound to a key (DPoP) is sent with a proof for one request, so name the
+        request, and get new headers for each one. Raises `UsageError` if it is not named. The
         repr of a value is masked.
         """
         session = self.auth.session
@@ -196,14 +196,14 @@ class Login:
         return {name: MaskedText(value) for name, value in headers.items()}
 
     def tools(self) -> list[Tool]:
-        """The server's tools, listed again: name, description and schema are the server's words."""
+        """The server's tools, listed on each call; name, description and schema are its words."""
         return self._mcp.use(lambda tools: tools.list())
 
     def call(self, tool: str, /, **arguments: Any) -> ToolResult:
         """Call a tool and wait for its result, five minutes at most.
 
         A result has `text`, `structured` and `is_error`. Raises `UsageError` for an unknown tool,
-        `mcp_client_auth.mcp.ServerError` where the server refuses the call, any `AuthError`.
+        `mcp_client_auth.mcp.ServerError` if the server refuses the call, or any `AuthError`.
         """
         return self._mcp.use(lambda tools: tools.call(tool, arguments))
 
@@ -212,11 +212,11 @@ class Login:
         return await cancellable("tools", lambda caller: self.tools())
 
     async def acall(self, tool: str, /, **arguments: Any) -> ToolResult:
-        """`call` for a running event loop. Cancellation does not end what the server does."""
+        """`call` for a running event loop. Cancellation does not stop the server's work."""
         return await cancellable("call", lambda caller: self.call(tool, **arguments))
 
     def logout(self, *, local: bool = False) -> LoggedOut:
-        """Delete what is stored here, then end it at the authorization server unless `local`."""
+        """Delete the login stored here, then end it at the authorization server unless `local`."""
         return self.auth.session.log_out(local=local)
 
     def close(self) -> None:
@@ -224,7 +224,7 @@ class Login:
         self.auth.close()
 
     async def aclose(self) -> None:
-        """`close` for a running event loop, which the end of a session would block."""
+        """`close` for a running event loop: ending a session would block it."""
         await cancellable("close", lambda caller: self.close())
 
     async def __aenter__(self) -> Self:
@@ -264,7 +264,7 @@ class Login:
 
 
 class _Mcp:
-    """The tools behind a connection of a login, which is kept until that is closed."""
+    """The tools of a login, over one connection that is kept until the login is closed."""
 
     def __init__(self, login: Login) -> None:
         self._login = login
@@ -301,7 +301,7 @@ class _Mcp:
 
 
 class _Raising(MCPAuth):
-    """Another `MCPAuth` raises what stands behind a refusal, in the thread of its request."""
+    """A copy of an `MCPAuth` that raises the error behind a refusal, in the request's thread."""
 
     def __init__(self, other: MCPAuth) -> None:
         vars(self).update(vars(other), _on_failure="raise")
@@ -323,13 +323,13 @@ def login(
     on_failure: OnFailure = "raise",
     **arguments: Unpack[Arguments],
 ) -> Login:
-    """Log in to the MCP server at `url`, at once where a stored login does (`force`: never).
+    """Log in to the MCP server at `url`, at once if a stored login will do (`force`: never).
 
     `token`: one that an operator issued by hand, for a server without OAuth; it is stored if
-    the server accepts it. The other arguments are those of `MCPAuth`; `on_failure` is for the
-    requests of the login, not for itself. The sign-in URL is printed to stderr as well as opened,
-    and on the main thread of a program at a terminal the address that the browser ends on may be
-    pasted instead. Blocks until the person has signed in; raises any `AuthError`.
+    the server accepts it. The other arguments are those of `MCPAuth`; `on_failure` applies to
+    requests made with the login, not to logging in. The sign-in URL is printed to stderr as well
+    as opened. On the main thread of a program at a terminal, the person may instead paste the
+    address that the browser ends on. Blocks until they have signed in; raises any `AuthError`.
 
     Example:
         ```python
@@ -354,8 +354,8 @@ async def alogin(
 ) -> Login:
     """`login` for a running event loop, which it does not block.
 
-    Cancellation ends the login, unless another caller has joined it. If its code is just being
-    exchanged, that is still done, and the login kept.
+    Cancellation ends the login, unless another caller has joined it. If its code is already being
+    exchanged, the exchange is completed and the login is kept.
 
     Example:
         ```python
@@ -399,7 +399,7 @@ def _logged_in(
 
 
 def _require_alone(token: object, arguments: Arguments) -> None:
-    """A token issued by hand is stored as it is, so nothing may look as if it was heeded."""
+    """Reject what a token issued by hand makes no use of, so that nothing is silently ignored."""
     if not isinstance(token, str):
         raise UsageError(
             f"token is of the type {type(token).__name__}",
@@ -432,10 +432,10 @@ def logout(
 ) -> LoggedOut:
     """Delete the login to `url` here, then end it at the server unless `local`.
 
-    `client` and `grant`: those that the login was made with, if they are a program's own, for
-    such a login is kept by itself. True when there was one. What the server did not confirm is
-    not an error; the returned value says it. For the login at a company's identity provider, pass
-    its issuer as `url`; that login outlives those to the company's servers.
+    `client` and `grant`: those that the login was made with, if they are a program's own, because
+    such a login is stored separately. The result is true if there was a login. What the server
+    did not confirm is not an error; the result reports it. For the login at a company's identity
+    provider, pass its issuer as `url`; that login outlives those to the company's servers.
 
     Example:
         ```python
@@ -459,7 +459,7 @@ def logout(
 
 
 def _notebook_output() -> Output | None:
-    """Where the cell that logs in shows something; None outside of a notebook."""
+    """The output of the notebook cell that logs in; None outside a notebook."""
     from .environment import kernel
 
     if kernel() is None and "marimo" not in sys.modules:
@@ -470,7 +470,7 @@ def _notebook_output() -> Output | None:
 
 
 def _with_a_line_for_waiting(listener: Listener | None, output: Output | None) -> Listener:
-    """The caller's listener, and a line for the person while another program's login is awaited."""
+    """The caller's listener, which also tells the person about waiting for another program."""
     from .prompt.console import tell_of_waiting
 
     tell = output.tell_of_waiting if output else tell_of_waiting

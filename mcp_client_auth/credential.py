@@ -21,16 +21,16 @@ from .secret import Secret
 
 VERSION: Final = 1
 PERSONAL: Final = "authorization_code"
-PROVIDER: Final = "identity_provider"  # the grant of a login at one, which no MCP server sees
-MANAGED: Final = "idp"  # among the options of a credential: the provider that it rests on
+PROVIDER: Final = "identity_provider"  # the grant of a login at one; no MCP server sees it
+MANAGED: Final = "idp"  # among the options of a credential: the provider behind it
 STATIC: Final = "static_token"  # among the options of a credential
 _WAITING: Final = " (waiting)"
-NOTHING: Final[Mapping[str, Any]] = {}  # one for all who have none
-# Left out while empty, so that older programs read on
+NOTHING: Final[Mapping[str, Any]] = {}  # shared by all that have none
+# Left out while empty, so that older programs can still read a record
 _LATER: Final = {"key_file", "algorithm", "dpop", "bound", "dpop_key", "final_url", "headers"}
 _NEWEST: Final = 1_000_000
 LAST_MOMENT: Final = 32_503_680_000.0  # the year 3000, where the calendar of Windows ends
-HIGHEST: Final = 1 << 62  # of what is counted
+HIGHEST: Final = 1 << 62  # the limit of a counter
 Reader: TypeAlias = Callable[[Any], Any]
 Readers: TypeAlias = Mapping[str, Reader]
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Key:
 
     `server` is canonical; `account` is the person's label; `client` is empty for our own
     registration or metadata document, so that the command and a bare `MCPAuth` share a login.
-    `grant` is that of a person's login, with a browser or a device code; or one without a person.
+    `grant` is that of a person's login (by browser or device code), or one that needs no person.
 
     Example:
         ```python
@@ -64,7 +64,7 @@ class Key:
 
     @property
     def beside(self) -> Key:
-        """Where a new login waits beside one in use, until the server has accepted it."""
+        """The key under which a new login waits, beside one in use, until the server accepts it."""
         return replace(self, grant=self.grant + _WAITING)
 
     @property
@@ -73,7 +73,7 @@ class Key:
 
     @property
     def place(self) -> Key:
-        """What a login that waits is to be kept under."""
+        """The key under which a waiting login will be kept."""
         return replace(self, grant=self.grant.removesuffix(_WAITING))
 
     def login_command(self, **options: str | bool) -> str:
@@ -88,7 +88,7 @@ _id: Final = lru_cache(256)(record_id)  # a refresh asks some thirty times for t
 class ClientKey(NamedTuple):
     """What a registration is kept under: one issuer, one redirect URI.
 
-    A loopback `redirect_uri` stands here without its port, which the client itself holds.
+    A loopback `redirect_uri` has no port here; the client itself holds the port.
 
     Example:
         ```python
@@ -123,12 +123,12 @@ class Note(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A login to one MCP server: its tokens and the only places that they may go.
+    """A login to one MCP server: its tokens and the only places that they may be sent to.
 
     `requested` are the scopes of the request; those granted are `tokens.scope`. `generation` grows
     by one with each write, so that a late writer can see that it is late. `dpop_key` is the
-    private JWK that the grant is bound to, also where its access tokens are not (RFC 9449 §5).
-    `final_url` is where the server redirects the MCP request to; empty where it does not.
+    private JWK that the grant is bound to, even if its access tokens are not (RFC 9449 §5).
+    `final_url` is where the server redirects the MCP request to; empty if it does not.
     `headers` are those of gateways, by origin.
 
     Example:
@@ -155,7 +155,7 @@ class Credential:
     headers: Mapping[str, Mapping[str, Secret]] = field(default_factory=lambda: NOTHING)
 
     def endpoint(self, server_url: ServerUrl) -> str:
-        """Where the MCP request goes at once: where redirects from `server_url` have led."""
+        """The URL to send the MCP request to: where redirects from `server_url` led, if any."""
         return self.final_url if server_url.covers(self.final_url) else server_url
 
     def renewed(self, tokens: TokenSet) -> Credential:
@@ -177,7 +177,7 @@ class Credential:
 
     @property
     def renews(self) -> bool:
-        """Whether it goes on without a person: by a refresh token, or by the login at the
+        """Whether it can be renewed without a person: by a refresh token, or by the login at the
         identity provider."""
         return self.renewable or bool(self.managed)
 
@@ -188,7 +188,7 @@ class Credential:
 
     @property
     def managed(self) -> Mapping[str, Any]:
-        """The identity provider whose login stands behind this one; empty for none."""
+        """The identity provider whose login this one is based on; empty if there is none."""
         named = self.options.get(MANAGED)
         return named if isinstance(named, dict) else NOTHING
 
@@ -255,7 +255,7 @@ def damaged(where: str) -> StorageError:
 
 
 def _revealed(value: Any) -> Any:
-    """Fields as JSON can hold them: `asdict` would copy what lies in them, too."""
+    """The fields as JSON can hold them; `asdict` would also copy their values."""
     if isinstance(value, Secret):
         return value.reveal()
     if names := getattr(value, "__dataclass_fields__", None):
@@ -282,7 +282,7 @@ def _client(raw: Any) -> Client:
 
 
 def fields(raw: Any, readers: Readers) -> dict[str, Any]:
-    """The fields of a stored object, each of its type; `ValueError` for one too many or missing."""
+    """The fields of a stored object, each checked; `ValueError` for an unknown or missing one."""
     known = readers.keys()
     if not isinstance(raw, dict) or not known - _LATER <= raw.keys() <= known:
         raise ValueError
@@ -305,13 +305,13 @@ def strings(value: Any) -> tuple[str, ...]:
         raise ValueError
     try:
         return _words(tuple(value))
-    except TypeError:  # what cannot be hashed is not a text
+    except TypeError:  # a value that cannot be hashed is not a text
         raise ValueError from None
 
 
 @lru_cache(256)
 def _words(values: tuple[Any, ...]) -> tuple[str, ...]:
-    """Scopes and callbacks that stand in many records: checked, and in memory, once."""
+    """Scopes and callbacks that many records share: checked once, and in memory once."""
     return tuple(map(_word, values))
 
 
@@ -328,7 +328,7 @@ def flag(value: Any) -> bool:
 
 
 def optional(reader: Reader) -> Reader:
-    """The same where there may be nothing."""
+    """The same reader, which also accepts None."""
     return lambda value: None if value is None else reader(value)
 
 
@@ -340,7 +340,7 @@ def _number(value: Any, least: float, most: float) -> float:
 
 
 def _word(value: Any) -> str:
-    """A text that stands in many records: in memory once."""
+    """A text that many records share: in memory once."""
     return intern(string(value))
 
 
@@ -365,7 +365,7 @@ def _access_token(value: Any) -> Secret:
 
 
 def _dpop_key(value: Any) -> Secret:
-    """The key itself is read when it is first used; here only that it may be one."""
+    """Check only that it may be a key; the key itself is read when it is first used."""
     members = json_value(string(value))
     if not isinstance(members, dict) or not {"kty", "alg", "d"} <= members.keys():
         raise ValueError
@@ -396,7 +396,7 @@ def one_of(*known: str) -> Reader:
 def _options(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ValueError
-    json.dumps(value, allow_nan=False)  # 1e999 is read as what could not be read again
+    json.dumps(value, allow_nan=False)  # 1e999 is read as infinity, which JSON has no word for
     return value or NOTHING
 
 

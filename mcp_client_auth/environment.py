@@ -1,7 +1,7 @@
-"""Where this program runs, who sees its words, and what the programs that it starts may see.
+"""Where this program runs, who sees its output, and what the programs that it starts may see.
 
-A guess from the environment and a few files: it chooses words and whom to ask, never what is
-accepted. It imports next to nothing, for every command may need it.
+The answers are guesses from the environment and a few files: they decide on words and whom to
+ask, never on what is accepted. It imports next to nothing, because every command may need it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         "here", "codespaces", "gitpod", "devcontainer", "hub", "ssh", "container", "wsl", "headless"
     ]
 
-# The key that seals the stored logins, and what names a file with a secret, or holds a password.
+# The key to the stored logins, and variables that name a file with a secret or hold a password.
 SECRET_VARIABLES: Final = frozenset(
     "MCP_CLIENT_AUTH_" + name
     for name in (
@@ -37,7 +37,7 @@ _CLOUD: Final[dict[Place, tuple[str, ...]]] = {
     "codespaces": ("CODESPACES",),
     "gitpod": ("GITPOD_WORKSPACE_ID", "GITPOD_WORKSPACE_URL"),
     "devcontainer": ("REMOTE_CONTAINERS", "DEVCONTAINER"),
-    "hub": ("JUPYTERHUB_API_URL", "COLAB_RELEASE_TAG"),  # notebooks of many, on a server
+    "hub": ("JUPYTERHUB_API_URL", "COLAB_RELEASE_TAG"),  # many people's notebooks, on a server
 }
 _SSH: Final = ("SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
 _CONTAINER_FILES: Final = ("/.dockerenv", "/run/.containerenv")
@@ -56,17 +56,17 @@ def for_other_programs() -> dict[str, str]:
 
 
 def find_session_bus() -> None:
-    """Name the bus of the user's session, behind which the keyring is, for all that looks for it.
+    """Set the variable for the user's session bus, behind which the keyring is.
 
-    Hosts on the official SDKs give a server that they start little more than HOME and PATH.
-    Who has set the variable to nothing wants none.
+    Hosts on the official SDKs start a server with little more than HOME and PATH. If the variable
+    is set to nothing, the user wants no bus.
     """
     if not sys.platform.startswith("linux") or _BUS in os.environ:
         return
     from stat import S_ISSOCK
     from urllib.parse import quote
 
-    # pam_systemd(8); the usual place, as the variable with it is not handed on, either
+    # pam_systemd(8): the usual place, since the variable that names it is not passed on either
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     bus = os.path.join(runtime, "bus")
     try:
@@ -78,7 +78,7 @@ def find_session_bus() -> None:
 
 
 class Machine:
-    """What is looked at: this machine, unless a test passes another one."""
+    """The machine to look at: this one, unless a test passes another."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Machine:
         exists: Callable[[str], bool] = os.path.exists,
         read: Callable[[str], str] | None = None,
     ) -> None:
-        """`read` gives the beginning of a file's text, or an empty one."""
+        """`read` returns the beginning of a file's text, or an empty one."""
         self.environ = os.environ if environ is None else environ
         self.platform = sys.platform if platform is None else platform
         self._exists, self._read = exists, read or _beginning
@@ -121,9 +121,9 @@ class Machine:
 
     @property
     def place(self) -> Place:
-        """`here` where the person's browser is.
+        """The kind of place; `here` is where the person's browser is.
 
-        A container in a codespace is a codespace, and one in WSL a container.
+        A container in a codespace counts as a codespace, and one in WSL as a container.
         """
         for cloud, names in _CLOUD.items():
             if any(is_on(self.environ.get(name, "")) for name in names):
@@ -143,7 +143,7 @@ class Machine:
 
     @property
     def browser_is_here(self) -> bool:
-        """Whether a browser that is started from here surely runs on this machine.
+        """Whether a browser that is started from here is certain to run on this machine.
 
         An editor's helper, or a command of the user's own, may open it on another one.
         """
@@ -154,15 +154,15 @@ class Machine:
 
 
 def is_on(value: str) -> bool:
-    """Whether a variable of the environment that stands for yes or no says yes."""
+    """Whether the value of a yes-or-no environment variable means yes."""
     return value.lower() not in ("", "0", "false")
 
 
 def is_attended(machine: Machine | None = None, *, log: bool = False) -> bool:
-    """Whether a person reads what is written to stderr: a terminal, or a notebook at work.
+    """Whether a person reads what is written to stderr: at a terminal, or in a running notebook.
 
-    A kernel that may not ask (papermill, nbconvert) runs without anyone, and so does CI. `log`:
-    a file or a pipe will do, which someone may read.
+    A kernel that may not ask (papermill, nbconvert) runs unattended, and so does CI. `log`: a file
+    or a pipe will do, too, since someone may read it.
     """
     if (machine or Machine()).ci:
         return False
@@ -173,13 +173,13 @@ def is_attended(machine: Machine | None = None, *, log: bool = False) -> bool:
 
 
 def kernel() -> Any:
-    """The Jupyter kernel that this program runs in; none in a script and in IPython's shell."""
+    """The Jupyter kernel that this program runs in; None in a script or in IPython's shell."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return getattr(shell, "kernel", None)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether a person is at it; a stream may be missing, or closed."""
+    """Whether the stream is a terminal; it may be missing, or closed."""
     try:
         return stream is not None and stream.isatty()
     except (AttributeError, ValueError):
@@ -196,9 +196,9 @@ def has_colours(stream: TextIO | None) -> bool:
 
 
 def has_hyperlinks(stream: TextIO | None) -> bool:
-    """Whether the terminal makes a link of OSC 8; one that is not known to is shown none.
+    """Whether the terminal is known to show OSC 8 as a link.
 
-    `FORCE_HYPERLINK` says it of others. Inside tmux and screen the terminal outside is unknown.
+    `FORCE_HYPERLINK` overrides this. Inside tmux and screen the outer terminal is unknown.
     """
     if forced := os.environ.get("FORCE_HYPERLINK"):
         return is_on(forced)
@@ -217,7 +217,7 @@ def has_hyperlinks(stream: TextIO | None) -> bool:
 
 
 def terminal_width(stream: TextIO) -> int:
-    """In columns; 0 for no terminal, and where it is not known."""
+    """The width in columns; 0 if it is not a terminal or the width is unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
     except (AttributeError, OSError, ValueError):
@@ -225,7 +225,7 @@ def terminal_width(stream: TextIO) -> int:
 
 
 def page_width() -> int:
-    """For a page on stdout, also where it is no terminal: COLUMNS has the last word."""
+    """The width for a page on stdout, even if that is not a terminal; COLUMNS has the last word."""
     named = os.environ.get("COLUMNS", "")
     if named.isascii() and named.isdecimal() and int(named):
         return int(named)

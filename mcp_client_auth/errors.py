@@ -21,7 +21,7 @@ AuthError
 
 An error is its fields; the message is made from them. No field ever holds a secret, nor a part
 of one that a server has repeated. What the reader can do is a `Remedy`, which names options by
-their Python names and knows no flag: each front spells them for its readers.
+their Python names and knows no flag: each front end spells them for its readers.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Remedy(tuple["Part", ...]):
 
     @classmethod
     def of(cls, parts: Iterable[Part]) -> Self:
-        """From its parts, as they stand in a note or a pickle."""
+        """Make one from its parts, as a note or a pickle stores them."""
         joined: list[Part] = []
         for part in parts:
             last = joined[-1] if joined else None
@@ -83,12 +83,12 @@ class Remedy(tuple["Part", ...]):
 
     @classmethod
     def joined(cls, *sentences: str | Remedy) -> Self:
-        """One after the other; a plain text is taken as it is, whatever braces are in it."""
+        """Join the sentences; a plain text is used as it is, whatever braces it contains."""
         given = [sentence for sentence in sentences if sentence]
         return cls(". ".join("{}" for _ in given), *given)
 
     def spelled(self, spell: Callable[[str, str | None], str]) -> str:
-        """The text with each option as `spell(name, value)` has it."""
+        """The text with each option as `spell(name, value)` returns it."""
         return "".join(part if isinstance(part, str) else spell(*part) for part in self)
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ def _in_python(name: str, value: str | None) -> str:
 
 
 def shell_command(*words: str, **options: str | bool) -> str:
-    """What to type in a shell; a flag is an option's name, left out where it is empty."""
+    """What to type in a shell; each option becomes a flag, left out if its value is empty."""
     import shlex
 
     flags: list[str] = []
@@ -126,9 +126,9 @@ def shell_command(*words: str, **options: str | bool) -> str:
 class AuthError(Exception):
     """Base of all errors of this package.
 
-    `summary`: what happened, one sentence without a full stop. `url`: where, of which only what
-    may be shown is kept. `remedy`: what the reader can do, and `hint` the same in Python's words.
-    `code`: a stable word for machines, the OAuth error code where there is one (RFC 6749 §5.2).
+    `summary`: what happened, one sentence without a full stop. `url`: where; only what may be
+    shown of it is kept. `remedy`: what the reader can do, and `hint` the same in Python's words.
+    `code`: a stable word for machines, the OAuth error code if there is one (RFC 6749 §5.2).
     `server`: the MCP server. `step`: one of the fifteen.
 
     Example:
@@ -182,16 +182,16 @@ class AuthError(Exception):
         return (_remade, (type(self), dict(self.__dict__)))
 
     def advised(self, *sentences: str | Remedy) -> Self:
-        """With this as the remedy: who catches it knows more about what the reader can do."""
+        """Replace the remedy: the caller that catches it knows better what the reader can do."""
         self.remedy = Remedy.joined(*sentences)
         return self
 
     def fresh(self) -> Self:
-        """The same error as a new instance: one raised to many waiters grows its traceback."""
+        """The same error as a new instance: raising one to many waiters grows its traceback."""
         return _remade(type(self), dict(self.__dict__))
 
     def at(self, *, url: str = "", server: str = "", step: str = "") -> Self:
-        """Fill in what only an outer room knows; what is already there stays."""
+        """Fill in what only an outer layer knows; what is already there stays."""
         from .origin import shown
 
         self.url = self.url or shown(url)
@@ -201,7 +201,7 @@ class AuthError(Exception):
 
 
 def names(text: str, url: str) -> bool:
-    """Whether a text says this URL, and not only a longer one that begins with it."""
+    """Whether a text contains this URL, and not only a longer one that begins with it."""
     return bool(re.search(re.escape(url) + r"(?![\w/?#&=%~+-]|[:.]\w)", text))
 
 
@@ -215,8 +215,8 @@ def _remade(kind: type[_E], fields: dict[str, Any]) -> _E:
 class LoginRequired(AuthError):
     """No one can sign in here, and nothing else is left to try.
 
-    `command`: what to run; empty where only the program itself can log in. `scope`: what the
-    login has to be granted for a call; empty where any login will do.
+    `command`: what to run; empty if only the program itself can log in. `scope`: what the login
+    has to be granted for a call; empty if any login will do.
 
     Example:
         ```python
@@ -253,9 +253,9 @@ class Unavailable(AuthError):
 
 
 class Refused(AuthError):
-    """The server refused. `status` is its HTTP status, 0 where it came through the browser.
+    """The server refused. `status` is its HTTP status, 0 if the answer came through the browser.
 
-    `description` is the server's own, made fit to be shown; may be empty.
+    `description` is the server's own, made safe to show; it may be empty.
 
     Example:
         ```python
@@ -274,8 +274,8 @@ class Refused(AuthError):
 
 
 class AuthorizationDenied(Refused):
-    """The authorization response carries an error (RFC 6749 §4.1.2.1), or that to a request
-    that was pushed does (RFC 9126 §2.3; then it has a `status`).
+    """The authorization response has an error (RFC 6749 §4.1.2.1), or the response to a pushed
+    request does (RFC 9126 §2.3; only then is there a `status`).
 
     Example:
         ```python
@@ -292,7 +292,7 @@ class AuthorizationDenied(Refused):
 
 
 class TokenRefused(Refused):
-    """The token endpoint answers an OAuth error (RFC 6749 §5.2).
+    """The token endpoint answers with an OAuth error (RFC 6749 §5.2).
 
     Example:
         ```python
@@ -309,7 +309,7 @@ class TokenRefused(Refused):
 
 
 class RegistrationRefused(Refused):
-    """The registration endpoint says no (RFC 7591 §3.2.2), or no client is available.
+    """The registration endpoint refuses (RFC 7591 §3.2.2), or no client is available.
 
     Example:
         ```python
@@ -350,7 +350,7 @@ class InsufficientScope(Refused):
 
 
 class Untrusted(AuthError):
-    """A check failed, so nothing was sent and nothing of theirs is shown.
+    """A check failed: nothing was sent, and no text of the other side is shown.
 
     Example:
         ```python
@@ -367,7 +367,7 @@ class Untrusted(AuthError):
 
 
 class IssuerMismatch(Untrusted):
-    """RFC 8414 §3.3, RFC 9207 §2.4.
+    """The issuer is not the expected one (RFC 8414 §3.3, RFC 9207 §2.4).
 
     Example:
         ```python
@@ -384,7 +384,7 @@ class IssuerMismatch(Untrusted):
 
 
 class ResourceMismatch(Untrusted):
-    """RFC 9728 §3.3.
+    """The metadata is for another resource (RFC 9728 §3.3).
 
     Example:
         ```python

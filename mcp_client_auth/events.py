@@ -1,4 +1,4 @@
-"""What happened, one value a step: the command's progress, the log and the tests read these.
+"""What happened, one value per step: the command's progress, the log and the tests read these.
 
 An event never carries a secret: it is made from URLs without a query, statuses and names.
 """
@@ -32,9 +32,9 @@ STEPS: Final = (
     "authorized-request",
     "answer",
 )
-TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that met a passing fault
-DEFAULTS: Final = "defaults"  # the detail of a server's metadata where there is none
-# the rule of metadata that is a company's identity provider's, not an authorization server's
+TRYING_AGAIN: Final = "kept; again later"  # the rule of a refresh that hit a temporary fault
+DEFAULTS: Final = "defaults"  # the detail of a server's metadata if there is none
+# the rule of metadata from a company's identity provider, not from an authorization server
 OF_PROVIDER: Final = "the issuer that was passed (OpenID Connect Discovery §4.3)"
 BESIDE: Final = (
     "refresh",
@@ -46,7 +46,7 @@ BESIDE: Final = (
     "decision",
     "waiting",
     "audit",
-    "message",  # of MCP, by a verb of the command: its HTTP method, and the status of the answer
+    "message",  # of MCP, sent by a verb of the command: its HTTP method, and the answer's status
 )
 
 
@@ -100,7 +100,7 @@ Listener: TypeAlias = Callable[[Event], None]
 
 
 def tell(listener: Listener | None, event: Event) -> None:
-    """Log the event and hand it to the listener, whose own failure must not cost a token."""
+    """Log the event and pass it to the listener; if that fails, no token may be lost."""
     if listener is None and not logger.isEnabledFor(logging.DEBUG):
         return
     event = _masked(event)
@@ -114,7 +114,7 @@ def tell(listener: Listener | None, event: Event) -> None:
 
 
 def _masked(event: Event) -> Event:
-    """An error code may be a server's own word too; its URL is masked where the event is made."""
+    """Mask `detail` and `rule`, which may repeat a server's words; the URL is masked already."""
     detail, rule = hidden(event.detail), hidden(event.rule)
     if (detail, rule) == (event.detail, event.rule):
         return event

@@ -1,9 +1,9 @@
 """Every type that a prompt, a storage backend or a transport of your own needs.
 
 A `Prompt` brings a person to sign in: it makes a `Visit`, which binds a `Callback`, shows the
-address of an `AuthorizationRequest`, and gives its `Answer`; `FirstAnswer` is the race between
-several sources of it. A `Backend` keeps texts under the names of `Item`s and locks them;
-`Store("name", backend)` makes a storage of it, and `SealedBackend` encrypts what any other one
+address of an `AuthorizationRequest`, and returns its `Answer`. `FirstAnswer` is the race between
+several sources of an answer. A `Backend` keeps texts under the names of `Item`s and locks them;
+`Store("name", backend)` makes a storage of it, and `SealedBackend` encrypts what another backend
 keeps. A `Transport` is a function from an `HttpRequest` to its `HttpResponse`.
 """
 

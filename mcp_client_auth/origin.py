@@ -20,19 +20,19 @@ Origin = tuple[str, str, int]
 
 
 class Shown(str):
-    """What of a URL may stand in a log or message: `shown()` leaves it as it is."""
+    """What may appear of a URL in a log or message; `shown()` leaves it as it is."""
 
     __slots__ = ()
 
 
 def split(url: str) -> SplitResult:
-    """Split an absolute http(s) URL; `ValueError` for anything else, also a control character."""
+    """Split an absolute http(s) URL; `ValueError` for anything else, even a control character."""
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         raise ValueError("a character that no URL has")
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # whose own words repeat the whole of it
+    except ValueError:  # its own words repeat the whole URL
         raise ValueError("its host or port cannot be read") from None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
         raise ValueError("not an absolute http(s) URL")
@@ -43,7 +43,7 @@ def split(url: str) -> SplitResult:
 
 
 def _require_host(host: str, *, literal: bool) -> None:
-    """A name or an IP literal: what another parser might read as a different host is none."""
+    """Refuse all but a name or an IP literal: another parser might read a different host."""
     if "%" in host or not (literal or _NAME.fullmatch(host)):
         raise ValueError("its host is not one that can be looked up")
     if literal:
@@ -92,7 +92,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def shown(url: str) -> Shown:
-    """The URL as it may stand in a log or message: no query, fragment, user info or secret."""
+    """The URL as it may appear in a log or message: no query, fragment, user info or secret."""
     if isinstance(url, Shown) or not url:
         return Shown(hidden(url))
     try:
@@ -102,7 +102,7 @@ def shown(url: str) -> Shown:
 
 
 def spelled(url: str) -> str:
-    """The same with its port and its capitals as they are, for where two spellings differ."""
+    """The same with its port and capitals as they are, to show how two spellings differ."""
     bare = re.split("[?#]", url, maxsplit=1)[0]
     return hidden(_short(without_user_info(bare)) + ("?…" if bare != url else ""))
 

@@ -1,6 +1,6 @@
-"""Where our files lie, what they are called, and how a small private file is read.
+"""Where our files are, what they are called, and how a small private file is read.
 
-It imports next to nothing: `mcp-login token` reads two files, and costs little more.
+It imports next to nothing: `mcp-login token` reads two files, and does little more.
 """
 
 import os
@@ -15,7 +15,7 @@ VARIABLE: "Final" = "MCP_CLIENT_AUTH_HOME"
 RECORD: "Final" = ".secret"  # of the file storage
 ENTRY: "Final" = ".json"  # of the index
 PENDING: "Final" = ".pending"  # of a login that is under way
-DAMAGED: "Final" = ".damaged"  # behind the name of what was set aside
+DAMAGED: "Final" = ".damaged"  # appended to the name of what was set aside
 REFUSED: "Final" = ".refused.note"  # beside a login whose token the server has refused
 PROJECT: "Final" = ".mcp-login.toml"
 LARGEST: "Final" = 1 << 20
@@ -24,14 +24,14 @@ _NAMED: "Final" = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BIN
 READ: "Final" = (
     _NAMED
     | getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_NONBLOCK", 0)  # a pipe in the place of a file would wait for its writer
+    | getattr(os, "O_NONBLOCK", 0)  # opening a pipe in place of a file would wait for a writer
 )
 
 
 def home() -> str:
     """The directory of our files: `MCP_CLIENT_AUTH_HOME`, or the platform's for user data.
 
-    Raises `StorageError` where it depends on a home directory and this user has none, as in a
+    Raises `StorageError` if it depends on a home directory and this user has none, as in a
     container that runs under an arbitrary user ID.
     """
     named = os.environ.get(VARIABLE)
@@ -62,7 +62,7 @@ def home() -> str:
 
 
 def user_home() -> str:
-    """The user's home directory; where it is not known, a place below which nothing can be."""
+    """The user's home directory; if it is unknown, a path below which nothing can exist."""
     path = os.path.expanduser("~")
     return path if os.path.isabs(path) else os.devnull
 
@@ -70,7 +70,7 @@ def user_home() -> str:
 def project_file() -> str | None:
     """The nearest `.mcp-login.toml` from the working directory upwards.
 
-    It is not looked for beyond the home directory or a mount.
+    The search stops at the home directory and at a mount point.
     """
     try:
         here, top = os.getcwd(), os.path.realpath(user_home())
@@ -80,7 +80,7 @@ def project_file() -> str | None:
             if here in (top, parent) or os.stat(parent).st_dev != device:
                 return None
             here = parent
-    except OSError:  # the directory was removed under us, or is not for us to read
+    except OSError:  # the directory was removed meanwhile, or we may not read it
         return None
     return file
 
@@ -91,7 +91,7 @@ def record_id(*words: str) -> str:
 
 
 def record_ids(named: "Iterable[tuple[str, ...]]") -> "list[str]":
-    """The same for each of very many."""
+    """Return the `record_id` of each of very many."""
     from hashlib import sha256
     from json.encoder import encode_basestring_ascii as spelled
 
@@ -119,7 +119,7 @@ class Foreign(Unfit):
 
 
 def read_private(path: str, most: int = LARGEST) -> bytes:
-    """A file of ours. Raises `OSError`, `Unfit` for what we cannot have written, also a link."""
+    """A file of ours, not a link. Raises `OSError`, or `Unfit` if we cannot have written it."""
     handle = os.open(path, READ)
     try:
         state = os.fstat(handle)
@@ -127,7 +127,7 @@ def read_private(path: str, most: int = LARGEST) -> bytes:
             raise Foreign(0, "it belongs to another user")
         _require_regular(state)
         limit = min(most, state.st_size)
-        content = os.read(handle, limit + 1)  # most often this is all of it
+        content = os.read(handle, limit + 1)  # usually this is all of it
         if len(content) < limit:
             content += _content(handle, limit - len(content))
         if len(content) > limit:
@@ -138,8 +138,8 @@ def read_private(path: str, most: int = LARGEST) -> bytes:
 
 
 def read_small(name: str, place: int) -> "bytes | None":
-    """A file in the directory of this handle, in which no other user can put one; None if it is
-    large. In less than half of the time."""
+    """Read a file in the directory `place`, a handle, where no other user can create one; None if
+    it is large. It takes less than half the time of `read_private`."""
     handle = os.open(name, READ, dir_fd=place)
     try:
         content = os.read(handle, _SMALL)
@@ -149,9 +149,9 @@ def read_small(name: str, place: int) -> "bytes | None":
 
 
 def read_named(path: str, *, pipe: bool = False) -> str:
-    """The text of a file that the user names, so that links lead to it and anyone may own it.
+    """The text of a file that the user names; it may be a link, and anyone may own it.
 
-    `pipe`: it may be one, which gives its content once. Raises `OSError`.
+    `pipe`: it may be a pipe, whose content can be read once. Raises `OSError`.
     """
     try:
         flags = _NAMED if pipe else _NAMED | getattr(os, "O_NONBLOCK", 0)

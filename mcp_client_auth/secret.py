@@ -1,9 +1,9 @@
-"""Strings that must not be seen, and texts without what they repeat of them.
+"""Strings that must not be seen, and texts with every repetition of them masked.
 
 A `Secret` shows itself only where `.reveal()` is written. Servers quote what they refuse: a
-whole header, a form, half a token. So any part of 12 characters of a secret is hidden, in
-whatever form: a form is cut into blocks of 6 characters, so that each part of 12 holds a whole
-block; a text is searched once for all blocks of all secrets.
+whole header, a form, half a token. So any 12 characters in a row of a secret are hidden, in
+whatever form it was written. Each form is cut into blocks of 6 characters, so that any 12 in a
+row hold a whole block; a text is searched once for all blocks of all secrets.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Secret:
 
     `repr`, `str`, `format` and f-strings give `****`; pickling and JSON raise `TypeError`;
     there is no `__dict__`. Two secrets compare in constant time. No message repeats one that was
-    made or revealed lately (`Known`).
+    made or revealed recently (`Known`).
 
     Example:
         ```python
@@ -66,7 +66,7 @@ class Secret:
         return self.__value
 
     def matches(self, text: str) -> bool:
-        """Whether it is this one, in constant time. `text` may come from anyone."""
+        """Whether `text` is this secret, in constant time. It may come from anyone."""
         from hmac import compare_digest
 
         ours, theirs = (each.encode(errors="surrogatepass") for each in (self.__value, text))
@@ -103,7 +103,7 @@ class Secret:
 
 
 class MaskedText(str):
-    """A text to send whose repr is masked, for a notebook keeps what a cell ends with."""
+    """A text to send whose repr is masked, because a notebook stores what a cell ends with."""
 
     __slots__ = ()
 
@@ -112,12 +112,12 @@ class MaskedText(str):
 
 
 def masked(text: str, secrets: Iterable[Secret | None]) -> str:
-    """A server's text without the secrets that were sent to it: some echo what they refuse."""
+    """A server's text without the secrets that were sent to it: some servers echo them."""
     text = _SIGNED.sub(MASK, text[:_LONGEST])
     values = [secret.reveal() for secret in secrets if secret]
     text = without(text, Parts(values).spans(text))
     for value in values:
-        if len(value) < LEAST:  # has no parts; short forms might be a piece of any word
+        if len(value) < LEAST:  # too short for parts; a short form might be a piece of any word
             telling = {form for form in forms(value) if len(form) >= LEAST // 2}
             for form in sorted({value, *telling}, key=len, reverse=True):
                 text = text.replace(form, MASK)
@@ -138,7 +138,7 @@ class Parts:
             self._new.append(value)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the text repeats 12 characters or more, from left to right."""
+        """Where the text repeats 12 characters or more of a secret, from left to right."""
         while self._new:
             try:
                 value = self._new.pop()
@@ -173,7 +173,7 @@ def _extent(form: str, place: int, text: str, at: int) -> tuple[int, int]:
 
 
 def forms(value: str) -> set[str]:
-    """As it is, in a URL or a form, in JSON, and in a Basic header behind any client id."""
+    """The value as it is, in a URL or form, in JSON, and in a Basic header after any client id."""
     import json
     from urllib.parse import quote, quote_plus
 
@@ -188,7 +188,7 @@ def forms(value: str) -> set[str]:
 
 
 def _in_base64(value: bytes) -> Iterator[str]:
-    """What is certain of its base64, wherever it begins within a group of three bytes."""
+    """The part of its base64 that is certain, wherever it begins in a group of three bytes."""
     from base64 import b64encode, urlsafe_b64encode
 
     for before, uncertain in enumerate((0, 2, 3)):
@@ -197,7 +197,7 @@ def _in_base64(value: bytes) -> Iterator[str]:
 
 
 class Known:
-    """The secrets that this process has handled last, at most twice `_KEPT` of them.
+    """The secrets that this process has handled most recently, at most twice `_KEPT`.
 
     `number` changes whenever the older half is dropped.
     """
@@ -215,7 +215,7 @@ class Known:
         self._newer.add(value)
 
     def hidden(self, text: str) -> str:
-        """The text without what it repeats of them."""
+        """The text with each part of these secrets masked."""
         older, newer = self._older, self._newer
         if len(text) < LEAST or not (older.values or newer.values):
             return text
@@ -237,7 +237,7 @@ hidden = KNOWN.hidden
 
 
 def quoted(text: str, limit: int = _QUOTED) -> str:
-    """A server's own text, made fit to stand in a message: printable, short, in quotes."""
+    """A server's own text, made fit for a message: printable, short, in quotes."""
     return f"“{clean(text, limit)}”"
 
 

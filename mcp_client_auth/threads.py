@@ -1,5 +1,5 @@
-"""What threads of one program owe each other: to be cancelled, to hear Ctrl-C while they wait,
-and to begin afresh in a forked child.
+"""How the threads of one program are cancelled, notice Ctrl-C while they wait, and start afresh
+in a forked child.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ _SLICE: Final = 0.2 if sys.platform == "win32" else None
 
 
 def shortest(*seconds: float | None) -> float | None:
-    """How long to wait at once: on Windows Ctrl-C is only heard between waits. None: no limit."""
+    """The longest single wait: on Windows Ctrl-C is only noticed between waits. None: no limit."""
     return min((span for span in (*seconds, _SLICE) if span is not None), default=None)
 
 
 def done_within(future: Future[Any], seconds: float | None = None) -> bool:
-    """Wait until it is done, `seconds` at most; whether it is."""
+    """Wait until it is done, `seconds` at most; return whether it is."""
     end = None if seconds is None else time.monotonic() + seconds
     while not future.done():
         left = None if end is None else end - time.monotonic()
@@ -47,8 +47,8 @@ def is_async(call: object) -> bool:
 
 
 def require_plain(name: str, call: object) -> None:
-    """`UsageError` for an `async def`: the thread that calls it would wait for nothing, and no
-    person would be asked."""
+    """Raise `UsageError` for an `async def`: a thread that called it would run nothing of it, and
+    no person would be asked."""
     if is_async(call):
         raise UsageError(
             f"{name} is an async function",
@@ -58,7 +58,7 @@ def require_plain(name: str, call: object) -> None:
 
 
 class Cancel:
-    """Whether work is still needed. Cancelled from any thread, once."""
+    """Whether work is still needed. It can be cancelled from any thread, once."""
 
     def __init__(self) -> None:
         self._turn = threading.Lock()
@@ -72,7 +72,7 @@ class Cancel:
         for call in calls:
             try:
                 call()
-            except Exception:  # a prompt's own; who cancels has an error of their own to raise
+            except Exception:  # a prompt's own; the caller that cancels has its own error to raise
                 logger.warning("a prompt failed while its login was cancelled", exc_info=True)
 
     def then(self, call: Callable[[], object]) -> None:
@@ -89,7 +89,7 @@ class Cancel:
 
 
 class _Never(Cancel):
-    """One for all work that no one cancels."""
+    """The `Cancel` of all work that no one cancels."""
 
     def cancel(self) -> None:
         raise TypeError("this is shared by all work that no one cancels")
@@ -116,13 +116,13 @@ _resettable: Final[weakref.WeakSet[Resettable]] = weakref.WeakSet()
 def fresh_in_children(thing: Resettable) -> None:
     """Call `thing.reset()` in every forked child that inherits it.
 
-    There threads that do not exist hold locks and owe results.
+    In a child, locks are held and results are owed by threads that do not exist there.
     """
     _resettable.add(thing)
 
 
 class FreshInChildren:
-    """Something of a process that all sessions share: it resets in every forked child."""
+    """State of a process that all sessions share; it is reset in every forked child."""
 
     def __init__(self) -> None:
         self.reset()
@@ -142,7 +142,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Ends(FreshInChildren):
-    """What is called when this process ends."""
+    """The functions to call when this process ends."""
 
     def reset(self) -> None:
         self.calls: set[Callable[[], object]] = set()
@@ -152,10 +152,10 @@ _ends: Final = _Ends()
 
 
 def at_end_of_child(call: Callable[[], object], turn: int) -> None:
-    """Call it when this process ends, if it is one of `multiprocessing`, a higher `turn` first.
+    """Call it when this process ends, if it is a `multiprocessing` child, a higher `turn` first.
 
-    Where such a process was forked it ends without `atexit`; elsewhere this is called as well.
-    However often this is said, it is called once.
+    A forked child ends without `atexit`; in other children it is called as well. However often it
+    is registered, it is called once.
     """
     if call in _ends.calls:
         return
@@ -186,7 +186,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def _awake() -> Iterator[None]:
-    """A kernel hears an interrupt of an `await` only when its event loop wakes: have it wake."""
+    """Keep the event loop awake: only then does a kernel notice an interrupt of an `await`."""
     import asyncio
 
     loop, over = None, False
