@@ -2,6 +2,6 @@
 
 `base` has the values; in `race` the first valid answer wins. It comes by `browser_prompt` (with
 `open_browser`, `loopback` and `page`), `device`, or `paste` (with `terminal`); `console` and
-`screen` are what a person sees. Each is imported from where it stands, so that no one pays for
+`screen` are what a person sees. Each is imported from its own module, so that no one pays for
 the others.
 """

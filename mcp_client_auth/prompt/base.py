@@ -1,7 +1,7 @@
 """The values that bring a person to the authorization server and back.
 
-Whether a person may be involved is a value: a prompt, or none. A prompt makes a `Visit`, whose
-callback is bound before the URL exists and which learns how the login ended.
+Whether a person may be involved is a value: a prompt, or None. A prompt makes a `Visit`. Its
+callback is bound before the URL exists, and it is told how the login ended.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ Example:
 class Prompt(Protocol):
     """What brings a person to sign in.
 
-    One that has a `CodeDisplay` as its attribute `device` offers a device code beside the
-    browser.
+    A prompt whose attribute `device` is a `CodeDisplay` offers a device code beside the browser.
 
     Example:
         ```python
@@ -84,7 +83,7 @@ class Prompt(Protocol):
     """
 
     def visit(self, callback: Callback, server: str, account: str) -> Visit:
-        """Bind the callback; `LoginFailed` when a pinned port is busy."""
+        """Bind the callback; raises `LoginFailed` if a pinned port is busy."""
         ...
 
 
@@ -106,10 +105,10 @@ class Visit(Protocol):
     def redirect_uri(self) -> str: ...
 
     def ask(self, request: AuthorizationRequest, timeout: float, *beside: AnswerSource) -> Answer:
-        """Bring the person there and wait for the first valid answer, from whatever source.
+        """Bring the person there and wait for the first valid answer, from any source.
 
-        Raises `LoginFailed` after `timeout` seconds or `cancel()`, or what the answer says.
-        Nothing is `beside` where the prompt has no `device`.
+        Raises `LoginFailed` after `timeout` seconds or `cancel()`, or the error that the answer
+        reports. `beside` is empty if the prompt has no `device`.
         """
         ...
 
@@ -133,7 +132,7 @@ class Visit(Protocol):
 class Display(Protocol):
     """What a person is shown during the wait. `say` and `typed` are called from any thread.
 
-    Nothing that happens here may fail: a closed terminal must not cost a login.
+    No method may raise an error: a closed terminal must not end a login.
 
     Example:
         ```python
@@ -160,19 +159,19 @@ class Display(Protocol):
     """
 
     def invite(self, url: str, redirect_uri: str) -> None:
-        """The address to open, and what to do where no callback can arrive."""
+        """Show the address to open, and what to do if no callback can arrive."""
         ...
 
     def waiting(self, left: float) -> None:
-        """Each second: so many seconds are left."""
+        """Called each second: `left` seconds are left."""
         ...
 
     def typed(self, count: int) -> None:
-        """So many characters are typed and wait for Enter."""
+        """`count` characters have been typed and wait for Enter."""
         ...
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Show one line."""
         ...
 
     def over(self) -> None:
@@ -182,9 +181,10 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What to show: open `link` and type `code`; `direct` has the code in it, and may be empty.
+    """What to show: open `link` and type `code`; `direct` is a link with the code in it, or empty.
 
-    Both links have been checked as every address that a person opens. `seconds`: its life.
+    Both links have been checked like every address that a person opens. `seconds`: how long the
+    code is valid.
 
     Example:
         ```python
@@ -205,8 +205,8 @@ class Invitation:
 
 
 class CodeDisplay(Protocol):
-    """Where a device code is shown beside the browser's address. Called from any thread, and
-    nothing that happens here may fail.
+    """Where a device code is shown beside the browser's address. Its methods are called from any
+    thread, and may not raise an error.
 
     Example:
         ```python
@@ -226,15 +226,15 @@ class CodeDisplay(Protocol):
     """
 
     def show_code(self, invitation: Invitation) -> None:
-        """Link and code; the only way in where no address was shown before."""
+        """Show link and code: the only way to sign in if no address was shown before."""
         ...
 
     def no_code(self, why: str) -> None:
-        """None can be offered, or it has expired: only the browser's answer is awaited."""
+        """No code can be offered, or it has expired: only the browser's answer is awaited."""
         ...
 
 
 def code_display(prompt: Prompt) -> CodeDisplay | None:
-    """Where the prompt shows a device code; None where it offers none."""
+    """Where the prompt shows a device code; None if it offers none."""
     display: CodeDisplay | None = getattr(prompt, "device", None)
     return display

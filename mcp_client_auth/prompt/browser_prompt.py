@@ -1,4 +1,4 @@
-"""The default prompt: a browser, and a listener on loopback that its answer comes to."""
+"""The default prompt: a browser, and a listener on loopback that receives its answer."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 class BrowserPrompt:
     """The default: a loopback listener and a browser.
 
-    `open_url(url) -> bool` opens the browser (default: the platform's, see `can_open`, and where
-    that surely runs on this machine, with a short address that leads to the sign-in page once);
-    `show_url(url)` shows the URL to the person as well, and a `display` also how the wait goes
-    on. All are called on any thread, and return at once. `sources` are other ways for the answer
-    to come. With a `device` a device code is shown there too, where the server offers one
-    (RFC 8628).
+    `open_url(url) -> bool` opens the browser. The default is the platform's (see `can_open`); if
+    that is certain to run on this machine, it gets a short address that leads to the sign-in page
+    once. `show_url(url)` shows the URL to the person as well, and a `display` also how the wait
+    goes on. All are called on any thread, and return at once. `sources` are other ways for the
+    answer to come. A `device` also shows a device code, if the server offers one (RFC 8628).
 
     Example:
         ```python
@@ -111,13 +110,13 @@ class _BrowserVisit(Racing):
         with ExitStack() as racing, closing(race):
             if self._display:
                 racing.callback(self._display.over)
-            for source in self._sources:  # before the invitation: nothing of an answer is missed
+            for source in self._sources:  # before the invitation, so that no answer is missed
                 racing.enter_context(source(request, race))
             if self._display:
                 if to_open != url:
                     self._display.say(f"Opening {to_open} in your browser (it works once).")
                 self._display.invite(url, request.redirect_uri)
-            for source in beside:  # what they show stands below the address
+            for source in beside:  # what they show goes below the address
                 racing.enter_context(source(request, race))
             opened = (self._open_url or open_url)(to_open)
             if not opened and self._display is None and not beside:
@@ -138,7 +137,7 @@ class _BrowserVisit(Racing):
         self._tell(race)
 
     def _tell(self, race: FirstAnswer) -> None:
-        """Each once: the person would wait for nothing if the server sent it."""
+        """Report each once: if the server sent it, the person is waiting for nothing."""
         for each in race.malformed[self._told :]:
             self._told += 1
             self._say(f"The callback got {each}, and ignored it. Still waiting.")

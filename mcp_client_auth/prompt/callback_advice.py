@@ -1,6 +1,6 @@
-"""What to do where a browser's response may not find its way here: the words, and a command.
+"""What to do if a browser's response may not reach this machine: the words, and a command.
 
-Where this is, `environment` guesses.
+`environment` guesses where this program runs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _LATER: Final = "the page will not load: copy its address and paste it here"
 
 
 def advice(redirect_uri: str, *, opens: bool, pastes: bool, machine: Machine | None = None) -> str:
-    """What to do where the callback may not arrive: one sentence, and for SSH the command below it.
+    """What to do if the callback may not arrive: one sentence, and for SSH the command below it.
 
     `opens`: a browser is opened from here; `pastes`: an address can be pasted here.
     """
@@ -55,10 +55,10 @@ def ssh_command(redirect_uri: str, machine: Machine, user: str | None = None) ->
 
 
 def _reached(connection: str) -> tuple[str, int]:
-    """Address and port that the person's machine has reached; a word where it is not known.
+    """Address and port that the person's machine connected to; a placeholder if unknown.
 
     `SSH_CONNECTION` has the client's address and port, and the server's. A private address
-    that a public one connects to lies behind a translation and cannot be reached.
+    that a public one connects to is behind address translation and cannot be reached.
     """
     try:
         client, _, server, port = connection.split()

@@ -18,9 +18,9 @@ _LOG_IN_FIRST: Final = (
 
 
 def talking_prompt(*, opens: bool, reads: bool = True, device: bool = False) -> Prompt:
-    """Shows the address, opens a browser where it `opens`, and `reads` a pasted answer.
+    """A prompt that shows the address, opens a browser if it `opens`, and `reads` a pasted answer.
 
-    A `device` code is shown too, also unasked where otherwise only a pasted answer could arrive.
+    It shows a `device` code too, even unasked if otherwise only a pasted answer could arrive.
     """
     from ..environment import Machine
     from .browser_prompt import BrowserPrompt
@@ -38,8 +38,8 @@ def talking_prompt(*, opens: bool, reads: bool = True, device: bool = False) -> 
 
 
 class Waiting:
-    """`opens`: a browser is opened; `pastes`: an address may be pasted; `device`: a device code
-    was requested."""
+    """The display of the wait. `opens`: a browser is opened; `pastes`: an address may be pasted;
+    `device`: a device code was requested."""
 
     def __init__(
         self, *, opens: bool, pastes: bool, device: bool = False, on: Screen = screen
@@ -120,8 +120,8 @@ class Waiting:
 
 
 def tell_of_waiting(event: Event) -> None:
-    """One line for a wait that another program's login causes; it replaces the address that this
-    one would show, so it is printed in quiet mode, too."""
+    """Print one line about a wait for another program's login. It replaces the address that this
+    login would show, so it is printed in quiet mode, too."""
     if event.name == "waiting":
         screen.tell(f"{event.detail[:1].upper()}{event.detail[1:]} (Ctrl-C to cancel).")
 

@@ -18,7 +18,7 @@ _SLICE: Final = 0.5
 
 
 class DevicePrompt:
-    """Logs in with `DeviceCode()`; `show(invitation)` shows it to the person, and returns.
+    """The prompt for `DeviceCode()`; `show(invitation)` shows it to the person, and returns.
 
     Example:
         ```python
@@ -40,7 +40,7 @@ class DevicePrompt:
         self._show(invitation)
 
     def no_code(self, why: str) -> None:
-        """Nothing is shown: the error of the login says it."""
+        """Show nothing: the error of the login says why."""
 
     def visit(self, callback: Callback, server: str, account: str) -> NoReturn:
         raise TypeError("a DevicePrompt opens no browser")
@@ -54,7 +54,7 @@ class DeviceVisit:
         self._cancelled = threading.Event()
 
     def show(self, authorization: DeviceAuthorization) -> None:
-        """Raises `InsecureUrl` for a link that no one should open."""
+        """Show link and code; raises `InsecureUrl` for a link that no one should open."""
         from .open_browser import checked_url
 
         self._require_uncancelled()

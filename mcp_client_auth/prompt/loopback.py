@@ -1,7 +1,7 @@
-"""The loopback redirect endpoint: it hands on what may be the answer, and tells the truth.
+"""The loopback redirect endpoint: it passes on what may be the answer, and tells the truth.
 
-It knows requests, not OAuth: whether a query is the answer is decided by `offer`. Nothing of
-a query is logged or shown.
+It knows requests, not OAuth: `offer` decides whether a query is the answer. Nothing of a query
+is logged or shown.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _BOUND: Final = {
 class Listener:
     """The loopback redirect endpoint (RFC 8252 §7.3): bound when made, before the URL exists.
 
-    `hold`, `patience`, `linger`: seconds that an answer waits for the end of the login, that a
-    request may take to arrive, and that closing waits for pages. `most`: connections at a time.
+    In seconds: an answer waits up to `hold` for the end of the login, a request may take
+    `patience` to arrive, and closing waits `linger` for pages. `most`: connections at a time.
     """
 
     hold = 15.0
@@ -67,14 +67,14 @@ class Listener:
         names = {name, *(server.name for server in self._servers)}
         self.hosts = {f"{n}:{self.port}" for n in names} | (names if self.port == 80 else set())
         self.short: ShortAddress | None = None
-        self._taken = b""  # the digest of the answer: an error code in it is no secret to mask
+        self._taken = b""  # the digest of the answer: an error code in it is not a secret to mask
         self._page: Page | None = None
         self._over = threading.Event()
         self._turn = threading.Lock()
         self._count = threading.Condition()
         self._answering = 0
         self._open: dict[socket.socket, None] = {}  # the oldest first
-        self._held: set[socket.socket] = set()  # those that are being answered with the page
+        self._held: set[socket.socket] = set()  # those that wait for the page
         self._closed = False
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
@@ -82,8 +82,8 @@ class Listener:
     def start(
         self, offer: Callable[[str], bool], posted: Callable[[], None] = lambda: None
     ) -> None:
-        """Serve from daemon threads; `offer(query)` says whether a callback is the answer, and
-        `posted()` hears of each form that came in its place."""
+        """Serve from daemon threads; `offer(query)` returns whether a callback is the answer, and
+        `posted()` is called for each form that came instead."""
         self._offer, self._posted = offer, posted
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -98,7 +98,7 @@ class Listener:
         return self._over.is_set() or bool(self._taken)
 
     def finish(self, page: Page) -> None:
-        """Show `page` to the browsers that wait; callbacks from now on come too late."""
+        """Show `page` to the browsers that wait; any later callback is too late."""
         self._page = self._page or page
         self._over.set()
 
@@ -129,7 +129,7 @@ class Listener:
         self.close()
 
     def _serve(self) -> None:
-        # Not serve_forever(): it polls, and closing waits for its next look.
+        # Not serve_forever(): it polls, and closing would wait for the next poll.
         with selectors.DefaultSelector() as ready:
             ready.register(self._woken, selectors.EVENT_READ)
             for server in self._servers:
@@ -147,8 +147,8 @@ class Listener:
             return room
 
     def _make_room(self) -> bool:
-        """By the oldest connection that waits for no page: anyone can open many and say nothing,
-        and lock the callback out like that."""
+        """Close the oldest connection that waits for no page: otherwise anyone could open many,
+        send nothing, and lock the callback out."""
         oldest = next((each for each in self._open if each not in self._held), None)
         if oldest is None:
             return False
@@ -164,7 +164,7 @@ class Listener:
 
     @contextmanager
     def answer(self, query: str, connection: socket.socket) -> Iterator[tuple[int, bytes]]:
-        """What a callback gets; until it is written, `close()` waits."""
+        """The response to a callback; `close()` waits until it is written."""
         # Counted before it is offered: the login may end before `offer` has returned.
         with self._count:
             self._answering += 1
@@ -187,7 +187,7 @@ class Listener:
                 self._posted()
 
     def _judge(self, query: str) -> int:
-        # One at a time: of two answers that come together, one wins.
+        # One at a time: of two answers that arrive together, only one wins.
         with self._turn:
             if self._over.is_set():
                 return 410
@@ -210,8 +210,8 @@ def _digest(query: str) -> bytes:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # a full one costs who comes next a second or more
-    # POSIX: a port in TIME_WAIT may be had again, one that listens not. On Windows the same
+    request_queue_size = 128  # a full queue costs the next client a second or more
+    # POSIX: a port in TIME_WAIT can be bound again, but not one that listens. On Windows the same
     # option would let another program listen beside us.
     allow_reuse_address = sys.platform != "win32"
     allow_reuse_port = False
@@ -227,7 +227,7 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if sys.platform == "win32":
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        TCPServer.server_bind(self)  # HTTPServer's asks the DNS for a name
+        TCPServer.server_bind(self)  # HTTPServer's would ask the DNS for a name
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self.listener.admit(request):
@@ -236,7 +236,7 @@ class _Server(ThreadingHTTPServer):
             self.close_request(request)
 
     def shutdown_request(self, request: Any) -> None:
-        # With an unread rest the close would be a reset, and the page lost with it.
+        # Closing with data unread would reset the connection, and the page would be lost.
         with suppress(OSError):
             request.shutdown(socket.SHUT_WR)
             rest = _Timed(request, 1)
@@ -276,7 +276,7 @@ class _Callback(BaseHTTPRequestHandler):
         listener = self.server.listener
         hosts = [host.lower() for host in self.headers.get_all("Host", [])]
         if self.command == "POST" and self._target()[0] == listener.path:
-            listener.refuse_form()  # a sign-in page's has an Origin of its own
+            listener.refuse_form()  # a sign-in page's form has an Origin of its own
             return 405
         origin = self.headers.get("Origin")
         if len(hosts) != 1 or hosts[0] not in listener.hosts:
@@ -345,11 +345,11 @@ class _Callback(BaseHTTPRequestHandler):
         logger.debug("callback answered %d", code)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: the request line holds the code."""
+        """Log nothing: the request line holds the code."""
 
 
 class _Timed(io.RawIOBase):
-    """Reads a socket up to a deadline: a timeout for each read would let a drip live on."""
+    """Reads a socket up to a deadline: with a timeout for each read, a drip would never end."""
 
     def __init__(self, connection: socket.socket, seconds: float) -> None:
         self._connection = connection
@@ -370,7 +370,7 @@ class _Timed(io.RawIOBase):
 
 
 def _bind(listener: Listener, host: str, port: int) -> list[_Server]:
-    """Sockets for every address of `host` on one port; an ephemeral one is tried again."""
+    """Bind every address of `host` on one port; for an ephemeral port, try again on failure."""
     for more in range(0 if port else 9, -1, -1):
         try:
             return _bind_once(listener, _BOUND[host], port)
@@ -396,7 +396,7 @@ def _bind_once(listener: Listener, addresses: tuple[str, ...], port: int) -> lis
         try:
             servers.append(_Server(listener, address, port))
         except OSError as error:
-            # A machine without ::1 makes do with 127.0.0.1.
+            # A machine without ::1 listens on 127.0.0.1 only.
             if servers and error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 continue
             for server in servers:

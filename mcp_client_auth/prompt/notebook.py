@@ -1,7 +1,7 @@
 """What a person sees in a notebook: a link, a hidden box for a pasted address, and one line.
 
-No library is imported for it: what runs the cell is found in the process, or there is none. The
-box is the frontend's own for passwords, so that nothing pasted is kept in the notebook's file.
+No library is imported for it: whatever runs the cell is already loaded in this process. The box
+is the frontend's own for passwords, so that nothing pasted is stored in the notebook's file.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from .base import Invitation, Prompt
 
 _LABEL: Final = "Address of the last page, if it does not load:"
-_LOOK: Final = 0.1  # how soon the box goes when the answer has come
+_LOOK: Final = 0.1  # how soon the box closes after the answer
 _ON_ITS_WAY: Final = 5.0  # an interrupt that was sent arrives at once
 
 
 class Output:
     """One output of the running cell, redrawn as the login goes on, from any thread.
 
-    `publish` is that of Jupyter's display publisher, or one of its kind; `cell` tells one cell
-    from the next. A frontend that has gone away is no error.
+    `publish` is that of Jupyter's display publisher, or one like it; `cell` returns something
+    that differs from cell to cell. A frontend that has gone away is not an error.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Output:
         self._shown_in: object = None
 
     def show(self, text: str, html: str = "") -> None:
-        """Text, and the same for a frontend that draws HTML, in place of what stood there."""
+        """Show the text, or its HTML in a frontend that draws HTML, in place of what was there."""
         if not self._shown or self._cell() != self._shown_in:  # a later cell's request signs in
             self._id, self._shown, self._shown_in = secrets.token_hex(8), False, self._cell()
         self._put(text, html or f"<p>{escape(text)}</p>")
@@ -60,11 +60,11 @@ class Output:
         self.show(f"Logged in to {server}{named}: {scopes}; {expires}.")
 
     def show_code(self, invitation: Invitation) -> None:
-        """The only way in."""
+        """Show the code as the only way to sign in."""
         NotebookDisplay(self).show_code(invitation)
 
     def tell_of_waiting(self, event: Event) -> None:
-        """One line for a wait that another program's login causes."""
+        """Show one line about a wait for another program's login."""
         if event.name == "waiting":
             self.show(f"{event.detail[:1].upper()}{event.detail[1:]}.")
 
@@ -80,7 +80,7 @@ class Output:
 
 
 def notebook_output() -> Output | None:
-    """Where the running cell shows something; None outside of a notebook."""
+    """The output of the running cell; None outside a notebook."""
     shell: Any = getattr(kernel(), "shell", None)
     publisher: Any = getattr(shell, "display_pub", None)
     if publisher is not None:
@@ -98,9 +98,9 @@ def notebook_output() -> Output | None:
 
 
 def notebook_prompt(output: Output, *, opens: bool) -> Prompt:
-    """Shows the link, opens a browser where it `opens`, and asks for a pasted address.
+    """A prompt that shows the link, opens a browser if it `opens`, and asks for a pasted address.
 
-    A device code is shown where otherwise only a pasted answer could arrive.
+    It shows a device code if otherwise only a pasted answer could arrive.
     """
     arrives = Machine().callback_arrives
     display = NotebookDisplay(output, _box(), opens=opens, arrives=arrives)
@@ -113,7 +113,7 @@ def notebook_prompt(output: Output, *, opens: bool) -> Prompt:
 
 
 def _box() -> Callable[[str], str] | None:
-    """The kernel's own request for a password; None where it could not be made, or not ended."""
+    """The kernel's own request for a password; None if it could not be made, or not be ended."""
     running = kernel()
     allowed = getattr(running, "_allow_stdin", False)
     ask: Callable[[str], str] | None = getattr(running, "getpass", None) if allowed else None
@@ -121,8 +121,8 @@ def _box() -> Callable[[str], str] | None:
 
 
 class NotebookDisplay:
-    """`box` asks for a password; `opens`: a browser is opened here, and `arrives`: its callback
-    comes back here."""
+    """The display of a cell. `box` asks for a password; `opens`: a browser is opened here;
+    `arrives`: its callback comes back here."""
 
     def __init__(
         self,
@@ -142,8 +142,8 @@ class NotebookDisplay:
 
     @property
     def _asks(self) -> bool:
-        """Only on the main thread: an interrupt closes the box, and comes there. The sign-in of a
-        request waits on another one."""
+        """Whether it asks: only on the main thread, which gets the interrupt that closes the box.
+        The sign-in of a request waits on another thread."""
         return self._box is not None and threading.current_thread() is threading.main_thread()
 
     @contextmanager
@@ -189,7 +189,7 @@ class NotebookDisplay:
                 self._typist.entered(text)
 
     def typed(self, count: int) -> None:
-        """Nothing: the frontend keeps what is typed until it is entered."""
+        """Show nothing: the frontend keeps what is typed until it is entered."""
 
     def say(self, text: str) -> None:
         self._note = text
@@ -211,11 +211,11 @@ class NotebookDisplay:
 
 
 def entered(ask: Callable[[str], str], decided: Callable[[], bool], seconds: float) -> str | None:
-    """What is entered in the box that `ask` opens; None if it is `decided` or over before.
+    """What is entered in the box that `ask` opens; None if it is `decided` or time is up first.
 
-    On the main thread. Nothing but an interrupt ends the kernel's wait, so another thread sends
-    one, and the box is left only when it is certain that none is still on its way. `EOFError`
-    where nothing can be entered any more.
+    Call it on the main thread. Only an interrupt ends the kernel's wait, so another thread sends
+    one; this returns only when it is certain that none is still on its way. Raises `EOFError` if
+    nothing can be entered any more.
     """
     opened, left = True, threading.Event()
     sent = gone = False
@@ -236,7 +236,7 @@ def entered(ask: Callable[[str], str], decided: Callable[[], bool], seconds: flo
         watcher.start()
         try:
             text = ask(_LABEL)
-        except (EOFError, RuntimeError):  # closed there; or the frontend has no boxes
+        except (EOFError, RuntimeError):  # the box was closed, or the frontend has none
             gone = True
         opened = False
         left.set()
@@ -266,7 +266,7 @@ def table(credential: Credential) -> str:
 
 
 def facts(credential: Credential) -> dict[str, str]:
-    """What a person wants to know of a login, in local time; no secret."""
+    """What a person wants to know about a login, in local time; no secret."""
     tokens = credential.tokens
     scopes = "the server's default scopes" if tokens.scope is None else "no scopes"
     expires = "no expiry given"

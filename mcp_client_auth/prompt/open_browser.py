@@ -1,4 +1,4 @@
-"""Opens the person's browser: a checked URL, one item of an argument list, never a shell."""
+"""Opens the person's browser: a checked URL as one item of an argument list, never a shell."""
 
 from __future__ import annotations
 
@@ -85,15 +85,15 @@ def open_url(url: str) -> bool:
         return False
     if sys.platform == "darwin":
         return _started(["open", url])
-    # Without a display xdg-open ends in a browser that wants the terminal. The module
-    # `webbrowser` is no help: it does the same, and runs $BROWSER again, in the foreground.
+    # Without a display, xdg-open falls back to a browser that needs the terminal. The module
+    # `webbrowser` does the same, and runs $BROWSER again, in the foreground.
     machine = Machine()
     openers = _for_windows_from_linux(machine) + (_OPENERS if machine.display else [])
     return any(_started([*command, url]) for command in openers)
 
 
 def _named(env: Mapping[str, str]) -> Iterator[list[str]]:
-    """The commands in $BROWSER, a list as PATH is one; a browser in the terminal is left out."""
+    """The commands in $BROWSER, a list like PATH, without browsers that run in the terminal."""
     for entry in env.get("BROWSER", "").split(os.pathsep):
         entry = entry.strip().removesuffix("&")
         command = [entry]
@@ -115,7 +115,7 @@ def _for_windows_from_linux(machine: Machine) -> list[list[str]]:
 
 
 def _started(command: list[str]) -> bool:
-    """Start it apart from us; one that has failed within a moment does not count."""
+    """Start it detached from us; one that fails within a moment does not count."""
     program = shutil.which(command[0])
     # Windows hands a batch file to cmd.exe, which reads the URL as part of a command line.
     if program is None or program.lower().endswith((".bat", ".cmd")):

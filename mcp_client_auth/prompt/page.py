@@ -1,6 +1,6 @@
 """What the person's browser shows in the end: one static page, no script, nothing fetched.
 
-Only the program's own words stand here, and the two names that it was given, escaped.
+It has only the program's own words, and the two names that it was given, escaped.
 """
 
 from __future__ import annotations
@@ -128,17 +128,17 @@ def render(page: Page) -> bytes:
 
 
 def neutral(title: str, text: str) -> bytes:
-    """A page that says nothing about any login: for requests that are no answer."""
+    """A page that says nothing about any login: for requests that are not an answer."""
     return _document("neutral", title, text, "", "You can close this window.")
 
 
 def aside(status: int) -> bytes:
-    """The neutral page for a request that is answered `status` and ends no login."""
+    """The neutral page for a request that is answered with `status` and ends no login."""
     return neutral(*_ASIDE.get(status, _NOTHING))
 
 
 def _shown(text: str, limit: int) -> str:
-    """One printable line, cut at the end: the whole of a host name (253 at most) is seen.
+    """One printable line, cut at the end; a whole host name (253 at most) fits.
 
     Direction overrides and zero-width characters are not printable either.
     """

@@ -1,6 +1,6 @@
-"""A pasted answer: what a browser's address bar says where no callback can arrive.
+"""A pasted answer: what a browser's address bar shows when no callback can arrive.
 
-It is checked as a callback is: nothing that the listener would refuse is taken here.
+It is checked like a callback: nothing that the listener would refuse is accepted here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .race import FirstAnswer
 from .terminal.line import MOST
 from .terminal.reader import reading
 
-# What copying adds and no eye sees: zero-width characters, marks of direction, a soft hyphen.
+# Invisible characters that copying adds: zero-width ones, marks of direction, a soft hyphen.
 _UNSEEN: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _BREAK: Final = re.compile(r"(?<![ \t])[ \t]*[\r\n]+[ \t]*")  # each run of spaces is read once
 _AROUND: Final = (('"', '"'), ("'", "'"), ("`", "`"), ("<", ">"), ("“", "”"), ("‘", "’"))
@@ -41,7 +41,7 @@ class PastedAnswer:
 
 
 class Typist:
-    """Offers to the race what was entered, and tells the `display` what became of it."""
+    """Offers the race what was entered, and tells the `display` the result."""
 
     def __init__(self, request: AuthorizationRequest, race: FirstAnswer, display: Display) -> None:
         self._request, self._race, self._display = request, race, display
@@ -72,7 +72,7 @@ class Typist:
 def query_of(pasted: str, request: AuthorizationRequest) -> str:
     """The query of a pasted redirect URL, or a query pasted alone when it has a state.
 
-    Raises `NotTheAnswer`. The state's value, `iss` and all the rest `accept()` checks.
+    Raises `NotTheAnswer`. The state's value, `iss` and everything else is checked by `accept()`.
     """
     text = repaired(pasted)
     query = _query_alone(text, request.redirect_uri)
@@ -90,7 +90,7 @@ def query_of(pasted: str, request: AuthorizationRequest) -> str:
 
 
 def repaired(pasted: str) -> str:
-    """Without what copying adds: spaces and quotes around it, line breaks, unseen characters.
+    """The text without what copying adds: spaces and quotes around, line breaks, unseen characters.
 
     A space inside a line is refused, as is any other character that no URL has.
     """
@@ -101,7 +101,7 @@ def repaired(pasted: str) -> str:
         text = text[1:-1].strip()
     if any(not "!" <= letter <= "~" for letter in text):
         raise NotTheAnswer(f"it has a space or another character that no address has; {_WHOLE}")
-    return text.partition("#")[0]  # a callback has no fragment: a browser keeps it
+    return text.partition("#")[0]  # a callback has no fragment: browsers do not send it
 
 
 def _query_alone(text: str, redirect_uri: str) -> str | None:

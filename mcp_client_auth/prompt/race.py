@@ -76,7 +76,7 @@ class FirstAnswer:
             return True
 
     def posted(self) -> None:
-        """A form came in place of a query; nothing of it is read."""
+        """Note that a form came in place of a query; nothing of it is read."""
         from ..protocol.authorization import IN_QUERY, Malformed
 
         with self._turn:
@@ -103,7 +103,7 @@ class FirstAnswer:
                 self._answer.set_exception(error)
 
     def close(self) -> None:
-        """The wait is over: what comes now comes too late."""
+        """End the wait: any later answer is too late."""
         self.fail(LoginFailed("the login is over", code="aborted"))
 
     def wait(self, timeout: float, tick: Callable[[float], None] = lambda left: None) -> Answer:
@@ -119,14 +119,14 @@ class FirstAnswer:
             code="timeout",
             hint=Remedy.joined(*_where_to_look(self._request, self.malformed)),
         )
-        self.fail(late)  # unless one came in the last moment
+        self.fail(late)  # unless an answer came at the last moment
         return self._answer.result()
 
 
 def _where_to_look(
     request: AuthorizationRequest, malformed: Sequence[Malformed]
 ) -> Iterator[str | Remedy]:
-    """What may stand on a page from which nothing came back."""
+    """Advice about a page from which no answer came back."""
     for each in malformed:
         yield (
             f"The callback got {each}, and ignored it, since anyone can send one. If the sign-in"
@@ -165,8 +165,8 @@ class Racing:
         self._race: FirstAnswer | None = None
 
     def begin(self, request: AuthorizationRequest) -> FirstAnswer:
-        """The race for its answer; raises if it was cancelled on the way here, so that no one is
-        sent to a page that leads nowhere."""
+        """Start the race for its answer; raises if the visit was already cancelled, so that no one
+        is sent to a page that leads nowhere."""
         race = self._race = FirstAnswer(request)
         if self.cancelled:
             raise aborted()
@@ -178,7 +178,7 @@ class Racing:
             self._race.fail(aborted())
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release what it holds."""
 
     def __enter__(self) -> Self:
         return self

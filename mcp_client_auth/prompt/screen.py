@@ -1,6 +1,6 @@
 """stderr as a person sees it: whole lines, and below them at most one that is redrawn.
 
-A line is only redrawn, coloured or wrapped at a terminal; elsewhere plain lines stand.
+Lines are redrawn, coloured or wrapped only at a terminal; elsewhere they are plain.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COLOURS: Final = {"error": "red", "warning": "yellow", "hint": "cyan", "good": 
 
 
 class Screen:
-    """Safe from any thread; a terminal that has gone away is no error.
+    """The lines on stderr. Safe from any thread; a terminal that has gone away is not an error.
 
     `quiet`: nothing is drawn, and no remark is made.
     """
@@ -39,7 +39,7 @@ class Screen:
         return is_terminal(sys.stderr) and not self.quiet and os.environ.get("TERM", "") != "dumb"
 
     def say(self, text: str) -> None:
-        """Lines that stay."""
+        """Write lines that stay."""
         with self._turn:
             drawn = self._drawn
             self.clear()
@@ -47,13 +47,13 @@ class Screen:
             self.draw(drawn)
 
     def remark(self, text: str, meaning: Meaning = "") -> None:
-        """Lines that are no question, error or address: who wants quiet does without."""
+        """Write lines that are not a question, error or address; quiet mode leaves them out."""
         if not self.quiet:
             self.tell(text, meaning)
 
     def tell(self, words: str, meaning: Meaning = "") -> None:
-        """Prose, wrapped at a terminal between words; a line of its own that begins with a
-        space is left whole, for it is there to be copied."""
+        """Write prose, wrapped between words at a terminal; a line that begins with a space is left
+        whole, because it is there to be copied."""
         lines: list[str] = []
         for line in words.split("\n"):
             whole = line.startswith(" ") or not is_terminal(sys.stderr)
@@ -61,7 +61,7 @@ class Screen:
         self.say(tinted("\n".join(lines), meaning))
 
     def draw(self, *parts: str) -> None:
-        """Below all lines: as many of the parts as fit, from the first on. Nothing elsewhere."""
+        """Draw the parts below all lines, as many as fit from the first on; only at a terminal."""
         with self._turn:
             if not self.lively or not _in_front():
                 return
@@ -73,7 +73,7 @@ class Screen:
 
     @contextmanager
     def waiting_for(self, what: str) -> Iterator[None]:
-        """Draw what is waited for, and for how long by now, once that takes more than a second."""
+        """Draw what is waited for, and for how long so far, once that takes more than a second."""
         if not self.lively:
             yield
             return
@@ -119,9 +119,9 @@ def say(text: str) -> None:
 
 
 def tinted(text: str, meaning: Meaning) -> str:
-    """In the colour of its meaning, which is written only where the screen has colours.
+    """The text in the colour of its meaning, which is written only if the screen has colours.
 
-    Wrap before: each line has a colour of its own.
+    Wrap it first: each line is coloured separately.
     """
     if not meaning:
         return text
@@ -139,15 +139,15 @@ def blamed(who: str, what: str) -> str:
 
 
 def link(url: str) -> str:
-    """The address as it is and, in a terminal that has them, as a link: a click opens all of it,
-    also where it fills several lines."""
+    """The address as it is, and as a link if the terminal has links: a click opens all of it, even
+    if it fills several lines."""
     if not has_hyperlinks(sys.stderr) or not url.isascii() or not url.isprintable():
         return url
     return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 
 
 def encodes(text: str) -> bool:
-    """Whether stderr has these characters."""
+    """Whether stderr can encode these characters."""
     try:
         text.encode(getattr(sys.stderr, "encoding", None) or "ascii")
     except UnicodeEncodeError:
@@ -156,8 +156,8 @@ def encodes(text: str) -> bool:
 
 
 def hanging(head: str, text: str, stream: TextIO | None = None) -> str:
-    """The text behind its head, wrapped below its own beginning where `stream` (stderr) is a
-    terminal; a word that is longer than a line is left whole, for it is there to be copied."""
+    """The text after its head, wrapped with a hanging indent if `stream` (stderr) is a terminal. A
+    word that is longer than a line is left whole, because it is there to be copied."""
     width = terminal_width(sys.stderr if stream is None else stream)
     if not width or len(head) + len(text) <= width:
         return head + text
@@ -179,7 +179,7 @@ def _fitting(parts: tuple[str, ...], room: int) -> str:
 
 
 def _in_front() -> bool:
-    """In the background a line that is redrawn would be drawn over the shell's."""
+    """Whether we are in the foreground: elsewhere a redrawn line would cover the shell's."""
     if sys.platform == "win32":
         return True
     try:

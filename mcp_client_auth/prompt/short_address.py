@@ -1,7 +1,7 @@
 """An address of the listener that leads to the sign-in page, once.
 
-A browser's command line is read by other users of the machine, and the authorization address in
-it has `state` and challenge. Who comes second to the short one learns that someone came before.
+Other users of the machine can read a browser's command line, and the authorization address has
+`state` and challenge in it. A second visitor to the short one learns that it was used before.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ TURNED_OFF: Final = (
 
 
 class ShortAddress:
-    """Safe from any thread. `say` tells the person of each visit after the first, and once when
-    guesses have turned it off before that."""
+    """Safe from any thread. `say` tells the person about each visit after the first, and once if
+    guesses turned it off before any visit."""
 
     def __init__(self, url: str, say: Callable[[str], None]) -> None:
         self.path = "/" + secrets.token_urlsafe(_BYTES)
@@ -51,7 +51,7 @@ class ShortAddress:
         return self._guesses >= _MOST_GUESSES
 
     def is_at(self, target: str) -> bool:
-        """Whether a request is for it, its query included; after 20 wrong guesses none is."""
+        """Whether a request is for it, query included; never after 20 wrong guesses."""
         with self._turn:
             if self.off:
                 return False
@@ -63,7 +63,7 @@ class ShortAddress:
         return ours
 
     def open(self) -> str:
-        """Where the first visit is sent; empty for every later one."""
+        """Return where to send the first visit; empty for every later one."""
         with self._turn:
             first, self._opened = not self._opened, True
         if first:

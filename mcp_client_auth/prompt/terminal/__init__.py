@@ -1,1 +1,1 @@
-"""A terminal read beside other work: `reader` for all, `line` for the keys, one file a system."""
+"""Reads a terminal beside other work: `reader` for all, `line` for keys, one file per system."""

@@ -16,15 +16,15 @@ _BEGUN: Final = re.compile(r"\x1b(?:\[[0-?]*|O)?")
 
 
 class Line:
-    """The text under way. At most `MOST` characters and one more are kept.
+    """The text typed so far. At most `MOST` characters and one more are kept.
 
-    `complete`: Enter or the end of a bracketed paste was the last that came. `ended`: Ctrl-D
-    was pressed on an empty line.
+    `complete`: the last key was Enter or the end of a bracketed paste. `ended`: Ctrl-D was
+    pressed on an empty line.
     """
 
     def __init__(self) -> None:
         self._text = ""
-        self._begun = ""  # of an escape sequence
+        self._begun = ""  # the beginning of an escape sequence
         self._pasting = False
         self.complete = self.ended = False
 
@@ -38,7 +38,7 @@ class Line:
                 self._pasting = key == _OPEN
                 self.complete = key == _CLOSE
             elif key.startswith("\x1b"):
-                # the rest may be on its way; a lone Escape is nothing
+                # the rest may be on its way; a lone Escape is ignored
                 self._begun = key if _BEGUN.fullmatch(key) else ""
             elif self._pasting or (key >= " " and key != "\x7f"):
                 self._type(key)
@@ -53,7 +53,7 @@ class Line:
                 self._text, self.complete = "", False
 
     def take(self) -> str:
-        """The text, of which nothing is kept."""
+        """Return the text and forget it."""
         text, self._text, self.complete = self._text, "", False
         return text
 

@@ -1,7 +1,7 @@
-"""A POSIX terminal, its modes changed while it is read and given back on every way out.
+"""A POSIX terminal: its modes are changed while it is read, and restored on every way out.
 
-It is touched only from the foreground, and only where no other program has taken it from the line
-discipline before us (a shell at its prompt, a full-screen program).
+It is touched only from the foreground, and only if no other program has turned off line mode
+before us (a shell at its prompt, a full-screen program).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from types import FrameType
 from typing import Any, Final
 
 _CHUNK: Final = 65536
-_LOCAL, _SPECIAL = 3, 6  # places in what tcgetattr() gives
+_LOCAL, _SPECIAL = 3, 6  # indexes in what tcgetattr() returns
 _BRACKETS_ON, _BRACKETS_OFF = b"\x1b[?2004h", b"\x1b[?2004l"
-# What ends or stops a process without a word to Python; Ctrl-C is an exception and unwinds.
+# Signals that end or stop a process without unwinding; Ctrl-C is an exception, and unwinds.
 _DEPARTURES: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
 
 
 class PosixKeys:
-    """Reads `terminal`, a file descriptor; `OSError` when that cannot be read."""
+    """Reads `terminal`, a file descriptor; `OSError` if that cannot be read."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
@@ -40,7 +40,7 @@ class PosixKeys:
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
         self._modes = Modes(terminal)
-        self._modes.take(flush=True)  # what was typed before the question is no answer to it
+        self._modes.take(flush=True)  # what was typed before the question is not its answer
         self._departures = Departures(self._modes)
 
     def read(self, seconds: float) -> str:
@@ -54,10 +54,10 @@ class PosixKeys:
             with unstoppable():
                 data = os.read(self._terminal, _CHUNK)
         except OSError as error:
-            # EIO: no longer in the foreground; or hung up, which the next look will tell
+            # EIO: no longer in the foreground; or hung up, which the next read will show
             if error.errno not in (errno.EIO, errno.EAGAIN):
                 raise
-        if not data:  # ready and yet nothing: not at once again
+        if not data:  # ready, but nothing came: do not retry at once
             select.select([self._woken], [], [], 0.05)
         return self._decode(data)
 
@@ -76,19 +76,19 @@ class PosixKeys:
 
 
 class Modes:
-    """The terminal's modes: taken without lines and echo, and given back as they were."""
+    """The terminal's modes: set to read without lines and echo, and restored as they were."""
 
     def __init__(self, terminal: int) -> None:
         self._terminal = terminal
         self._before: list[Any] = []
         self._ours: list[Any] = []
         self._taken = self._away = False
-        self._turn = threading.RLock()  # a signal's handler may come in the midst of it
+        self._turn = threading.RLock()  # a signal handler may run in the middle of it
         self._process = os.getpid()
         atexit.register(self.leave)
 
     def take(self, *, flush: bool = False) -> bool:
-        """Whether it is ours to read now. Raises `OSError` when it has hung up."""
+        """Take it; return whether it is ours to read now. Raises `OSError` if it has hung up."""
         with self._turn, unstoppable():
             try:
                 self._taken = not self._away and self._in_front() and self._set(flush=flush)
@@ -133,7 +133,7 @@ class Modes:
         self._before = now
         changed = [*now[:_SPECIAL], [*now[_SPECIAL]]]
         changed[_LOCAL] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
-        # no byte is no reason to wait: another process may have read what select() saw
+        # do not wait for a byte: another process may have read what select() saw
         changed[_SPECIAL][termios.VMIN] = changed[_SPECIAL][termios.VTIME] = 0
         # never TCSADRAIN: it would wait as long as the output is stopped (Ctrl-S)
         termios.tcsetattr(self._terminal, termios.TCSANOW, changed)
@@ -152,7 +152,7 @@ class Modes:
 class Departures:
     """Gives the terminal back before a signal ends or stops the process, and takes it again.
 
-    Only where the program has no handler of its own; made and closed on the main thread.
+    Only if the program has no handler of its own; made and closed on the main thread.
     """
 
     def __init__(self, modes: Modes) -> None:
@@ -177,7 +177,7 @@ class Departures:
 
 @contextmanager
 def unstoppable() -> Iterator[None]:
-    """Touching the terminal must not stop the process, should it be in the background by now."""
+    """Keep the process from being stopped for touching the terminal from the background."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTIN, signal.SIGTTOU})
     try:
         yield

@@ -1,7 +1,7 @@
-"""Reads the person's terminal beside other work, and can be called off from any thread.
+"""Reads the person's terminal beside other work, and can be cancelled from any thread.
 
-What is typed while the question stands belongs to the question: it is not shown, and what is
-left of it in the end does not reach the shell.
+What is typed while the question is open belongs to the question: it is not shown, and what is
+left of it at the end does not reach the shell.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ...events import logger
 from .line import Line
 
 _LOOK: Final = 0.25  # how soon a move to the foreground is seen
-# A paste that came without its brackets goes on at once after a line's end; a person does not.
+# A paste without brackets goes on at once after the end of a line; a person does not.
 _QUIET: Final = 0.1
 
 
 class Keys(Protocol):
-    """A terminal being read, without an echo and without a line's limit."""
+    """A terminal being read, without echo and without a limit on a line."""
 
     def read(self, seconds: float) -> str:
-        """What is there within so many seconds, perhaps nothing; `OSError` when it is gone."""
+        """What arrives within `seconds`, perhaps nothing; `OSError` if the terminal is gone."""
         ...
 
     def wake(self) -> None:
@@ -33,11 +33,11 @@ class Keys(Protocol):
         ...
 
     def give_back(self) -> None:
-        """Leave the terminal as it was, from any thread, and as often as one likes."""
+        """Leave the terminal as it was, from any thread, and any number of times."""
         ...
 
     def close(self) -> None:
-        """The same for the last time, after the reading has ended."""
+        """Give it back for the last time, after reading has ended."""
         ...
 
 
@@ -45,7 +45,7 @@ class Typist(Protocol):
     """What receives the text, on the reader's thread."""
 
     def typed(self, count: int) -> None:
-        """So many characters wait for Enter."""
+        """`count` characters wait for Enter."""
         ...
 
     def entered(self, text: str) -> None:
@@ -59,10 +59,10 @@ class Typist(Protocol):
 
 @contextmanager
 def reading(typist: Typist) -> Iterator[None]:
-    """Read while this lasts; nothing at all where stdin is not a terminal, or not on the main
-    thread: elsewhere no signal could give the terminal back, and the caller may have left.
+    """Read while this lasts, but only if stdin is a terminal, and on the main thread: on another
+    thread no signal could give the terminal back, and the caller may have left.
 
-    The terminal is ours on entering, so that nothing is lost that is typed from then on.
+    The terminal is ours on entering, so nothing that is typed from then on is lost.
     """
     terminal = _standard_input()
     keys = None if terminal is None else _opened(terminal)
@@ -88,7 +88,7 @@ def is_readable() -> bool:
 
 
 def _standard_input() -> int | None:
-    """Its file descriptor, where it is a terminal (a notebook's stdin is none)."""
+    """Its file descriptor, if it is a terminal (a notebook's stdin is not)."""
     if threading.current_thread() is not threading.main_thread():
         return None
     try:

@@ -1,4 +1,4 @@
-"""A Windows console, looked at in short intervals: nothing there can be waited for with others."""
+"""A Windows console, polled at short intervals: one cannot wait for it and for other things."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WindowsKeys:
 
     def __init__(self) -> None:
         self._woken = threading.Event()
-        self._drain()  # what was typed before the question is no answer to it
+        self._drain()  # what was typed before the question is not its answer
 
     def read(self, seconds: float) -> str:
         end = time.monotonic() + seconds
