@@ -1,4 +1,4 @@
-"""How requests are sent: none of it through the caller's own client. No HTTP library is loaded."""
+"""How requests are sent: never by the caller's own client. Importing it loads no HTTP library."""
 
 from .http import HttpTransport
 

@@ -1,4 +1,4 @@
-"""Who may point whom where: the classes of network addresses, and what one flow learned of them."""
+"""Where a server may point us: the classes of network addresses, and what one flow has learned."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215
 
 
 class Addresses:
-    """What one flow knows of addresses. Safe from any thread.
+    """What one flow knows about addresses. Safe from any thread.
 
     A public server may not name private, loopback or link-local addresses, a private one only
     private peers, and none a metadata service; what the person typed may be anywhere. The class
-    of a typed host is that of the addresses that were connected to, never one looked up (DNS
-    rebinding), and the widest of them: a name with 127.0.0.1 beside a public address that
-    refuses would otherwise be on loopback from then on, although its own server answers the
-    next connection.
+    of a typed host is the widest of the addresses that were connected to, never of one looked up
+    (DNS rebinding). Were it the narrowest, a name with 127.0.0.1 beside a public address that
+    refuses would be on loopback from then on, although its own server answers the next
+    connection.
 
-    `public_only`: not the person at this machine has named the server but a user of an application
-    of theirs, so it is like any host that a public server names.
+    `public_only`: the server was named by a user of an application, not by the person at this
+    machine, so it is treated like any host that a public server names.
 
-    `meet()` connects to the typed server where its class is needed and not known yet, or raises;
-    `resolve(host)` gives the addresses of a host that a browser will go to.
+    `meet()` connects to the typed server if its class is needed and not known yet, or raises;
+    `resolve(host)` returns the addresses of a host that a browser will go to.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Addresses:
         self._turn = threading.RLock()
 
     def connected(self, host: str, address: str) -> None:
-        """Note where a host was. The widest class of a typed one counts from now on."""
+        """Note the address of a host. The widest class of a typed host counts from now on."""
         kind, host = address_class(address), host.lower()
         with self._turn:
             self._reached.add(host)
@@ -81,7 +81,7 @@ class Addresses:
                 self._classes[host] = min(kind, self._classes.get(host, kind))
 
     def learn(self, other: Addresses) -> None:
-        """Count what another flow has connected to, of the same server."""
+        """Adopt the classes that another flow of the same server has found by connecting."""
         with self._turn:
             for host, kind in other._classes.items():
                 self._classes[host] = min(kind, self._classes.get(host, kind))
@@ -92,9 +92,9 @@ class Addresses:
             self.troubles.setdefault(host, {})[address] = why
 
     def admit(self, host: str, address: str, *, private: bool = False) -> None:
-        """`InsecureUrl` unless the server may name a host at this address.
+        """Raise `InsecureUrl` unless the server may name a host at this address.
 
-        `private`: a private one is allowed, no matter who named it.
+        `private`: a private address is allowed, no matter who named it.
         """
         kind, host = address_class(address), host.lower()
         if host in self._typed and kind <= self._classes.get(host, kind):
@@ -121,15 +121,15 @@ class Addresses:
         )
 
     def check_literal(self, host: str, *, private: bool = False) -> None:
-        """What a host itself tells of its address; through a proxy that is all there is."""
+        """Check the address that the host itself spells; through a proxy no other is known."""
         if literal := literal_address(host) or ("127.0.0.1" if is_loopback_host(host) else ""):
             self.admit(host, literal, private=private)
 
     def check_page(self, url: str) -> None:
-        """`InsecureUrl` unless the server may send a person's browser there.
+        """Raise `InsecureUrl` unless the server may send a person's browser there.
 
         It is the browser that connects, so a name is looked up here, unless it was typed or this
-        flow has been there.
+        flow has connected to it.
         """
         host = _host(url)
         try:
@@ -141,14 +141,15 @@ class Addresses:
             raise
 
     def _server_class(self) -> int:
-        """A literal's or localhost's by its spelling; public until the server was connected to."""
+        """The server's class: by its spelling if that is an address or localhost, otherwise public
+        until it was connected to."""
         if self._public_only:
             return PUBLIC
         if literal := literal_address(self._server):
             return address_class(literal)
         if is_loopback_host(self._server):
             return LOOPBACK
-        with self._turn:  # who comes second waits for what the first learns
+        with self._turn:  # a second caller waits for what the first learns
             if self._server not in self._classes and not self._met:
                 self._meet()
                 self._met = True
@@ -156,9 +157,9 @@ class Addresses:
 
 
 def admitted(candidates: Iterable[T], admit: Callable[[T], None]) -> Iterator[T]:
-    """Those that are not refused; the refusal of the first where there are no others.
+    """Yield those that are not refused; raise the first refusal if all are refused.
 
-    Nothing found counts as yes: nothing can be reached.
+    Having no candidates is not an error: nothing can be reached.
     """
     refusal: InsecureUrl | None = None
     none = True
@@ -214,7 +215,7 @@ def _wrapped(ip: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
 def host_class(host: str) -> int:
     """The widest class among a host's addresses; public when it cannot be resolved.
 
-    For advice only: an address may be another a moment later.
+    For advice only: the addresses may change a moment later.
     """
     try:
         entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -233,7 +234,7 @@ def literal_address(host: str) -> str:
 
 
 def _host(url: str) -> str:
-    """As it is looked up: in lower case, an IPv6 address without its brackets."""
+    """The host as it is looked up: in lower case, an IPv6 address without its brackets."""
     try:
         return split(url).hostname or ""
     except ValueError:

@@ -1,5 +1,5 @@
-"""A connection that is begun before it is known that a login needs it: that saves two round trips,
-and costs a connection where no login follows."""
+"""A connection that is begun before it is known that a login needs it. That saves two round trips,
+and costs a connection if no login follows."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from .flow import Flow, Settings
 
 _PATIENCE: Final = 4.0
-_MOST: Final = 8  # of a crowd of first requests the others do without
+_MOST: Final = 8  # if more first requests come at once, the rest do without
 _live: Final[set[Ahead]] = set()
 
 
 class Ahead:
     """A flow that connects to its server on a thread of its own; nothing is sent.
 
-    It is taken once, by whoever needs it. Otherwise it ends, after a moment also by itself: a
-    server may serve one connection at a time. A forked child has none.
+    It can be taken once. If it is not needed, it is closed, after a moment even without `close()`:
+    a server may serve one connection at a time. A forked child has none.
     """
 
     def __init__(self, made: Settings) -> None:
@@ -47,7 +47,7 @@ class Ahead:
         self._connecting = self._over = False
 
     def take(self) -> Flow | None:
-        """The flow, connected, which is the caller's to close; None if it is gone."""
+        """The connected flow, which the caller has to close; None if it is gone."""
         with self._turn:
             self._turn.wait_for(lambda: not self._connecting)
             flow, self._flow = self._flow, None
@@ -55,14 +55,14 @@ class Ahead:
             return flow
 
     def close(self) -> None:
-        """Nothing needs it."""
+        """End it: nothing needs it."""
         with self._turn:
             self._over = True
             self._turn.notify_all()
 
     def _run(self) -> None:
         flow = None
-        with suppress(Exception):  # of what fails the request that needs it will tell
+        with suppress(Exception):  # the request that needs it will report what fails
             from .flow import Flow
 
             flow = Flow(self._made)

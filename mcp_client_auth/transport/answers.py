@@ -1,4 +1,4 @@
-"""What is read of an answer: its body within limits, and where it redirects to."""
+"""What is read from an answer: its body within limits, and where it redirects to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
 def redirect_target(request: HttpRequest, response: HttpResponse) -> str | None:
-    """Where a GET goes on to: within its origin only (RFC 9110 §15.4)."""
+    """The URL that a GET is redirected to, within its origin only (RFC 9110 §15.4)."""
     target = response.header("location")
     followed = request.method == "GET" and request.redirects
     if not followed or response.status not in _REDIRECTS or not target:
@@ -30,7 +30,7 @@ def redirect_target(request: HttpRequest, response: HttpResponse) -> str | None:
 
 
 def body_of(chunks: Iterable[bytes], encoding: str, url: str) -> bytes:
-    """The body, inflated by hand: a small compressed one must not become a huge one."""
+    """The body, decompressed piece by piece: a small one must not become a huge one."""
     body, began, machine = bytearray(), False, None
     if encoding.strip().lower() in ("gzip", "x-gzip", "deflate"):
         machine = zlib.decompressobj(47)  # 47: gzip or zlib, whichever the header says
@@ -45,8 +45,8 @@ def body_of(chunks: Iterable[bytes], encoding: str, url: str) -> bytes:
 
 
 def first_message(chunks: Iterable[bytes]) -> bytes:
-    """The data of a stream's first message (HTML Living Standard §9.2.6), empty where none comes
-    soon. What comes after it is not read: that may have no end."""
+    """The data of a stream's first message (HTML Living Standard §9.2.6), empty if none comes
+    soon. What comes after it is not read, because it may have no end."""
     came = b""
     for chunk in chunks:
         came += chunk

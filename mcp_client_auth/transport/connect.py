@@ -31,11 +31,11 @@ _T = TypeVar("_T")
 _APART: Final = 0.25  # RFC 8305 §8: Connection Attempt Delay
 _AHEAD: Final = 4.0  # seconds that a connection made ahead may wait for its first request
 _A_DAY: Final = 86_400.0
-# A server with Nagle's algorithm on sends the rest of an answer once its head is acknowledged,
-# which on a kept connection is 40 ms late, unless we hurry. The option does not last.
+# A server with Nagle's algorithm on sends the rest of an answer once its head is acknowledged. On
+# a kept connection that is 40 ms late unless we hurry. The option is not permanent.
 _QUICK_ACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
-# A peer that is gone without a word, as after a laptop's sleep, is noticed within two minutes: a
-# stream that waits for events has no time limit. macOS has another name for the first.
+# A peer that has silently gone, as after a laptop's sleep, is noticed within two minutes: a stream
+# that waits for events has no time limit. macOS has another name for the first option.
 _PROBES: Final = [
     (getattr(socket, name), value)
     for name, value in (
@@ -61,16 +61,16 @@ class Policy(Protocol):
         ...
 
     def connected(self, host: str, address: str) -> None:
-        """Note the address of a connection that stands."""
+        """Note the address of an established connection."""
         ...
 
     def failed(self, host: str, address: str, why: str) -> None:
-        """Note an address that was tried and has no connection."""
+        """Note an address that could not be connected to."""
         ...
 
 
 class Entry(NamedTuple):
-    """One address of a host, as `getaddrinfo` gives it."""
+    """One address of a host, as `getaddrinfo` returns it."""
 
     family: int
     kind: int
@@ -84,9 +84,9 @@ class Entry(NamedTuple):
 
 
 class Backend(httpcore.NetworkBackend):
-    """Connects to servers under a policy, or without one to a proxy, which the user has chosen.
+    """Connects to servers under a policy, or without one to a proxy that the user has chosen.
 
-    `tls`: a connection stands once its certificate has been verified by this context.
+    `tls`: a connection counts as established once this context has verified its certificate.
     """
 
     def __init__(self, policy: Policy | None = None, *, tls: ssl.SSLContext | None = None) -> None:
@@ -97,7 +97,7 @@ class Backend(httpcore.NetworkBackend):
     def connect_ahead(self, host: str, port: int, until: float) -> None:
         """Connect for the first request there; nothing is sent.
 
-        Raises what connecting raises. Of a certificate that fails that request will tell.
+        Raises what connecting raises. A certificate that fails is reported by that request.
         """
         stream = self.connect_tcp(host, port, until)
         try:
@@ -108,7 +108,7 @@ class Backend(httpcore.NetworkBackend):
             stream.close()
 
     def close(self) -> None:
-        """End what was made ahead and not used."""
+        """Close the connections that were made ahead and not used."""
         while self._ahead:
             self._ahead.popitem()[1].close()
 
@@ -139,19 +139,19 @@ class Backend(httpcore.NetworkBackend):
 
 
 def _nothing(*_: object) -> None:
-    """Of a proxy's addresses nothing is remembered."""
+    """Nothing is remembered about a proxy's addresses."""
 
 
 class Stream(httpcore.NetworkStream):
     """A TCP connection. Each `timeout` is a moment, not a span.
 
-    Without one (httpcore gives none while it talks to a SOCKS proxy) the moment until which the
-    connection was to be made counts.
+    If it is None (httpcore passes none while it talks to a SOCKS proxy), the moment until which the
+    connection had to be made counts.
     """
 
     def __init__(self, raw: socket.socket, until: Moment, stands: Callable[[], None]) -> None:
         self._raw, self._until, self._stands = raw, until, stands
-        self._secured: TlsStream | None = None  # ahead
+        self._secured: TlsStream | None = None  # if made ahead
         self._idle_since = 0.0
 
     @property
@@ -166,7 +166,7 @@ class Stream(httpcore.NetworkStream):
         self._idle_since = time.monotonic()
 
     def usable(self) -> bool:
-        """Of one made ahead: it waited for a moment only, and the other side has not ended it."""
+        """Whether one made ahead has waited only briefly, and the other side has not ended it."""
         young = time.monotonic() - self._idle_since < _AHEAD
         return young and not (self._secured or self).get_extra_info("is_readable")
 
@@ -200,10 +200,10 @@ class Stream(httpcore.NetworkStream):
         return secured
 
     def get_extra_info(self, info: str) -> Any:
-        """`is_readable`, of an idle connection: has the other side ended it?
+        """`is_readable`: whether the other side has ended an idle connection.
 
-        Asked under the pool's lock, while another thread may begin to use the connection: the
-        socket's mode is not touched, and nothing waits.
+        It is asked under the pool's lock, while another thread may begin to use the connection, so
+        this does not touch the socket's mode and does not wait.
         """
         if info != "is_readable":
             return self._raw if info == "socket" else None
@@ -261,8 +261,8 @@ class TlsStream(httpcore.NetworkStream):
         return TlsStream(self, ssl_context, server_hostname, timeout)
 
     def get_extra_info(self, info: str) -> Any:
-        """`is_readable`: whether more than session tickets arrived (RFC 8446 §4.6.1), which is
-        an end, or noise."""
+        """`is_readable`: whether more than session tickets arrived (RFC 8446 §4.6.1): the end of
+        the connection, or noise."""
         if info != "is_readable":
             return self._tls if info == "ssl_object" else self._inner.get_extra_info(info)
         try:
@@ -278,7 +278,7 @@ class TlsStream(httpcore.NetworkStream):
             return True
 
     def _pump(self, step: Callable[[], _T], until: Moment) -> _T:
-        """Do one step of OpenSSL, with as much reading and writing below as it takes."""
+        """Do one step of OpenSSL, with as much reading and writing as it needs."""
         while True:
             try:
                 done = step()
@@ -298,9 +298,9 @@ class TlsStream(httpcore.NetworkStream):
 
 
 def looked_up(host: str, port: int, until: Moment) -> list[Entry]:
-    """The addresses of a host; on a thread, since a resolver takes no deadline.
+    """The addresses of a host, looked up on a thread, since a resolver accepts no deadline.
 
-    In its order, but the families take turns (RFC 8305 §4).
+    They are in the resolver's order, but the families take turns (RFC 8305 §4).
     """
     answer: Future[list[Entry]] = Future()
 
@@ -330,7 +330,7 @@ def looked_up(host: str, port: int, until: Moment) -> list[Entry]:
 def _race(
     waiting: list[Entry], until: Moment, failed: Callable[[str, str], None]
 ) -> tuple[socket.socket, str]:
-    """The first connection that stands, and its address; the others are closed and reported.
+    """The first connection that succeeds, and its address; the others are closed and reported.
 
     An attempt begins a quarter of a second after the last one, or as soon as that has failed
     (RFC 8305 §5).
@@ -398,12 +398,12 @@ def _left(until: Moment) -> float | None:
     left = until - time.monotonic()
     if left <= 0:
         raise TimeoutError
-    return min(left, _A_DAY)  # a socket takes no longer time
+    return min(left, _A_DAY)  # a socket accepts no longer time
 
 
 @contextmanager
 def _mapped(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
-    """In httpcore's words. A refusal of the policy passes, and what the resolver says."""
+    """Raise httpcore's errors. The policy's refusals and the resolver's errors pass unchanged."""
     try:
         yield
     except socket.gaierror:

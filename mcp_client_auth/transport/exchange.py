@@ -16,7 +16,7 @@ from .tls import OnTls
 
 _HEADERS: Final = {
     "Accept": "application/json",
-    "Accept-Encoding": "gzip",  # what servers send as deflate is of two kinds (RFC 9110 §8.4.1.2)
+    "Accept-Encoding": "gzip",  # servers send two kinds of deflate (RFC 9110 §8.4.1.2)
     "User-Agent": "mcp-client-auth",
 }
 _OF_STREAM: Final = 2.0  # seconds for its first message
@@ -28,14 +28,14 @@ _TO_SOCKS: Final = ("socks.connect_tcp", _SOCKS_SETUP)
 class Exchange:
     """One request and its answer, as httpcore reports it.
 
-    `connecting`: it has not come further than the first connection. `garbled`: what answered
-    there is not a SOCKS proxy.
+    `connecting`: it has not got beyond the first connection. `garbled`: what answered there is
+    not a SOCKS proxy.
     """
 
     def __init__(self, request: HttpRequest, url: str, on_tls: OnTls, *, proxied: bool) -> None:
         self._request, self._url = request, url
         self._on_tls, self._proxied = on_tls, proxied
-        self._began = False  # to make a connection for this
+        self._began = False  # whether a connection was begun for this
         self._fresh: Any = None  # the connection that was made
         self.connecting = self.garbled = False
 
@@ -77,14 +77,14 @@ class Exchange:
         return HttpResponse(response.status, self._url, tuple(answered.multi_items()), body)
 
     def _message(self, chunks: Iterable[bytes]) -> bytes:
-        """What a stream begins with that answers a POST; to a GET it may say nothing for long."""
+        """The first message of a stream that answers a POST; a GET's may be silent for long."""
         if self._request.method == "POST":
             with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
                 return first_message(chunks)
         return b""
 
     def lost(self, error: Exception) -> bool:
-        """Whether it was one kept or made ahead that broke, and not one that was never made."""
+        """Whether the connection that broke was kept or made ahead, not one that was never made."""
         broken = isinstance(error, httpcore.NetworkError | httpcore.RemoteProtocolError)
         return broken and not self._began
 

@@ -26,7 +26,7 @@ _PROXY_HINT: Final = Remedy(
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where an exchange went. `proxy` is its address without user info, empty for none;
-    `connecting`: it did not come further than that first connection."""
+    `connecting`: it did not get beyond that first connection."""
 
     url: str
     patience: float
@@ -35,7 +35,7 @@ class Place:
 
 
 def fault(error: Exception, place: Place) -> AuthError:
-    """The error that a fault of httpcore, of httpx (which mocks raise) or of the system is."""
+    """Return our error for a fault of httpcore, of httpx (which mocks raise) or of the system."""
     where = place.url
     kind = type(error).__name__
     if isinstance(error, zlib.error):
@@ -79,7 +79,7 @@ def _proxy_fault(error: Exception, place: Place) -> Unavailable:
 
 
 def _unknown_host(error: BaseException, url: str) -> Unavailable | None:
-    """If it is the resolver's own error where this one began."""
+    """The error for an unknown host, if this one began with the resolver's own."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, socket.gaierror):
         cause = cause.__cause__ or cause.__context__
@@ -97,5 +97,5 @@ def _unknown_host(error: BaseException, url: str) -> Unavailable | None:
 
 
 def reason(error: Exception) -> str:
-    """Why there was no answer, in quotes, without the system's number for it."""
+    """Why there was no answer, in quotes, without the system's error number."""
     return quoted(re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__)

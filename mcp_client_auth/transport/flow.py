@@ -1,4 +1,4 @@
-"""The requests of one login, refresh or logout: they share connections, and what is learned of
+"""The requests of one login, refresh or logout: they share connections, and what is learned about
 addresses. Both end with the flow, so that a new one checks again."""
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _FAULTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """What requests must share to share a connection, besides the origin."""
+    """What requests must have in common to share a connection, besides the origin."""
 
     proxy: str | None
     tls: bool
@@ -127,14 +127,14 @@ class Flow:
                 self.close()
 
     def close(self) -> None:
-        """End the connections; what is under way on another thread may end first."""
+        """End the connections; requests under way on other threads may finish first."""
         with self._turn:
             self._over = True
             while self._pools and not self._under_way:
                 self._pools.popitem()[1].close()
 
     def check(self, url: str) -> None:
-        """`InsecureUrl` for a page that the server may not send a person's browser to."""
+        """Raise `InsecureUrl` for a page that the server may not send a person's browser to."""
         try:
             self.addresses.check_page(url)
         finally:
@@ -174,12 +174,12 @@ class Flow:
         return _Route(self._proxy(url, where), tls, certified, request.private)
 
     def _proxy(self, url: str, where: Origin) -> str | None:
-        """This machine is never reached through a proxy, and no variable is read for it."""
+        """The proxy, if any; this machine is never reached through one, and no variable is read."""
         if is_loopback_host(where[1]):
             return None
         if self._made.proxy:
             return self._made.proxy
-        if where not in self._proxies:  # a look into the system's settings may take long
+        if where not in self._proxies:  # reading the system's settings may take long
             self._proxies[where] = environment_proxy(url)
         return self._proxies[where]
 
@@ -216,7 +216,7 @@ class Flow:
     def connect_ahead(self) -> None:
         """Connect to the typed server by TLS, for the first request there; nothing is sent.
 
-        A proxy is not spoken to.
+        A proxy is not contacted.
         """
         if _origin(self._made.server_url)[0] == "https":
             self._reach(time.monotonic() + self._made.options.http_timeout)
@@ -224,8 +224,8 @@ class Flow:
     def _meet(self) -> None:
         """Connect to the typed server, so that its address is known; nothing is sent.
 
-        `Unavailable` where it does not answer: whom it may name is not known then. One whose
-        name does not exist, or that has no certificate of its name, has no say.
+        Raises `Unavailable` if it does not answer, because what it may name is not known then. A
+        server whose name does not exist, or that has no certificate for it, has no say.
         """
         try:
             self._reach(time.monotonic() + _ACQUAINTANCE)
@@ -243,7 +243,7 @@ class Flow:
             pool.backend.connect_ahead(host, where[2], until)
 
     def _resolve(self, host: str) -> Iterable[str]:
-        """The addresses of a page's host; none where only a proxy knows them, or nothing does."""
+        """The addresses of a page's host; none if only a proxy knows them, or the look-up fails."""
         if self._proxy(f"https://{host}/", ("https", host, 443)):
             return ()
         try:

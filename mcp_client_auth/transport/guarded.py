@@ -77,7 +77,7 @@ class _Judged(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"no address of {host}") from None
         found = dict.fromkeys(str(entry[4][0]) for entry in entries)
         trouble: Exception = httpcore.ConnectError(f"{host} has no address")
-        # a name is looked up once: what was judged is what is connected to
+        # a name is looked up once: the addresses that were judged are those connected to
         for address in list(admitted(found, lambda each: self._policy.admit(host, each))):
             try:
                 stream = await self._inner.connect_tcp(

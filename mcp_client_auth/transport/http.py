@@ -1,8 +1,7 @@
-"""The default transport: sends an `HttpRequest` within limits (one deadline, one size, known
-addresses), none of it through the caller's own client, whose cookies, hooks and redirect policy
-are for the caller's requests.
+"""The default transport: sends an `HttpRequest` within one deadline, one size and known addresses.
 
-What is here loads no HTTP library; a `Flow` does.
+It never uses the caller's own client, whose cookies, hooks and redirect policy are for the
+caller's requests. This module loads no HTTP library; a `Flow` does.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ class HttpTransport:
     `verify` is True, a CA file or directory, or an SSLContext. `cert` is a client certificate
     (RFC 8705): a PEM file, or (certificate, key) or (certificate, key, password). It is shown to
     the origin of `server_url` and to the endpoints of its authorization server, and to no other
-    host; one that was loaded into an SSLContext cannot be withheld from anyone, so prefer `cert`.
-    `proxy` is httpx's; the environment's proxies and CA files apply, but not to loopback.
-    `on_tls(url, connection)` sees each connection whose certificate has been verified.
-    `public_only`: a user of yours has named `server_url`, so that it has no more rights than what
-    a public server names: each connection goes to a public address, its own too.
+    host. One that was loaded into an SSLContext cannot be withheld from anyone, so prefer `cert`.
+    `proxy` is as in httpx; the environment's proxies and CA files apply, but not to loopback.
+    `on_tls(url, connection)` is called for each connection whose certificate has been verified.
+    `public_only`: a user of yours has named `server_url`, so it has no more rights than a host
+    that a public server names: each connection, its own too, goes to a public address.
 
     Raises `Unavailable` for a network fault, `BadResponse` for a body over 1 MiB,
     `InsecureUrl` for an address that `server_url` may not name.
@@ -64,7 +63,7 @@ class HttpTransport:
         self.verify, self.proxy, self.cert = verify, proxy, cert
 
     def to_public_only(self) -> HttpTransport:
-        """The same, which connects to public addresses only."""
+        """A copy that connects to public addresses only."""
         other = copy(self)
         other.public_only = True
         return other
@@ -76,13 +75,13 @@ class HttpTransport:
 
     @property
     def has_certificate(self) -> bool:
-        """False where no client certificate can be presented; a context may hold one."""
+        """Whether a client certificate may be presented; an SSLContext may hold one."""
         return bool(self.cert) or isinstance(self.verify, ssl.SSLContext)
 
     @contextmanager
     def flow(self) -> Iterator[Flow]:
         """A transport for the requests of one login, refresh or logout: they share connections,
-        and what is learned of addresses."""
+        and what is learned about addresses."""
         from .flow import Flow
 
         flow = Flow(self)
@@ -92,7 +91,7 @@ class HttpTransport:
             flow.close()
 
     def toward(self, server_url: str, options: Options, *, certified: bool) -> HttpTransport:
-        """The same for a login elsewhere, which sees the client certificate if `certified`."""
+        """The same for a login elsewhere, which is shown the client certificate if `certified`."""
         return HttpTransport(
             server_url,
             options,
@@ -114,9 +113,9 @@ class HttpTransport:
             return flow(request)
 
     def check(self, url: str) -> None:
-        """`InsecureUrl` for a page that `server_url` may not send a person's browser to."""
+        """Raise `InsecureUrl` for a page that `server_url` may not send a person's browser to."""
         with self.flow() as flow:
             flow.check(url)
 
     def close(self) -> None:
-        """Nothing is open: connections end with their flow."""
+        """Do nothing: connections end with their flow."""

@@ -18,7 +18,7 @@ from ..secret import quoted
 from .connect import Backend, Policy
 
 # Seconds that a connection is kept without use. The shortest keep-alive of a common server is 2:
-# of a code or a refresh token that is lost there no one can tell whether it is spent.
+# if a code or a refresh token is lost there, no one can tell whether it has been used.
 _IDLE: Final = 1.5
 _MOST_IDLE: Final = 4
 _Pool = TypeVar("_Pool", bound=httpcore.ConnectionPool)
@@ -26,27 +26,27 @@ _SOCKS: Final = ("socks", "socks5", "socks5h")  # names are looked up by the pro
 
 
 def environment_proxy(url: str) -> str | None:
-    """`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, or what the system is set to (macOS, Windows)."""
+    """The proxy by `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, or system settings (macOS, Windows)."""
     parts, known = split(url), getproxies()
     proxy = known.get(parts.scheme) or known.get("all")
     if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     if ":" in (parts.hostname or "") and proxy_bypass(parts.hostname or ""):
-        return None  # an IPv6 address stands in NO_PROXY without its brackets
+        return None  # NO_PROXY lists an IPv6 address without its brackets
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
 def proxy_named(proxy: str) -> str:
-    """A proxy as it may stand in a message: no user info, no path."""
+    """A proxy as it may appear in a message: no user info, no path."""
     url = parsed_proxy(proxy).url
     host = f"[{url.host}]" if ":" in url.host else url.host
     return f"{url.scheme}://{host}" + (f":{url.port}" if url.port else "")
 
 
 class _Claimed(httpcore.ConnectionInterface):
-    """A connection that is not found to be idle and ended while another thread, to which the pool
-    has given it, begins to use it: its end would be that of a request that may have been heard.
-    One that is idle and `surplus` counts as expired."""
+    """A connection that never counts as expired while another thread, which the pool has given it
+    to, begins to use it: closing it would end a request that the server may have received. An idle
+    one counts as expired if there is a `surplus`."""
 
     def __init__(
         self, connection: httpcore.ConnectionInterface, surplus: Callable[[], bool]
@@ -78,10 +78,10 @@ class _Claimed(httpcore.ConnectionInterface):
 
 
 def for_threads(pool: _Pool, idle: int) -> _Pool:
-    """The same, for many threads, which keeps so many idle connections. It may have no such limit
-    of its own: httpcore would end one that it has just given to a request."""
+    """Make a pool fit for many threads, and keep `idle` idle connections. It may have no limit of
+    this kind itself: httpcore would end a connection that it has just given to a request."""
     create: Any = type(pool).create_connection
-    itself: Any = weakref.ref(pool)  # no circle: without its last user its connections end
+    itself: Any = weakref.ref(pool)  # no cycle: its connections end with its last user
 
     def surplus() -> bool:
         found: int = sum(each.is_idle() for each in itself().connections)
@@ -92,7 +92,7 @@ def for_threads(pool: _Pool, idle: int) -> _Pool:
 
 
 class DirectPool(httpcore.ConnectionPool):
-    """For https with a `context`, for clear text without one."""
+    """A pool without a proxy: for https with a `context`, for clear text without one."""
 
     def __init__(self, policy: Policy, context: ssl.SSLContext | None) -> None:
         self.backend = Backend(policy, tls=context)
@@ -105,7 +105,7 @@ class DirectPool(httpcore.ConnectionPool):
 
 
 def proxy_pool(proxy: str, context: Any, proxy_context: Any) -> httpcore.ConnectionPool:
-    """Raises `UsageError` for a proxy that cannot be used."""
+    """A pool through a proxy; raises `UsageError` if that cannot be used."""
     by = parsed_proxy(proxy)
     where = httpcore.URL(
         scheme=by.url.raw_scheme, host=by.url.raw_host, port=by.url.port, target=b"/"
@@ -137,7 +137,7 @@ def _common(context: ssl.SSLContext | None) -> dict[str, Any]:
 
 
 def parsed_proxy(proxy: str) -> httpx.Proxy:
-    """`UsageError` for what is not the URL of a proxy."""
+    """Parse a proxy's URL; raises `UsageError` if it is not one."""
     scheme, colon, rest = proxy.partition("://")
     if scheme.lower() in _SOCKS:
         proxy = "socks5" + colon + rest

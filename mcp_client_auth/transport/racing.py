@@ -28,14 +28,14 @@ _IDLE: Final = 5.0
 
 
 def limits(most: int | None = None) -> dict[str, Any]:
-    """Of a pool of so many connections, but for `MOST_IDLE`: see `for_threads`."""
+    """The limits of a pool of `most` connections, except `MOST_IDLE`: see `for_threads`."""
     return {"max_connections": most or _MOST, "keepalive_expiry": _IDLE}
 
 
 class RacingTransport(httpx.BaseTransport):
-    """Pass it as `transport=`; an httpx client reads no proxy of the environment then.
+    """Pass it as `transport=`; the httpx client then ignores the environment's proxies.
 
-    `policy`: which addresses may be connected to, where not every one may. `most`: connections.
+    `policy`: which addresses may be connected to, None for all. `most`: connections at a time.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class _Spans(httpcore.NetworkBackend):
 
     @contextmanager
     def sending(self, sender: Sender | None) -> Iterator[None]:
-        """What this thread writes meanwhile is this sender's."""
+        """Attribute to this sender what this thread writes meanwhile."""
         self._of_thread.sender = sender
         try:
             yield
@@ -119,7 +119,7 @@ class _Spans(httpcore.NetworkBackend):
 
 
 class _Spanned(httpcore.NetworkStream):
-    """A `Wire`, too."""
+    """A stream that converts spans to moments; it is a `Wire`, too."""
 
     def __init__(self, stream: httpcore.NetworkStream, spans: _Spans) -> None:
         self._stream, self._spans = stream, spans
@@ -164,7 +164,7 @@ def _moment(span: float | None) -> Moment:
 
 @contextmanager
 def in_httpx_words() -> Iterator[None]:
-    """The errors have the same names in both."""
+    """Raise httpx's errors for httpcore's, which have the same names."""
     try:
         yield
     except socket.gaierror as error:

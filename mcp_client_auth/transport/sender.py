@@ -1,7 +1,7 @@
-"""Who sends a request, where another thread may end the wait for its answer.
+"""The sender of a request, for when another thread may end the wait for its answer.
 
-httpx names the connection of a request no earlier than in the response. This imports no HTTP
-library: a client of another one ignores the extension.
+httpx does not name the connection of a request before the response. This imports no HTTP
+library: the client of another one ignores the extension.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ from typing import Final, Protocol
 
 # extensions of a request
 SENDER: Final = "mcp_client_auth.sender"
-FIRST_URL: Final = "mcp_client_auth.first_url"  # which the server redirects to where it goes
+FIRST_URL: Final = "mcp_client_auth.first_url"  # the URL whose redirects led here
 
 
 class Wire(Protocol):
-    """A connection, which serves one request after the other."""
+    """A connection, which serves one request after another."""
 
     def end(self, sender: Sender) -> None:
-        """From any thread: end it, if it still serves the request of this sender."""
+        """End it, from any thread, if it still serves the request of this sender."""
         ...
 
 
 class Sender(Protocol):
-    """Who sends a request."""
+    """The sender of a request."""
 
     def writing(self, wire: Wire) -> None:
-        """Something of the request goes out there now; raise to keep it back."""
+        """Called before part of the request is written to `wire`; raise to stop that."""
         ...

@@ -1,7 +1,7 @@
 """The TLS context for what a caller says about certificates, in httpx's old words.
 
-httpx has given up `verify=path` and `cert=`; here they are what they were, and a context. One
-without a client certificate is made once a process: loading the authorities takes 20 ms.
+httpx has given up `verify=path` and `cert=`; here they work as before, and so does a context. A
+context without a client certificate is made once per process: loading the CAs takes 20 ms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from ..errors import UsageError
 from ..secret import quoted
 
-# the file alone, with its key's, or with its key's and the key's password
+# the file alone, with the key's file, or with the key's file and the key's password
 Cert: TypeAlias = str | tuple[str, str] | tuple[str, str, str] | None
 Verify: TypeAlias = ssl.SSLContext | str | bool
 OnTls: TypeAlias = Callable[[str, ssl.SSLObject], None] | None
@@ -26,7 +26,7 @@ _MOST: Final = 8
 def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext:
     """Raises `UsageError` for a certificate or key that cannot be used, `OSError` for a CA file.
 
-    What is returned may be shared: it is not to be changed.
+    The context that is returned may be shared, so do not change it.
     """
     if isinstance(verify, ssl.SSLContext):
         if not cert:
@@ -49,7 +49,7 @@ def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext:
 
 
 def _state(path: str) -> Hashable:
-    """What tells that a CA file or directory is still the one that was read."""
+    """A value that changes when the CA file or directory does."""
     try:
         known = os.stat(path)
     except (OSError, ValueError):
@@ -61,7 +61,7 @@ def _trusting(verify: str | bool) -> ssl.SSLContext:
     import httpx
 
     if isinstance(verify, bool):
-        return httpx.create_ssl_context(verify=verify)  # SSL_CERT_FILE and SSL_CERT_DIR with it
+        return httpx.create_ssl_context(verify=verify)  # it reads SSL_CERT_FILE and SSL_CERT_DIR
     if os.path.isdir(verify):
         return ssl.create_default_context(capath=verify)
     return ssl.create_default_context(cafile=verify)
