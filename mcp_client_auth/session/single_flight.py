@@ -88,9 +88,9 @@ _flying: Final = threading.local()  # the future of the flight that this thread 
 
 class _Flight:
     """One run. `callers`: how many callers wait that may leave. `outlives`: it goes on when all
-    have left; otherwise it is then cancelled. `left`: no one joins it any more, as it was cancelled.
-    `person`: it may wait for a person.
-    `before`: a run that was left, whose end it waits for."""
+    have left; otherwise it is cancelled then. `left`: it was cancelled, and no one joins it any
+    more. `person`: it may wait for a person. `before`: a run that was left, whose end it waits
+    for."""
 
     __slots__ = ("before", "callers", "cancel", "future", "gathering", "left", "outlives", "person")
 

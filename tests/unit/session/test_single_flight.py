@@ -178,12 +178,12 @@ def test_a_login_that_begins_while_one_that_was_closed_ends_has_a_run_of_its_own
         go.wait(60)
         raise LoginFailed("aborted")
 
+    def request() -> str:
+        return wait(flights.start("login", aborted, cancel))
+
     def run() -> None:
         with pytest.raises(LoginFailed):
-            if begun_by_a_request:
-                wait(flights.start("login", aborted, cancel))
-            else:
-                flights.here("login", aborted, cancel)
+            request() if begun_by_a_request else flights.here("login", aborted, cancel)
 
     first = threading.Thread(target=run)
     first.start()
