@@ -103,7 +103,7 @@ def test_a_request_without_a_token_becomes_an_answer(post: Post) -> None:
         assert answer.status_code == 200
         assert len(answer.json()["result"]["tools"]) == 4
         assert [event.name for event in seen if event.number] == list(STEPS)
-        assert len(server.requests) == 8  # the seven of the flow, and the consent that was posted
+        assert len(server.requests) == 8  # the seven of the flow, and the posted consent
         browser.join(60)
         assert browser.last_page is not None
         assert "close this" in browser.last_page.text
@@ -272,7 +272,7 @@ async def test_an_asynchronous_body_is_sent_again_after_the_401(library: Any) ->
 
 
 def test_a_transport_may_write_into_the_request_where_it_sends_it(library: Any) -> None:
-    """As httpx's own documentation has a transport that resolves names."""
+    """httpx's own documentation shows a transport that resolves names this way."""
     seen: list[str] = []
 
     class Resolving(library.HTTPTransport):  # type: ignore[misc, name-defined, unused-ignore]
@@ -337,7 +337,7 @@ def test_a_request_elsewhere_goes_out_without_a_token(library: Any) -> None:
 
 
 def test_the_object_is_not_callable() -> None:
-    # pydantic-ai takes a callable for something else
+    # pydantic-ai treats a callable as something else
     assert not callable(MCPAuth("https://mcp.example.com/mcp"))
 
 

@@ -42,7 +42,7 @@ RESOURCE = "https://mcp.example.com/mcp"
 HEADERS = {"Accept": "application/json, text/event-stream"}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
-# The whole of it, against a server that checks everything
+# The whole flow, against a server that checks everything
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Scene:
 
     @property
     def said(self) -> list[tuple[str, int]]:
-        """Which server answered what, the consent page left out."""
+        """Each server's answers in order, without the consent page."""
         pages = ("/authorize",)
         return [(r.side, r.status) for r in self.server.requests if not r.path.endswith(pages)]
 
@@ -226,7 +226,7 @@ def test_a_nonce_that_is_too_old_costs_one_request_and_no_token(tmp_path: Path) 
 
 
 def test_the_nonces_retry_is_not_the_answer_to_a_401(tmp_path: Path) -> None:
-    """The nonce is too old and the token has been revoked early: both are mended."""
+    """The nonce is too old and the token has been revoked early: both are repaired."""
     with scene_of(tmp_path, dpop_nonces="both") as scene:
         auth, url = scene.auth(ask=True), scene.server.url
         send(auth, url)
@@ -274,7 +274,7 @@ def test_a_step_up_of_a_bound_login_stays_bound(tmp_path: Path) -> None:
     note = {"name": "add_note", "arguments": {"text": "x"}}
     with scene_of(tmp_path, dpop="supported", dpop_nonces="both") as scene:
         send(scene.auth(ask=True, options=Options(dpop=True)), scene.server.url)
-        auth = scene.auth(ask=True)  # of a program that did not ask for it
+        auth = scene.auth(ask=True)  # in a program that did not ask for it
         with httpx.Client(auth=auth, timeout=30) as client:
             call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": note}
             assert client.post(scene.server.url, headers=HEADERS, json=call).status_code == 200
@@ -283,7 +283,7 @@ def test_a_step_up_of_a_bound_login_stays_bound(tmp_path: Path) -> None:
 
 
 def test_a_forced_login_decides_anew_whether_to_bind(tmp_path: Path) -> None:
-    """Else who asked for it once, where the resource cannot do it, could not get out again."""
+    """Otherwise a user who asked for it once could not get out if the resource cannot do it."""
     with scene_of(tmp_path, dpop="supported") as scene:
         send(scene.auth(ask=True, options=Options(dpop=True)), scene.server.url)
         prompt = BrowserPrompt(open_url=scene.browser)
@@ -301,7 +301,7 @@ def test_a_confidential_clients_refresh_proves_both(tmp_path: Path) -> None:
 def test_a_server_that_began_to_demand_bound_tokens_gets_a_new_login_at_once(
     tmp_path: Path,
 ) -> None:
-    """A refresh could not bind what was not bound."""
+    """A refresh cannot bind tokens that were not bound before."""
     client = RegisteredClient("app", redirect_uris=("http://127.0.0.1/callback",))
     with scene_of(tmp_path, dpop="supported", clients=(client,)) as scene:
         send(scene.auth(ask=True), scene.server.url)
@@ -409,7 +409,7 @@ def test_neither_event_nor_repr_shows_the_key(
 
 
 def redirecting(target: str, seen: list[httpx.Request], server: str) -> httpx.MockTransport:
-    """A place that sends everything to `target`, which takes a proof for its own URL only."""
+    """A server that redirects to `target`, which accepts a proof for its own URL only."""
 
     def handle(request: httpx.Request) -> httpx.Response:
         seen.append(request)

@@ -1,4 +1,4 @@
-"""Logins over real sockets, one for each way a client proves itself and each thing mended."""
+"""Logins over real sockets: one for each way a client authenticates and each thing repaired."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Run:
         return self.client.post(self.server.url, json=ping, headers=headers).status_code
 
     def refresh(self) -> None:
-        """A token of a moment ago is not renewed on a 401, so it is asked for."""
+        """Ask for a refresh, because a token that was just issued is not renewed on a 401."""
         self.auth.session.fresh(1e6)
 
     def told(self) -> str:
@@ -103,7 +103,7 @@ class Run:
         return " ".join(map(str, self.events)) + repr(self.auth) + repr(self.auth.session.config)
 
     def titles(self) -> list[str]:
-        """What the browser showed in the end, of each visit."""
+        """The title of each visit's last page."""
         assert self.browser.join(60)
         return [page.text.split("<h1>")[1].split("<")[0] for page in self.browser.pages
                 if "callback" in page.url]  # fmt: skip
@@ -300,7 +300,7 @@ def test_a_method_that_registration_names_is_used(method: AuthMethod) -> None:
         assert run.browser.visits == 1
 
 
-# What is mended, once
+# What is repaired, once
 
 
 @pytest.mark.usefixtures("ports_of_ours")
@@ -531,7 +531,7 @@ def test_endpoints_of_the_callers_stand_in_for_metadata(silent: DemoServer) -> N
     options = Options(issuer=silent.issuer, endpoints=endpoints(silent))
     run = Run(silent, options=options)
     assert run.post() == 200
-    Run(silent, prompt=None).refresh()  # the record holds what that needs
+    Run(silent, prompt=None).refresh()  # the record holds what a refresh needs
     assert run.auth.session.log_out().revoked is True
     assert silent.count("/.well-known/oauth-authorization-server") == 0
 

@@ -1,4 +1,4 @@
-"""A login that is likely has its connection begun while the caller's first request is under way."""
+"""If a login is likely, its connection is opened while the caller's first request is under way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEADERS = {"Accept": "application/json, text/event-stream"}
 
 
 class Noting(HttpTransport):
-    """`begun`: the connections made ahead; `closed`: how many of them nobody needed."""
+    """`begun`: the connections made ahead; `closed`: how many of them were not needed."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)

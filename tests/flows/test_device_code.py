@@ -1,4 +1,4 @@
-"""A login with a code on another device, over real sockets and in a scripted time."""
+"""A login with a code on another device, over real sockets and with a scripted clock."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ from tests.support.python_path import ROOT
 DATA: Final = ROOT / "tests" / "data" / "0.1.0"
 KINDS: Final = ("file", "sealed", "keyring", "keyring-sealed")
 USER: Final = "mcp-client-auth"
-# Of `--json`: fields that have come since. None may go, or change its type.
+# Fields added to `--json` since then. None may go, or change its type.
 ADDED: Final = (
     ".login.issued_by_hand",
     ".logins[].issued_by_hand",
@@ -53,8 +53,8 @@ ADDED: Final = (
     ".changes",
     ".reports",
 )
-# What scenes say of their error since then, where that was changed knowingly, and why.
-PROXY: Final = {"code": "proxy"}  # the proxy is named where it is the proxy that fails
+# What scenes say about their error now, if it was changed on purpose, and why.
+PROXY: Final = {"code": "proxy"}  # if it is the proxy that fails, it is named
 CHANGED: Final[dict[str, dict[str, Any]]] = {
     "login-elsewhere": PROXY,
     "refresh": PROXY,
@@ -62,7 +62,7 @@ CHANGED: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-# Options that are gone, and what comes to the same in their scene: here another registration.
+# Removed options, and what has the same effect in their scene: here another registration.
 GONE: Final = {"--new-client": ("--redirect-uri", "http://127.0.0.1/again")}
 
 
@@ -87,7 +87,7 @@ class Vault(KeyringBackend):
 
 @dataclass
 class Left:
-    """A home as it was left; `raw` are its texts and `vault` its keyring."""
+    """A home as 0.1.0 left it; `raw` holds its texts, `vault` is its keyring."""
 
     kind: str
     raw: dict[str, Any]
@@ -171,13 +171,13 @@ def home(request: pytest.FixtureRequest, inside: Inside, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def files(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Left:
-    """The home of plain files, for what is the same in each."""
+    """The home of plain files, for tests that would be the same with each kind."""
     return left("file", inside, monkeypatch)
 
 
 @pytest.fixture
 def hosts(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Iterator[PublicHosts]:
-    """The internet; nobody answers in it until a test routes a host."""
+    """The internet, where no host answers until a test routes one."""
     with PublicHosts(inside.home) as hosts:
         for name, value in hosts.environment.items():
             monkeypatch.setenv(name, value)
@@ -357,7 +357,7 @@ def test_an_expired_login_is_renewed(home: Left, endpoint: Endpoint, host: str) 
 
 
 def proven(client: dict[str, Any], form: dict[str, str], headers: dict[str, str]) -> bool:
-    """Whether the client has proven itself as its record says."""
+    """Whether the client has authenticated as its record says."""
     match client["method"]:
         case "none":
             return form["client_id"] == client["client_id"] and "client_secret" not in form
@@ -426,7 +426,7 @@ def test_what_was_left_in_the_other_storage_is_deleted_with_its_login(home: Left
 
 
 def test_a_refused_login_is_remembered_while_it_is_fresh(files: Left, hosts: PublicHosts) -> None:
-    """The note is that of a login which the person denied in the browser."""
+    """The note is about a login that the person denied in the browser."""
     [note] = files.home.glob("*.cooling.note")
     told = json.loads(note.read_text())
     told["login"]["until"] = time.time() + 30
@@ -460,7 +460,7 @@ def test_a_login_that_failed_long_ago_keeps_nobody_from_the_next(
 
 
 def test_a_record_that_comes_back_after_its_logout_is_dead(files: Left) -> None:
-    """A write that was given up may land late; the word of the logout is in the home."""
+    """An abandoned write may still arrive late; the logout has left a marker in the home."""
     [grave] = files.home.glob("*.deleted")
     record = files.one("browser")
     server = "https://gone.example.com/mcp"
@@ -475,7 +475,7 @@ def test_a_record_that_comes_back_after_its_logout_is_dead(files: Left) -> None:
 
 
 def fields(value: Any, where: str = "") -> dict[str, set[str]]:
-    """The types that stand at each place; the elements of a list share one."""
+    """The types at each place; the elements of a list share one place."""
     places = {where: {type(value).__name__}}
     if isinstance(value, dict):
         inside = [fields(each, f"{where}.{name}") for name, each in value.items()]
@@ -510,7 +510,7 @@ ONLINE: Final = sorted(path.stem for path in (DATA / "answers" / "online").iterd
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault that passes is not waited for."""
+    """Do not wait for a fault to pass."""
     made = Options.__init__
 
     def hasty(self: Options, *given: Any, **named: Any) -> None:

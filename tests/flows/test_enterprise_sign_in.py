@@ -125,7 +125,7 @@ def test_an_expired_id_token_is_renewed_and_what_was_rotated_is_kept(company: Co
 def test_a_client_that_is_named_without_its_secret_has_it_from_the_first_login(
     company: Company,
 ) -> None:
-    """A session that names no grant, as a notebook does after the command."""
+    """A session that names no grant, as in a notebook after a login by the command."""
     storage = MemoryStorage()
     assert call(company.auth(storage)) == 200
     company.expire(storage)
@@ -165,11 +165,11 @@ def test_the_client_at_the_server_may_be_a_metadata_document(tmp_path: Path) -> 
         assert call(MCPAuth(company.server.url, storage=storage, prompt=None)) == 200
         assert company.server.count("/register") == company.server.count("/authorize") == 0
         other = company.auth(storage, client=ClientMetadataDocument(document + "?other"))
-        with pytest.raises(TokenRefused):  # it gets no token of another client
+        with pytest.raises(TokenRefused):  # it does not get another client's token
             call(other)
 
 
-# It has ended
+# The sign-in has ended
 
 
 def test_a_sign_in_that_was_ended_is_asked_for_again(company: Company) -> None:

@@ -108,7 +108,7 @@ def library(request: pytest.FixtureRequest) -> Library:
 
 
 class Person:
-    """A program with a client of the library, and somebody at a browser."""
+    """A program with a client of the library, and a person at a browser."""
 
     def __init__(self, library: Library, server: DemoServer, **arguments: Any) -> None:
         self.library, self.server = library, server

@@ -101,7 +101,7 @@ Make: TypeAlias = Callable[..., Any]
 
 @pytest.fixture
 def make(client: str, storage: MemoryStorage) -> Make:
-    """The login of a program at which no one can sign in."""
+    """Make the auth of a program in which no one can sign in."""
 
     def make(url: str, **arguments: Any) -> Any:
         kind = KINDS.get(client, MCPAuth)
@@ -116,7 +116,7 @@ def auth(make: Make, shared: DemoServer) -> Any:
 
 
 def log_in(server: DemoServer, storage: MemoryStorage) -> None:
-    """As another program does."""
+    """Log in as another program does."""
     prompt = BrowserPrompt(open_url=ScriptedBrowser())
     MCPAuth(server.url, storage=storage, prompt=prompt).session.log_in(force=True)
 
@@ -223,7 +223,7 @@ def test_each_of_many_calls_at_once_gets_the_answer_to_its_own_id(
 
 
 class Broken(Exception):
-    """What a host's own body raises."""
+    """The error that a host's own request body raises."""
 
 
 def test_a_body_that_cannot_be_read_is_its_program_s_own_error(send: Send, auth: Any) -> None:

@@ -28,7 +28,7 @@ def server() -> Iterator[DemoServer]:
 
 @pytest.fixture
 def expired(server: DemoServer, monkeypatch: pytest.MonkeyPatch) -> MemoryStorage:
-    """A login whose token has ended, and a patience that no loaded machine comes to the end of."""
+    """A login whose token has expired, with a patience that even a loaded machine cannot use up."""
     monkeypatch.setattr(renewal, "_LONGER", 1000.0)
     storage, person = MemoryStorage(), ScriptedBrowser()
     MCPAuth(server.url, storage=storage, prompt=person.prompt).login()

@@ -117,7 +117,7 @@ def test_the_login_of_a_script_can_be_handed_to_a_host(
         "on_failure": "rpc",
     }
     me = asyncio.run(alogin(shared.url, **how)) if waits else login(shared.url, **how)
-    me.auth.session.prompt = None  # nobody is there any more
+    me.auth.session.prompt = None  # no one can sign in any more
     me.logout()
     answer = httpx.post(shared.url, json=LIST, auth=me.auth)
     assert answer.json()["error"]["data"]["code"] == "login_required"

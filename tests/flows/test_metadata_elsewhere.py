@@ -1,4 +1,4 @@
-"""Authorization server metadata that lies at no well-known place: the caller names it."""
+"""Authorization server metadata that is not at a well-known URL: the caller names it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.inside import Inside
 
 
 class Host:
-    """Serves one document at any path, and counts."""
+    """A server of one document, at any path; it records the paths."""
 
     def __init__(self) -> None:
         self.document, self.status, self.paths = b"", 200, list[str]()

@@ -1,4 +1,4 @@
-"""Clients that prove themselves by a TLS certificate (RFC 8705), over real handshakes."""
+"""Clients that authenticate with a TLS certificate (RFC 8705), over real handshakes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def world(authority: Authority) -> Iterator[TlsWorld]:
 
 
 class Browser:
-    """A person who says yes at once; `urls` are what was opened."""
+    """A person who says yes at once; `urls` lists what was opened."""
 
     def __init__(self) -> None:
         self.urls: list[str] = []
@@ -201,7 +201,7 @@ def test_no_certificate_is_said_before_the_browser_opens(
 def test_a_program_without_the_certificate_is_told_so_and_ends_no_login(
     authority: Authority, world: TlsWorld
 ) -> None:
-    world.changes["mtls_endpoint_aliases"] = None  # so that its server could answer it
+    world.changes["mtls_endpoint_aliases"] = None  # so that its server could answer without it
     cert = HttpTransport(world.url, verify=authority.file, cert=authority.issue("app"))
     made, _ = logged_in(world, cert)
     session = made.auth.session

@@ -45,7 +45,7 @@ URL = "https://mcp.example.invalid/mcp"
 def test_each_system_has_its_own_place(
     kind: type[Any], below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On Windows the one that does not roam: a token is of this machine."""
+    """On Windows the directory that does not roam: a token belongs to this machine."""
     for name in ("MCP_CLIENT_AUTH_HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -69,7 +69,7 @@ FORBIDDEN = set('<>:"/\\|?*')
 def test_a_file_has_a_name_that_every_system_takes(
     inside: Inside, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the server and the account are called; two never differ by their case alone."""
+    """Whatever the server and the account are called; no two names differ by case alone."""
     for account in ("default", "A?*", "a?*", "nul", "x" * 300):
         inside.keep(credential(server, account=account))
         with FileStorage().lock(Key(server, account)):
@@ -104,7 +104,7 @@ VERBS = [
 
 
 class Console(io.TextIOWrapper):
-    """As Python makes the standard streams of a process there."""
+    """A standard stream as Python makes it for a process there."""
 
     def __init__(self, encoding: str, *, strict: bool, terminal: bool) -> None:
         self.held = io.BytesIO()

@@ -35,7 +35,7 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 @dataclass(frozen=True)
 class IssuedByHand(Grant):
-    """A token that an operator issued; `read` gives it as it is now. It is never refreshed."""
+    """A token that an operator issued; `read` returns its current value. It is never refreshed."""
 
     read: Callable[[], str]
     name: ClassVar[str] = "issued_by_hand"
@@ -96,7 +96,7 @@ def test_its_token_is_read_again_when_the_server_no_longer_accepts_it(server: De
 
 
 class AskedFor(IssuedByHand):
-    """Someone has to ask the operator for it."""
+    """A token that someone has to ask the operator for."""
 
     interactive: ClassVar[bool] = True
 

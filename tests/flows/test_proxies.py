@@ -1,4 +1,4 @@
-"""Requests through proxies, and the words when one does not do its part."""
+"""Requests through proxies, and the message when a proxy does not work."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def fails(proxy: str, url: str = SERVER, timeout: float = 5.0) -> AuthError:
     return caught.value
 
 
-# One that works
+# A proxy that works
 
 
 @pytest.mark.parametrize("kind", [Proxy, SocksProxy])
@@ -124,7 +124,7 @@ def test_the_spellings_of_socks_are_one(
         assert proxy.asked == [("mcp.example.com", 443)]
 
 
-# One that does not
+# A proxy that does not
 
 
 def test_one_that_refuses_the_connection_is_named() -> None:
@@ -153,7 +153,7 @@ def test_one_whose_name_does_not_exist_is_named(
 def test_one_that_wants_a_password_is_named(url: str) -> None:
     refuses = says(b"", "407 Proxy Authentication Required", "Proxy-Authenticate: Basic")
     with LoopbackServer(refuses) as proxy:
-        if url.startswith("http:"):  # it looks like an answer of the server
+        if url.startswith("http:"):  # it looks like the server's answer
             transport = HttpTransport(SERVER, proxy=proxy.url)
             assert transport(HttpRequest("GET", url)).status == 407
             return
@@ -241,7 +241,7 @@ async def test_loopback_works_without_it() -> None:
             assert (await again.get(server.url + "/elsewhere", auth=None)).json() == "direct"
 
 
-# Which one
+# Which proxy is used
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A server whose URL is redirected, as Starlette sends `/mcp` to `/mcp/`: real ones, on sockets."""
+"""A server whose URL redirects, as Starlette sends `/mcp` to `/mcp/`: real servers, on sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Mounted(DemoServer):
 
 
 def unmounted(mcp: ASGIApp) -> ASGIApp:
-    """The application as if it were not mounted, and with no slash after /mcp."""
+    """The application as if it were not mounted, and without the slash after /mcp."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removesuffix("/")
@@ -108,7 +108,7 @@ def test_the_command_works_with_the_url_as_it_was_typed(
 
 
 def test_a_slash_that_was_typed_is_remembered(mounted: DemoServer, terminal: Terminal) -> None:
-    """The name and the key of a login have none."""
+    """The name and the key of a login have no slash."""
     terminal.log_in(mounted.url + "/", "--name", "work")
     for word in ("work", mounted.url, mounted.url + "/"):
         mounted.clear_requests()
@@ -172,7 +172,7 @@ def test_the_bridge_logs_in_where_the_server_redirects_to(mounted: DemoServer) -
 
 
 def test_a_server_that_redirects_only_what_carries_a_token_is_followed(victim: Victim) -> None:
-    """The authorization stands before the router: the 401 comes first, then the redirect."""
+    """The authorization runs before the router: the 401 comes first, then the redirect."""
     world = victim.world
     world.at("answer", redirect("/tenant/mcp/"))
     world.put(world.url + "/", MESSAGE)
@@ -190,7 +190,7 @@ def test_a_token_is_not_taken_to_another_directory(victim: Victim) -> None:
 
 
 def moved(world: World, path: str) -> str:
-    """The server's URL redirects to that path, where the server is."""
+    """Move the server to this path, and redirect its URL there."""
     usual = world.usual("probe")
     world.at("probe", redirect(path))
     world.put(world.origin + path, usual)
@@ -235,7 +235,7 @@ def test_a_login_to_what_redirects_away_says_so_at_its_end(
 def test_a_path_that_asks_for_a_login_and_has_no_endpoint_is_told_of(
     world: World, terminal: Terminal
 ) -> None:
-    """Where the authorization stands before the router, every path asks for a login."""
+    """If the authorization runs before the router, every path asks for a login."""
     world.at("answer", html(404))
     done = terminal.log_in(world.url)
     assert "HTTP 404: there is no MCP endpoint at this path" in done.err
@@ -279,7 +279,7 @@ def test_another_request_that_is_sent_away_is_handed_back_untouched(victim: Vict
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_slash_too_many_is_the_same_server(victim: Victim, status: int) -> None:
-    """A server at /mcp sends /mcp/ to itself."""
+    """A server at /mcp redirects /mcp/ to /mcp."""
     world = victim.world
     typed = world.url + "/"
     world.put(typed, redirect(world.url, status))

@@ -1,4 +1,4 @@
-"""`login()`, `alogin()`, `logout()` and the object that they hand out, against a real server."""
+"""`login()`, `alogin()`, `logout()` and the object that a login returns, against a real server."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class LogIn:
         return login(self.url, **{"storage": self.storage, **self.arguments, **more})
 
     def age(self, seconds: float) -> None:
-        """Let the stored token end in so many seconds."""
+        """Make the stored token expire in this many seconds."""
         stored = self.storage.load(key_for(self.url))
         assert stored
         tokens = replace(stored.tokens, expires_at=time.time() + seconds)
@@ -273,7 +273,7 @@ except LoginRequired as error:
 
 
 def python_script(url: str, *, before: str = "", more: str = "", **environ: str) -> str:
-    """What `login()` says in a process of its own, without a terminal and a display."""
+    """What `login()` says in a process of its own, without a terminal or a display."""
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(before=before, more=more), url],
         env={**os.environ, **SILENT, **environ},
@@ -314,7 +314,7 @@ sys.stderr = types.SimpleNamespace(isatty=lambda: {at_terminal}, write=len, flus
 
 
 def test_in_a_kernel_without_stdin_a_login_is_required_at_once(server: DemoServer) -> None:
-    """Papermill and nbconvert run notebooks so; they may have been started at a terminal."""
+    """Papermill and nbconvert run notebooks this way, and may have been started at a terminal."""
     kernel = KERNEL.format(allowed=False, at_terminal=True)
     assert python_script(server.url, before=kernel).endswith(" True")
 
@@ -431,7 +431,7 @@ def test_a_session_is_kept_over_calls_and_ended_with_the_login(
     me.close()
     assert [(r.method, r.status) for r in server.requests[before:]] == [("DELETE", 200)]
     assert [r.status for r in server.requests if r.path == "/mcp"].count(202) == 1
-    assert me.call("whoami").text  # what is used again opens again
+    assert me.call("whoami").text  # it opens again when it is used again
     me.close()
 
 

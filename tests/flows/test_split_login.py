@@ -1,4 +1,4 @@
-"""A login in two halves, whose person returns to a page of the caller's own application."""
+"""A login in two halves: the person returns to a page of the caller's own application."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def world() -> World:
 
 
 class App:
-    """An application with users, at a server of the tests."""
+    """An application with users, at a test server."""
 
     def __init__(self, world: World, storage: Storage | None = None) -> None:
         self.world, self.storage = world, storage or MemoryStorage()

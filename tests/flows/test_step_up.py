@@ -111,7 +111,7 @@ def test_who_comes_before_the_browser_opens_joins(world: Slow, place: str) -> No
 
 
 def while_the_browser_is_open(world: Slow, person: Person, *, allow: bool) -> list[Any]:
-    """What becomes of twelve requests, eleven of which come too late for the first browser."""
+    """The results of twelve requests, eleven of which come too late for the first browser."""
     program = logged_in(world, person)
     with ThreadPoolExecutor(12) as pool:
         first = pool.submit(result, program, SCOPES[0])
@@ -219,7 +219,7 @@ def test_closing_ends_a_step_up_for_all_who_have_joined_it(world: Slow) -> None:
 def test_an_interrupted_call_of_a_login_ends_its_step_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The next cell of a notebook logs in, and does not wait for what was interrupted."""
+    """The next cell of a notebook logs in, and does not wait for the interrupted step-up."""
     ended = threading.Event()
 
     class Window(ScriptedBrowser):
@@ -247,7 +247,7 @@ def test_an_interrupted_call_of_a_login_ends_its_step_up(
 
 
 def test_a_crowd_of_tasks_at_a_real_server_opens_one_browser() -> None:
-    """As an agent that calls twelve tools at once. The person decides within milliseconds."""
+    """Like an agent that calls twelve tools at once. The person decides within milliseconds."""
     browser = ScriptedBrowser()
 
     def answer(request: httpx.Request) -> httpx.Response:

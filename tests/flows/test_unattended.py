@@ -1,4 +1,4 @@
-"""Each grant that asks nobody, over real sockets: it obeys the rules of a person's login."""
+"""Each grant that needs no person, over real sockets: it follows the rules of a person's login."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_token_is_issued_ahead_of_its_end_in_the_background(scene: Scene) -> N
     scene.age(storage, left=1.0)
     old = scene.stored(storage).tokens.access_token
     held = scene.server.hold_next()
-    assert scene.call(scene.auth(storage)) == 200  # with the old one, while the new one is held
+    assert scene.call(scene.auth(storage)) == 200  # with the old token, while the new one is held
     held.wait()
     assert scene.stored(storage).tokens.access_token == old
     held.release()
@@ -166,7 +166,7 @@ def test_a_definite_refusal_is_one_request_and_no_other_grant(scene: Scene) -> N
     scene.server.forget_clients()
     scene.file.write_text("no.such.assertion")
     auth = scene.auth(MemoryStorage(), options=Options(issuer=scene.server.issuer))
-    for _ in range(3):  # the second and third are told the same without a request
+    for _ in range(3):  # the second and third get the same error without a request
         with pytest.raises(TokenRefused) as caught:
             scene.call(auth)
         assert SECRET not in f"{caught.value!r} {caught.value} {caught.value.__dict__}"
@@ -278,7 +278,7 @@ def test_login_and_logout_need_nobody_either(scene: Scene) -> None:
     token = me.token()
     me.logout()
     assert storage.list() == []
-    if scene.arguments.get("client"):  # who has none cannot revoke (RFC 7009 §2.1)
+    if scene.arguments.get("client"):  # without a client, nothing is revoked (RFC 7009 §2.1)
         headers = {**HEADERS, "Authorization": f"Bearer {token}"}
         refused = httpx.post(scene.server.url, headers=headers, json=LIST, trust_env=False)
         assert refused.status_code == 401
@@ -433,14 +433,14 @@ def test_a_saml_assertion_is_named_as_one(tmp_path: Path) -> None:
     with scene_of("enterprise_managed", tmp_path) as scene:
         scene.file.write_text("PEFzc2VydGlvbj4")
         grant = replace(scene.arguments["grant"], assertion_type="saml2")
-        with pytest.raises(TokenRefused, match="subject_token_type"):  # this provider takes none
+        with pytest.raises(TokenRefused, match="subject_token_type"):  # this provider accepts none
             scene.call(scene.auth(MemoryStorage(), grant=grant))
         (sent,) = scene.provider.exchanges
         assert sent["subject_token_type"] == "urn:ietf:params:oauth:token-type:saml2"
         assert scene.issues == 0
 
 
-# What cannot work is said at once
+# What cannot work is reported at once
 
 
 @pytest.mark.parametrize(

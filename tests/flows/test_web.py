@@ -79,7 +79,7 @@ def logins(worker: Worker) -> Logins:
 
 @pytest.fixture
 def answer(world: World) -> Callable[..., str]:
-    """What the browser of a person brings back."""
+    """The response that a person's browser brings back."""
 
     def given(pending: PendingLogin, *, allow: bool = True) -> str:
         return world.authorization.consent(pending.url, allow=allow)
@@ -180,7 +180,7 @@ def test_a_storage_that_fails_before_the_code_is_sent_does_not_use_a_sign_in_up(
         def fails(*_: object) -> None:
             raise Unavailable("the engine cannot be reached", code="store")
 
-        down.setattr(storage, "lock", fails)  # for what notes that it is over
+        down.setattr(storage, "lock", fails)  # for the step that notes that it is over
         with pytest.raises(Unavailable):
             logins.finish(callback, account="ada")
     assert logins.finish(callback, account="ada").server == SERVER
@@ -363,8 +363,8 @@ def test_the_login_of_a_person_is_one_object(logins: Logins, answer: Answer) -> 
 def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
     worker: Worker, answer: Answer, world: World, storage: Storage
 ) -> None:
-    """Also where the authorization server revokes nothing, and so the token in memory still works:
-    it may be that of an account which the user has left."""
+    """Even if the authorization server revokes nothing, so that the token in memory still works:
+    it may belong to an account that the user has left."""
     one, other = worker(), worker()
     log_in(one, answer)
     first = one.auth(SERVER, account="ada")
@@ -385,7 +385,7 @@ def test_what_another_worker_ends_or_makes_anew_is_not_gone_on_with(
 def test_a_login_after_a_logout_elsewhere_counts_however_often_the_last_was_renewed(
     lifetime: int | None, worker: Worker, answer: Answer, world: World
 ) -> None:
-    """It is of the first generation again, and its token may end at the same time, or never."""
+    """The new login is of the first generation; its token may end at the same time, or never."""
     world.authorization.lifetime = lifetime
     one, other = worker(), worker()
     for renewed in (0, 2):
@@ -582,7 +582,7 @@ def test_an_error_of_a_twin_is_the_error_of_the_call(logins: Logins) -> None:
 
 
 def test_a_client_of_the_application_s_own_is_used(worker: Worker, answer: Answer) -> None:
-    """A document that the server does not read gives way to a registration, in both halves."""
+    """If the server does not read the document, a registration replaces it, in both halves."""
     logins = worker(client=ClientMetadataDocument("https://app.example/c.json", (CALLBACK,)))
     assert log_in(logins, answer).credential.client.kind == "dynamic"
 

@@ -1,4 +1,4 @@
-"""The options that say which client it is, how it proves itself and what is asked for."""
+"""The options that say which client this is, how it authenticates and what it asks for."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_key_file_is_found_again_by_the_token_and_the_logout(
     assert login.code == 0, login.err
     first, end = terminal.run("token", server.url), time.monotonic() + 60
     while not server.token_requests("refresh_token") and time.monotonic() < end:
-        first = terminal.run("token", server.url)  # it lives for four seconds
+        first = terminal.run("token", server.url)  # the token lives for four seconds
     assert first.code == 0, first.err
     assert server.token_requests("refresh_token")
     out = terminal.run("logout", server.url)
@@ -80,7 +80,7 @@ def test_a_secret_may_sign(terminal: Terminal, server: DemoServer, written: str)
 def test_a_client_that_was_named_once_is_not_named_again(
     terminal: Terminal, server: DemoServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the next login, a step-up of a program, and until the person logs out."""
+    """The next login and a program's step-up use it too, until the person logs out."""
     file = terminal.home / "secret"
     file.write_text(str(SIGNED.client_secret))
     method = ("--client-auth-method", "client_secret_jwt")
@@ -116,7 +116,7 @@ def test_an_initial_access_token_is_read_from_a_file(
     assert refused.code == 4
     assert "--initial-access-token-file" in refused.err
     unread = terminal.home / "utf-16"
-    unread.write_text(TOKEN, "utf-16")  # as `>` of Windows PowerShell writes it
+    unread.write_text(TOKEN, "utf-16")  # as `>` in Windows PowerShell writes it
     answer = terminal.run(server.url, "--initial-access-token-file", str(unread))
     assert answer.code == 2
     assert "Save it as UTF-8" in answer.err
@@ -138,7 +138,7 @@ def test_more_parameters_stand_in_the_address(terminal: Terminal, server: DemoSe
 
 
 def says(server: DemoServer, **changes: object) -> None:
-    """The authorization server's metadata is another one, whenever it is read."""
+    """Change the authorization server's metadata from now on."""
     server.change_answers("/.well-known/oauth-authorization-server", **changes)
 
 
@@ -229,7 +229,7 @@ def test_a_variable_is_blamed_by_its_own_name(
     assert ran.err.startswith(f"mcp-login: MCP_CLIENT_AUTH_{variable} ")
 
 
-# What cannot work is said at once
+# What cannot work is reported at once
 
 
 ONE_SERVER = ("login URL", "token URL", "exec URL true", "request URL", "refresh URL")

@@ -1,4 +1,4 @@
-"""Every verb, with any of our own files spoilt: an answer and an exit code, never a traceback."""
+"""Every verb, with any of our files damaged: an answer and an exit code, never a traceback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERBS: tuple[tuple[str, ...], ...] = (
     ("logout", URL, "--local"),
     ("logout", "--all", "--local"),
 )
-SOME = ("deep", "binary", "a number", "a directory")  # where a login or a verb makes the case
+SOME = ("deep", "binary", "a number", "a directory")  # if each case runs a login or a verb
 NOTES = (".cooling.note", ".left.note", ".refused.note", ".ended.note")
 
 

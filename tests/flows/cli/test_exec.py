@@ -61,7 +61,7 @@ def test_the_command_stands_in_our_place_with_the_token_in_its_environment(
 
 
 def test_a_command_that_nobody_reads_ends_as_it_would_without_us(terminal: Terminal) -> None:
-    """Python ignores SIGPIPE, and what is ignored stays so in the program that takes its place."""
+    """Python ignores SIGPIPE, and an ignored signal stays ignored in a program that replaces it."""
     with started(terminal, "--", "yes") as process:
         assert process.stdout
         assert process.stderr
@@ -226,4 +226,4 @@ def test_no_file_of_ours_stays_open_in_the_command(terminal: Terminal) -> None:
         pytest.skip("/proc is needed to see what is open")
     with started(terminal, "--", "ls", "/proc/self/fd") as process:
         out, _ = process.communicate()
-    assert out.split() == ["0", "1", "2", "3"]  # the last is what ls reads
+    assert out.split() == ["0", "1", "2", "3"]  # the last is the directory that ls reads

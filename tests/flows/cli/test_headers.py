@@ -1,4 +1,4 @@
-"""`headers`: what another program sends to the server, and never a browser."""
+"""`headers`: the headers that another program sends to the server; it never opens a browser."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_token_that_cannot_last_is_not_given(inside: Inside, world: World) -> 
 def test_a_late_answer_is_not_given_but_kept(
     inside: Inside, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rotated refresh token that nobody reads is a login lost."""
+    """If a rotated refresh token is not read, the login is lost."""
     kept(inside, world, issued_at=1.0, expires_at=2.0)
     monkeypatch.setattr(headers, "_ALL", 0.5)
     sent, told = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""`--json`: every verb answers one object of the documented shape, errors too, and nothing else."""
+"""`--json`: every verb prints one object of the documented shape and nothing else, errors too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ WITHOUT = ("bridge", "headers", "request", "exec", "import", "demo", "completion
 
 
 def answer(ran: Ran, shape: str) -> dict[str, Any]:
-    """The answer without what stands in every one."""
+    """The answer without the fields that every answer has."""
     said = ran.answer
     assert said.pop("version") == 1
     assert said.pop("mcp_client_auth") == __version__

@@ -1,4 +1,4 @@
-"""`mcp-login logout --all`, where not every login can be ended."""
+"""`mcp-login logout --all` when some logins cannot be ended."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from tests.support.inside import Inside, credential
 
 
 def test_a_login_that_cannot_be_ended_keeps_no_other_from_it(inside: Inside) -> None:
-    """`--all` over SSH: the keyring is locked, and what lies in files can be ended."""
+    """`--all` over SSH: the keyring is locked, but the logins in files can be ended."""
     for name in "abcd":
         inside.keep(credential(f"https://{name}.example.com/mcp"))
     for name in "ac":

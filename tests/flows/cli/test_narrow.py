@@ -1,4 +1,4 @@
-"""A terminal of 40 columns: no line of ours is wider, but for addresses, which are copied whole."""
+"""A terminal of 40 columns: no line of ours is wider, except addresses, which are copied whole."""
 
 from __future__ import annotations
 

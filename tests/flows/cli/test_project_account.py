@@ -1,4 +1,4 @@
-"""An account by project: which file counts, when, and what it may choose."""
+"""An account for each project: which file counts, when, and what it may choose."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def allow(inside: Inside) -> None:
 
 
 def refused(ran: Ran, code: int = 2) -> None:
-    """Nothing is done as another account, and `--account` is named."""
+    """The command did nothing as another account, and its message names `--account`."""
     assert (ran.code, ran.out) == (code, ""), ran.err
     assert "--account" in ran.err
     assert "\x1b" not in ran.err

@@ -1,4 +1,4 @@
-"""`--quiet`, `--verbose` and `--trace`: who is told what, and that no secret is among it."""
+"""`--quiet`, `--verbose` and `--trace`: what each one shows, and that it holds no secret."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_trace_may_go_to_stderr(inside: Inside) -> None:
     assert json.loads(ran.err.splitlines()[0])["version"] == 1
 
 
-# Pipes: the login is not the trace's
+# Pipes: a login does not end with its trace
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_a_login_outlives_the_reader_of_its_trace(
     inside: Inside, server: DemoServer, pipe: Path, reader: str
 ) -> None:
     handle = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    if reader == "is full":  # but for the first line
+    if reader == "is full":  # with room for the first line only
         writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
         with contextlib.suppress(BlockingIOError):
             while True:

@@ -1,4 +1,4 @@
-"""`mcp-login refresh`: a new token now, what is kept of the answer, and of a refusal."""
+"""`mcp-login refresh`: a new token now, and what is kept of an answer or a refusal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def secrets(inside: Inside, url: str) -> tuple[str, str | None]:
 
 
 def impatient(network: Network) -> Options:
-    """The command waits ten seconds for a passing fault to pass."""
+    """The usual options, without the ten seconds of waiting for a fault to pass."""
     return replace(usual_options(network), patience=0.0)
 
 

@@ -23,7 +23,7 @@ REASON = "The token endpoint refused with “invalid_client”"
 
 @pytest.fixture
 def restarted(inside: Inside, server: DemoServer) -> Any:
-    """Logged in, and then the server has lost all that it knew."""
+    """Log in, then restart the server, which has lost all that it knew."""
     inside.log_in(server.url)
     server.stop()
     again = DemoServer(server.settings)
@@ -189,7 +189,7 @@ def bearer_only(exchange: Any) -> None:
 
 
 def with_dpop(inside: Inside, world: World) -> None:
-    """Its authorization server knows how to bind a token to a key."""
+    """Its authorization server can bind a token to a key."""
     inside.keep(credential(world.url, issuer=world.issuer))
     known = world.server_metadata(dpop_signing_alg_values_supported=["ES256"])
     world.at("server", document(known))

@@ -26,7 +26,7 @@ Heard = list[Exchange]
 
 @pytest.fixture
 def heard(world: World) -> Heard:
-    """Every request with a token; it is answered with the body that came."""
+    """Every request with a token; each is answered with its own body."""
     heard: Heard = []
 
     def echo(exchange: Exchange) -> None:
@@ -180,7 +180,7 @@ def test_what_cannot_be_sent_is_refused_before_anything_is(
 def test_no_cookie_is_read(
     logged_in: Inside, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither of the answer to a request nor of those of the login."""
+    """Neither from the answer to a request nor from those of the login."""
 
     def read(*_: object) -> None:
         raise AssertionError("a cookie was parsed")
@@ -190,7 +190,7 @@ def test_no_cookie_is_read(
     world.at("answer", document({}, 200, **cookie))
     assert logged_in("request", world.url).out == "{}"
     world.at("refresh", document({}, 503, **cookie))
-    monkeypatch.setattr("mcp_client_auth.session.decision._FIRST_PAUSE", 1e9)  # no patience
+    monkeypatch.setattr("mcp_client_auth.session.decision._FIRST_PAUSE", 1e9)  # too long to retry
     logged_in.expire(world.url)
     assert logged_in("token", world.url).code == 6
 
@@ -311,7 +311,7 @@ def test_another_origin_gets_no_token(logged_in: Inside, world: World) -> None:
     assert told[0].headers["Authorization"] is None
 
 
-# What comes
+# What comes back
 
 
 def test_a_stream_arrives_piece_by_piece(terminal: Terminal, world: World) -> None:

@@ -1,4 +1,4 @@
-"""No token, code, verifier or secret stands in what the command says, nor in any library's log."""
+"""No token, code, verifier or secret is in what the command says, or in any library's log."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def world() -> Iterator[World]:
 
 
 def verifiers(world: World) -> list[str]:
-    """What was sent as `code_verifier`, out of the requests' bodies."""
+    """Each `code_verifier` that was sent, from the requests' bodies."""
     bodies = b" ".join(body for _, body in world.bodies).decode()
     found = re.findall(r"code_verifier=([^&\s]+)", bodies)
     assert found
@@ -74,7 +74,7 @@ def test_logs_at_debug_hold_none(
 def test_the_wire_log_of_httpcore_holds_none_of_ours(
     world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It logs every answer's headers at DEBUG, and of a request no header and no body."""
+    """httpcore logs every answer's headers at DEBUG, but no header or body of a request."""
     caplog.set_level(logging.DEBUG, "httpcore")
     victim = Victim(world, tmp_path / "home")
     victim.log_in(force=False)

@@ -1,7 +1,7 @@
 """What people read, as text; `SNAPSHOTS=write pytest tests/flows/cli/test_snapshots.py` writes it.
 
-Addresses, times, ports and ids are words there. A change of wording is a change of these files,
-to be read by whoever reviews it.
+Words replace addresses, times, ports and ids there. A change of wording changes these files, so
+that a reviewer reads it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def configured(url: str) -> Step:
 
 
 def at(spot: str, status: int = 200, **changes: object) -> Step:
-    """The document at this place, with changes of it, or as it is with another status."""
+    """Serve the document at this place, with changes or with another status."""
 
     def step(inside: Inside, world: World) -> None:
         usual = {"server": world.server_metadata, "resource": world.resource_metadata}

@@ -1,4 +1,4 @@
-"""`mcp-login status`: what is known of a login, and with `--check` what the server says to it."""
+"""`mcp-login status`: what is known of a login and, with `--check`, how the server answers it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_a_server_all_are_shown_and_where_new_ones_go(inside: Inside) ->
         "  account  default",
         URL,
         "  account  work",
-        "https://other.example.invalid/mcp",  # where there is no other account
+        "https://other.example.invalid/mcp",  # no account is shown if it is the only one
     ]
     assert out.splitlines()[-1].startswith("New logins are kept in a file that only you can read")
 

@@ -1,4 +1,4 @@
-"""What `mcp-login URL` says of its options where a login is stored already."""
+"""What `mcp-login URL` says about its options when a login is already stored."""
 
 from __future__ import annotations
 

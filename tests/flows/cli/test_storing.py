@@ -29,7 +29,7 @@ QUESTION = "Keep logins there from now on?"
 
 @contextmanager
 def at_a_screen(terminal: Terminal, *words: str, **environment: str) -> Iterator[Pty]:
-    """Where no storage is named."""
+    """Run the command at a terminal, with no storage named."""
     inherited = {k: v for k, v in terminal.environment.items() if k != "MCP_CLIENT_AUTH_STORAGE"}
     with at_a_pty(command(*words), {**inherited, **environment}, columns=200) as screen:
         yield screen
@@ -103,7 +103,7 @@ def test_a_person_is_told_that_the_keyring_may_be_waiting_for_them(
     assert server.requests == []
 
 
-# Memory, which a command cannot keep anything in
+# Memory, where a command cannot keep anything
 
 
 @pytest.mark.parametrize("named", ["option", "variable"])
@@ -163,7 +163,7 @@ def test_a_login_in_a_keyring_that_is_gone_is_not_called_good(inside: Inside) ->
     assert inside("list").code == 0, "it asks no keyring"
 
 
-# A variable is not blamed on an option
+# An option is not blamed for a variable
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_bad_option_beside_a_variable_is_named_itself(inside: Inside) -> None:
     assert "'--store'" in ran.err
 
 
-# A record is described as it lies there, whatever key there is now
+# A record is described as it is stored, whatever the key is now
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 URL = "https://mcp.example.com/mcp"
@@ -230,5 +230,5 @@ def test_status_does_not_call_a_clear_record_sealed_because_there_is_a_key_now(
     inside.keep(credential(URL))
     ran = inside("status", "--json", MCP_CLIENT_AUTH_KEY=KEY)
     assert ran.answer["logins"][0]["kept_in"].endswith(str(inside.home / "logins"))
-    assert ran.answer["storage"].endswith(", sealed")  # that is where new ones go
+    assert ran.answer["storage"].endswith(", sealed")  # new logins go there
     assert ran.code == 0

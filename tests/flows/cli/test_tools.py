@@ -1,4 +1,4 @@
-"""`mcp-login tools` and `mcp-login call`: what a person types, is shown, and ends with."""
+"""`mcp-login tools` and `mcp-login call`: what a person types, what they see, and how it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run names all faults, and ends as the login ends."""
+"""One run names all faults, and ends the way a login would."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ JWKS = "/jwks"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is broken, and the finding: its fault, level and a part of what came."""
+    """What is broken, and the finding: its check, fault and level, and a part of what came back."""
 
     name: str
     breaks: Callable[[World], None]
@@ -79,7 +79,7 @@ def at_the_root(world: World) -> None:
 
 
 def nearby(named: str, path: str) -> Callable[[World], None]:
-    """An issuer at this path, which the resource metadata calls by another name."""
+    """An issuer at this path, under another name in the resource metadata."""
 
     def breaks(world: World) -> None:
         resource(authorization_servers=[world.issuer + named])(world)
@@ -120,7 +120,7 @@ def led_away(world: World) -> None:
 
 
 def guarded(*spots: Spot, inside: bool = False) -> Callable[[World], None]:
-    """A guard in front of the application sends who has no session to its sign-in page."""
+    """A guard in front of the application sends requests without a session to its sign-in page."""
 
     def breaks(world: World) -> None:
         base = world.origin if inside else world.elsewhere
@@ -953,7 +953,7 @@ def test_a_refusal_for_programs_is_no_sign_in_page(world: World, examined: Exami
     world.at("authorize", document({"error": "unauthorized"}, 401))
     report = examined(world.url, register=True)
     assert only(report, "trial.authorization", "error").fault == "authorize-refused"
-    world.at("authorize", html(403))  # a wall, which may let browsers through
+    world.at("authorize", html(403))  # a filter that may let browsers through
     assert examined(world.url, register=True).verdict.login == "works"
 
 
@@ -1056,7 +1056,7 @@ def test_a_page_that_refuses_the_trial_client_leads_nowhere(
 
 
 def without(parameters: Behaviour, whole: Behaviour) -> Callable[[World], None]:
-    """A sign-in page that answers the request without parameters in a way of its own."""
+    """A sign-in page that answers a request without parameters differently."""
 
     def answer(exchange: Exchange) -> None:
         (whole if exchange.query.get("client_id") else parameters)(exchange)

@@ -235,7 +235,7 @@ def test_several_servers_are_examined_and_the_worst_counts(
     assert answer.code == told["exit_code"] == 8
     checks = [{f["check"] for f in each["findings"]} for each in told["reports"]]
     assert "local.storage" in checks[0]
-    assert "local.storage" not in checks[1]  # it is the same machine
+    assert "local.storage" not in checks[1]  # checked once, for it is the same machine
 
 
 def test_a_page_and_the_schema_are_all_that_stands_on_stdout(terminal: Terminal) -> None:

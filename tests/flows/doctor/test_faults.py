@@ -1,4 +1,4 @@
-"""Each fault of a server is a finding: one row each, on a world that is else well."""
+"""Each fault of a server gives a finding: one row each, in a world with no other fault."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ROOT = "/.well-known/oauth-protected-resource"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is broken, and what is found: `says` stands in what came back."""
+    """What is broken, and what is found: `says` is a part of what came back."""
 
     name: str
     breaks: Callable[[World], None]
@@ -72,7 +72,7 @@ def no_metadata(world: World) -> None:
 
 
 def no_login_at_all(world: World) -> None:
-    """A server that wants an API key, for whatever it is asked."""
+    """A server that requires an API key for every request."""
     no_metadata(world)
     world.put(world.origin + "/authorize", text("Unauthorized", 401))
 
@@ -315,7 +315,7 @@ def test_a_fault_is_a_finding(fault: Fault, world: World, examined: Examine) -> 
 
 
 def test_the_world_has_no_other_fault(world: World, examined: Examine) -> None:
-    """What a row finds is its own doing: else these are all."""
+    """A row's finding comes from its own fault: without a fault there are only these two."""
     usual = {"issuer.grants", "cors.answer"}
     report = examined(world.url)
     assert {f.check for f in report.findings if f.level in ("warning", "error")} == usual

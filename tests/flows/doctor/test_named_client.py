@@ -1,4 +1,4 @@
-"""`doctor` with the client, the redirect URI and the scope of an operator's own."""
+"""`doctor` with an operator's own client, redirect URI and scope."""
 
 from __future__ import annotations
 

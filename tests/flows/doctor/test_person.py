@@ -1,4 +1,4 @@
-"""`--login`: all the way with a person, and what only the tokens of a login show."""
+"""`--login`: a whole login by a person, and what only the tokens of a login show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.hostile import World, document, tokens
 def test_a_sound_server_shows_that_its_tokens_are_its_own(examined: Examine) -> None:
     with DemoServer() as server:
         report = examined(server.url, prompt=ScriptedBrowser().prompt)
-        assert server.count("/revoke") == 2  # nothing of it is left
+        assert server.count("/revoke") == 2  # no token of the login is left
     checks = ("person.token", "person.refresh", "person.random_token", "person.unsigned_token")
     assert {only(report, check).level for check in checks} == {"ok"}
     assert exit_code_of(report) == 0
