@@ -1,4 +1,4 @@
-"""A login of another account, tenant or path lies beside: it is never taken for another."""
+"""Logins of other accounts, tenants or paths are stored too: none is used in place of another."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def server() -> Iterator[DemoServer]:
 
 @pytest.fixture
 def storage(server: DemoServer, tmp_path: Path) -> FileStorage:
-    """Somebody is logged in as `work`."""
+    """A user is logged in as `work`."""
     storage, browser = FileStorage(tmp_path / "store"), ScriptedBrowser()
     prompt = BrowserPrompt(open_url=browser)
     login(server.url, account="work", storage=storage, prompt=prompt)
@@ -50,7 +50,7 @@ def storage(server: DemoServer, tmp_path: Path) -> FileStorage:
 
 
 def others(url: str) -> list[tuple[str, str]]:
-    """Logins that are not there, each a hair from `work` at this URL."""
+    """Logins that do not exist, each almost the same as `work` at this URL."""
     near = [(url, account) for account in ("default", "Work", "work ", "wor")]
     return near + [(url + more, "work") for more in ("?tenant=a", "/x", "/x?tenant=a", "2")]
 
@@ -126,7 +126,7 @@ def held(storage: MemoryStorage, url: str, account: str = "default") -> None:
         ("/mcp/deep", "default", "/mcp/deeper", True),
         ("/mcp?tenant=b", "default", "/mcp?tenant=b", False),
         ("/mcp?tenant=b", "default", "/mcp?tenant=c", True),
-        # what another account holds is neither borrowed nor in the way
+        # another account's login is neither borrowed nor in the way
         ("/mcp/deep", "work", "/mcp/deep", True),
         ("/mcp?tenant=b", "work", "/mcp?tenant=b", True),
     ],

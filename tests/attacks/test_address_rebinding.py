@@ -1,4 +1,4 @@
-"""A public name resolves to an address inside, at the moment when it is connected to."""
+"""A public name resolves to an internal address at the moment of the connection."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_loud_switch_lifts_it_for_private_addresses_only(
 def test_a_metadata_service_is_refused_at_connect_too(
     resolve: Resolve, inside: LoopbackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection goes to loopback here, but says that it went to the metadata service."""
+    """The connection goes to loopback, which counts as the metadata service here."""
     resolve({"auth.example.com": ["127.0.0.1"]})
     monkeypatch.setattr("mcp_client_auth.transport.addresses._METADATA", frozenset({"127.0.0.1"}))
     with pytest.raises(InsecureUrl):
@@ -245,7 +245,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[LoopbackServer]:
 def test_a_second_look_up_of_the_servers_own_name_decides_nothing(
     monkeypatch: pytest.MonkeyPatch, outside: LoopbackServer, inside: LoopbackServer
 ) -> None:
-    """Its name servers give the public address first, and loopback whenever they are asked again:
+    """Its name servers return the public address first, and loopback for every later look-up:
     the server does not get to name what listens on this machine."""
     looked_up: list[str] = []
 
@@ -275,7 +275,7 @@ def test_a_second_look_up_of_the_servers_own_name_decides_nothing(
 def test_a_check_does_not_ask_the_resolver_again(
     monkeypatch: pytest.MonkeyPatch, outside: LoopbackServer, inside: LoopbackServer
 ) -> None:
-    """A peer is public for whoever asks first and on this machine for who asks again."""
+    """A peer is public at the first look-up and on this machine at the next one."""
     answers = {"auth.example.com": ["127.0.0.2", "127.0.0.1"]}
 
     def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
@@ -297,7 +297,7 @@ def test_a_check_does_not_ask_the_resolver_again(
 def test_a_refresh_learns_where_a_private_server_is_by_connecting_to_it(
     resolve: Resolve, inside: LoopbackServer
 ) -> None:
-    """Nothing is stored of it, and a refresh sends the server nothing."""
+    """Its address is not stored, and a refresh sends the server nothing."""
     resolve({"mcp.corp.example": ["127.0.0.1"], "auth.corp.example": ["127.0.0.1"]})
     server = f"http://mcp.corp.example:{inside.port}/mcp"
     assert ask(server, f"http://auth.corp.example:{inside.port}/token", "POST") == 200
@@ -307,7 +307,7 @@ def test_a_refresh_learns_where_a_private_server_is_by_connecting_to_it(
 def test_while_the_server_cannot_be_reached_nothing_is_sent_inside(
     resolve: Resolve, inside: LoopbackServer
 ) -> None:
-    """It is in trouble, which is no reason to call its authorization server an intruder."""
+    """The server is in trouble, which does not make its authorization server an intruder."""
     resolve({"mcp.corp.example": ["127.0.0.1"], "auth.corp.example": ["127.0.0.1"]})
     with pytest.raises(Unavailable) as caught:
         ask("https://mcp.corp.example:1/mcp", f"http://auth.corp.example:{inside.port}/token")
@@ -327,7 +327,7 @@ def test_a_server_whose_name_does_not_exist_counts_as_public(
 def test_a_server_without_a_certificate_of_its_name_is_not_on_this_machine(
     resolve: Resolve, inside: LoopbackServer
 ) -> None:
-    """What listens there is somebody else's: a name is no proof that it is the server's."""
+    """Another program listens there: a name does not prove that it is the server."""
     resolve({"mcp.example.com": ["127.0.0.1"]})
     with pytest.raises(InsecureUrl):
         ask(f"https://mcp.example.com:{inside.port}/mcp", inside.url)

@@ -1,4 +1,4 @@
-"""Whatever a server sends wrongly ends in one typed error, in time, with nothing stored changed."""
+"""Anything wrong from a server ends in one typed error, in time, and changes nothing stored."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def address(world: World, spot: Spot) -> str:
 
 
 class Case(NamedTuple):
-    """At this spot, this answer: this error, with these words."""
+    """This answer at this spot ends in this error, with these words."""
 
     spot: Spot
     behaviour: Callable[[World], Behaviour]
@@ -147,7 +147,7 @@ def test_an_endless_body_is_cut_at_the_limit(victim: Victim, spot: Spot, flood: 
 
 
 def short_of_time(victim: Victim, spot: Spot) -> Iterator[None]:
-    """Once; again with more time where the machine was too slow to come to the spot."""
+    """Yield once, and again with more time if the machine was too slow to reach the spot."""
     for limit in (SHORT, 8 * SHORT, Victim.http_timeout):
         victim.http_timeout = limit
         yield

@@ -110,7 +110,7 @@ def test_headers_without_end_are_cut(listener: Listener) -> None:
 
 
 def test_who_says_nothing_makes_room_for_who_comes_last(listener: Listener) -> None:
-    """Any page or program can open as many, and again; a browser asks as soon as it is there."""
+    """Any page or program can open as many, repeatedly; a browser sends its request at once."""
     listener.patience = 120
     with contextlib.ExitStack() as many:
         held = [many.enter_context(connect(listener)) for _ in range(32)]
@@ -121,8 +121,8 @@ def test_who_says_nothing_makes_room_for_who_comes_last(listener: Listener) -> N
 
 
 def test_a_crowd_at_the_door_does_not_cost_the_callback_seconds() -> None:
-    """A full queue drops who comes next, and a system tries that again after a second, or three."""
-    with Listener() as listener, contextlib.ExitStack() as many:  # no one has been let in yet
+    """A full queue drops the next connection; a system retries it after a second, or three."""
+    with Listener() as listener, contextlib.ExitStack() as many:  # no connection is accepted yet
         for _ in range(60):
             many.enter_context(connect(listener))
         listener.start(lambda _: False)
@@ -178,7 +178,7 @@ def test_where_only_such_pages_wait_the_next_connection_is_closed() -> None:
 
 def test_room_is_made_when_connections_end(listener: Listener) -> None:
     listener.most = 1
-    before = set(threading.enumerate())  # among them servers of other tests, which end never
+    before = set(threading.enumerate())  # among them servers of other tests, which never end
     for _ in range(5):
         with connect(listener) as connection:
             connection.sendall(b"\r\n\r\n")

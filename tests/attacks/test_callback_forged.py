@@ -1,4 +1,4 @@
-"""A page or program of somebody else calls the callback, to end the login or to take its place."""
+"""Another page or program calls the callback, to end the login or to take its place."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def offered() -> list[str]:
 
 @pytest.fixture
 def listener(offered: list[str]) -> Iterator[Listener]:
-    """Its login ends as soon as the right answer is offered."""
+    """A listener whose login ends as soon as the right answer is offered."""
     with Listener() as listener:
 
         def offer(query: str) -> bool:

@@ -1,4 +1,4 @@
-"""A browser or scanner looks at the link ahead of the person: the code is not used up."""
+"""A browser or scanner opens the link before the person does: the code is not used up."""
 
 from __future__ import annotations
 

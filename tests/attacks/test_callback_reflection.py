@@ -1,4 +1,4 @@
-"""Script in the query must not run, and the code must be seen nowhere."""
+"""A script in the query must not run, and the code must not be shown anywhere."""
 
 from __future__ import annotations
 

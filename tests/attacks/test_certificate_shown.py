@@ -1,4 +1,4 @@
-"""A host asks for the client certificate that is meant for another: it names its holder."""
+"""A host asks for a client certificate that is meant for another host: it names its holder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.mutual_tls import Authority
 
 
 class Curious(LoopbackServer):
-    """A TLS server that asks every visitor for a certificate; `shown` are the names in them."""
+    """A TLS server that asks every visitor for a certificate; `shown` lists the names in them."""
 
     def __init__(self, authority: Authority) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

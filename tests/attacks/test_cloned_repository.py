@@ -1,5 +1,5 @@
-"""A cloned repository holds every file that a tool might believe: none of them is run, sent to or
-taken for the user's own word.
+"""A cloned repository has every file that a tool might trust: none of them is run, sent to or
+treated as the user's own choice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def evil() -> Iterator[World]:
 
 @pytest.fixture
 def clone(inside: Inside, evil: World, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the user works: all of it is the attacker's, except that it is the user's file now."""
+    """The user's working directory: the attacker wrote its files, but the user owns them now."""
     inside.keep(credential(URL, "planted-access"))
     here = inside.home / "projects" / "clone"
     here.mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_a_login_by_its_name_shows_where_it_leads_first(
 def test_no_browser_of_the_directory_is_started(
     clone: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """As Windows does for every program, a `PATH` may name the working directory."""
+    """A `PATH` may name the working directory, which Windows searches for every program."""
     (clone / "bin").symlink_to(clone)
     monkeypatch.setenv("PATH", f"{path}:/nowhere")
     monkeypatch.setenv("DISPLAY", ":0")
@@ -131,7 +131,7 @@ def test_a_browser_that_the_user_names_by_its_path_is_started(
 def test_no_configuration_starts_a_program_of_the_directory(
     inside: Inside, clone: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """A client would start it each time."""
+    """A client with this configuration would start it each time."""
     monkeypatch.setenv("PATH", f"{path}:/nowhere")
     monkeypatch.setattr(sys, "executable", "/nowhere/bin/python")
     told = inside("bridge", URL, "--print-config", "claude-desktop").out

@@ -1,5 +1,5 @@
 """Two MCP servers trust one authorization server, and one of them is hostile: it wants the token
-of the other, by way of the client that has both.
+of the other, through the client that has both.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def world() -> Iterator[Shared]:
 
 @pytest.fixture
 def storage(tmp_path: Path, world: Shared) -> FileStorage:
-    """A login to the honest server is there already."""
+    """Storage that already has a login to the honest server."""
     storage = FileStorage(tmp_path / "logins")
     log_in(world.url, storage)
     world.seen.clear()

@@ -1,5 +1,5 @@
-"""A server of HTTP+SSE names where its client's messages go, which bear the login: it cannot have
-them sent to another origin, neither by what its stream says nor by a redirect afterwards."""
+"""An HTTP+SSE server names where its client's messages go, and these carry the login: it cannot
+have them sent to another origin, by what its stream says or by a redirect afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def answering(message: Message) -> Iterable[Message | None]:
 
 @pytest.fixture
 def elsewhere() -> Iterator[Stage]:
-    """Who would like to have the token. It is the same server to look at."""
+    """A server that wants the token. It looks just like the honest one."""
     with Stage(introduced(answering)) as stage:
         yield stage
 

@@ -42,7 +42,7 @@ PERSON: Final = 6.0
 LIMIT: Final = 40.0  # for a whole cell: hung ones take a minute and more
 AT_ONCE: Final = 8
 SETTLING: Final = 20.0
-# Times that one request is sent: five redirects, and all of it again for a new login.
+# How often one request may be sent: five redirects, and all of them again for a new login.
 MOST: Final = 12
 CLOCK: Final = "no complete answer within"
 SECRETS: Final = (OLD, NEW, REFRESH, "planted-code", "planted-device")
@@ -50,7 +50,7 @@ SECRETS: Final = (OLD, NEW, REFRESH, "planted-code", "planted-device")
 
 @dataclass
 class Cell:
-    """One request that meets one fault, by somebody with a home of their own."""
+    """One request that meets one fault, sent by a user with a home of their own."""
 
     spot: str
     fault: str
@@ -77,7 +77,7 @@ class Cell:
         self.storage.save(credential(self.stage.url, OLD, revocation_endpoint=end, **given))
 
     def log_in(self, **more: Any) -> Any:
-        """Anew, although there is a login."""
+        """Log in again, although there is a login."""
         options = more.pop("options", {})
         arguments = {"prompt": BrowserPrompt(self.stage.person), "force": True, **more}
         return login(
@@ -132,7 +132,7 @@ ROWS: Final[dict[str, Doing]] = {
 
 
 def prepare(cell: Cell) -> None:
-    """A login of before: one that lives, or one that has to be renewed."""
+    """Store an earlier login: one that is valid, or one that has to be renewed."""
     if cell.spot == "refresh":
         cell.keep(issued_at=1000.0, expires_at=2000.0)
     else:
@@ -157,7 +157,7 @@ def run(cell: Cell) -> None:
 
 
 def judge(cell: Cell) -> None:
-    """What must hold, whatever the fault is."""
+    """Check what must hold, whatever the fault is."""
     told, faults = f"{cell.error} {cell.error!r} {vars(cell.error or object)}", cell.faults
     if cell.took > LIMIT:
         faults.append(f"it took {cell.took:.0f} s")
@@ -192,14 +192,14 @@ def judged_store(cell: Cell) -> Iterator[str]:
         yield "the refresh token is lost"
     if cell.ended == "success" and not token.startswith(NEW):
         yield f"a success that has stored {token}"
-    unsure = cell.spot == "authorized-request"  # the tokens were given, the answer is missing
+    unsure = cell.spot == "authorized-request"  # the tokens were issued, the answer is missing
     if cell.ended != "success" and stored != cell.before and not (unsure and token.startswith(NEW)):
         yield "the login of before was changed"
     yield from mended(cell, as_before=stored == cell.before and not unsure)
 
 
 def mended(cell: Cell, *, as_before: bool) -> Iterator[str]:
-    """Once the server is good again, the login of before serves, and one may log in anew."""
+    """Once the server works again, the earlier login still works, and so does a new one."""
     cell.stage.mend()
     try:
         if as_before:
@@ -219,7 +219,7 @@ def is_free(path: Path) -> bool:
 
 
 def played(spot: str, fault: str, home: Path, *, thorough: bool = False) -> Cell:
-    """A cell that has met its fault: where the machine was too slow for that, once more."""
+    """Return a cell that has met its fault; try again if the machine was too slow for that."""
     for attempt in range(3):
         with Stage(oidc=spot == "oidc-metadata") as stage:
             cell = Cell(spot, fault, stage, home / f"{attempt}", thorough)
@@ -233,21 +233,21 @@ def played(spot: str, fault: str, home: Path, *, thorough: bool = False) -> Cell
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """No thread and no socket more than before, once all has settled."""
+    """Check that no thread or socket is left, once all has settled."""
     threads, sockets = set(threading.enumerate()), open_sockets()
     yield
     end = time.monotonic() + SETTLING
     while (left := set(threading.enumerate()) - threads) and time.monotonic() < end:
         time.sleep(0.05)
     assert not left, f"threads are left: {sorted(thread.name for thread in left)}"
-    gc.collect()  # a connection that nobody holds is closed by then
+    gc.collect()  # this closes a connection that nothing refers to
     while (more := open_sockets() - sockets) > 0 and time.monotonic() < end:
         time.sleep(0.05)
     assert more <= 0, f"{more} sockets are left"
 
 
 def open_sockets() -> int:
-    """Those of this process, where the system tells."""
+    """The number of this process's sockets, if the system tells; otherwise 0."""
     place = Path("/proc/self/fd")
     if not place.exists():
         return 0
@@ -261,8 +261,8 @@ def open_sockets() -> int:
 
 
 def play(cells: Sequence[tuple[str, str]], home: Path, *, thorough: bool = False) -> None:
-    """Several at once; each that fails is told by its name."""
-    free_port()  # the first one opens a socket that stays
+    """Play several cells at once, and name each one that fails."""
+    free_port()  # its first call opens a socket that stays
     with nothing_left(), ThreadPoolExecutor(AT_ONCE) as pool:
         running = [
             pool.submit(played, spot, fault, home / f"{number}", thorough=thorough)

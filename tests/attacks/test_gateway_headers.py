@@ -168,7 +168,7 @@ def test_a_refresh_at_another_origin_does_not_see_them(world: World, seen: Seen)
 
 @dataclass(frozen=True)
 class Library:
-    """A host's client, which follows redirects; gives the status of the last of some POSTs."""
+    """A host's client, which follows redirects; it returns the status of the last of some POSTs."""
 
     name: str
     post: Callable[..., int]
@@ -283,7 +283,7 @@ def test_no_redirect_that_a_host_follows_carries_them(
     status: int,
     again: bool,
 ) -> None:
-    """`again`: after a token was refused and the request was sent once more."""
+    """`again`: the redirect comes after a token was refused and the request was sent again."""
     there = redirect(world.elsewhere + "/stolen", status)
     answers = [challenge(world.origin + "/x"), there] if again else [there]
     world.at("answer", lambda exchange: answers.pop(0)(exchange))

@@ -30,7 +30,7 @@ def world() -> Iterator[World]:
 
 
 class PublicServer:
-    """The only public thing here: its own answer is scripted, all else is really requested."""
+    """The only public server here: its own answers are scripted, all else is really requested."""
 
     def __init__(self, answers: dict[str, HttpResponse]) -> None:
         self._answers = answers

@@ -43,7 +43,7 @@ def test_what_a_server_sends_ends_in_a_finding(
     world.at(spot, BEHAVIOURS[name])
     report = examined(world.url)
     assert "itself failed" not in str(report)
-    assert only(report, "local.port").level == "ok"  # the last checks came to their turn
+    assert only(report, "local.port").level == "ok"  # the last checks ran too
 
 
 @pytest.mark.parametrize("spot", SPOTS)
@@ -78,7 +78,7 @@ def test_control_characters_never_reach_the_report(world: World, examined: Exami
 def test_nor_what_other_clients_would_meet(
     world: World, inside: Inside, form: str, words: str
 ) -> None:
-    """Neither what the metadata lists, nor what a registration is answered."""
+    """Neither what the metadata lists, nor the answer to a registration."""
     pages = [
         world.server_metadata(code_challenge_methods_supported=[words]),
         world.server_metadata(scopes_supported=[words, "a"]),

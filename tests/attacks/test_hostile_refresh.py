@@ -94,7 +94,7 @@ def test_a_definite_no_ends_in_the_command_to_run(victim: Victim, error: str, st
         with pytest.raises(LoginRequired, match=r"Run: mcp-login http://127\.0\.0\.1") as raised:
             victim.post()
         assert "planted" not in str(raised.value)
-    # a client may be known again after a second, so that alone is asked once more
+    # a client may be known again after a second, so only that refusal is retried, once
     assert victim.world.visited.count("refresh") == (2 if error == "invalid_client" else 1)
 
 
@@ -131,7 +131,7 @@ def test_a_person_who_logs_in_anew_is_told_that_the_server_is_away(victim: Victi
 def test_a_server_that_refuses_what_a_refresh_gives_is_asked_for_one(
     tmp_path: Path, again: str
 ) -> None:
-    """Some authorization servers give the access token of before as long as it lives."""
+    """Some authorization servers return the same access token again until it expires."""
     with victim_of(tmp_path / "home") as victim:
         world = victim.world
         world.at("answer", text("", 401))

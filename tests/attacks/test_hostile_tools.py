@@ -57,7 +57,7 @@ def test_nothing_follows_a_redirect(inside: Inside, stage: Stage, status: int, v
 def test_the_place_where_a_stream_goes_on_is_not_the_servers_to_choose(
     inside: Inside, stage: Stage
 ) -> None:
-    """An `endpoint` event is of the old transport, and is not obeyed."""
+    """An `endpoint` event belongs to the old transport, and is not obeyed."""
     with Stage(lambda request: request.reply(200)) as elsewhere:
 
         def lead_away(request: Request) -> None:
@@ -108,7 +108,7 @@ def test_a_session_id_cannot_leave_its_header(inside: Inside, stage: Stage) -> N
 
 
 def test_a_server_that_asks_without_end_is_left(inside: Inside, stage: Stage) -> None:
-    """Each answer to a ping is a request of ours; they end with the time of the call."""
+    """Each answer to a ping is a request of ours; these end when the call's time is over."""
 
     def ask(request: Request) -> None:
         if request.method == "initialize":

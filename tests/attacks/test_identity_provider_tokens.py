@@ -156,7 +156,7 @@ def test_a_server_that_moves_to_another_issuer_gets_nothing_at_all(company: Comp
 
 
 def test_a_server_at_the_providers_own_address_does_not_get_its_login(company: Company) -> None:
-    """The record of the provider is no login to an MCP server there, whoever asks for one."""
+    """The provider's record is not a login to an MCP server there, whichever client asks."""
     storage = MemoryStorage()
     assert posted(company.auth(storage))[0] == 200
     for client in (None, PreRegistered("desk-sso")):

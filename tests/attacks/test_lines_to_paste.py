@@ -1,5 +1,5 @@
-"""A message gives a line to paste into a shell, with a server's or a file's words in it: each word
-of them stays one argument.
+"""A message shows a line to paste into a shell, with a server's or a file's words in it: each of
+these words stays one argument.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_a_scope_of_the_servers_stays_one_argument(tail: str) -> None:
 @pytest.mark.parametrize("tail", SHELL.values(), ids=SHELL)
 @pytest.mark.parametrize("verb", ["token", "request", "tools"])
 def test_a_url_of_a_file_nearby_stays_one_argument(inside: Inside, verb: str, tail: str) -> None:
-    # a variable in such a URL is refused before
+    # a variable in such a URL is refused earlier
     url = "https://mcp.example.invalid/" + tail.replace("${IFS}", "%20").replace(" ", "%20")
     inside.names({"notes": url})
     ran = inside(verb, "notes")

@@ -40,7 +40,7 @@ class Scene:
         return socket.create_connection(("127.0.0.1", self.serving.port), timeout=PATIENCE)
 
     def send(self, *lines: str, body: bytes = BODY, length: bool = True) -> bytes:
-        """A whole request as it is written here, and all that comes back."""
+        """Send a whole request exactly as it is written here, and return all that comes back."""
         head = [*lines, "Content-Type: application/json", "Connection: close"]
         head += [f"Content-Length: {len(body)}"] * length
         text = "".join(f"{line}\r\n" for line in head).encode("latin-1")

@@ -1,5 +1,5 @@
-"""A server's words go into a log or a trace, where a line break makes a line of their own: none of
-them can look like an entry that we have written, nor colour the terminal that shows it.
+"""A server's words go into a log or a trace, where a line break would begin a new line: none of
+them can look like an entry that we have written, or colour the terminal that shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORGED = "ok\r\n2026-01-01 INFO mcp_client_auth: logged in\n\x1b[2K\x9b1A\u2028\
 
 
 class Lines(logging.Handler):
-    """As a program writes them to a file."""
+    """The log lines, as a program writes them to a file."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)

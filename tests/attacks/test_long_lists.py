@@ -1,4 +1,4 @@
-"""A document may be a megabyte: what is read of it costs time in proportion, not its square."""
+"""A document may be a megabyte: reading it takes time in proportion to its size, not the square."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SERVER = ServerMetadata(ISSUER, Endpoint(ISSUER + "/token"), "metadata")
 
 @contextmanager
 def in_time(seconds: float = 15.0) -> Iterator[None]:
-    """Of this process's own; the square of these numbers takes a minute."""
+    """Limit this process's CPU time; the square of these numbers would take a minute."""
     began = time.process_time()
     yield
     assert time.process_time() - began < seconds
@@ -96,7 +96,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 
 @pytest.mark.parametrize("number", [20, 25_000])
 def test_a_list_of_authorization_servers(victim: Victim, number: int) -> None:
-    """Those that are held come first; each look-up is a file that is read."""
+    """Those that are held come first; each look-up reads a file."""
     world: World = victim.world
     others = [f"{world.elsewhere}/{each}" for each in range(number)]
     listed = [*others[:5], world.issuer, *others[5:]]

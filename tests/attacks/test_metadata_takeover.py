@@ -1,4 +1,4 @@
-"""Metadata takes a login to somebody else: another issuer, another resource, an evil endpoint."""
+"""Metadata leads a login to the wrong party: another issuer, another resource, an evil endpoint."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server(issuer: str = HONEST, **changes: Any) -> dict[str, Any]:
 
 
 def find(pages: Mapping[str, Any], options: Options | None = None) -> tuple[AuthError, list[str]]:
-    """The error that the search ends in, and where it has been."""
+    """Return the error that discovery ends in, and the URLs that it asked."""
     asked: list[str] = []
 
     def web(request: HttpRequest) -> HttpResponse:

@@ -1,7 +1,7 @@
 """A public server sends its visitor's browser into the visitor's own network.
 
-The sign-in page and the link of a device code are its words, like every endpoint: one policy of
-addresses for what is requested and for what a person opens.
+It names the sign-in page and the link of a device code, like every endpoint: one policy for
+addresses covers what is requested and what a person opens.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAGES = [target.format(port=8443) for target in METADATA_SERVICES + INSIDE]
 
 
 def resolves(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """What every name but the server's resolves to."""
+    """Make every name except the server's resolve to these addresses."""
 
     def getaddrinfo(host: str, port: int, *_: object, **__: object) -> list[object]:
         if not addresses or host == "mcp.example.com":
@@ -98,7 +98,7 @@ class Checked(Scripted):
 
 
 def opened_by(transport: Scripted, **options: object) -> list[str]:
-    """What a login opens until its clock ends."""
+    """Return what a login opens until its time is over."""
     opened: list[str] = []
 
     def open_url(url: str) -> bool:
@@ -162,7 +162,7 @@ def test_what_the_person_allows_or_names_is_opened() -> None:
 def test_a_name_is_judged_by_its_addresses(
     monkeypatch: pytest.MonkeyPatch, addresses: Iterable[str], goes: bool
 ) -> None:
-    """As for a request, one that may be connected to will do; where none is known none is met."""
+    """As for a request, one allowed address is enough; if none is known, none is connected to."""
     resolves(monkeypatch, *addresses)
     flow = HttpTransport(PUBLIC)
     if goes:

@@ -22,7 +22,7 @@ pytestmark = [
 @pytest.mark.parametrize("way", ["issuer", "page"])
 @pytest.mark.parametrize("first", [1, 2, 3, 4, 99])
 def test_the_name_servers_do_not_open_this_machine(first: int, way: str) -> None:
-    """`first`: so many answers are the public address."""
+    """`first`: how many answers are the public address."""
     files = {"resolv.conf": "nameserver 127.0.0.1\n", "hosts": "127.0.0.1 localhost\n"}
     with namespace(f"{ADDRESS}/24", files=files) as name:
         told = told_by(name, SCRIPT, HOST, ADDRESS, str(first), way)

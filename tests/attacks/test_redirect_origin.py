@@ -1,4 +1,4 @@
-"""A redirect takes a request, with what it carries, to somebody else."""
+"""A redirect leads a request, with what it carries, to another party."""
 
 from __future__ import annotations
 

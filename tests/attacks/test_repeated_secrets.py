@@ -116,7 +116,7 @@ def test_at_a_refresh(world: World, program: Program, piece: str, told: Callable
     assert parts_in(said + told()) == []
 
 
-# What only a server knows that was sent the secret earlier
+# What only a server can know if it was sent the secret earlier
 
 ELSEWHERE: dict[str, tuple[Spot, Callable[[World], Reply]]] = {
     "authorization response": (

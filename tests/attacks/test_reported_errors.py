@@ -1,4 +1,4 @@
-"""What tools report of an error, the locals of its frames, and what they log, holds no secret.
+"""Neither an error report, with the locals of its frames, nor a log of the tools holds a secret.
 
 rich, Sentry and pytest's --showlocals print locals; asyncio's debug mode prints callbacks.
 """
@@ -83,7 +83,7 @@ def victim(tmp_path: Path) -> Iterator[Victim]:
 
 
 def reported(error: BaseException) -> str:
-    """As tools print it, with the locals of each frame but the test's own."""
+    """The error as tools print it, with the locals of each frame except the test's own."""
     made = traceback.TracebackException.from_exception(error, capture_locals=True)
     parts, left = list[str](), [made]
     while left:
@@ -197,7 +197,7 @@ def test_a_loop_in_debug_mode_with_every_log_on(
     url = victim.world.url
 
     async def main() -> None:
-        asyncio.get_running_loop().slow_callback_duration = 0.0  # each callback is told
+        asyncio.get_running_loop().slow_callback_duration = 0.0  # each callback is reported
         prompt = BrowserPrompt(victim._open)
         auth = MCPAuth(url, **{**usual(victim), "prompt": prompt, "account": "new"})
         async with library.AsyncClient(auth=auth, trust_env=False, timeout=60) as client:

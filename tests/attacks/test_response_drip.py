@@ -1,4 +1,4 @@
-"""A server answers so slowly that no single wait is too long, to hold those who ask it for ever."""
+"""A server answers slowly, with no single wait too long, to keep its clients waiting for ever."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_deadline_holds_for_the_whole_answer(slow: Behaviour, method: str) -
         with pytest.raises(Unavailable, match=r"no complete answer within 0\.4 s"):
             transport(HttpRequest(method, server.url))
         transport.close()
-    assert time.monotonic() - began < 60  # for ever, without it
+    assert time.monotonic() - began < 60  # without the deadline it would take for ever
 
 
 def test_the_deadline_holds_over_all_redirects() -> None:
@@ -56,7 +56,7 @@ def test_the_deadline_holds_over_all_redirects() -> None:
 def test_a_clock_that_ran_out_during_the_lookup_still_cuts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A slow name server spends the time; what connects after it must not have more."""
+    """A slow name server uses up the time; the connection after it must not get more."""
     real = socket.getaddrinfo
 
     def slow(*arguments: object, **named: object) -> object:

@@ -1,4 +1,4 @@
-"""A server answers without end, to fill the memory of those who ask it."""
+"""A server answers without end, to fill its clients' memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_body_is_cut_at_one_mebibyte(flood: Behaviour, method: str) -> None:
     with LoopbackServer(flood) as server:
         transport = HttpTransport(server.url)
         with pytest.raises(BadResponse, match="1 MiB"):
-            transport(HttpRequest(method, server.url))  # once before, for what is imported late
+            transport(HttpRequest(method, server.url))  # once before, because of late imports
         tracemalloc.start()
         try:
             with pytest.raises(BadResponse, match="1 MiB"):

@@ -48,7 +48,7 @@ def test_a_trace_empties_no_file_of_ours(
 def test_a_trace_goes_into_no_file_of_another_user(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who owns it could read along, whatever its mode becomes."""
+    """The owner of the file could read along, whatever its mode becomes."""
     Path("trace").write_text("of another user")
     there = Path("trace").stat()
     monkeypatch.setattr("os.geteuid", lambda: there.st_uid + 1)
@@ -79,7 +79,7 @@ def test_a_write_goes_through_no_link(
 def test_a_temporary_name_that_is_taken_is_not_written_through(
     inside: Inside, precious: Path, number: int
 ) -> None:
-    """Their names can be guessed; each is made anew, or another name is taken."""
+    """Temporary names can be guessed; each file is newly created, or another name is used."""
     inside.keep(credential(URL))
     record = inside.record(URL)
     for each in range(number + 1):

@@ -1,6 +1,6 @@
 """Another user of this machine, a web page and a scanner at the short address.
 
-What the browser is given stands in its command line, which every user of the machine reads.
+The browser's address is in its command line, which every user of the machine can read.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class Victim:
         return [each for each in found if each]
 
     def without_iss(self) -> None:
-        """The sign-in page lies elsewhere, and nothing tells whose response it is."""
+        """Move the sign-in page elsewhere, so that nothing tells whose response it is."""
         server = self.world.authorization
         metadata = server.metadata() | {
             "authorization_endpoint": OTHER + "/authorize",
@@ -86,7 +86,7 @@ def test_the_browser_of_another_cannot_finish_a_login(binding: str | None, victi
         victim.finish(pending, callback, binding=binding)
     assert victim.world.forms == []
     assert victim.kept == []
-    assert victim.finish(pending, callback)  # and it is not used up by that
+    assert victim.finish(pending, callback)  # the attempt has not used it up
 
 
 def test_the_binding_of_another_login_of_the_same_person_does_not_help(victim: Victim) -> None:
@@ -124,7 +124,7 @@ def test_what_was_kept_for_another_person_does_not_open(victim: Victim) -> None:
     for how in ({"account": "eve"}, {"account": "ada", "state": "x"}, {}):
         with pytest.raises(Untrusted, check=NOT_THIS):
             PendingLogin.unseal(pending.seal(key), key, **{"state": pending.state, **how})
-    with pytest.raises(Untrusted, check=NOT_THIS):  # what a cache gives for nothing
+    with pytest.raises(Untrusted, check=NOT_THIS):  # what a cache returns if it has no entry
         PendingLogin.unseal(None, key, state="x")
     kept = pending.seal(key).encode()
     assert PendingLogin.unseal(kept, key, state=pending.state, account="ada").account == "ada"

@@ -1,7 +1,7 @@
-"""A disk is stolen, or a backup of it: what lies there after a whole life of a login.
+"""A disk or a backup of it is stolen: what it holds after the whole life of a login.
 
-Sealed with a key that is not on it, nothing of a secret is there, and no record can be put in the
-place of another. Without a key it is in clear, and the command says so.
+Sealed with a key that is not on it, it holds no part of a secret, and no record can be put in
+the place of another. Without a key the records are in clear, and the command says so.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def test_nothing_of_a_secret_lies_there(inside: Inside, life: DemoServer) -> Non
 
 
 def test_a_record_in_the_place_of_another_does_not_open(inside: Inside, life: DemoServer) -> None:
-    """Else who can write to a backup gives one account the login of another."""
+    """Otherwise anyone who can write to a backup could give one account the login of another."""
     one, other = (inside.record(life.url, account=name) for name in ("default", "other"))
     one.write_bytes(other.read_bytes())
     ran = inside("token", "work")

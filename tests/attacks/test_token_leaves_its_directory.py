@@ -1,7 +1,7 @@
 """A redirect within the origin leads a request, and the token on it, out of the token's directory.
 
 The host here follows redirects by itself and sends each request through the auth flow again, as
-the official SDK does since 2.3.
+the official SDK has done since 2.3.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def library(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
-    """Sends `/a/mcp` on to `/b/steal`, and notes what it is sent."""
+    """A server that redirects `/a/mcp` to `/b/steal` and records its requests."""
 
     def answer(server: LoopbackServer, connection: socket.socket) -> None:
         path = server.requests[-1].split(" ")[1]
@@ -60,7 +60,7 @@ def authorized(url: str, *, bound: bool = False) -> MCPAuth:
 
 
 def sent(server: LoopbackServer) -> list[tuple[str, bool, bool]]:
-    """Path, whether the token is in it, and whether a proof is."""
+    """The path of each request, whether it holds the token, and whether it holds a proof."""
     return [
         (each.split(" ")[1], TOKEN in each, "\r\ndpop:" in each.lower()) for each in server.requests
     ]

@@ -87,7 +87,7 @@ def random_urls(number: int) -> list[str]:
 
 
 def hosts(url: str) -> dict[str, tuple[str, int]]:
-    """Where each library would connect to; a refusal goes nowhere."""
+    """Where each library would connect to; one that refuses the URL is left out."""
     found: dict[str, tuple[str, int]] = {}
     for name, library in LIBRARIES.items():
         try:
@@ -100,7 +100,7 @@ def hosts(url: str) -> dict[str, tuple[str, int]]:
         found["urllib3"] = (parsed.host or "").strip("[]").lower(), parsed.port or 443
     except urllib3.exceptions.LocationParseError:
         pass
-    # a browser: a backslash is a slash, and tabs and line breaks are not there
+    # a browser reads a backslash as a slash and drops tabs and line breaks
     plain = "".join(c for c in url if c not in "\t\r\n").replace("\\", "/")
     try:
         browsed = urlsplit(plain)
@@ -111,7 +111,7 @@ def hosts(url: str) -> dict[str, tuple[str, int]]:
 
 
 def require_one_reading(url: str) -> bool:
-    """Whether it passes a check of ours; all who read what passed have to agree."""
+    """Whether it passes a check of ours; if so, all libraries have to agree on its host."""
     passed = False
     for check in (lambda: Endpoint.checked(url, "the endpoint"), lambda: ServerUrl.checked(url)):
         try:
