@@ -1,4 +1,4 @@
-"""Write the recording of README.md: `python -m tests.docs.record_login`, at Linux or macOS.
+"""Write the recording of README.md: `python -m tests.docs.record_login`, on Linux or macOS.
 
 A real login and a real call at the demo server, each in a pseudo-terminal, drawn as a terminal
 shows them; one picture for light pages and one for dark ones.
@@ -133,7 +133,7 @@ def _read(master: int) -> bytes:
 
 
 def picture(screen: Screen, colours: dict[str, str]) -> str:
-    """Lines that appear as they were written; still for who wants no motion."""
+    """Lines that appear as they were written; still for readers who prefer no motion."""
     rows = [row for row in screen.rows if row or row is not screen.rows[-1]]
     width, height = WIDTH * _CHAR + 2 * _PAD, len(rows) * _LINE + 2 * _PAD + 18
     moment, last, parts = 0.3, screen.times[0], []

@@ -1,4 +1,4 @@
-"""What docs/comparison.md says of its peers in Python, shown with them; and that we do otherwise.
+"""What docs/comparison.md says of its peers in Python, shown with them, and that we differ.
 
 A peer that has become better fails here: then the page and the README have to follow.
 """
@@ -32,7 +32,7 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
 class SdkStorage:
-    """What a program that keeps logins makes of the SDK's protocol."""
+    """The SDK's storage protocol, as a program that keeps logins implements it."""
 
     def __init__(self) -> None:
         self.tokens: Any = None
@@ -71,7 +71,7 @@ class Sdk:
 
 
 class OpenedAgainError(Exception):
-    """A browser was opened a second time by one object."""
+    """One object opened a browser a second time."""
 
 
 class FastMcp(Sdk):
@@ -83,11 +83,11 @@ class FastMcp(Sdk):
         webbrowser.open = self._open  # type: ignore[assignment]
 
     def _open(self, url: str, *more: object) -> bool:
-        """It starts its listener after the browser, which usually takes longer."""
+        """FastMCP starts its listener after the browser, which usually takes longer."""
         callback = urlsplit(parse_qs(urlsplit(url).query)["redirect_uri"][0])
         self.ports.append(callback.port)
         if self.ports.count(callback.port) > 1:
-            raise OpenedAgainError  # its listener of the first time may still be there
+            raise OpenedAgainError  # its first listener may still be there
 
         def visit() -> None:
             while True:
@@ -129,7 +129,7 @@ class Ours(Sdk):
     ]
 )
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sdk]:
-    monkeypatch.setattr(webbrowser, "open", webbrowser.open)  # what is put there is taken back
+    monkeypatch.setattr(webbrowser, "open", webbrowser.open)  # undoes what FastMcp puts there
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     made: Callable[..., Sdk] = request.param
     return made

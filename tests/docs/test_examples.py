@@ -73,7 +73,7 @@ def test_an_example_calls_a_tool(name: str, environment: dict[str, str]) -> None
 def test_a_tool_called_through_the_sdk_may_take_its_time(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """An HTTP client of the library's own waits 5 s, those of the SDK for minutes."""
+    """An HTTP client with the library's defaults waits 5 s, the SDK's wait for minutes."""
     example = (EXAMPLES / "official_sdk.py").read_text()
     program = tmp_path / "slow.py"
     program.write_text(example.replace('"whoami"', '"slow", {"seconds": 6}'))
@@ -84,7 +84,7 @@ def test_a_tool_called_through_the_sdk_may_take_its_time(
 def test_the_example_of_the_pure_protocol_logs_in_by_its_own_browser_and_client(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    browser = tmp_path / "browser"  # the standard library takes one word
+    browser = tmp_path / "browser"  # the standard library accepts one word
     browser.write_text(f'#!/bin/sh\nexec {environment["BROWSER"]} "$@"\n')
     browser.chmod(0o700)
     environment["BROWSER"] = str(browser)
@@ -175,7 +175,7 @@ def test_the_example_on_another_device_waits_for_the_person_there(
 def test_users_of_a_web_application_have_logins_of_their_own(
     name: str, environment: dict[str, str]
 ) -> None:
-    """Begun at one worker, finished at another, used at both; no one gets at another's."""
+    """Begun in one worker, finished in another, used in both; no one gets another user's login."""
     environment["SESSION_KEY"] = "signs the sessions of this test's application"
     with DemoServer(SESSIONS) as server, WebApp(name, server.url, environment) as app:
         ada, bob = app.user("ada"), app.user("bob")
@@ -205,7 +205,7 @@ def test_users_of_a_web_application_have_logins_of_their_own(
 
 
 def test_the_notebook_runs_from_top_to_bottom(environment: dict[str, str]) -> None:
-    import nbformat  # loads for seconds, in each worker of the default run
+    import nbformat  # takes seconds to load, in each worker of the default run
 
     notebook: Any = nbformat.read(EXAMPLES / "notebook.ipynb", as_version=4)
     nbformat.validate(notebook)

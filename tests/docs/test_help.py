@@ -56,7 +56,7 @@ def test_each_module_of_verbs_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("words", [(), *((verb,) for verb in VERBS)], ids=" ".join)
 def test_help_fits_a_screen(words: tuple[str, ...]) -> None:
-    """What it leaves out is said by `--help-all`, which it names."""
+    """What it leaves out is in `--help-all`, which it names."""
     lines = said(*words, "--help").splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
@@ -89,7 +89,7 @@ def test_sections_follow_the_usual_options(verb: str) -> None:
 
 
 def test_every_variable_that_is_named_is_read() -> None:
-    """By click, for an option; else by name in the package."""
+    """By click, for an option; otherwise by name in the package."""
     text = "".join(each.text for each in PAGES)
     named = set(re.findall(PREFIX + r"([A-Z_]+)", text))
     by_options = {

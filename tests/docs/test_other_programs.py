@@ -21,7 +21,7 @@ URL = "https://mcp.example.com/mcp"
 
 
 def values(found: Any, name: str) -> Iterator[str]:
-    """What stands under a name, at any depth."""
+    """The values under a name, at any depth."""
     if isinstance(found, dict):
         for key, value in found.items():
             if key == name:

@@ -1,8 +1,8 @@
-"""The default tests can run on each system that the package names: the workflow covers them, and
-what only POSIX has is used by no test that would run elsewhere.
+"""The default tests can run on each system that the package names: the workflow covers them all,
+and no test that would run elsewhere uses what only POSIX has.
 
-Read from the source, so that Linux can tell: a function that uses such a thing, or one that calls
-it, has a mark that skips it, or asks first.
+Read from the source, so that a run on Linux can tell: a function that uses such a thing, or one
+that calls it, has a mark that skips it, or asks first.
 """
 
 from __future__ import annotations

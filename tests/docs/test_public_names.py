@@ -89,7 +89,7 @@ with httpx.Client(auth=auth, transport=seen) as client:
     assert client.get(url).status_code == 200
 print(*sorted(name for name in sys.modules if name.startswith("mcp_client_auth.")))
 """
-# Rooms of which a request with a fresh token needs something, and what; the others not at all.
+# The rooms that a request with a fresh token needs, and which of their modules; no other room.
 NEEDED = {
     "grants": {"base", "gathering", "person", "selection"},
     "session": {
@@ -109,7 +109,7 @@ NEEDED = {
 }
 
 
-# What a refresh needs of them beside that.
+# What a refresh needs in addition.
 TO_REFRESH = {"keys": {"client_key", "dpop_key"}}
 
 

@@ -1,4 +1,4 @@
-"""Every command of the README runs as it stands, but for the server's address.
+"""Every command of the README runs as it stands, except for the server's address.
 
 Its Python snippets run with those of the other pages: `test_snippets.py`.
 """
@@ -56,7 +56,7 @@ def test_the_commands_run_one_after_the_other(sessions: bool, environment: dict[
         assert "add_note text=STRING" in out
         assert '{"login_name": "Ada"' in out
         statuses = [r.status for r in server.requests if r.path == "/mcp"]
-        # a session is begun, where the first request shows that one is wanted, and ended
+        # a session begins once the first request shows that the server requires one, and ends
         session = ([400, 200, 202], [200]) if sessions else ([], [])
         listed, called = ([*session[0], *[200] * n, *session[1]] for n in (1, 2))
         # the login's two, those of `tools` and `call`, curl's GET, and that of the check

@@ -1,4 +1,4 @@
-"""The picture in README.md shows what the command says today, and both pictures the same."""
+"""The picture in README.md shows what the command says today, and both pictures show the same."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from mcp_client_auth.testing import DemoServer
 from tests.docs.record_login import PICTURES
 from tests.support.inside import Inside
 
-WAITS = ("Waiting for", "If at the end")  # only where no terminal is, and only at one
+WAITS = ("Waiting for", "If at the end")  # only without a terminal, and only at one
 
 
 def shown(name: str) -> str:
-    """The rows as one text, for a long address fills several."""
+    """The rows as one text, because a long address fills several."""
     svg = (PICTURES / f"login-{name}.svg").read_text("utf-8")
     rows = re.findall(r"<text [^>]*>(.*?)</text>", svg)
     return "".join(unescape(re.sub(r"<[^>]*>", "", row)) for row in rows)
 
 
 def same(text: str) -> str:
-    """Without what differs from one run to the next, and without blanks."""
+    """The text without what differs from one run to the next, and without whitespace."""
     text = re.sub(r"http://127\.0\.0\.1:\d+/oauth2/authorize\S*?S256", "ADDRESS", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "HOST", text)
     text = re.sub(r"demo-[0-9a-f]{16}", "CLIENT", text)

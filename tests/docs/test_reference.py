@@ -27,7 +27,7 @@ CODE = re.compile(r"Example:\n+ +```python\n(.*?)```", re.DOTALL)
 
 @cache
 def package() -> griffe.Object:
-    import griffe  # reads the whole package, so that only who runs these tests loads it
+    import griffe  # reads the whole package, so only these tests load it
 
     loaded = griffe.load("mcp_client_auth", search_paths=[str(ROOT)], try_relative_path=False)
     assert isinstance(loaded, griffe.Object)
@@ -45,7 +45,7 @@ def home(name: str) -> griffe.Object:
 
 
 def names() -> list[str]:
-    """One name a thing; what is defined elsewhere, or is only imported here, is not listed."""
+    """One name for each thing; what is defined elsewhere, or only imported here, is not listed."""
     own = [n for n, value in vars(errors).items() if getattr(value, "__module__", "") == ERRORS]
     roots: dict[ModuleType, list[str]] = {
         mcp_client_auth: [name for name in mcp_client_auth.__all__ if name != "__version__"],

@@ -30,7 +30,7 @@ FLAG = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
 STYLE = re.compile(r"var\(--\w+\)|--\w+:")  # custom properties of the page's style sheet
 
 
-# the command has none
+# the command has no flag for these
 FOR_PROGRAMS = re.compile(r"Endpoints\(|Options\(…\)|options=Options\(|\(resource=")
 
 
@@ -83,7 +83,7 @@ def test_only_shell_command_writes_for_a_shell() -> None:
 
 
 def templates() -> Iterator[tuple[str, str, int]]:
-    """Where a `Remedy` is made, of which text, and how many words follow it."""
+    """Where each `Remedy` is made, its text, and how many words follow it."""
     for file in CORE:
         for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Remedy" and node.args:

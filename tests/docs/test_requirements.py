@@ -58,7 +58,7 @@ def names_in(path: str) -> frozenset[str]:
 
 
 def shown_by(row: Row, rows: dict[str, Row], on_the_way: tuple[str, ...] = ()) -> set[Test]:
-    """Its tests and those of the rows that it refers to; a circle shows nothing."""
+    """Its tests and those of the rows that it refers to; a circular reference shows nothing."""
     found = set(row.tests)
     for other in set(row.same) - set(on_the_way):
         if other in rows:

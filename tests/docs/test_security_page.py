@@ -1,4 +1,4 @@
-"""SECURITY.md names only what there is, and for each promise the tests that try to break it."""
+"""SECURITY.md names only what exists, and for each promise the tests that try to break it."""
 
 from __future__ import annotations
 

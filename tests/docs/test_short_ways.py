@@ -18,7 +18,7 @@ MOST: Final = 9
 
 
 class Witness:
-    """A transport that notes who has come to it for a token."""
+    """A transport that records the call stack of each token request."""
 
     def __init__(self, url: str) -> None:
         self.transport = HttpTransport(url)

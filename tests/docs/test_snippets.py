@@ -1,6 +1,6 @@
 """Every Python snippet and every `mcp-login` line of README.md and docs/ runs as it stands.
 
-Only the server's address is another. They run in this process, with a scripted person; README.md
+Only the server's address differs. They run in this process, with a scripted person; README.md
 runs as processes too, in `test_readme.py`.
 """
 
@@ -51,7 +51,7 @@ def test_a_python_snippet_runs(
     monkeypatch.chdir(tmp_path)
     with DemoServer(Settings(sessions=sessions)) as server:
         if "prompt=None" not in code and "login(" not in code:
-            login(server.url).close()  # an event loop of a snippet waits for no sign-in
+            login(server.url).close()  # a snippet's event loop does not wait for a sign-in
         names: dict[str, Any] = {"__name__": "__main__"}
         exec(compile(code.replace(EXAMPLE, server.url), page.name, "exec"), names)
         for value in names.values():  # as the end of a program does

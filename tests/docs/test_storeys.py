@@ -1,4 +1,4 @@
-"""Imports point down only, with one level a module, so that no circle can grow."""
+"""Imports point down only, with one level for each module, so that no cycle can form."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def files_of(room: str) -> list[str]:
 
 
 def world_of(file: str) -> set[str]:
-    """What a module imports of the world."""
+    """What a module imports from `WORLD`."""
     return {module.partition(".")[0] for module in imports(file)} & WORLD
 
 
@@ -333,7 +333,7 @@ IDENTITIES = {"PreRegistered", "ClientMetadataDocument"}
 
 
 def test_no_one_asks_a_grant_or_an_identity_for_its_class() -> None:
-    """What they need to know is a member of it."""
+    """What callers need to know is a member of the class."""
     deciding = [*files_of("adapters"), *files_of("grants"), *files_of("session"), "api.py"]
     checks = [
         f"{file}: {ast.unparse(node)}"

@@ -1,4 +1,4 @@
-"""`tests/unit` mirrors the package: whoever moves a module moves its test.
+"""`tests/unit` mirrors the package: if a module moves, its test moves with it.
 
 `mcp_client_auth/a/b.py` is tested by `tests/unit/a/test_b.py`, or by several `test_b_<topic>.py`;
 the `__init__` of the package `a` by `tests/unit/a/test_a.py`. A module with code and without such
@@ -18,7 +18,7 @@ import pytest
 from tests.support.python_path import ROOT
 
 PACKAGE, UNIT = ROOT / "mcp_client_auth", ROOT / "tests" / "unit"
-# Modules, the test below `tests` that tests them, and why it stands there.
+# Modules, the test below `tests` that tests them, and why it is there.
 ELSEWHERE = """
 __main__ | slow/packaging/test_built.py | it is there for `python -m`
 adapters.aiohttp | flows/test_http_libraries.py | a plug for another library, which has to be there
@@ -111,7 +111,7 @@ ROWS = [line.split(" | ") for line in ELSEWHERE.strip().splitlines()]
 
 
 def modules_of(room: Path) -> set[str]:
-    """The names that a test of this room may have: `_authlib` and `login_` lose their marks."""
+    """The names that a test of this room may have: without the `_` of `_authlib` and `login_`."""
     here = {file.stem.strip("_") for file in room.glob("*.py")} - {"init"}
     return here | ({room.name} if (room / "__init__.py").exists() else set())
 
@@ -137,20 +137,20 @@ def without_a_test(package: Path, unit: Path) -> Iterator[str]:
         here = unit / file.parent.relative_to(package)
         makes = (ast.FunctionDef, ast.ClassDef)
         made = [node for node in ast.parse(file.read_text("utf-8")).body if isinstance(node, makes)]
-        code = {node.name for node in made} - {"__getattr__", "__dir__"}  # a door to others
+        code = {node.name for node in made} - {"__getattr__", "__dir__"}  # lead elsewhere
         tests = [*here.glob(f"test_{name}.py"), *here.glob(f"test_{name}_*.py")]
         if (code or file.stem == "__main__") and not tests:
             yield ".".join(file.relative_to(package).with_suffix("").parts)
 
 
 def row_of(module: str) -> list[str]:
-    """The first that fits, as the file that tests it and why; empty where there is none."""
+    """The first row that fits, as the file that tests it and why; empty if there is none."""
     return next((rest for pattern, *rest in ROWS if fnmatch(module, pattern)), [])
 
 
 @cache
 def bare() -> list[str]:
-    """Those of the package."""
+    """The package's modules without a test."""
     return list(without_a_test(PACKAGE, UNIT))
 
 

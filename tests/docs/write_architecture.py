@@ -35,7 +35,7 @@ def drawing() -> str:
 
 
 def arrows() -> list[tuple[str, str]]:
-    """Which room imports which; without what follows from two others."""
+    """Which room imports which, without the arrows that others imply."""
     uses: dict[str, set[str]] = {room: set() for room in ROOMS.split()}
     for file in OURS:
         room = place_of(module_of(file))[0]

@@ -20,7 +20,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def page() -> Path:
-    """The one that has the example, wherever that has moved."""
+    """The page that has the example, wherever it has moved."""
     (found,) = [each for each in PAGES if EXAMPLE.search(each.read_text("utf-8"))]
     return found
 

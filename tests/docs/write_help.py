@@ -34,7 +34,7 @@ of `doctor` is described [for operators](operators.md#the-doctor).
 
 
 def help_of(*verb: str) -> str:
-    """As at a terminal of 80 columns, whatever this one is."""
+    """The help at a terminal of 80 columns, whatever the width of this one."""
     return said(*verb, "--help-all")
 
 
