@@ -1,9 +1,9 @@
-"""One provider on three loopback origins that behaves as its `Shape` says, and strictly so.
+"""A provider on three loopback origins that behaves strictly as its `Shape` says.
 
-Whatever the shape leaves open is done by the book: PKCE, exact redirect URIs, codes that are
+What the shape leaves open follows the standards: PKCE, exact redirect URIs, codes that are
 good once, refresh tokens that rotate, and the end of a login whose old token comes back.
-Not the demo server of `mcp_client_auth.testing`, which knows one strict way: each provider has
-places, names and habits of its own, some against the standards.
+It is not the demo server of `mcp_client_auth.testing`, which has one strict way: each provider
+has places, names and habits of its own, some against the standards.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Grant:
 
 
 class Provider:
-    """`journal` is what was asked where, in order; `url` is the MCP server."""
+    """`journal` lists what was asked and where, in order; `url` is the MCP server."""
 
     def __init__(self, shape: Shape, places: Mapping[str, str] | None = None) -> None:
         self.shape = shape
@@ -102,15 +102,15 @@ class Provider:
         self._access_tokens.clear()
 
     def forget_clients(self) -> None:
-        """As providers do that clean up: who has registered is unknown now, and his tokens too."""
+        """Forget registered clients and their tokens, as providers that clean up do."""
         self.clients = filled_clients(self.shape, self.places)
 
     def becomes(self, shape: Shape) -> None:
-        """The operator has changed it."""
+        """Change the provider, as its operator might."""
         self.shape = shape
         self._documents = self._written()
 
-    # Where what lies
+    # Where each document is
 
     def _written(self) -> dict[str, dict[str, Any]]:
         resource = {
@@ -273,7 +273,7 @@ class Provider:
             self._speak(exchange, status, {**ok, **fault.fields})
 
     def _proved(self, exchange: Exchange, form: Mapping[str, str]) -> str:
-        """RFC 6749 §2.3: in one way, which is the client's own."""
+        """RFC 6749 §2.3: by one method, which is the client's own."""
         header = exchange.headers.get("Authorization", "")
         client_id, secret, method = form.get("client_id", ""), form.get("client_secret", ""), "none"
         if header:
@@ -350,7 +350,7 @@ class Provider:
             if said != value and not begun:
                 raise Fault(demand.error, demand.text)
 
-    # How it says it
+    # How it answers
 
     def _speak(self, exchange: Exchange, status: int, said: dict[str, Any]) -> None:
         """An answer of the token endpoint, in the provider's own encoding."""

@@ -98,7 +98,7 @@ ENTRA_ROW: Final = Row(
             },
             refreshed=True,
         ),
-        Without(  # a bare scope is looked for at Graph
+        Without(  # Entra ID looks for a bare scope at Graph
             AuthorizationDenied,
             ("--scope", "scope="),
             lambda at: {"client": APP, "options": ENTRA_OPTIONS, "scope": "mcp.read"},

@@ -1,4 +1,4 @@
-"""Providers that want a client of one's own, or whose metadata is not where it should be."""
+"""Providers that require the user's own client, or whose metadata is not where it should be."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ SLACK_ISSUER: Final = Row(
             ("Options(issuer=…)", "Options(endpoints=…)"),
             lambda at: {"client": CONFIDENTIAL, "options": Options(issuer=at["other"])},
         ),
-        Without(  # without metadata nobody says how a secret is shown (RFC 8414 §2: Basic)
+        Without(  # no metadata says how a secret is sent (RFC 8414 §2: Basic)
             TokenRefused,
             ("--client-auth-method", "PreRegistered(method=…)"),
             lambda at: slack_elsewhere(at, CONFIDENTIAL),
@@ -267,7 +267,7 @@ ATLASSIAN_V1: Final = Row(
     without=(Without(IssuerMismatch, ("--issuer URL", "Options(issuer=…)")),),
 )
 
-# Those whose metadata is not where it should be
+# Providers whose metadata is not where it should be
 
 
 def told(at: Places, base: str, **more: Any) -> dict[str, Any]:

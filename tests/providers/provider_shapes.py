@@ -27,7 +27,7 @@ class Demand:
     """What requests must say there: a text, one that begins so (`begin*`, `ANY`), or None for
     a parameter that must be absent.
 
-    Whoever does not is refused with `error` and `text`.
+    A request that does not is refused with `error` and `text`.
     """
 
     at: tuple[At, ...]
@@ -39,7 +39,7 @@ class Demand:
 
 @dataclass(frozen=True)
 class Known:
-    """A client. Its redirect URIs are compared byte for byte, but for the port of those that
+    """A client. Its redirect URIs are compared byte for byte, except for the port of those that
     have none (RFC 8252 §7.3)."""
 
     method: str = "none"
@@ -52,19 +52,19 @@ class Known:
 class Shape:
     """`public`: methods that need no token. `header`: what every request must have besides.
 
-    `resource_at`, `server_at`: where the documents lie; `named` is the issuer that the first
-    names, `issuer` the one that the second says (`issuer_at`: but at these places another).
+    `resource_at`, `server_at`: where the documents are; `named` is the issuer that the first
+    names, `issuer` the one that the second says (`issuer_at`: another one at these places).
     `resource_says`, `server_says`: changes of the documents, None for what is left out.
-    `registers`: what a registration is answered; `admits`: the names that may register, else
-    `not_admitted`. `proves`: how a registered client really has to prove itself.
+    `registers`: the answer to a registration; `admits`: the names that may register, any other
+    gets `not_admitted`. `proves`: how a registered client really has to authenticate.
     `misses_with`: the error for a missing secret, empty for one that is not OAuth's; `spends`:
-    and the code is spent. `bounded`: a client gets the scopes that it registered. `scopes`: all
+    the code is then used up. `bounded`: a client gets the scopes that it registered. `scopes`: all
     that there are. `strangers`: the answer to an unknown client in the browser. `approval`: the
     page, without a way back, for people who are asked for a consent that is not theirs to give.
     `iss`: what responses say it is (RFC 9207). `renews_for`: what the authorization request must
-    say for a refresh token; of `scope` it is one word.
+    say for a refresh token; for `scope`, one of its words.
     `silent`: a refresh names no new refresh token. `told`: a parameter of the authorization
-    request without which the token is good for nothing. `tools`: their scopes.
+    request without which the token is useless. `tools`: their scopes.
     """
 
     path: str = "/mcp"

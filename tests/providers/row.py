@@ -20,7 +20,7 @@ Passes = Callable[[Places], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Without:
-    """Who does not pass an option: the error that he gets, and what that names."""
+    """A login without an option: the error that it ends in, and what that error names."""
 
     error: type[AuthError]
     names: tuple[str, ...]

@@ -1,7 +1,7 @@
 """Every provider of docs/providers.md: what it does, what to pass, and what is refused there.
 
-The facts are reporters' claims about real servers, condensed; each shape holds what a client
-has stumbled over, and nothing that the book says anyway.
+The facts are reporters' claims about real servers, condensed; each shape holds what has made
+a client fail, and nothing that the standards say anyway.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a provider does in the course of time: it forgets, wants more, or sees a token twice."""
+"""What a provider does over time: it forgets, wants more, or sees a token twice."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_registered_client_asks_for_consent_once_it_got_no_refresh_token() -> 
 
 
 def test_a_page_for_administrators_is_not_led_to_again() -> None:
-    """Here nobody gets a refresh token: without consent there is none, and with it no way on."""
+    """No one gets a refresh token here: there is none without consent, and no way on with it."""
     shape = replace(identity_providers.ENTRA, renews_for=ONLY_BY_CONSENT)
     with visiting(identity_providers.ENTRA_ROW, shape) as visitor:
         visitor.login()

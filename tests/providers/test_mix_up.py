@@ -1,6 +1,6 @@
 """An authorization server that names the sign-in page of another one gets no code from there.
 
-`auth` is the attacker's: its token endpoint takes what `other`, where people sign in, gives out.
+`auth` is the attacker's: its token endpoint accepts what `other`, where people sign in, issues.
 RFC 9700 §4.4, RFC 9207.
 """
 
@@ -45,7 +45,7 @@ def visiting(
 
 
 def clients(visitor: Visitor) -> set[str]:
-    """Who was sent to the sign-in page, or showed a code."""
+    """The clients that were sent to the sign-in page, or that sent a code."""
     spots = ("authorize", "token")
     return {fields["client_id"] for name, fields in visitor.provider.journal if name in spots}
 

@@ -37,7 +37,7 @@ REFUSED = [(row, refused) for row in ROWS for refused in row.refuses]
 def test_the_first_request_logs_in_and_a_later_program_renews(row: Row) -> None:
     with visiting(row) as visitor:
         assert visitor.call(visitor.program()) == 200
-        assert visitor.browser.visits in (1, 2)  # 2: where something was mended
+        assert visitor.browser.visits in (1, 2)  # 2 if something was repaired
         seen = visitor.browser.visits
         assert visitor.call(visitor.program(asks=False)) == 200
         visitor.expire()
@@ -61,7 +61,7 @@ def test_a_login_before_the_first_request_serves_it(row: Row) -> None:
 
 
 def patience(error: type[AuthError]) -> float:
-    """Short only where no one comes back from the browser."""
+    """A time limit that is short only if no one comes back from the browser."""
     return 0.6 if error is LoginFailed else 60.0
 
 
@@ -99,5 +99,5 @@ def test_what_the_provider_refuses_is_refused(row: Row, refused: Refused) -> Non
         with pytest.raises(AuthError) as caught:
             visitor.call(visitor.program(asks=not refreshed))
         assert type(caught.value) is refused.error, caught.value
-        visitor.browser.join(60)  # it may come there later than anyone waits for it
+        visitor.browser.join(60)  # it may get there after the caller has stopped waiting
         assert visitor.provider.count(wrong.at) in (1, 2)

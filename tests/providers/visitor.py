@@ -1,4 +1,4 @@
-"""Somebody who uses a provider as a program does: through the public names, with a browser."""
+"""A person who uses a provider as a program does: through the public names, with a browser."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Wrong:
 
 @dataclass
 class Visitor:
-    """`passes`: what he gives to `MCPAuth` and `login`. `wrong`: what is changed on the way."""
+    """`passes`: what they pass to `MCPAuth` and `login`. `wrong`: what is changed on the way."""
 
     provider: Provider
     passes: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +63,7 @@ class Visitor:
             return client.post(self.provider.url, json=body, headers=dict(self.headers)).status_code
 
     def expire(self) -> None:
-        """The access token is dead, here and there."""
+        """Make the access token expire, at the provider and in the storage."""
         self.provider.expire()
         for summary in self.storage.list():
             stored = self.storage.load(summary.key)
@@ -110,7 +110,7 @@ class Visitor:
 
 
 def _body(wrong: Wrong, request: HttpRequest) -> bytes:
-    """The body with what is wrong in it, where the request is the one that is meant."""
+    """The body with the wrong fields in it, if the request is the one that is meant."""
     with suppress(ValueError):
         if wrong.at == "register" and "redirect_uris" in (asked := json.loads(request.body)):
             return json.dumps(wrong.changed(asked)).encode()
