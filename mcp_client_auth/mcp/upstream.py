@@ -70,7 +70,7 @@ class Exchange(OpenExchange):
                 break
             self._first_url, self._url = asked, target
             head = cast("Head", super().do(replace(step, url=target), left))
-        # A GET may be led to a page for people, and anything to one of these for a while.
+        # A GET may lead to a page for people, and while a server is down every request may.
         if step.method == "POST" and self._url != asked:
             if 200 <= head.status < 300 and not _is_page(head):
                 self._login.moved[asked] = self._url
