@@ -171,7 +171,11 @@ class Flights:
         if caller:
             caller.then(lambda: self._leave(flight))
         if ours:
-            self._fly(name, flight, work)
+            try:
+                self._fly(name, flight, work)
+            except Elsewhere:  # the run around it is run again, and begins another one here
+                self._land(name, flight, aborted())
+                raise
         else:
             joined()
         future: Future[T] = flight.future

@@ -28,6 +28,7 @@ from mcp_client_auth.session.single_flight import (
     wait,
 )
 from mcp_client_auth.session.steps import sheltered
+from mcp_client_auth.session.turns import Elsewhere
 from mcp_client_auth.threads import Cancel
 
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
@@ -198,6 +199,19 @@ def test_a_login_that_begins_while_one_that_was_closed_ends_has_a_run_of_its_own
     first.join()
     second.join()
     assert [each[:5] for each in later] == ["later"]
+
+
+def test_a_run_within_a_turn_that_goes_on_elsewhere_is_run_again() -> None:
+    flights, runs = Flights("server"), iter([Elsewhere("token endpoint"), None])
+
+    def login() -> str:
+        if error := next(runs):
+            raise error
+        return "logged in"
+
+    future = flights.start("answer", lambda: flights.here("login", login))
+    assert future.result(60) == "logged in"
+    assert flights.under_way("login") is None
 
 
 # Errors
