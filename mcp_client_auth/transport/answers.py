@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable
 from typing import Final
@@ -13,6 +14,8 @@ from ..protocol.flow import HttpRequest, HttpResponse
 
 _LIMIT: Final = 1024 * 1024
 _OF_STREAM: Final = 64 * 1024
+_BLANK_LINE: Final = re.compile(rb"(?>\r\n|\r|\n){2}")
+_BOM: Final = b"\xef\xbb\xbf"
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -47,19 +50,24 @@ def body_of(chunks: Iterable[bytes], encoding: str, url: str) -> bytes:
 def first_message(chunks: Iterable[bytes]) -> bytes:
     """The data of a stream's first message (HTML Living Standard §9.2.6), empty if none comes
     soon. What comes after it is not read, because it may have no end."""
-    came = b""
+    rest, read = bytearray(), 0
     for chunk in chunks:
-        came += chunk
-        text = came.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *events, _ = text.split(b"\n\n")
-        message = next(filter(None, map(_message, events)), b"")
-        if message or len(came) > _OF_STREAM:
-            return message
+        rest += chunk
+        read += len(chunk)
+        if _BLANK_LINE.search(rest, max(len(rest) - len(chunk) - 3, 0)):
+            if len(rest) == read:
+                rest = rest.removeprefix(_BOM)
+            *events, last = _BLANK_LINE.split(bytes(rest))
+            if message := next(filter(None, map(_message, events)), b""):
+                return message
+            rest = bytearray(last)
+        if read > _OF_STREAM:
+            break
     return b""
 
 
 def _message(event: bytes) -> bytes:
-    lines = [line.partition(b":") for line in event.split(b"\n")]
+    lines = [line.partition(b":") for line in event.splitlines()]
     fields = [(name, value.removeprefix(b" ")) for name, _, value in lines]
     if dict(fields).get(b"event", b"") not in (b"", b"message"):
         return b""

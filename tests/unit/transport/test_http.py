@@ -15,6 +15,8 @@ import respx
 from mcp_client_auth import HttpTransport, Options
 from mcp_client_auth.errors import AuthError, BadResponse, Unavailable, Untrusted, UsageError
 from mcp_client_auth.protocol.flow import HttpRequest
+from mcp_client_auth.transport import answers
+from mcp_client_auth.transport.answers import first_message
 from tests.support.loopback_server import (
     Behaviour,
     LoopbackServer,
@@ -363,6 +365,36 @@ STREAMS = {
 def test_a_stream_that_answers_is_read_up_to_its_first_message(came: bytes, message: bytes) -> None:
     with LoopbackServer(raw(STREAM + came)) as server:
         assert HttpTransport(server.url)(post(server.url)).body == message
+
+
+@pytest.mark.parametrize(
+    "came",
+    [
+        *(came for came, _ in list(STREAMS.values())[:-1]),
+        b"\xef\xbb\xbfdata: {}\n\n",
+        b": ping\r\rdata: a\rdata: b\r\r\ndata: c",
+        b": ping\r\n\r\n\r\ndata: a\r\n\r\n",
+        b"event: x\n\n\xef\xbb\xbfdata: no field\n\ndata: {}\n\n",
+    ],
+)
+def test_a_message_is_the_same_in_whatever_pieces_it_comes(came: bytes) -> None:
+    whole = first_message([came])
+    for size in range(1, len(came)):
+        pieces = [came[at : at + size] for at in range(0, len(came), size)]
+        assert first_message(pieces) == whole
+
+
+def test_a_stream_of_small_pieces_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[bytes] = []
+    read = answers._message
+
+    def look(event: bytes) -> bytes:
+        looked.append(event)
+        return read(event)
+
+    monkeypatch.setattr(answers, "_message", look)
+    assert first_message([b":\n\n"] * 2000) == b""
+    assert looked == [b":"] * 2000
 
 
 def test_a_stream_that_says_nothing_is_left_soon(monkeypatch: pytest.MonkeyPatch) -> None:
