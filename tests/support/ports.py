@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import socket
@@ -28,6 +29,7 @@ def _share() -> tuple[socket.socket, cycle[int]]:
     for share in islice(cycle(range(_SHARES)), first % _SHARES, first % _SHARES + _SHARES):
         with suppress(OSError):
             ours = socket.create_server(("127.0.0.1", 20_000 - _SHARES + share))
+            atexit.register(ours.close)
             return ours, cycle(random.sample(range(20_000 + share, 32_000, _SHARES), _SIZE))
     raise RuntimeError(f"{_SHARES} processes use all ports that there are for tests")
 
